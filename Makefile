@@ -1,0 +1,184 @@
+# kms: see README.md.  "make help" lists what can be made here.
+
+EXTENSION = kms
+MODULE_big = kms
+DATA = $(wildcard sql/kms--*.sql)
+PGFILEDESC = "kms - asymmetric keys for client devices"
+
+# kms.control is the one place that names the version.
+KMS_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" kms.control)
+
+LAYERS = crypto pg shmem store keys api worker
+SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
+	$(wildcard src/kms.c)
+OBJS = $(SOURCES:.c=.o)
+
+# What compiles and links without PostgreSQL: unit tests and fuzzers use it.
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c)
+PURE_OBJS = $(PURE:.c=.o)
+
+REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
+ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+# The extension is there when a test starts, so each can run alone.
+TEST_DATABASE = --encoding=UTF8 --no-locale --load-extension=kms
+REGRESS_OPTS = --inputdir=test $(TEST_DATABASE)
+ISOLATION_OPTS = --inputdir=test --outputdir=. $(TEST_DATABASE)
+ifneq ($(PROVE_TESTS),)
+TAP_TESTS = 1
+endif
+
+EXTRA_CLEAN = build tmp_check tmp_check_iso output_iso results log \
+	regression.diffs regression.out $(SOURCES:.c=.d)
+
+# "make WERROR=" builds in spite of warnings that a newer compiler brings.
+WERROR = -Werror
+WARNINGS = -Wall -Wextra $(WERROR) $(WARNINGS_OF_CC) $(WARNINGS_OF_LAYER)
+# fmgr arguments and hooks that we do not use, and zeroed structures.
+WARNINGS_OF_LAYER = -Wno-unused-parameter -Wno-missing-field-initializers
+$(PURE_OBJS): WARNINGS_OF_LAYER =
+
+# pg_config hands clang the flags of the gcc that built PostgreSQL.
+ifneq (,$(findstring clang,$(shell $(CC) --version)))
+WARNINGS_OF_CC = -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
+
+PG_CONFIG = pg_config
+PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
+	-DKMS_VERSION='"$(KMS_VERSION)"'
+PG_CFLAGS = -std=gnu99
+SHLIB_LINK = -lcrypto -lcrypt
+
+# What a bare "make" makes.
+all:
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+PG_PROVE_FLAGS += -I test/perl
+
+# Objects and bitcode follow the headers they include.
+%.o: %.c
+	$(CC) $(CFLAGS) $(WARNINGS) $(CPPFLAGS) \
+		-MMD -MP -MT $@ -MT $(@:.o=.bc) -c -o $@ $<
+
+$(OBJS) $(OBJS:.o=.bc): Makefile kms.control
+-include $(SOURCES:.c=.d)
+
+# ---- Tests against a server of their own, never as root ------------------
+
+# Results are left in build/regress and build/isolation.
+TEMP = $(CURDIR)/build
+PGXS_TESTS = $(dir $(PGXS))../test
+temp_instance = \
+	--temp-instance=$(TEMP)/$(1)/instance --temp-config=$(TEMP)/$(1)/kms.conf \
+	--bindir='$(bindir)' --inputdir=test --outputdir=$(TEMP)/$(1) \
+	$(TEST_DATABASE) $(EXTRA_REGRESS_OPTS)
+
+# A master key and a configuration that names it; pg_regress looks for
+# expected/ in its output directory.
+define temp_config
+	rm -rf $(TEMP)/$(1)
+	$(MKDIR_P) $(TEMP)/$(1)
+	ln -s $(CURDIR)/expected $(TEMP)/$(1)/expected
+	umask 077 && openssl rand -hex 32 >$(TEMP)/$(1)/master.key
+	cp test/kms.conf $(TEMP)/$(1)/kms.conf
+	echo "kms.master_key_file = '$(TEMP)/$(1)/master.key'" \
+		>>$(TEMP)/$(1)/kms.conf
+endef
+
+check-regress:
+	$(call temp_config,regress)
+	$(PGXS_TESTS)/regress/pg_regress $(call temp_instance,regress) \
+		--dbname=contrib_regression $(REGRESS)
+
+check-isolation:
+	$(call temp_config,isolation)
+	$(PGXS_TESTS)/isolation/pg_isolation_regress \
+		$(call temp_instance,isolation) \
+		--dbname=isolation_regression $(ISOLATION)
+
+check-tap:
+ifneq ($(PROVE_TESTS),)
+	$(prove_installcheck)
+endif
+
+# ---- Tests of the pure layer ---------------------------------------------
+
+PURE_FLAGS = -std=gnu99 -D_GNU_SOURCE -Isrc -Itest/unit -g -O1 \
+	-fno-omit-frame-pointer -fno-sanitize-recover=all \
+	-Wall -Wextra $(WERROR) -MMD -MP
+UNIT_CC = gcc
+UNIT_FLAGS = $(PURE_FLAGS) -fsanitize=address,undefined
+UNIT_TESTS = $(sort $(wildcard test/unit/test_*.c))
+UNIT_PROGRAMS = $(UNIT_TESTS:test/unit/%.c=build/unit/%)
+# What is not a test in test/unit is linked to each test.
+UNIT_SHARED = $(filter-out $(UNIT_TESTS),$(sort $(wildcard test/unit/*.c)))
+UNIT_OBJS = $(PURE:%.c=build/unit/%.o) $(UNIT_SHARED:%.c=build/unit/%.o)
+
+build/unit/%.o: %.c Makefile
+	@$(MKDIR_P) $(@D)
+	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
+
+build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_OBJS)
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ -lcrypto
+
+unit: $(UNIT_PROGRAMS)
+ifneq ($(UNIT_TESTS),)
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+	UBSAN_OPTIONS=print_stacktrace=1 \
+		$(PROVE) --verbose --merge --exec '' $(UNIT_PROGRAMS)
+endif
+
+FUZZ_CC = clang
+FUZZ_FLAGS = $(PURE_FLAGS) -fsanitize=fuzzer-no-link,address,undefined
+FUZZ_SECONDS ?= 10
+FUZZ_TESTS = $(sort $(wildcard test/fuzz/fuzz_*.c))
+FUZZ_PROGRAMS = $(FUZZ_TESTS:test/fuzz/%.c=build/fuzz/%)
+FUZZ_OBJS = $(PURE:%.c=build/fuzz/%.o)
+
+build/fuzz/%.o: %.c Makefile
+	@$(MKDIR_P) $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<
+
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lcrypto
+
+# Inputs found are kept in build/fuzz/corpus, crashing ones in build/fuzz.
+fuzz: $(FUZZ_PROGRAMS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) test/fuzz-all $(FUZZ_PROGRAMS)
+
+# These objects are kept; without this make would delete them.
+.SECONDARY: $(UNIT_OBJS) $(FUZZ_OBJS) \
+	$(UNIT_TESTS:%.c=build/unit/%.o) $(FUZZ_TESTS:%.c=build/fuzz/%.o)
+-include $(UNIT_OBJS:.o=.d) $(FUZZ_OBJS:.o=.d) \
+	$(UNIT_TESTS:%.c=build/unit/%.d) $(FUZZ_TESTS:%.c=build/fuzz/%.d)
+
+# ---- The house -----------------------------------------------------------
+
+CHECKS = $(sort $(wildcard test/check/*))
+
+check-house:
+	@n=0; failed=0; \
+	for check in $(CHECKS); do \
+		n=$$((n + 1)); \
+		if $$check; then echo "ok $$n - $$check"; \
+		else echo "not ok $$n - $$check"; failed=1; fi; \
+	done; \
+	echo "1..$$n"; exit $$failed
+
+# Only some files: make indent FILES='src/api/issue.c src/api/issue.h'
+indent:
+	test/check/typedefs --write
+	test/check/indent --write $(FILES)
+
+help:
+	@echo "all install uninstall clean   as PGXS has them"
+	@echo "installcheck                  regress, isolation, TAP on a running server"
+	@echo "check-regress check-isolation check-tap"
+	@echo "                              the same on temporary servers"
+	@echo "unit fuzz                     the pure layer under sanitizers"
+	@echo "check-house indent            rules of the source tree; its layout"
+	@echo "everything at once            test/run"
+
+.PHONY: check-regress check-isolation check-tap unit fuzz check-house indent help

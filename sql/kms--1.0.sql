@@ -1,0 +1,544 @@
+/* kms 1.0: a key management service inside the database */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION kms" to load this file. \quit
+
+CREATE SCHEMA kms;
+
+REVOKE ALL ON SCHEMA kms FROM PUBLIC;
+
+COMMENT ON SCHEMA kms IS 'tables and views of the key management service';
+
+/*
+ * Tables.
+ *
+ * kms.key is narrow: what changes in the life of a key and what each call
+ * reads.  kms.key_secret holds the large, constant bytes; a sweep over many
+ * keys does not rewrite them.  State, times, version and seal are written by
+ * the C code only; a row edited by hand no longer authenticates (XX001).
+ */
+CREATE TABLE kms.key (
+	key_id text COLLATE "C" NOT NULL,
+	device_id text COLLATE "C" NOT NULL,
+	app_version text COLLATE "C",
+	algorithm text COLLATE "C" NOT NULL,
+	oaep_hash text COLLATE "C" NOT NULL,
+	origin text COLLATE "C" NOT NULL,
+	state text COLLATE "C" NOT NULL,
+	prior_state text COLLATE "C",
+	state_reason text COLLATE "C",
+	created_at timestamptz NOT NULL,
+	expires_at timestamptz NOT NULL,
+	state_changed_at timestamptz NOT NULL,
+	delete_at timestamptz,
+	row_version bigint NOT NULL,
+	seal bytea,
+	tried_at timestamptz,
+	CONSTRAINT key_pkey PRIMARY KEY (key_id),
+	CONSTRAINT key_origin_check CHECK (origin OPERATOR(pg_catalog.=) ANY
+		('{generated,replacement,imported}'::pg_catalog.text[])),
+	CONSTRAINT key_state_check CHECK (state OPERATOR(pg_catalog.=) ANY
+		('{active,deprecated,disabled,revoked,pending_deletion}'::pg_catalog.text[]))
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02,
+		autovacuum_analyze_scale_factor = 0.02);
+
+ALTER TABLE kms.key ALTER COLUMN seal SET STORAGE PLAIN;
+ALTER TABLE kms.key ALTER COLUMN seal SET STATISTICS 0;
+
+-- a device's keys, newest last: issuing, rotating, the rate limit
+CREATE INDEX key_device_idx ON kms.key (device_id, created_at);
+-- what expires, and what is purged when
+CREATE INDEX key_expiry_idx ON kms.key (state, expires_at);
+CREATE INDEX key_delete_idx ON kms.key (delete_at)
+	WHERE delete_at IS NOT NULL;
+-- what maintenance could not deal with, as a foreign key refers to it, say
+CREATE INDEX key_tried_idx ON kms.key (tried_at) WHERE tried_at IS NOT NULL;
+
+COMMENT ON TABLE kms.key IS
+'one row a key: device, state, times; authenticated by its seal. Foreign keys of users'' tables refer to this one';
+
+CREATE TABLE kms.key_secret (
+	key_id text COLLATE "C" NOT NULL,
+	public_key bytea NOT NULL,
+	wrapped_key bytea NOT NULL,
+	CONSTRAINT key_secret_pkey PRIMARY KEY (key_id),
+	CONSTRAINT key_secret_key_id_fkey FOREIGN KEY (key_id)
+		REFERENCES kms.key (key_id) ON DELETE CASCADE
+) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.02);
+
+ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STORAGE EXTERNAL;
+ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STORAGE EXTERNAL;
+ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STATISTICS 0;
+ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STATISTICS 0;
+
+COMMENT ON TABLE kms.key_secret IS
+'public keys (SPKI DER) and wrapped private keys, which open only under the master key';
+
+/*
+ * The trail.  (epoch, ticket) identifies an event; tickets are given by the
+ * one writer of a database, count up over all epochs and have no gaps.
+ */
+CREATE TABLE kms.event (
+	epoch bigint NOT NULL,
+	ticket bigint NOT NULL,
+	occurred_at timestamptz NOT NULL,
+	operation text COLLATE "C" NOT NULL,
+	status text COLLATE "C" NOT NULL,
+	reason text COLLATE "C",
+	duration_ms double precision,
+	key_id text COLLATE "C",
+	device_id text COLLATE "C",
+	session_role text COLLATE "C",
+	effective_role text COLLATE "C",
+	client_addr text COLLATE "C",
+	application_name text COLLATE "C",
+	context text COLLATE "C",
+	CONSTRAINT event_pkey PRIMARY KEY (epoch, ticket)
+) WITH (autovacuum_vacuum_scale_factor = 0.02,
+		autovacuum_vacuum_insert_scale_factor = 0.1);
+
+CREATE INDEX event_key_idx ON kms.event (key_id, occurred_at)
+	WHERE key_id IS NOT NULL;
+CREATE INDEX event_time_idx ON kms.event (occurred_at);
+-- failed decrypts, from which problematic keys are found
+CREATE INDEX event_decrypt_failure_idx ON kms.event (occurred_at)
+	WHERE operation = 'decrypt' AND status = 'failure';
+
+COMMENT ON TABLE kms.event IS
+'the trail: one row an event, kept kms.event_retention';
+
+/*
+ * Successes of changes, written by the changing transaction itself and moved
+ * to kms.event by the writer.
+ */
+CREATE TABLE kms.event_outbox (
+	event_id bigint GENERATED ALWAYS AS IDENTITY,
+	occurred_at timestamptz NOT NULL,
+	operation text COLLATE "C" NOT NULL,
+	reason text COLLATE "C",
+	duration_ms double precision,
+	key_id text COLLATE "C",
+	device_id text COLLATE "C",
+	session_role text COLLATE "C",
+	effective_role text COLLATE "C",
+	client_addr text COLLATE "C",
+	application_name text COLLATE "C",
+	context text COLLATE "C",
+	CONSTRAINT event_outbox_pkey PRIMARY KEY (event_id)
+) WITH (autovacuum_vacuum_scale_factor = 0,
+		autovacuum_vacuum_threshold = 1000);
+
+COMMENT ON TABLE kms.event_outbox IS
+'successful changes on their way to kms.event';
+
+/*
+ * One row for each ring that ever fed the trail: how far it has been read
+ * (every event before ring position "position" is in kms.event or was set
+ * aside) and the last ticket given.
+ */
+CREATE TABLE kms.event_epoch (
+	epoch bigint NOT NULL,
+	started_at timestamptz NOT NULL,
+	position bigint NOT NULL,
+	last_ticket bigint NOT NULL,
+	CONSTRAINT event_epoch_pkey PRIMARY KEY (epoch)
+);
+
+COMMENT ON TABLE kms.event_epoch IS
+'how far each event ring has been written to the trail';
+
+/* Events that could not be written, with the reason, so that the rest goes on. */
+CREATE TABLE kms.event_quarantine (
+	epoch bigint NOT NULL,
+	ticket bigint NOT NULL,
+	set_aside_at timestamptz NOT NULL,
+	error text NOT NULL,
+	event bytea NOT NULL,
+	CONSTRAINT event_quarantine_pkey PRIMARY KEY (epoch, ticket)
+);
+
+COMMENT ON TABLE kms.event_quarantine IS
+'events that could not be written to kms.event, as they were, and why';
+
+/*
+ * Events counted a minute (width 60) or, when older than two days, an hour
+ * (width 3600).  Reason is '' for successes.  Histogram bucket i (from 1)
+ * counts durations up to 16 us * 2^((i - 1) / 4); the last one all longer.
+ */
+CREATE TABLE kms.metric (
+	bucket timestamptz NOT NULL,
+	width integer NOT NULL,
+	operation text COLLATE "C" NOT NULL,
+	status text COLLATE "C" NOT NULL,
+	reason text COLLATE "C" NOT NULL,
+	count bigint NOT NULL,
+	sum_ms double precision NOT NULL,
+	min_ms double precision NOT NULL,
+	max_ms double precision NOT NULL,
+	histogram bigint[] NOT NULL,
+	CONSTRAINT metric_pkey PRIMARY KEY (bucket, width, operation, status, reason)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+ALTER TABLE kms.metric ALTER COLUMN histogram SET STATISTICS 0;
+
+COMMENT ON TABLE kms.metric IS
+'events counted per minute or hour, operation, status and reason, with latency histogram';
+
+/* What maintenance remembers from round to round; at most one row. */
+CREATE TABLE kms.maintenance (
+	only_row boolean NOT NULL DEFAULT true,
+	purge_window_start timestamptz,
+	purge_window_keys bigint NOT NULL DEFAULT 0,
+	purged bigint NOT NULL DEFAULT 0,
+	purge_blocked_at timestamptz,
+	purge_waiting bigint NOT NULL DEFAULT 0,
+	purge_confirmed_until timestamptz,
+	blocked_keys bigint NOT NULL DEFAULT 0,
+	blocked_by text,
+	CONSTRAINT maintenance_pkey PRIMARY KEY (only_row),
+	CONSTRAINT maintenance_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE kms.maintenance IS
+'state of the purge: how much was deleted today, whether it waits for confirmation';
+
+/*
+ * Dump and restore carry all of it but kms.maintenance, which begins anew: a
+ * worker may have made its row before the restore comes to it.
+ */
+SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.event', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox_event_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.event_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.event_quarantine', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.metric', '');
+
+/*
+ * Functions.  One name, one function.  PUBLIC has kms_version() only.
+ */
+CREATE FUNCTION kms_version() RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_version'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 1;
+
+COMMENT ON FUNCTION kms_version IS 'version of the kms library';
+
+CREATE FUNCTION kms_issue_key(device_id text, app_version text DEFAULT NULL,
+	algorithm text DEFAULT NULL, OUT key_id text, OUT public_key text,
+	OUT expires_at timestamptz, OUT algorithm_used text, OUT oaep_hash text,
+	OUT reused boolean)
+AS 'MODULE_PATHNAME', 'kms_api_issue_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_issue_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_issue_key IS
+'the device''s valid key, made if it has none: SPKI PEM, expiry, algorithm (RSA-2048, RSA-3072, RSA-4096) and OAEP digest. device_id: 1 to 255 bytes; app_version: at most 64. Errors: 22004, 22023, KM005 (limit), KM007, XX001, 40001';
+
+CREATE FUNCTION kms_rotate_key(device_id text, app_version text DEFAULT NULL,
+	algorithm text DEFAULT NULL, OUT key_id text, OUT public_key text,
+	OUT expires_at timestamptz, OUT algorithm_used text, OUT oaep_hash text,
+	OUT reused boolean)
+AS 'MODULE_PATHNAME', 'kms_api_rotate_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_rotate_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_rotate_key IS
+'deprecates the device''s active keys and makes a new one, in one transaction; counts against kms.keygen_limit. Errors as kms_issue_key';
+
+CREATE FUNCTION kms_public_key(key_id text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_public_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_public_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_public_key IS
+'public key of an active or deprecated key as SPKI PEM. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
+
+CREATE FUNCTION kms_encrypt(key_id text, plaintext text,
+	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
+	label bytea DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_encrypt'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_encrypt FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_encrypt IS
+'RSA-OAEP (RFC 8017) of the plaintext in UTF-8, in base64; oaep_hash NULL is the key''s own, mgf1_hash NULL the same as oaep_hash. The plaintext may have modulus bytes - 2 * digest bytes - 2. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
+
+CREATE FUNCTION kms_encrypt_bytea(key_id text, plaintext bytea,
+	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
+	label bytea DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_encrypt_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_encrypt_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_encrypt_bytea IS 'kms_encrypt on bytes';
+
+CREATE FUNCTION kms_decrypt(key_id text, ciphertext text,
+	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_decrypt'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_decrypt FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt IS
+'opens one RSA-OAEP block (RFC 8017) in base64, of either alphabet, padded or not; the plaintext is text in UTF-8. If device_id is given the key must be that device''s. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001, 22021';
+
+CREATE FUNCTION kms_decrypt_bytea(key_id text, ciphertext bytea,
+	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_bytea IS 'kms_decrypt on bytes';
+
+CREATE FUNCTION kms_try_decrypt(key_id text, ciphertext text,
+	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_try_decrypt'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_try_decrypt FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_try_decrypt IS
+'kms_decrypt that gives NULL where the data or the key is at fault (KM001 to KM004, KM006, XX001, 22021, a malformed ciphertext); the failure is recorded all the same';
+
+CREATE FUNCTION kms_try_decrypt_bytea(key_id text, ciphertext bytea,
+	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_try_decrypt_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_try_decrypt_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_try_decrypt_bytea IS 'kms_try_decrypt on bytes';
+
+CREATE FUNCTION kms_decrypt_recover(key_id text, ciphertext text, reason text,
+	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_recover'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_recover FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_recover IS
+'break-glass: opens what expired, disabled and revoked keys protect until they are purged; the reason (1 to 255 bytes) is recorded and written to the server log. Errors: 22004, 22023, KM001, KM002, KM006, KM007, XX001, 22021';
+
+CREATE FUNCTION kms_decrypt_recover_bytea(key_id text, ciphertext bytea,
+	reason text, device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_recover_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_recover_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_recover_bytea IS 'kms_decrypt_recover on bytes';
+
+CREATE FUNCTION kms_key_state(key_id text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_key_state'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 500;
+
+REVOKE ALL ON FUNCTION kms_key_state FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_key_state IS
+'active, expired, deprecated, disabled, revoked or pending_deletion. Errors: 22004, 22023, KM002, XX001';
+
+CREATE FUNCTION kms_key_valid(key_id text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'kms_api_key_valid'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 500;
+
+REVOKE ALL ON FUNCTION kms_key_valid FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_key_valid IS
+'whether kms_decrypt would take this key now; false for one that is not there. Errors: 22004, 22023';
+
+CREATE FUNCTION kms_rate_limit_status(device_id text, OUT used integer,
+	OUT allowed integer, OUT next_at timestamptz)
+AS 'MODULE_PATHNAME', 'kms_api_rate_limit_status'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 500;
+
+REVOKE ALL ON FUNCTION kms_rate_limit_status FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_rate_limit_status IS
+'keys made for the device within kms.keygen_window, how many are allowed, and when the next one may be made (NULL: now). Errors: 22004, 22023';
+
+CREATE FUNCTION kms_metrics_summary(timeframe_hours integer DEFAULT 24)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'kms_api_metrics_summary'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000;
+
+REVOKE ALL ON FUNCTION kms_metrics_summary FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_metrics_summary IS
+'operations of the last 1 to 8760 hours: counts, durations in milliseconds with percentiles, failure rates in percent, the ten most frequent failures. Waits up to 5 s for the event writer. Errors: 22023';
+
+CREATE FUNCTION kms_problematic_keys(
+	failure_threshold_percent numeric DEFAULT 10,
+	min_operations integer DEFAULT 5, timeframe_hours integer DEFAULT 24)
+RETURNS TABLE (key_id text, device_id text, operations bigint,
+	failures bigint, failure_rate numeric)
+AS 'MODULE_PATHNAME', 'kms_api_problematic_keys'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000
+ROWS 100;
+
+REVOKE ALL ON FUNCTION kms_problematic_keys FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_problematic_keys IS
+'keys whose share of failed decrypts (KM001), in percent, is above the threshold. Errors: 22023';
+
+CREATE FUNCTION kms_flush_events() RETURNS void
+AS 'MODULE_PATHNAME', 'kms_api_flush_events'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
+
+REVOKE ALL ON FUNCTION kms_flush_events FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_flush_events IS
+'returns once every event recorded before the call is in kms.event. Errors: 55000 on a standby or where the writer cannot run';
+
+CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
+RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
+AS 'MODULE_PATHNAME', 'kms_api_maintain'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 6;
+
+REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_maintain IS
+'one bounded batch of each maintenance task, as the worker or pg_cron runs it; confirm_purge lets a purge that waits for confirmation go on for a day';
+
+CREATE FUNCTION kms_master_key_status()
+RETURNS TABLE (master_key_id text, label text, status text, keys bigint,
+	detail text)
+AS 'MODULE_PATHNAME', 'kms_api_master_key_status'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 4;
+
+REVOKE ALL ON FUNCTION kms_master_key_status FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_master_key_status IS
+'master keys by fingerprint: current, available (only unwraps), missing (rows need it); how many keys are wrapped under each; or why there is none';
+
+CREATE FUNCTION kms_check()
+RETURNS TABLE (severity text, finding text, hint text)
+AS 'MODULE_PATHNAME', 'kms_api_check'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 4;
+
+REVOKE ALL ON FUNCTION kms_check FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_check IS
+'the health check: what is wrong (error), may become so (warning) or is weaker than by default (notice), and how to mend it; no row is health';
+
+CREATE FUNCTION kms_self_test() RETURNS boolean
+AS 'MODULE_PATHNAME', 'kms_api_self_test'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 100000;
+
+REVOKE ALL ON FUNCTION kms_self_test FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_self_test IS
+'known answers for RSA-OAEP, AES-256-GCM, HKDF, HMAC and the wrap, and one stored key tried';
+
+/* What the views read. */
+CREATE FUNCTION kms.read_metrics(timeframe_hours integer)
+RETURNS TABLE (operation text, status text, reason text, count bigint,
+	avg_duration double precision, min_duration double precision,
+	max_duration double precision, p50 double precision,
+	p95 double precision, p99 double precision)
+AS 'MODULE_PATHNAME', 'kms_api_read_metrics'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 50;
+
+REVOKE ALL ON FUNCTION kms.read_metrics FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.read_metrics IS
+'totals of the last 1 to 8760 hours, durations in milliseconds; never waits';
+
+CREATE FUNCTION kms.read_status()
+RETURNS TABLE (item text, value text)
+AS 'MODULE_PATHNAME', 'kms_api_read_status'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 30;
+
+REVOKE ALL ON FUNCTION kms.read_status FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.read_status IS
+'launcher, workers, event ring, master key and counters since start';
+
+CREATE FUNCTION kms.start() RETURNS void
+AS 'MODULE_PATHNAME', 'kms_api_start'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms.start FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.start IS
+'makes this database known to the launcher; any other call does so, too';
+
+/*
+ * Views for DBAs.  No key material, and none waits.
+ */
+CREATE VIEW kms.keys AS
+SELECT key_id, device_id, app_version, algorithm, oaep_hash, origin,
+	CASE WHEN state OPERATOR(pg_catalog.=) ANY
+			('{active,deprecated}'::pg_catalog.text[])
+		AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()
+		THEN 'expired' ELSE state END AS state,
+	state AS stored_state, state_reason, created_at, expires_at,
+	state_changed_at, delete_at, row_version
+FROM kms.key;
+
+COMMENT ON VIEW kms.keys IS
+'keys without key material; state as kms_key_state() tells it';
+
+CREATE VIEW kms.metrics AS
+SELECT operation, status, reason, count, avg_duration, min_duration,
+	max_duration, p50, p95, p99
+FROM kms.read_metrics(24);
+
+COMMENT ON VIEW kms.metrics IS
+'operations of the last 24 hours by status and reason; durations in milliseconds';
+
+CREATE VIEW kms.failure_rates AS
+SELECT operation, pg_catalog.sum(count)::pg_catalog.int8 AS operations,
+	COALESCE(pg_catalog.sum(count) FILTER
+		(WHERE status OPERATOR(pg_catalog.=) 'failure'), 0)::pg_catalog.int8
+		AS failures,
+	pg_catalog.round(100.0 OPERATOR(pg_catalog.*)
+		COALESCE(pg_catalog.sum(count) FILTER
+			(WHERE status OPERATOR(pg_catalog.=) 'failure'), 0)
+		OPERATOR(pg_catalog./) pg_catalog.sum(count), 2) AS failure_rate
+FROM kms.read_metrics(24)
+GROUP BY operation
+ORDER BY operation;
+
+COMMENT ON VIEW kms.failure_rates IS
+'share of failures, in percent, by operation over the last 24 hours';
+
+CREATE VIEW kms.top_failures AS
+SELECT operation, reason, count
+FROM kms.read_metrics(24)
+WHERE status OPERATOR(pg_catalog.=) 'failure'
+ORDER BY count DESC, operation, reason
+LIMIT 10;
+
+COMMENT ON VIEW kms.top_failures IS
+'the ten most frequent failures of the last 24 hours';
+
+CREATE VIEW kms.problematic_keys AS
+SELECT key_id, device_id, operations, failures, failure_rate
+FROM @extschema@.kms_problematic_keys();
+
+COMMENT ON VIEW kms.problematic_keys IS
+'keys with more than 10 % of failed decrypts in the last 24 hours';
+
+CREATE VIEW kms.status AS
+SELECT item, value FROM kms.read_status();
+
+COMMENT ON VIEW kms.status IS
+'launcher, workers, event ring, master key and counters since start';
+
+REVOKE ALL ON ALL TABLES IN SCHEMA kms FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA kms FROM PUBLIC;
+
+SELECT kms.start();

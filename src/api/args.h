@@ -1,0 +1,52 @@
+/*
+ * Fetching and checking the arguments of SQL calls.
+ *
+ * Each check fills *fault and returns its status; none raises by itself (but
+ * detoasting may), none keeps what it refused.
+ */
+#ifndef KMS_API_ARGS_H
+#define KMS_API_ARGS_H
+
+#include "fmgr.h"
+
+#include "crypto/form.h"
+#include "crypto/rsa.h"
+#include "pg/errors.h"
+
+/* Buffers that a checked key id or device id is copied to. */
+typedef char KmsKeyIdBuffer[KMS_KEY_ID_MAX + 1];
+typedef char KmsDeviceIdBuffer[KMS_DEVICE_ID_MAX + 1];
+
+extern KmsStatus kms_arg_key_id(FunctionCallInfo fcinfo, int n,
+								KmsKeyIdBuffer key_id, KmsFault *fault);
+
+/* A device id that must be given. */
+extern KmsStatus kms_arg_device_id(FunctionCallInfo fcinfo, int n,
+								   KmsDeviceIdBuffer device_id,
+								   KmsFault *fault);
+
+/* NULL leaves *given unset. */
+extern KmsStatus kms_arg_optional_device_id(FunctionCallInfo fcinfo, int n,
+											KmsDeviceIdBuffer device_id,
+											bool *given, KmsFault *fault);
+
+/* Text of 1 to "most" bytes without control characters; NULL gives NULL. */
+extern KmsStatus kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name,
+							  size_t most, char **value, KmsFault *fault);
+
+/* oaep_hash, mgf1_hash and label, which stand in this order from n. */
+extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
+							  KmsFault *fault);
+
+/*
+ * A ciphertext, as base64 or as bytes, of at most kms.max_ciphertext_size
+ * bytes as it was sent.  *data is palloc'd.
+ */
+extern KmsStatus kms_arg_base64(FunctionCallInfo fcinfo, int n,
+								const unsigned char **data, size_t *len,
+								KmsFault *fault);
+extern KmsStatus kms_arg_ciphertext(FunctionCallInfo fcinfo, int n,
+									const unsigned char **data, size_t *len,
+									KmsFault *fault);
+
+#endif							/* KMS_API_ARGS_H */

@@ -1,0 +1,394 @@
+/*
+ * kms_check() and kms_self_test(): what an operator runs when in doubt.
+ *
+ * Each check adds what it found, with how to mend it; silence is health.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "crypto/self_test.h"
+#include "keys/call.h"
+#include "keys/key.h"
+#include "keys/opened.h"
+#include "pg/compat.h"
+#include "pg/errors.h"
+#include "pg/settings.h"
+#include "shmem/events.h"
+#include "shmem/master.h"
+#include "store/health.h"
+#include "store/key.h"
+#include "store/purge.h"
+
+#define SAMPLE		1000		/* keys that are authenticated */
+#define LISTED		10			/* ids named in a finding */
+
+/* A worker that has not finished a round for so long is stuck. */
+#define STALE_ROUNDS 3
+
+static const char *const worker_names[] = {"event writer", "maintenance worker"};
+
+static void report(ReturnSetInfo *result, const char *severity,
+				   const char *finding, const char *hint);
+static void check_launcher(ReturnSetInfo *result);
+static void check_workers(ReturnSetInfo *result);
+static void check_ring(ReturnSetInfo *result);
+static void check_master_key(ReturnSetInfo *result);
+static void check_master_key_use(ReturnSetInfo *result);
+static void check_rows(ReturnSetInfo *result);
+static void check_purge(ReturnSetInfo *result);
+static void check_server(ReturnSetInfo *result);
+static void check_settings(ReturnSetInfo *result);
+static void check_memory(ReturnSetInfo *result);
+static char *join(List *names);
+static bool try_one_key(const char **what);
+
+PG_FUNCTION_INFO_V1(kms_api_check);
+PG_FUNCTION_INFO_V1(kms_api_self_test);
+
+Datum
+kms_api_check(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	check_launcher(result);
+	check_workers(result);
+	check_ring(result);
+	check_master_key(result);
+	check_master_key_use(result);
+	check_rows(result);
+	check_purge(result);
+	check_server(result);
+	check_settings(result);
+	check_memory(result);
+	return (Datum) 0;
+}
+
+/*
+ * False, with a warning that names it, if a known answer comes out wrong or a
+ * real key does not open what it encrypted.
+ */
+Datum
+kms_api_self_test(PG_FUNCTION_ARGS)
+{
+	const char *what = NULL;
+	bool		passed;
+
+	kms_call_require_service();
+	passed = kms_self_test_run(&what) == KMS_OK && try_one_key(&what);
+	if (!passed)
+		ereport(WARNING,
+				(errmsg("self-test failed: %s", what),
+				 errhint("Do not trust results of kms on this server; look at its OpenSSL library and at kms_check().")));
+	PG_RETURN_BOOL(passed);
+}
+
+static bool
+try_one_key(const char **what)
+{
+	static const unsigned char plain[] = "kms self-test";
+	unsigned char cipher[KMS_RSA_MAX_BLOCK];
+	unsigned char opened[KMS_RSA_MAX_BLOCK];
+	size_t		cipher_len;
+	size_t		opened_len = 0;
+	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
+	KmsFault	fault = {0};
+	KmsKeyRow	row;
+	KmsRsaKey  *key;
+	List	   *ids = kms_key_sweep(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
+
+	if (ids == NIL || !kms_key_read(linitial(ids), &row))
+		return true;
+	*what = "a stored key does not open";
+	if (kms_opened_get(&row, &key, &fault) != KMS_OK)
+		return false;
+	*what = "a stored key does not decrypt what it encrypted";
+	return kms_rsa_encrypt(key, &oaep, plain, sizeof(plain), cipher,
+						   &cipher_len) == KMS_OK &&
+		kms_rsa_decrypt(key, &oaep, cipher, cipher_len, opened,
+						&opened_len) == KMS_OK &&
+		opened_len == sizeof(plain) && memcmp(opened, plain, opened_len) == 0;
+}
+
+static void
+report(ReturnSetInfo *result, const char *severity, const char *finding,
+	   const char *hint)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	values[0] = CStringGetTextDatum(severity);
+	values[1] = CStringGetTextDatum(finding);
+	values[2] = CStringGetTextDatum(hint);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+check_launcher(ReturnSetInfo *result)
+{
+	int			pid;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	pid = kms_state->launcher_pid;
+	LWLockRelease(&kms_state->lock);
+	if (pid == 0)
+		report(result, "error", "the launcher of kms does not run",
+			   "Raise max_worker_processes and restart the server; until then there is no master key and no event is written.");
+	if (kms_state_database() == NULL)
+		report(result, "error", "there are too many databases for kms",
+			   psprintf("At most %d databases of a server can use kms.", KMS_DATABASES_MAX));
+}
+
+static void
+check_workers(ReturnSetInfo *result)
+{
+	KmsDatabase *database = kms_state_database();
+	int			kind;
+
+	if (database == NULL)
+		return;
+	for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+	{
+		KmsWorkerState worker;
+
+		LWLockAcquire(&kms_state->lock, LW_SHARED);
+		worker = database->worker[kind];
+		LWLockRelease(&kms_state->lock);
+		if (worker.failed_at != 0)
+			report(result, "error",
+				   psprintf("the %s fails since %s, %d times in a row: %s",
+							worker_names[kind],
+							timestamptz_to_str(worker.failed_at),
+							worker.failures, worker.last_error),
+				   "Remove the cause; it tries again by itself.");
+		else if (worker.pid != 0 && worker.heartbeat != 0 &&
+				 TimestampDifferenceExceeds(worker.heartbeat,
+											GetCurrentTimestamp(),
+											STALE_ROUNDS * 60 * 1000))
+			report(result, "warning",
+				   psprintf("the %s has not finished a round since %s",
+							worker_names[kind],
+							timestamptz_to_str(worker.heartbeat)),
+				   psprintf("Look at process %d in pg_stat_activity.", worker.pid));
+	}
+}
+
+static void
+check_ring(ReturnSetInfo *result)
+{
+	KmsRingCounters ring;
+	int64		epoch;
+	uint64		unrecorded = pg_atomic_read_u64(&kms_state->unrecorded);
+
+	if (unrecorded > 0)
+		report(result, "error",
+			   psprintf(UINT64_FORMAT " events could not be recorded, for want of a ring file", unrecorded),
+			   "Look at the server log; there must be room for kms.event_ring_size in pg_stat_tmp.");
+	if (kms_health_quarantined() > 0)
+		report(result, "warning",
+			   psprintf(INT64_FORMAT " events could not be written and were set aside", kms_health_quarantined()),
+			   "kms.event_quarantine has them with the reason.");
+	if (!kms_events_counters(&ring, &epoch))
+		return;
+	if (ring.head - ring.tail > ring.slots * 3 / 4)
+		report(result, "warning", "the event ring is more than three quarters full",
+			   "Find out what holds the event writer up, or raise kms.event_ring_size.");
+	if (ring.dropped > 0)
+		report(result, "warning",
+			   psprintf(UINT64_FORMAT " events were dropped because the event ring was full", ring.dropped),
+			   "Raise kms.event_ring_size.");
+	if (ring.damaged > 0)
+		report(result, "warning",
+			   psprintf(UINT64_FORMAT " entries of the event ring were damaged", ring.damaged),
+			   "The trail has a row of operation \"gap\" where events may be missing.");
+}
+
+static void
+check_master_key(ReturnSetInfo *result)
+{
+	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
+	char	   *warning = kms_master_file_warning();
+
+	kms_master_status(status);
+	if (status->state == KMS_MASTER_UNREAD)
+		report(result, "error", "the master key has not been read yet",
+			   "The launcher of kms reads it; see whether it runs.");
+	else if (status->state == KMS_MASTER_UNSET)
+		report(result, "error", "no master key is set",
+			   "Set kms.master_key_file in postgresql.conf and reload the server.");
+	else if (status->state == KMS_MASTER_REFUSED)
+		report(result, "error",
+			   psprintf("the master key file is refused: %s", status->reason),
+			   "Mend the file and reload the server.");
+	else if (status->reason[0] != '\0')
+		report(result, "error",
+			   psprintf("the master key file is refused, and the keys read before are in force: %s", status->reason),
+			   "Mend the file and reload the server, before it restarts.");
+	if (warning != NULL)
+		report(result, "warning", warning,
+			   "Keep the file outside of the data directory and of backups.");
+}
+
+static void
+check_master_key_use(ReturnSetInfo *result)
+{
+	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
+	ListCell   *cell;
+
+	kms_master_status(status);
+	if (status->state != KMS_MASTER_READY)
+		return;
+	foreach(cell, kms_health_master_keys())
+	{
+		KmsMasterKeyUse *use = lfirst(cell);
+		char		id[2 * KMS_MASTER_KEY_ID_SIZE + 1];
+		int			i;
+
+		for (i = 0; i < status->count; i++)
+		{
+			if (memcmp(status->id[i], use->id, sizeof(use->id)) == 0)
+				break;
+		}
+		if (i < status->count)
+			continue;
+		kms_master_key_id_text(use->id, id);
+		report(result, "error",
+			   psprintf(INT64_FORMAT " keys are wrapped under master key \"%s\", which this server does not have", use->keys, id),
+			   "Add that master key to the master key file, below the current one, and reload the server.");
+	}
+}
+
+static void
+check_rows(ReturnSetInfo *result)
+{
+	List	   *bad = NIL;
+	List	   *old;
+	ListCell   *cell;
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+
+	if (kms_master_generation() != 0)
+	{
+		foreach(cell, kms_key_sweep(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
+									SAMPLE, NULL))
+		{
+			KmsKeyRow	row;
+			KmsSecretDigests digests;
+			KmsFault	fault = {0};
+
+			CHECK_FOR_INTERRUPTS();
+			if (kms_key_read(lfirst(cell), &row) &&
+				kms_key_authenticate(&row, secret, &digests,
+									 &fault) == KMS_NOT_AUTHENTIC)
+				bad = lappend(bad, lfirst(cell));
+		}
+	}
+	if (bad != NIL)
+		report(result, "error",
+			   psprintf("%d of a sample of %d keys do not authenticate: %s",
+						list_length(bad), SAMPLE, join(bad)),
+			   "Their rows were changed behind the extension's back; restore them from a backup or destroy the keys.");
+
+	old = kms_health_old_rows(LISTED);
+	if (old != NIL)
+		report(result, "error",
+			   psprintf("keys are older than the trail says they should be: %s", join(old)),
+			   "An old row was put back; a revoked or deprecated key may be in use again.");
+}
+
+static void
+check_purge(ReturnSetInfo *result)
+{
+	KmsPurgeState purge;
+
+	kms_purge_read(&purge);
+	if (purge.blocked_at != 0)
+		report(result, "warning",
+			   psprintf("a purge of " INT64_FORMAT " keys waits for confirmation since %s",
+						purge.waiting, timestamptz_to_str(purge.blocked_at)),
+			   "If the server's clock is right and the keys may go, run SELECT * FROM kms_maintain(confirm_purge => true).");
+}
+
+static void
+check_server(ReturnSetInfo *result)
+{
+	char	   *readers = kms_health_file_readers();
+	int64		plain = kms_health_plain_sessions();
+
+	if (!enableFsync)
+		report(result, "error", "fsync is off",
+			   "A crash of the machine can lose or damage keys; set fsync = on.");
+	if (!fullPageWrites)
+		report(result, "warning", "full_page_writes is off",
+			   "A crash of the machine can damage keys; set full_page_writes = on.");
+	if (kms_openssl_is_old())
+		report(result, "error",
+			   psprintf("%s has timing leaks in RSA decryption", kms_openssl_version()),
+			   "Install OpenSSL 3.0.9 or later.");
+	if (readers != NULL)
+		report(result, "warning",
+			   psprintf("roles can read files of the server or run programs there, and so read the master key: %s", readers),
+			   "Revoke pg_read_server_files and pg_execute_server_program from them.");
+	if (plain > 0)
+		report(result, "warning",
+			   psprintf(INT64_FORMAT " sessions come over the network without TLS", plain),
+			   "Plaintext travels in the clear; use hostssl in pg_hba.conf.");
+}
+
+static void
+check_settings(ReturnSetInfo *result)
+{
+	if (!kms_protect_memory)
+		report(result, "warning", "kms.protect_memory is off",
+			   "Programs of the server's user can read keys from memory; set it on.");
+	if (!kms_maintenance)
+		report(result, "notice", "kms.maintenance is off",
+			   "Keys are swept and purged only if something calls kms_maintain().");
+	if (!kms_deprecate_problematic_keys)
+		report(result, "notice", "kms.deprecate_problematic_keys is off",
+			   "Keys with many failed decrypts stay active.");
+	if (kms_keygen_limit > 5 * Max(1, kms_keygen_window / SECS_PER_DAY))
+		report(result, "notice",
+			   psprintf("the limit of key generation is weaker than by default: %d in %d s",
+						kms_keygen_limit, kms_keygen_window),
+			   "See kms.keygen_limit and kms.keygen_window.");
+	if (kms_key_lifetime > 30 * SECS_PER_DAY)
+		report(result, "notice", "keys live longer than by default",
+			   "See kms.key_lifetime.");
+}
+
+static void
+check_memory(ReturnSetInfo *result)
+{
+	(void) kms_opened_opener();
+	if (!kms_opened_heap_locked())
+		report(result, "notice",
+			   "private keys in memory are not locked against swapping",
+			   "Raise the server's limit of locked memory (LimitMEMLOCK in systemd).");
+}
+
+static char *
+join(List *names)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, names)
+	{
+		if (foreach_current_index(cell) == LISTED)
+		{
+			appendStringInfoString(&out, ", ...");
+			break;
+		}
+		appendStringInfo(&out, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
+						 (char *) lfirst(cell));
+	}
+	return out.data;
+}

@@ -1,0 +1,259 @@
+/*
+ * The functions that return plaintext.
+ *
+ * Plaintext exists in a buffer on the stack, which is wiped before the frame
+ * is left, and in the result, which is the caller's.  Whatever may raise
+ * (allocation, look-up of an encoding conversion) is done before there is
+ * any.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "api/args.h"
+#include "keys/call.h"
+#include "keys/cipher.h"
+#include "pg/compat.h"
+
+/* the most bytes that a byte of UTF-8 becomes in another encoding */
+#define ENCODING_GROWTH MAX_CONVERSION_GROWTH
+
+#define REASON_MAX 255			/* bytes */
+
+/* What a function of the family is. */
+typedef enum DecryptKind
+{
+	DECRYPT,
+	TRY_DECRYPT,
+	RECOVER
+} DecryptKind;
+
+/* Where the plaintext goes. */
+typedef struct Sink
+{
+	bool text;
+	Oid			conversion;		/* InvalidOid: none is needed */
+	struct varlena *result;
+	size_t		size;
+} Sink;
+
+static Datum decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text);
+static KmsStatus fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool text,
+					   KmsCall *call, KmsCipherRequest *request,
+					   char **reason, KmsFault *fault);
+static KmsStatus open_to(KmsCall *call, const KmsCipherRequest *request,
+						 bool recover, Sink *sink, KmsFault *fault);
+static void prepare(Sink *sink, bool text);
+static KmsStatus fill(Sink *sink, const unsigned char *plain, size_t len);
+static KmsStatus fill_text(Sink *sink, const unsigned char *plain, size_t len);
+static void log_recovery(const KmsCipherRequest *request, const char *reason,
+						 KmsStatus status);
+
+PG_FUNCTION_INFO_V1(kms_api_decrypt);
+PG_FUNCTION_INFO_V1(kms_api_decrypt_bytea);
+PG_FUNCTION_INFO_V1(kms_api_try_decrypt);
+PG_FUNCTION_INFO_V1(kms_api_try_decrypt_bytea);
+PG_FUNCTION_INFO_V1(kms_api_decrypt_recover);
+PG_FUNCTION_INFO_V1(kms_api_decrypt_recover_bytea);
+
+Datum
+kms_api_decrypt(PG_FUNCTION_ARGS)
+{
+	return decrypt(fcinfo, DECRYPT, true);
+}
+
+Datum
+kms_api_decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return decrypt(fcinfo, DECRYPT, false);
+}
+
+Datum
+kms_api_try_decrypt(PG_FUNCTION_ARGS)
+{
+	return decrypt(fcinfo, TRY_DECRYPT, true);
+}
+
+Datum
+kms_api_try_decrypt_bytea(PG_FUNCTION_ARGS)
+{
+	return decrypt(fcinfo, TRY_DECRYPT, false);
+}
+
+Datum
+kms_api_decrypt_recover(PG_FUNCTION_ARGS)
+{
+	return decrypt(fcinfo, RECOVER, true);
+}
+
+Datum
+kms_api_decrypt_recover_bytea(PG_FUNCTION_ARGS)
+{
+	return decrypt(fcinfo, RECOVER, false);
+}
+
+static Datum
+decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text)
+{
+	KmsCipherRequest request = {0};
+	KmsFault	fault = {0};
+	Sink		sink;
+	KmsCall    *call;
+	char	   *reason = NULL;
+	KmsStatus	status;
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	call = kms_call_begin(kind == RECOVER ? KMS_OP_RECOVER : KMS_OP_DECRYPT);
+	status = fetch(fcinfo, kind, text, call, &request, &reason, &fault);
+	if (status == KMS_OK)
+	{
+		prepare(&sink, text);
+		status = open_to(call, &request, kind == RECOVER, &sink, &fault);
+	}
+	if (status == KMS_OK)
+		kms_call_succeed(call);
+	else
+		kms_call_fail(call, status);
+	if (kind == RECOVER)
+		log_recovery(&request, reason, status);
+	if (status == KMS_OK)
+		PG_RETURN_POINTER(sink.result);
+	if (kind == TRY_DECRYPT && kms_status_is_tried(status))
+		PG_RETURN_NULL();
+	kms_fault_raise(&fault);
+}
+
+static KmsStatus
+fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool text, KmsCall *call,
+	  KmsCipherRequest *request, char **reason, KmsFault *fault)
+{
+	int			n = 2;
+	char	   *key_id = palloc(sizeof(KmsKeyIdBuffer));
+	char	   *device_id = palloc(sizeof(KmsDeviceIdBuffer));
+	bool		given;
+	KmsStatus	status;
+
+	status = kms_arg_key_id(fcinfo, 0, key_id, fault);
+	if (status != KMS_OK)
+		return status;
+	request->key_id = key_id;
+	kms_call_key(call, key_id);
+	if (kind == RECOVER)
+	{
+		if (PG_ARGISNULL(n))
+			return kms_fault_null(fault, "reason must not be null");
+		status = kms_arg_line(fcinfo, n, "reason", REASON_MAX, reason, fault);
+		if (status != KMS_OK)
+			return status;
+		kms_call_context(call, *reason);
+		n++;
+	}
+	status = kms_arg_optional_device_id(fcinfo, n, device_id, &given, fault);
+	if (status != KMS_OK)
+		return status;
+	if (given)
+		request->device_id = device_id;
+	status = kms_arg_oaep(fcinfo, n + 1, &request->oaep, fault);
+	if (status != KMS_OK)
+		return status;
+	if (text)
+		return kms_arg_base64(fcinfo, 1, &request->data, &request->len, fault);
+	return kms_arg_ciphertext(fcinfo, 1, &request->data, &request->len, fault);
+}
+
+static KmsStatus
+open_to(KmsCall *call, const KmsCipherRequest *request, bool recover,
+		Sink *sink, KmsFault *fault)
+{
+	unsigned char plain[KMS_RSA_MAX_BLOCK];
+	size_t		len;
+	KmsStatus	status;
+
+	status = kms_cipher_decrypt(call, request, recover, plain, &len, fault);
+	if (status == KMS_OK)
+	{
+		status = kms_fault(fault, fill(sink, plain, len));
+		explicit_bzero(plain, sizeof(plain));
+	}
+	return status;
+}
+
+/* Make room for any plaintext, and find the way to the database's encoding. */
+static void
+prepare(Sink *sink, bool text)
+{
+	int			encoding = GetDatabaseEncoding();
+
+	sink->text = text;
+
+	sink->conversion = InvalidOid;
+	sink->size = KMS_RSA_MAX_BLOCK + 1;
+	if (text &&encoding != PG_UTF8 && encoding != PG_SQL_ASCII)
+	{
+		sink->conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+		if (!OidIsValid(sink->conversion))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("there is no conversion from UTF8 to the database's encoding")));
+		sink->size = KMS_RSA_MAX_BLOCK * ENCODING_GROWTH + 1;
+	}
+	sink->result = palloc(VARHDRSZ + sink->size);
+}
+
+static KmsStatus
+fill(Sink *sink, const unsigned char *plain, size_t len)
+{
+	if (sink->text)
+		return fill_text(sink, plain, len);
+	memcpy(VARDATA(sink->result), plain, len);
+	SET_VARSIZE(sink->result, VARHDRSZ + len);
+	return KMS_OK;
+}
+
+/* Nothing here may raise: PostgreSQL's messages would show the bytes. */
+static KmsStatus
+fill_text(Sink *sink, const unsigned char *plain, size_t len)
+{
+	char	   *out = VARDATA(sink->result);
+
+	if (!pg_verify_mbstr(PG_UTF8, (const char *) plain, len, true))
+		return KMS_NOT_TEXT;
+	if (!OidIsValid(sink->conversion))
+		memcpy(out, plain, len);
+	else
+	{
+		int			done;
+
+		done = pg_do_encoding_conversion_buf(sink->conversion, PG_UTF8,
+											 GetDatabaseEncoding(),
+											 unconstify(unsigned char *, plain),
+											 len, (unsigned char *) out,
+											 sink->size, true);
+		if (done != (int) len)
+		{
+			explicit_bzero(out, sink->size);
+			return KMS_NOT_TEXT;
+		}
+		len = strlen(out);
+	}
+	SET_VARSIZE(sink->result, VARHDRSZ + len);
+	return KMS_OK;
+}
+
+/* Break-glass leaves a line in the server log each time. */
+static void
+log_recovery(const KmsCipherRequest *request, const char *reason,
+			 KmsStatus status)
+{
+	ereport(LOG,
+			(errmsg("kms: role \"%s\" %s data of encryption key \"%s\" with kms_decrypt_recover",
+					GetUserNameFromId(GetSessionUserId(), true),
+					status == KMS_OK ? "opened" : "could not open",
+					request->key_id != NULL ? request->key_id : ""),
+			 errdetail("Reason given: %s", reason != NULL ? reason : "none"),
+			 errhidestmt(true), errhidecontext(true)));
+}

@@ -1,0 +1,248 @@
+/*
+ * The operator's and the DBA's functions: maintenance, master key, status,
+ * version.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "crypto/self_test.h"
+#include "keys/call.h"
+#include "keys/maintenance.h"
+#include "keys/opened.h"
+#include "pg/compat.h"
+#include "pg/errors.h"
+#include "pg/settings.h"
+#include "shmem/events.h"
+#include "shmem/master.h"
+#include "store/health.h"
+
+static void put_master_key(ReturnSetInfo *result, const unsigned char *id,
+						   const char *label, const char *status, int64 keys,
+						   const char *detail);
+static int64 take_use(List *uses, const unsigned char *id);
+static void put_status(ReturnSetInfo *result, const char *item,
+					   const char *value);
+static void put_count(ReturnSetInfo *result, const char *item, uint64 value);
+static void put_worker(ReturnSetInfo *result, const char *name,
+					   KmsWorkerState *worker);
+
+PG_FUNCTION_INFO_V1(kms_api_version);
+PG_FUNCTION_INFO_V1(kms_api_maintain);
+PG_FUNCTION_INFO_V1(kms_api_master_key_status);
+PG_FUNCTION_INFO_V1(kms_api_read_status);
+PG_FUNCTION_INFO_V1(kms_api_start);
+
+Datum
+kms_api_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(KMS_VERSION));
+}
+
+/* The install script's last line: makes the database known to the launcher. */
+Datum
+kms_api_start(PG_FUNCTION_ARGS)
+{
+	KmsDatabase *database = kms_state_database();
+
+	if (database != NULL)
+		kms_state_request(database, KMS_MAINTENANCE);
+	PG_RETURN_VOID();
+}
+
+Datum
+kms_api_maintain(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	KmsTaskResult tasks[KMS_TASK_COUNT];
+	bool		confirm = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	int			i;
+
+	kms_call_require_service();
+	PreventCommandDuringRecovery("kms_maintain()");
+	PreventCommandIfReadOnly("kms_maintain()");
+	InitMaterializedSRF(fcinfo, 0);
+	kms_maintenance_run(confirm, tasks);
+	for (i = 0; i < KMS_TASK_COUNT; i++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, false};
+
+		values[0] = CStringGetTextDatum(tasks[i].task);
+		values[1] = Int64GetDatum(tasks[i].done);
+		values[2] = Int64GetDatum(tasks[i].skipped);
+		values[3] = BoolGetDatum(tasks[i].more);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * The master keys that the server has or that rows need, with how many keys
+ * are wrapped under each; a row without an id says why there is none.
+ */
+Datum
+kms_api_master_key_status(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
+	List	   *uses;
+	ListCell   *cell;
+	int			i;
+
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	kms_master_status(status);
+	uses = kms_health_master_keys();
+	for (i = 0; i < status->count; i++)
+		put_master_key(result, status->id[i], status->label[i],
+					   i == 0 ? "current" : "available",
+					   take_use(uses, status->id[i]), NULL);
+	foreach(cell, uses)
+	{
+		KmsMasterKeyUse *use = lfirst(cell);
+
+		if (use->keys > 0)
+			put_master_key(result, use->id, "", "missing", use->keys,
+						   "rows are wrapped under it, and the server does not have it");
+	}
+	if (status->state == KMS_MASTER_UNREAD)
+		put_master_key(result, NULL, "", "unread", 0, "the launcher has not read it yet");
+	else if (status->state == KMS_MASTER_UNSET)
+		put_master_key(result, NULL, "", "unset", 0, "kms.master_key_file is not set");
+	else if (status->reason[0] != '\0')
+		put_master_key(result, NULL, "", "refused", 0, status->reason);
+	return (Datum) 0;
+}
+
+static void
+put_master_key(ReturnSetInfo *result, const unsigned char *id,
+			   const char *label, const char *status, int64 keys,
+			   const char *detail)
+{
+	char text[	2 * KMS_MASTER_KEY_ID_SIZE + 1];
+	Datum		values[5];
+	bool		nulls[5];
+
+	if (id != NULL)
+		kms_master_key_id_text(id, text);
+	nulls[0] = id == NULL;
+	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(text);
+	nulls[1] = label[0] == '\0';
+	values[1] = CStringGetTextDatum(label);
+	nulls[2] = false;
+	values[2] = CStringGetTextDatum(status);
+	nulls[3] = false;
+	values[3] = Int64GetDatum(keys);
+	nulls[4] = detail == NULL;
+	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(detail);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* How many keys use this master key; what is left over belongs to none. */
+static int64
+take_use(List *uses, const unsigned char *id)
+{
+	ListCell   *cell;
+
+	foreach(cell, uses)
+	{
+		KmsMasterKeyUse *use = lfirst(cell);
+
+		if (memcmp(use->id, id, sizeof(use->id)) == 0)
+		{
+			int64		keys = use->keys;
+
+			use->keys = 0;
+			return keys;
+		}
+	}
+	return 0;
+}
+
+Datum
+kms_api_read_status(PG_FUNCTION_ARGS)
+{
+	static const char *const master_words[] = {"unread", "ready", "unset", "refused"};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	KmsDatabase *database;
+	KmsMasterStatus *master = palloc(sizeof(KmsMasterStatus));
+	KmsRingCounters ring;
+	KmsWorkerState workers[KMS_WORKER_KINDS];
+	int64		epoch;
+	int			launcher;
+
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	database = kms_state_database();
+	memset(workers, 0, sizeof(workers));
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	launcher = kms_state->launcher_pid;
+	if (database != NULL)
+		memcpy(workers, database->worker, sizeof(workers));
+	LWLockRelease(&kms_state->lock);
+	kms_master_status(master);
+
+	put_status(result, "version", KMS_VERSION);
+	put_status(result, "openssl", kms_openssl_version());
+	put_status(result, "launcher", launcher != 0 ? "running" : "not running");
+	put_worker(result, "writer", &workers[KMS_WRITER]);
+	put_worker(result, "maintenance", &workers[KMS_MAINTENANCE]);
+	put_status(result, "master key", master_words[master->state]);
+	put_count(result, "master keys", master->count);
+	if (kms_events_counters(&ring, &epoch))
+	{
+		put_status(result, "ring epoch", psprintf(INT64_FORMAT, epoch));
+		put_count(result, "ring size", ring.slots);
+		put_count(result, "ring used", ring.head - ring.tail);
+		put_count(result, "events recorded", ring.head);
+		put_count(result, "events dropped", ring.dropped);
+		put_count(result, "events counted only", ring.form_only);
+		put_count(result, "events damaged", ring.damaged);
+	}
+	put_count(result, "events without a ring",
+			  pg_atomic_read_u64(&kms_state->unrecorded));
+	put_count(result, "changes in the outbox", kms_health_outbox());
+	put_count(result, "events set aside", kms_health_quarantined());
+	put_count(result, "standby successes",
+			  pg_atomic_read_u64(&kms_state->standby_successes));
+	put_count(result, "standby failures",
+			  pg_atomic_read_u64(&kms_state->standby_failures));
+	put_count(result, "keys open in this session", kms_opened_count());
+	return (Datum) 0;
+}
+
+static void
+put_status(ReturnSetInfo *result, const char *item, const char *value)
+{
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	values[0] = CStringGetTextDatum(item);
+	values[1] = CStringGetTextDatum(value);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_count(ReturnSetInfo *result, const char *item, uint64 value)
+{
+	put_status(result, item, psprintf(UINT64_FORMAT, value));
+}
+
+static void
+put_worker(ReturnSetInfo *result, const char *name, KmsWorkerState *worker)
+{
+	const char *state = worker->pid != 0 ? "running"
+	: worker->failed_at != 0 ? "failing" : "idle";
+
+	put_status(result, name, state);
+	put_status(result, psprintf("%s last round", name),
+			   worker->heartbeat == 0 ? "never"
+			   : timestamptz_to_str(worker->heartbeat));
+	put_status(result, psprintf("%s last error", name),
+			   worker->last_error[0] == '\0' ? "none" : worker->last_error);
+}

@@ -1,0 +1,46 @@
+/*
+ * The forms of what callers send: key ids and base64.  Parsers without
+ * memory of their own; nothing here is secret but what base64 text may hold.
+ */
+#ifndef KMS_CRYPTO_FORM_H
+#define KMS_CRYPTO_FORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/status.h"
+
+#define KMS_KEY_ID_MAX		64	/* bytes without the NUL */
+#define KMS_KEY_ID_MADE		42	/* bytes of an id made here */
+#define KMS_DEVICE_ID_MAX	255 /* bytes */
+#define KMS_APP_VERSION_MAX 64	/* bytes */
+
+/* 1 to 64 of A-Z a-z 0-9 _ . - */
+extern bool kms_key_id_valid(const char *id, size_t len);
+
+/* key_<digits>_<24 hex digits>: the form of ids made here. */
+extern bool kms_key_id_made(const char *id);
+
+/* No byte below 0x20 and no 0x7f. */
+extern bool kms_no_control_characters(const char *text, size_t len);
+
+/*
+ * Make key_<ms since 1970>_<24 hex digits from the CSPRNG>; "unix_ms" from 0
+ * to 9999999999999.  "out" holds KMS_KEY_ID_MADE + 1 bytes.
+ */
+extern KmsStatus kms_key_id_make(int64_t unix_ms, char *out);
+
+/*
+ * Bring base64 (RFC 4648) of either alphabet, padded or not, with white space
+ * anywhere (space, \t, \n, \v, \f, \r), to the standard alphabet with padding.
+ * "out" must hold len + 3 bytes; a NUL that is not counted ends it.
+ *
+ * KMS_BAD_FORMAT: another character, a mixture of both alphabets, padding
+ * that is not at the end or too much, a length that no bytes give (4n + 1),
+ * or left-over bits that are not zero.  Missing padding is no fault.
+ */
+extern KmsStatus kms_base64_normalize(const char *in, size_t len,
+									  char *out, size_t *out_len);
+
+#endif							/* KMS_CRYPTO_FORM_H */

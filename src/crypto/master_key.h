@@ -1,0 +1,53 @@
+/*
+ * Master keys (key-encryption keys): 256 bits each, from outside the
+ * database, identified by a fingerprint.
+ *
+ * The text form, a line a key: 64 hex digits, with an optional "label:"
+ * (1 to 32 of A-Z a-z 0-9 _ . -) and optional blanks before them; blank lines
+ * and lines that start with # are passed over; \r\n is accepted.  The first
+ * key is the current one, the others only unwrap.
+ *
+ * The fingerprint is the first 8 bytes of
+ * HMAC-SHA256(master key, "kms/master-key-id/v1").
+ */
+#ifndef KMS_CRYPTO_MASTER_KEY_H
+#define KMS_CRYPTO_MASTER_KEY_H
+
+#include <stddef.h>
+
+#include "crypto/status.h"
+
+#define KMS_MASTER_KEY_SIZE		32	/* bytes */
+#define KMS_MASTER_KEY_ID_SIZE	8	/* bytes */
+#define KMS_MASTER_KEY_LABEL	33	/* bytes with the NUL */
+#define KMS_MASTER_KEYS_MAX		64
+
+typedef struct KmsMasterKey
+{
+	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
+	unsigned char key[KMS_MASTER_KEY_SIZE];
+	char		label[KMS_MASTER_KEY_LABEL];	/* "" if it has none */
+} KmsMasterKey;
+
+typedef struct KmsMasterKeys
+{
+	int			count;			/* 0: none */
+	KmsMasterKey keys[KMS_MASTER_KEYS_MAX];
+} KmsMasterKeys;
+
+/*
+ * Parse the text form.  On failure *keys is wiped, KMS_BAD_FORMAT returned,
+ * and *line (from 1; 0: the text as a whole) and *why (a static English
+ * phrase without any of the text, such as "not 64 hexadecimal digits") say
+ * what is wrong.  No key at all, the same key or label twice, a key of one
+ * byte repeated, a NUL byte, and more than KMS_MASTER_KEYS_MAX keys are wrong.
+ */
+extern KmsStatus kms_master_keys_parse(const char *text, size_t len,
+									   KmsMasterKeys *keys,
+									   int *line, const char **why);
+
+/* The key with this fingerprint, or NULL. */
+extern const KmsMasterKey *kms_master_keys_find(const KmsMasterKeys *keys,
+												const unsigned char *id);
+
+#endif							/* KMS_CRYPTO_MASTER_KEY_H */

@@ -1,0 +1,125 @@
+/*
+ * RSA keys and RSA-OAEP (RFC 8017), on OpenSSL's EVP.
+ *
+ * Moduli of 2048, 3072 and 4096 bits, e = 65537 for keys made here.  Every
+ * function clears OpenSSL's error queue on entry and exit, and none raises,
+ * prints or keeps a global.
+ *
+ * A KmsRsaOpener holds what is costly to set up and can be kept for the life
+ * of a process: the fetched algorithms and the decoder.  One process uses it
+ * at a time; keys opened by it must be freed before it is.
+ */
+#ifndef KMS_CRYPTO_RSA_H
+#define KMS_CRYPTO_RSA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/digest.h"
+#include "crypto/status.h"
+
+#define KMS_RSA_MIN_BITS	2048
+#define KMS_RSA_MAX_BITS	4096
+#define KMS_RSA_MAX_BLOCK	(KMS_RSA_MAX_BITS / 8)	/* bytes */
+#define KMS_RSA_MAX_PRIVATE	2600	/* bytes; DER of the largest private key */
+#define KMS_RSA_MAX_PUBLIC	600 /* bytes; SPKI DER of the largest */
+
+typedef struct KmsRsaOpener KmsRsaOpener;
+typedef struct KmsRsaKey KmsRsaKey;
+
+typedef struct KmsOaep
+{
+	KmsDigest	digest;			/* of the label, and the default of mgf1 */
+	KmsDigest	mgf1;			/* KMS_DIGEST_NONE: the same as digest */
+	const unsigned char *label;
+	size_t		label_len;		/* bytes; 0 for the empty label */
+} KmsOaep;
+
+/* Asked now and then while a key is made; true ends the search. */
+typedef bool (*KmsStopCallback) (void *arg);
+
+/* NULL when out of memory or the algorithms cannot be fetched. */
+extern KmsRsaOpener *kms_rsa_opener_new(void);
+extern void kms_rsa_opener_free(KmsRsaOpener *opener);
+
+/*
+ * Make a key pair of "bits" (2048, 3072, 4096) from OpenSSL's CSPRNG, and
+ * check it by encrypting and decrypting a random block.  Takes 0.15 s to
+ * several seconds for 2048 bits; "stop" (may be NULL) is asked several times
+ * a millisecond.  KMS_INTERRUPTED if it said so.
+ */
+extern KmsStatus kms_rsa_generate(int bits, KmsStopCallback stop, void *arg,
+								  KmsRsaKey **key);
+
+/*
+ * Write the public half as SubjectPublicKeyInfo DER (RFC 5280), or the
+ * private key as the DER of PKCS#1 RSAPrivateKey (RFC 8017, A.1.2).
+ *
+ * "out" holds "size" bytes; *out_len is set.  The private form must be wiped
+ * by the caller (OPENSSL_cleanse); on any failure it is wiped here.
+ * KMS_TOO_LONG if it does not fit; KMS_BAD_KEY if there is no private half.
+ */
+extern KmsStatus kms_rsa_public_der(const KmsRsaKey *key, unsigned char *out,
+									size_t size, size_t *out_len);
+extern KmsStatus kms_rsa_private_der(const KmsRsaKey *key, unsigned char *out,
+									 size_t size, size_t *out_len);
+
+/*
+ * Open what the two functions above wrote.  The private form puts its secret
+ * numbers into OpenSSL's secure heap if there is one.  Trailing bytes, other
+ * kinds of key, or a modulus outside the bounds give KMS_BAD_KEY; a full
+ * secure heap gives KMS_NO_MEMORY.  On failure *key is NULL.
+ */
+extern KmsStatus kms_rsa_open_private(KmsRsaOpener *opener,
+									  const unsigned char *der, size_t len,
+									  KmsRsaKey **key);
+extern KmsStatus kms_rsa_open_public(KmsRsaOpener *opener,
+									 const unsigned char *der, size_t len,
+									 KmsRsaKey **key);
+
+/* Frees and wipes; NULL is allowed. */
+extern void kms_rsa_free(KmsRsaKey *key);
+
+extern int	kms_rsa_bits(const KmsRsaKey *key);
+
+/* Length of the modulus, and so of a ciphertext, in bytes. */
+extern size_t kms_rsa_block_size(const KmsRsaKey *key);
+
+/* Longest plaintext in bytes: block size - 2 * digest size - 2. */
+extern size_t kms_rsa_max_plaintext(const KmsRsaKey *key, KmsDigest digest);
+
+/*
+ * Encrypt one block (RFC 8017, 7.1.1).  "out" must hold
+ * kms_rsa_block_size(key) bytes.  KMS_TOO_LONG if "in" does not fit.
+ * The first use of a pair of digests prepares a context which the key keeps.
+ */
+extern KmsStatus kms_rsa_encrypt(KmsRsaKey *key, const KmsOaep *oaep,
+								 const unsigned char *in, size_t in_len,
+								 unsigned char *out, size_t *out_len);
+
+/*
+ * Decrypt one RSA-OAEP block (RFC 8017, 7.1.2).
+ *
+ * "out" must hold kms_rsa_block_size(key) bytes.  On any outcome but KMS_OK
+ * it is wiped and *out_len is 0.  A wrong length gives KMS_BAD_LENGTH; every
+ * other undecryptable input gives KMS_REJECTED: a caller must not be able to
+ * tell why.  A failed set-up, a public key (KMS_BAD_KEY) and a random number
+ * generator that does not work (KMS_NO_MEMORY when the secure heap is full,
+ * else KMS_FAILED) are not the ciphertext's fault and are told.
+ */
+extern KmsStatus kms_rsa_decrypt(KmsRsaKey *key, const KmsOaep *oaep,
+								 const unsigned char *in, size_t in_len,
+								 unsigned char *out, size_t *out_len);
+
+/*
+ * SPKI DER as PEM ("-----BEGIN PUBLIC KEY-----", 64 characters a line, final
+ * newline, NUL-terminated).  KMS_RSA_MAX_PEM bytes always suffice;
+ * KMS_TOO_LONG if "size" does not.
+ */
+#define KMS_RSA_MAX_PEM 1024
+
+extern KmsStatus kms_rsa_public_pem(const unsigned char *der, size_t len,
+									char *out, size_t size);
+
+#endif							/* KMS_CRYPTO_RSA_H */

@@ -1,0 +1,497 @@
+/*
+ * Making, writing and opening RSA keys.
+ *
+ * Parsing is what opening costs.  A kept decoder takes 9 us and puts the
+ * private numbers into the secure heap; a fresh one, d2i_PrivateKey and
+ * d2i_PUBKEY take over 100; EVP_PKEY_fromdata, and d2i_RSAPrivateKey at the
+ * key's first use, copy the numbers to the ordinary heap.
+ */
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
+#include <openssl/decoder.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
+
+#define PAIR_TEST_SIZE	32		/* bytes */
+
+/* Where PKCS#1 RSAPrivateKey has its version and its modulus. */
+#define SEQUENCE_HEADER 4		/* 30 82 and two bytes of length */
+#define PKCS1_START		8
+
+struct KmsRsaOpener
+{
+	EVP_PKEY   *opened;			/* where the decoders put what they read */
+	OSSL_DECODER_CTX *private_decoder;
+	OSSL_DECODER_CTX *public_decoder;
+
+	/* held so that OpenSSL has them at hand */
+	EVP_ASYM_CIPHER *rsa;
+	EVP_KEYMGMT *keymgmt;
+	EVP_MD	   *sha1;
+	EVP_MD	   *sha256;
+};
+
+typedef struct StopRequest
+{
+	KmsStopCallback stop;
+	void	   *arg;
+	bool		stopped;
+} StopRequest;
+
+static OSSL_DECODER_CTX *new_decoder(EVP_PKEY **pkey, const char *structure,
+									 int selection);
+static KmsStatus generate_pkey(int bits, StopRequest *request,
+							   EVP_PKEY **pkey);
+static int	ask_stop(EVP_PKEY_CTX *ctx);
+static KmsStatus check_pair(KmsRsaKey *key);
+static KmsStatus copy_der(unsigned char *der, int der_len, unsigned char *out,
+						  size_t size, size_t *out_len);
+static bool is_one_sequence(const unsigned char *der, size_t len);
+static bool is_pkcs1(const unsigned char *der, size_t len);
+static KmsStatus decode(KmsRsaOpener *opener, OSSL_DECODER_CTX *decoder,
+						const unsigned char *der, size_t len,
+						bool is_private, KmsRsaKey **key);
+static bool is_fit(const EVP_PKEY *pkey);
+static KmsRsaKey *new_key(EVP_PKEY *pkey, bool is_private);
+
+KmsRsaOpener *
+kms_rsa_opener_new(void)
+{
+	KmsRsaOpener *opener;
+
+	ERR_clear_error();
+	opener = OPENSSL_zalloc(sizeof(*opener));
+	if (opener == NULL)
+		goto done;
+
+	opener->rsa = EVP_ASYM_CIPHER_fetch(NULL, "RSA", NULL);
+	opener->keymgmt = EVP_KEYMGMT_fetch(NULL, "RSA", NULL);
+	opener->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	opener->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	opener->private_decoder = new_decoder(&opener->opened, "type-specific",
+										  EVP_PKEY_KEYPAIR);
+	opener->public_decoder = new_decoder(&opener->opened,
+										 "SubjectPublicKeyInfo",
+										 EVP_PKEY_PUBLIC_KEY);
+	if (opener->rsa == NULL || opener->keymgmt == NULL ||
+		opener->sha1 == NULL || opener->sha256 == NULL ||
+		opener->private_decoder == NULL || opener->public_decoder == NULL)
+	{
+		kms_rsa_opener_free(opener);
+		opener = NULL;
+	}
+
+done:
+	ERR_clear_error();
+	return opener;
+}
+
+static OSSL_DECODER_CTX *
+new_decoder(EVP_PKEY **pkey, const char *structure, int selection)
+{
+	OSSL_DECODER_CTX *decoder;
+
+	decoder = OSSL_DECODER_CTX_new_for_pkey(pkey, "DER", structure, "RSA",
+											selection, NULL, NULL);
+
+	/* A context without a single decoder is no error to OpenSSL. */
+	if (decoder != NULL && OSSL_DECODER_CTX_get_num_decoders(decoder) < 1)
+	{
+		OSSL_DECODER_CTX_free(decoder);
+		decoder = NULL;
+	}
+	return decoder;
+}
+
+void
+kms_rsa_opener_free(KmsRsaOpener *opener)
+{
+	if (opener == NULL)
+		return;
+	OSSL_DECODER_CTX_free(opener->private_decoder);
+	OSSL_DECODER_CTX_free(opener->public_decoder);
+	EVP_ASYM_CIPHER_free(opener->rsa);
+	EVP_KEYMGMT_free(opener->keymgmt);
+	EVP_MD_free(opener->sha1);
+	EVP_MD_free(opener->sha256);
+	OPENSSL_free(opener);
+}
+
+KmsStatus
+kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
+{
+	StopRequest request = {stop, arg, false};
+	EVP_PKEY   *pkey = NULL;
+	KmsStatus	status = KMS_FAILED;
+
+	ERR_clear_error();
+	*key = NULL;
+	if (bits != 2048 && bits != 3072 && bits != 4096)
+		goto done;
+	status = generate_pkey(bits, &request, &pkey);
+	if (status != KMS_OK)
+		goto done;
+
+	*key = new_key(pkey, true);
+	if (*key == NULL)
+	{
+		status = KMS_NO_MEMORY;
+		goto done;
+	}
+	pkey = NULL;
+	status = check_pair(*key);
+
+done:
+	if (status != KMS_OK)
+	{
+		kms_rsa_free(*key);
+		*key = NULL;
+	}
+	EVP_PKEY_free(pkey);
+	ERR_clear_error();
+	return status;
+}
+
+static KmsStatus
+generate_pkey(int bits, StopRequest *request, EVP_PKEY **pkey)
+{
+	EVP_PKEY_CTX *ctx;
+	BIGNUM	   *e;
+	KmsStatus	status = KMS_FAILED;
+
+	e = BN_new();
+	ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	if (e == NULL || ctx == NULL)
+		goto done;
+	if (BN_set_word(e, RSA_F4) != 1)
+		goto done;
+	if (EVP_PKEY_keygen_init(ctx) != 1)
+		goto done;
+	if (EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits) != 1)
+		goto done;
+	if (EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e) != 1)
+		goto done;
+	if (request->stop != NULL)
+	{
+		EVP_PKEY_CTX_set_app_data(ctx, request);
+		EVP_PKEY_CTX_set_cb(ctx, ask_stop);
+	}
+	if (EVP_PKEY_generate(ctx, pkey) == 1)
+		status = KMS_OK;
+	else if (request->stopped)
+		status = KMS_INTERRUPTED;
+	else if (kms_rsa_secure_heap_full((size_t) bits / 4))
+		status = KMS_NO_MEMORY; /* the search needs room of its own */
+
+done:
+	BN_free(e);
+	EVP_PKEY_CTX_free(ctx);
+	return status;
+}
+
+/* OpenSSL's callback: 0 ends the search. */
+static int
+ask_stop(EVP_PKEY_CTX *ctx)
+{
+	StopRequest *request = EVP_PKEY_CTX_get_app_data(ctx);
+
+	if (!request->stopped)
+		request->stopped = request->stop(request->arg);
+	return request->stopped ? 0 : 1;
+}
+
+/*
+ * A fault in making or using a key (CVE-2022-2274: wrong private operations
+ * on some processors) must show before a device encrypts to it.
+ */
+static KmsStatus
+check_pair(KmsRsaKey *key)
+{
+	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
+	unsigned char plain[PAIR_TEST_SIZE];
+	unsigned char cipher[KMS_RSA_MAX_BLOCK];
+	unsigned char again[KMS_RSA_MAX_BLOCK];
+	size_t		cipher_len;
+	size_t		again_len;
+	KmsStatus	status = KMS_FAILED;
+
+	if (RAND_bytes(plain, sizeof(plain)) != 1)
+		return KMS_FAILED;
+	if (kms_rsa_encrypt(key, &oaep, plain, sizeof(plain),
+						cipher, &cipher_len) == KMS_OK &&
+		kms_rsa_decrypt(key, &oaep, cipher, cipher_len,
+						again, &again_len) == KMS_OK &&
+		again_len == sizeof(plain) &&
+		CRYPTO_memcmp(plain, again, sizeof(plain)) == 0)
+		status = KMS_OK;
+	return status;
+}
+
+KmsStatus
+kms_rsa_public_der(const KmsRsaKey *key, unsigned char *out, size_t size,
+				   size_t *out_len)
+{
+	unsigned char *der = NULL;
+	KmsStatus	status;
+	int			der_len;
+
+	ERR_clear_error();
+	der_len = i2d_PUBKEY(key->pkey, &der);
+	status = copy_der(der, der_len, out, size, out_len);
+	ERR_clear_error();
+	return status;
+}
+
+KmsStatus
+kms_rsa_private_der(const KmsRsaKey *key, unsigned char *out, size_t size,
+					size_t *out_len)
+{
+	unsigned char *der = NULL;
+	KmsStatus	status = KMS_BAD_KEY;
+	int			der_len;
+
+	ERR_clear_error();
+	if (key->is_private)
+	{
+		der_len = i2d_PrivateKey(key->pkey, &der);
+		status = copy_der(der, der_len, out, size, out_len);
+	}
+	else
+	{
+		OPENSSL_cleanse(out, size);
+		*out_len = 0;
+	}
+	ERR_clear_error();
+	return status;
+}
+
+/* Takes "der" over and wipes it: OpenSSL made it in the ordinary heap. */
+static KmsStatus
+copy_der(unsigned char *der, int der_len, unsigned char *out, size_t size,
+		 size_t *out_len)
+{
+	KmsStatus	status = KMS_FAILED;
+
+	*out_len = 0;
+	if (der == NULL || der_len < 1)
+		goto done;
+	status = KMS_TOO_LONG;
+	if ((size_t) der_len > size)
+		goto done;
+	memcpy(out, der, (size_t) der_len);
+	*out_len = (size_t) der_len;
+	status = KMS_OK;
+
+done:
+	if (status != KMS_OK)
+		OPENSSL_cleanse(out, size);
+	if (der != NULL)
+		OPENSSL_clear_free(der, der_len > 0 ? (size_t) der_len : 0);
+	return status;
+}
+
+KmsStatus
+kms_rsa_open_private(KmsRsaOpener *opener, const unsigned char *der,
+					 size_t len, KmsRsaKey **key)
+{
+	KmsStatus	status = KMS_BAD_KEY;
+
+	ERR_clear_error();
+	*key = NULL;
+	if (len <= KMS_RSA_MAX_PRIVATE && is_pkcs1(der, len))
+		status = decode(opener, opener->private_decoder, der, len, true, key);
+
+	/*
+	 * A full secure heap looks like a malformed key.  The numbers are about a
+	 * fifth of the DER for d and a tenth for each of the others.
+	 */
+	if (status == KMS_BAD_KEY && is_pkcs1(der, len) &&
+		len <= KMS_RSA_MAX_PRIVATE && kms_rsa_secure_heap_full(len / 5))
+		status = KMS_NO_MEMORY;
+	ERR_clear_error();
+	return status;
+}
+
+KmsStatus
+kms_rsa_open_public(KmsRsaOpener *opener, const unsigned char *der,
+					size_t len, KmsRsaKey **key)
+{
+	KmsStatus	status = KMS_BAD_KEY;
+
+	ERR_clear_error();
+	*key = NULL;
+	if (len <= KMS_RSA_MAX_PUBLIC && is_one_sequence(der, len))
+		status = decode(opener, opener->public_decoder, der, len, false, key);
+	ERR_clear_error();
+	return status;
+}
+
+/* Keys within our bounds have a two-byte length; so nothing can trail. */
+static bool
+is_one_sequence(const unsigned char *der, size_t len)
+{
+	return len > SEQUENCE_HEADER &&
+		der[0] == 0x30 && der[1] == 0x82 &&
+		((size_t) der[2] << 8 | der[3]) == len - SEQUENCE_HEADER;
+}
+
+/*
+ * Version 0 means two primes (1: more); an INTEGER after it tells PKCS#1
+ * from PKCS#8, which the decoder would read too.
+ */
+static bool
+is_pkcs1(const unsigned char *der, size_t len)
+{
+	static const unsigned char start[] = {0x02, 0x01, 0x00, 0x02};
+
+	return len > PKCS1_START && is_one_sequence(der, len) &&
+		memcmp(der + SEQUENCE_HEADER, start, sizeof(start)) == 0;
+}
+
+static KmsStatus
+decode(KmsRsaOpener *opener, OSSL_DECODER_CTX *decoder,
+	   const unsigned char *der, size_t len, bool is_private, KmsRsaKey **key)
+{
+	const unsigned char *rest = der;
+	size_t		rest_len = len;
+	KmsStatus	status = KMS_BAD_KEY;
+
+	opener->opened = NULL;
+	if (OSSL_DECODER_from_data(decoder, &rest, &rest_len) != 1)
+		goto done;
+	if (opener->opened == NULL || rest_len != 0)
+		goto done;
+	if (!is_fit(opener->opened))
+		goto done;
+
+	status = KMS_NO_MEMORY;
+	*key = new_key(opener->opened, is_private);
+	if (*key == NULL)
+		goto done;
+	opener->opened = NULL;
+	status = KMS_OK;
+
+done:
+	EVP_PKEY_free(opener->opened);
+	opener->opened = NULL;
+	return status;
+}
+
+static bool
+is_fit(const EVP_PKEY *pkey)
+{
+	int			bits = EVP_PKEY_get_bits(pkey);
+
+	return EVP_PKEY_is_a(pkey, "RSA") == 1 &&
+		bits >= KMS_RSA_MIN_BITS && bits <= KMS_RSA_MAX_BITS;
+}
+
+/*
+ * OpenSSL tells neither the size of the heap nor that it was the cause of a
+ * failure, so try: d, then p, q and the three CRT values.
+ */
+bool
+kms_rsa_secure_heap_full(size_t modulus_size)
+{
+	void	   *numbers[6];
+	size_t		sizes[6];
+	bool		full = false;
+	int			i;
+
+	if (CRYPTO_secure_malloc_initialized() != 1)
+		return false;
+	for (i = 0; i < 6; i++)
+	{
+		sizes[i] = (i == 0) ? modulus_size : modulus_size / 2;
+		numbers[i] = OPENSSL_secure_malloc(sizes[i]);
+		if (numbers[i] == NULL)
+			full = true;
+	}
+	for (i = 0; i < 6; i++)
+		OPENSSL_secure_clear_free(numbers[i], sizes[i]);
+	return full;
+}
+
+/* Takes "pkey" over if it does not return NULL. */
+static KmsRsaKey *
+new_key(EVP_PKEY *pkey, bool is_private)
+{
+	KmsRsaKey  *key;
+
+	key = OPENSSL_zalloc(sizeof(*key));
+	if (key == NULL)
+		return NULL;
+	key->pkey = pkey;
+	key->bits = EVP_PKEY_get_bits(pkey);
+	key->is_private = is_private;
+	return key;
+}
+
+void
+kms_rsa_free(KmsRsaKey *key)
+{
+	KmsRsaTemplate *template;
+
+	if (key == NULL)
+		return;
+	while ((template = key->templates) != NULL)
+	{
+		key->templates = template->next;
+		EVP_PKEY_CTX_free(template->ctx);
+		OPENSSL_free(template);
+	}
+	EVP_PKEY_free(key->pkey);
+	OPENSSL_free(key);
+}
+
+int
+kms_rsa_bits(const KmsRsaKey *key)
+{
+	return key->bits;
+}
+
+KmsStatus
+kms_rsa_public_pem(const unsigned char *der, size_t len, char *out,
+				   size_t size)
+{
+	BIO		   *bio;
+	KmsStatus	status = KMS_FAILED;
+	char	   *pem = NULL;
+	long		pem_len;
+
+	ERR_clear_error();
+	if (size > 0)
+		out[0] = '\0';
+	bio = BIO_new(BIO_s_mem());
+	if (bio == NULL)
+		goto done;
+	status = KMS_BAD_KEY;
+	if (len < 1 || len > KMS_RSA_MAX_PUBLIC)
+		goto done;
+	status = KMS_FAILED;
+	if (PEM_write_bio(bio, PEM_STRING_PUBLIC, "", der, (long) len) < 1)
+		goto done;
+	pem_len = BIO_get_mem_data(bio, &pem);
+	if (pem == NULL || pem_len < 1)
+		goto done;
+	status = KMS_TOO_LONG;
+	if ((size_t) pem_len >= size)
+		goto done;
+	memcpy(out, pem, (size_t) pem_len);
+	out[pem_len] = '\0';
+	status = KMS_OK;
+
+done:
+	BIO_free(bio);
+	ERR_clear_error();
+	return status;
+}

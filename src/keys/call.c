@@ -1,0 +1,382 @@
+/*
+ * Recording calls.
+ *
+ * The state here is the session's own.  A call under way sits in a small
+ * static stack, because its frame is gone when an error has unwound it and
+ * the abort callbacks come to record it.  Calls nest only where a foreign
+ * key's cascade runs a user's trigger; deeper than the stack, the outer ones
+ * are recorded and the inner ones share the last place.
+ *
+ * Names of roles are looked up when a call begins, for abort callbacks can
+ * read no catalog.  Whatever the callbacks do must not raise: they copy
+ * structures and push them to the ring.
+ *
+ * Changes: the outbox row is inserted by the transaction itself, and a copy
+ * of the event is kept with the id of its subtransaction until the top-level
+ * transaction ends.  Commit and PREPARE forget the copies; an abort of a
+ * (sub)transaction pushes its own as "Rolled back".  A crash loses the copies
+ * together with the change.  COMMIT PREPARED and ROLLBACK PREPARED run no
+ * callbacks and need none: the outbox row is there or not.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "common/ip.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "storage/proc.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "crypto/form.h"
+#include "crypto/self_test.h"
+#include "keys/call.h"
+#include "pg/catalog.h"
+#include "pg/errors.h"
+#include "shmem/events.h"
+#include "store/outbox.h"
+
+#define CALLS_MAX 4
+
+struct KmsCall
+{
+	instr_time	started;
+	SubTransactionId subid;
+	KmsEvent	event;
+};
+
+typedef struct PendingChange
+{
+	struct PendingChange *next;
+	SubTransactionId subid;
+	KmsEvent	event;
+} PendingChange;
+
+/* the known answer that came out wrong, or NULL */
+static const char *broken = NULL;
+
+static KmsCall calls[CALLS_MAX];
+static int	depth = 0;
+
+/* in TopTransactionContext, newest first */
+static PendingChange *pending = NULL;
+
+static void on_transaction(XactEvent event, void *arg);
+static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
+							  SubTransactionId parent, void *arg);
+static void identify(KmsEvent *event);
+static const char *client_address(void);
+static const SockAddr *leader_address(void);
+static void copy_text(char *out, size_t size, const char *in);
+static void forget_strange_key(KmsCall *call);
+static void finish(KmsCall *call, KmsStatus status);
+static void remember_change(const KmsEvent *event);
+static void abort_calls(SubTransactionId from);
+static void abort_changes(SubTransactionId subid);
+
+/*
+ * Known answers are tried once, when the server loads the library: what gets
+ * one wrong must not serve.
+ */
+void
+kms_call_install(void)
+{
+	if (kms_self_test_run(&broken) == KMS_OK)
+		broken = NULL;
+	else
+		ereport(WARNING,
+				(errmsg("kms does not serve: self-test failed: %s", broken)));
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
+
+void
+kms_call_require_service(void)
+{
+	kms_require_preload();
+	if (broken != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("kms does not serve: self-test failed: %s", broken),
+				 errhint("Look at the server's OpenSSL library and its configuration.")));
+	kms_events_bind(kms_catalog()->extension);
+}
+
+KmsCall *
+kms_call_begin(KmsOperation operation)
+{
+	KmsCall    *call;
+
+	kms_call_require_service();
+	call = &calls[Min(depth, CALLS_MAX - 1)];
+	memset(&call->event, 0, sizeof(call->event));
+	call->event.operation = operation;
+	identify(&call->event);
+	call->subid = GetCurrentSubTransactionId();
+	INSTR_TIME_SET_CURRENT(call->started);
+	depth = Min(depth + 1, CALLS_MAX);
+	return call;
+}
+
+void
+kms_call_operation(KmsCall *call, KmsOperation operation)
+{
+	call->event.operation = operation;
+}
+
+void
+kms_call_key(KmsCall *call, const char *key_id)
+{
+	copy_text(call->event.key_id, sizeof(call->event.key_id), key_id);
+}
+
+void
+kms_call_device(KmsCall *call, const char *device_id)
+{
+	copy_text(call->event.device_id, sizeof(call->event.device_id), device_id);
+}
+
+void
+kms_call_context(KmsCall *call, const char *context)
+{
+	copy_text(call->event.context, sizeof(call->event.context), context);
+}
+
+void
+kms_call_succeed(KmsCall *call)
+{
+	finish(call, KMS_OK);
+	kms_events_push(&call->event, false);
+}
+
+void
+kms_call_fail(KmsCall *call, KmsStatus status)
+{
+	if (status == KMS_KEY_NOT_FOUND)
+		forget_strange_key(call);
+	finish(call, status);
+	kms_events_push(&call->event, kms_status_is_form(status));
+}
+
+void
+kms_call_changed(KmsCall *call)
+{
+	KmsEvent	event;
+
+	finish(call, KMS_OK);
+	event = call->event;
+	remember_change(&event);
+	kms_outbox_insert(&event);
+}
+
+void
+kms_call_record_change(KmsOperation operation, const char *key_id,
+					   const char *device_id, const char *reason)
+{
+	KmsEvent	event;
+
+	memset(&event, 0, sizeof(event));
+	event.operation = operation;
+	event.status = KMS_OK;
+	event.occurred_at = GetCurrentTimestamp();
+	event.duration_us = -1;
+	identify(&event);
+	copy_text(event.key_id, sizeof(event.key_id), key_id);
+	copy_text(event.device_id, sizeof(event.device_id), device_id);
+	if (reason != NULL)
+		copy_text(event.context, sizeof(event.context), reason);
+	remember_change(&event);
+	kms_outbox_insert(&event);
+}
+
+/*
+ * There is no key of this id: it is kept out of the trail unless it has the
+ * form of ids made here, for it may be a secret in the wrong place.
+ */
+static void
+forget_strange_key(KmsCall *call)
+{
+	if (!kms_key_id_made(call->event.key_id))
+		memset(call->event.key_id, 0, sizeof(call->event.key_id));
+}
+
+/* Stamp the end and take the call off the stack. */
+static void
+finish(KmsCall *call, KmsStatus status)
+{
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, call->started);
+	call->event.duration_us = INSTR_TIME_GET_MICROSEC(elapsed);
+	call->event.occurred_at = GetCurrentTimestamp();
+	call->event.status = status;
+	depth = call - calls;
+}
+
+static void
+remember_change(const KmsEvent *event)
+{
+	PendingChange *change = MemoryContextAlloc(TopTransactionContext,
+											   sizeof(PendingChange));
+
+	change->subid = GetCurrentSubTransactionId();
+	change->event = *event;
+	change->next = pending;
+	pending = change;
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			abort_calls(TopSubTransactionId);
+			abort_changes(InvalidSubTransactionId);
+			break;
+		case XACT_EVENT_COMMIT:
+			if (pending != NULL && kms_state_database() != NULL)
+				kms_state_request(kms_state_database(), KMS_WRITER);
+			depth = 0;
+			break;
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PREPARE:
+			depth = 0;
+			break;
+		default:
+			return;				/* before the end */
+	}
+	pending = NULL;
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId subid,
+				  SubTransactionId parent, void *arg)
+{
+	PendingChange *change;
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		abort_calls(subid);
+		abort_changes(subid);
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (change = pending; change != NULL; change = change->next)
+		{
+			if (change->subid == subid)
+				change->subid = parent;
+		}
+	}
+}
+
+/* Calls that an error ended, in this subtransaction or one inside it. */
+static void
+abort_calls(SubTransactionId from)
+{
+	while (depth > 0 && calls[depth - 1].subid >= from)
+	{
+		KmsCall    *call = &calls[depth - 1];
+
+		finish(call, KMS_UNFINISHED);
+		kms_events_push(&call->event, false);
+	}
+}
+
+/* Must be done before TopTransactionContext goes; all if subid is invalid. */
+static void
+abort_changes(SubTransactionId subid)
+{
+	PendingChange **link = &pending;
+
+	while (*link != NULL)
+	{
+		PendingChange *change = *link;
+
+		if (subid != InvalidSubTransactionId && change->subid != subid)
+		{
+			link = &change->next;
+			continue;
+		}
+		change->event.status = KMS_ROLLED_BACK;
+		kms_events_push(&change->event, false);
+		*link = change->next;
+	}
+}
+
+/* Who calls, from where. */
+static void
+identify(KmsEvent *event)
+{
+	const char *name;
+
+	name = GetUserNameFromId(GetSessionUserId(), true);
+	if (name != NULL)
+		copy_text(event->session_role, sizeof(event->session_role), name);
+	name = GetUserNameFromId(GetUserId(), true);
+	if (name != NULL)
+		copy_text(event->effective_role, sizeof(event->effective_role), name);
+	copy_text(event->client_addr, sizeof(event->client_addr), client_address());
+	if (application_name != NULL)
+		copy_text(event->application_name, sizeof(event->application_name),
+				  application_name);
+}
+
+/* The numeric address of the client, "" for a local one; found out once. */
+static const char *
+client_address(void)
+{
+	static bool known = false;
+	static char address[64];
+	const SockAddr *addr = NULL;
+
+	if (known)
+		return address;
+	if (MyProcPort != NULL && MyBEEntry != NULL)
+		addr = (const SockAddr *) &MyBEEntry->st_clientaddr;
+	else if (IsParallelWorker())
+		addr = leader_address();
+	if (addr != NULL && addr->addr.ss_family != AF_UNIX &&
+		addr->addr.ss_family != 0 &&
+		pg_getnameinfo_all(&addr->addr, addr->salen, address, sizeof(address),
+						   NULL, 0, NI_NUMERICHOST) != 0)
+		address[0] = '\0';
+	known = true;
+	return address;
+}
+
+static const SockAddr *
+leader_address(void)
+{
+	int			pid = MyProc->lockGroupLeader != NULL
+	? MyProc->lockGroupLeader->pid : 0;
+	int			i;
+
+	for (i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		LocalPgBackendStatus *entry = pgstat_fetch_stat_local_beentry(i);
+
+		if (entry != NULL && entry->backendStatus.st_procpid == pid)
+			return &entry->backendStatus.st_clientaddr;
+	}
+	return NULL;
+}
+
+/* Cut at a character. */
+static void
+copy_text(char *out, size_t size, const char *in)
+{
+	size_t		len = strlen(in);
+
+	if (len >= size)
+		len = pg_mbcliplen(in, len, size - 1);
+	memcpy(out, in, len);
+	out[len] = '\0';
+}

@@ -1,0 +1,45 @@
+/*
+ * One call of an operation, and the one event that it ends in.
+ *
+ *	call = kms_call_begin(KMS_OP_DECRYPT);
+ *	kms_call_key(call, key_id);
+ *	… kms_call_succeed(call)  or  kms_call_fail(call, status)
+ *
+ * A call that some other error ends (a cancel, lack of memory) is recorded by
+ * the abort callbacks as "Interrupted"; a successful change whose transaction
+ * is undone, as "Rolled back".
+ */
+#ifndef KMS_KEYS_CALL_H
+#define KMS_KEYS_CALL_H
+
+#include "crypto/status.h"
+#include "shmem/ring.h"
+
+typedef struct KmsCall KmsCall;
+
+/* Callbacks of transactions; once, from _PG_init. */
+extern void kms_call_install(void);
+
+extern KmsCall *kms_call_begin(KmsOperation operation);
+
+/* What it turned out to be: an issue that makes a key is a generate. */
+extern void kms_call_operation(KmsCall *call, KmsOperation operation);
+extern void kms_call_key(KmsCall *call, const char *key_id);
+extern void kms_call_device(KmsCall *call, const char *device_id);
+extern void kms_call_context(KmsCall *call, const char *context);
+
+/* Ends: recorded through the ring, whatever becomes of the transaction. */
+extern void kms_call_succeed(KmsCall *call);
+extern void kms_call_fail(KmsCall *call, KmsStatus status);
+
+/* Ends: a change, recorded by its own transaction. */
+extern void kms_call_changed(KmsCall *call);
+
+/* A change of a key's state within another call or by maintenance. */
+extern void kms_call_record_change(KmsOperation operation, const char *key_id,
+								   const char *device_id, const char *reason);
+
+/* The service works here: preloaded, extension there; else raises. */
+extern void kms_call_require_service(void);
+
+#endif							/* KMS_KEYS_CALL_H */

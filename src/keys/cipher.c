@@ -1,0 +1,104 @@
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "keys/cipher.h"
+#include "keys/key.h"
+#include "keys/opened.h"
+
+static KmsStatus wrong_length(size_t len, size_t expected, KmsFault *fault);
+static KmsStatus too_long(size_t len, size_t most, KmsFault *fault);
+static void use_digest(const KmsKeyRow *row, const KmsOaep *asked,
+					   KmsOaep *oaep);
+
+KmsStatus
+kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
+				   unsigned char *out, size_t *out_len, KmsFault *fault)
+{
+	KmsUse		use = recover ? KMS_USE_RECOVER : KMS_USE_DECRYPT;
+	KmsKeyRow	row;
+	KmsOaep		oaep;
+	KmsRsaKey  *key;
+	KmsStatus	status;
+
+	status = kms_key_find(request->key_id, request->device_id, &row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_device(call, row.device_id);
+	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
+	if (status != KMS_OK)
+		return kms_key_refuse(&row, status, fault);
+	status = kms_opened_get(&row, &key, fault);
+	if (status != KMS_OK)
+		return status;
+
+	/* the row may have been read again, and be another one now */
+	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
+	if (status != KMS_OK)
+		return status;
+	if (request->len != kms_rsa_block_size(key))
+		return wrong_length(request->len, kms_rsa_block_size(key), fault);
+	use_digest(&row, &request->oaep, &oaep);
+	return kms_fault(fault, kms_rsa_decrypt(key, &oaep, request->data,
+											request->len, out, out_len));
+}
+
+KmsStatus
+kms_cipher_encrypt(KmsCall *call, const KmsCipherRequest *request,
+				   unsigned char *out, size_t *out_len, KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKeyRow	row;
+	KmsOaep		oaep;
+	KmsRsaKey  *key;
+	size_t		most;
+	KmsStatus	status;
+
+	status = kms_key_load(request->key_id, request->device_id, KMS_USE_ENCRYPT,
+						  &row, secret, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_device(call, row.device_id);
+	status = kms_rsa_open_public(kms_opened_opener(), secret->public_key,
+								 secret->public_len, &key);
+	pfree(secret);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+
+	/* nothing raises from here until the key is freed */
+	use_digest(&row, &request->oaep, &oaep);
+	status = kms_rsa_encrypt(key, &oaep, request->data, request->len, out,
+							 out_len);
+	most = kms_rsa_max_plaintext(key, oaep.digest);
+	kms_rsa_free(key);
+	if (status == KMS_TOO_LONG)
+		return too_long(request->len, most, fault);
+	return kms_fault(fault, status);
+}
+
+static void
+use_digest(const KmsKeyRow *row, const KmsOaep *asked, KmsOaep *oaep)
+{
+	*oaep = *asked;
+	if (oaep->digest == KMS_DIGEST_NONE)
+		oaep->digest = kms_digest_by_name(row->oaep_hash);
+}
+
+static KmsStatus
+wrong_length(size_t len, size_t expected, KmsFault *fault)
+{
+	return kms_fault_ciphertext(fault,
+								"ciphertext does not have the length of the key",
+								psprintf("The ciphertext has %zu bytes, the key needs %zu.",
+										 len, expected),
+								"Send one RSA-OAEP block, encrypted with this key's public key.");
+}
+
+static KmsStatus
+too_long(size_t len, size_t most, KmsFault *fault)
+{
+	return kms_fault_argument(fault, "plaintext is too long for the key",
+							  psprintf("The plaintext has %zu bytes; with this key and digest at most %zu fit.",
+									   len, most),
+							  NULL);
+}

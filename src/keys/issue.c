@@ -1,0 +1,446 @@
+/*
+ * Issuing.
+ *
+ * Handing out an existing key reads the latest committed rows, takes no lock
+ * and writes nothing.  Making one takes the device's lock (held to the end of
+ * the transaction, so that the next in line sees it committed or not at all)
+ * and looks again: somebody may have made one meanwhile.  Under an older
+ * REPEATABLE READ snapshot, whatever others did to the device's keys since is
+ * a serialization failure, for the caller's own queries would not see it.
+ *
+ * The limit counts rows made within the window, this transaction's own and
+ * those of others that committed; the lock makes it exact.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "keys/issue.h"
+#include "keys/key.h"
+#include "keys/opened.h"
+#include "keys/state.h"
+#include "pg/compat.h"
+#include "pg/settings.h"
+#include "shmem/master.h"
+
+#define UNIX_EPOCH_MS \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+
+#define REASON_PROBLEMATIC "Problematic"
+
+/* What is known of a device's keys, gathered newest first. */
+typedef struct DeviceKeys
+{
+	TimestampTz now;
+	bool		only_valid;		/* stop at the first valid key */
+	bool		found;
+	bool		stale;
+	KmsKeyRow	valid;			/* the newest active, unexpired one */
+	List	   *active;			/* KmsKeyRow *, expired ones too */
+	int			used;
+	TimestampTz next_at;
+	TimestampTz replaced_at;	/* newest replacement; 0: none */
+	TimestampTz problematic_at; /* newest problematic; 0: none */
+} DeviceKeys;
+
+/* The key that the running statement has rotated to. */
+typedef struct RotatedKey
+{
+	LocalTransactionId transaction;
+	CommandId	command;
+	char		device_id[KMS_DEVICE_ID_MAX + 1];
+	KmsIssued	issued;
+} RotatedKey;
+
+static RotatedKey rotated;
+
+static bool gather(const KmsKeyRow *row, bool stale, void *arg);
+static void look(DeviceKeys *keys, const char *device_id, bool only_valid);
+static void lock_and_look(DeviceKeys *keys, const char *device_id);
+static KmsStatus hand_out(const KmsKeyRow *row, KmsIssued *issued,
+						  KmsFault *fault);
+static KmsStatus make(const KmsIssueRequest *request, const DeviceKeys *keys,
+					  KmsIssued *issued, KmsFault *fault);
+static bool is_replacement(const DeviceKeys *keys);
+static KmsStatus check_limit(const char *device_id, const DeviceKeys *keys,
+							 KmsFault *fault);
+static KmsStatus deprecate(List *active, KmsFault *fault);
+static KmsStatus generate(int bits, KmsRsaKey **key);
+static bool should_stop(void *arg);
+static KmsStatus store(const KmsIssueRequest *request, const char *origin,
+					   int bits, KmsRsaKey *key, KmsIssued *issued,
+					   KmsFault *fault);
+static bool rotated_already(const char *device_id);
+static KmsStatus describe(const KmsKeyRow *row, const KmsKeySecret *secret,
+						  bool reused, KmsIssued *issued, KmsFault *fault);
+
+KmsStatus
+kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
+		  KmsFault *fault)
+{
+	DeviceKeys	keys;
+	KmsStatus	status;
+
+	fault->device_id = request->device_id;
+	look(&keys, request->device_id, true);
+	if (!keys.found)
+	{
+		PreventCommandDuringRecovery("kms_issue_key()");
+		PreventCommandIfReadOnly("kms_issue_key()");
+		PreventCommandIfParallelMode("kms_issue_key()");
+		lock_and_look(&keys, request->device_id);
+	}
+	if (keys.found)
+	{
+		kms_call_key(call, keys.valid.key_id);
+		status = hand_out(&keys.valid, issued, fault);
+		if (status == KMS_OK)
+			kms_call_succeed(call);
+		return status;
+	}
+
+	kms_call_operation(call, KMS_OP_GENERATE);
+	status = make(request, &keys, issued, fault);
+	if (status == KMS_OK)
+	{
+		kms_call_key(call, issued->key_id);
+		kms_call_changed(call);
+	}
+	return status;
+}
+
+KmsStatus
+kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
+		   KmsFault *fault)
+{
+	DeviceKeys	keys;
+	KmsStatus	status;
+
+	PreventCommandDuringRecovery("kms_rotate_key()");
+	PreventCommandIfReadOnly("kms_rotate_key()");
+	PreventCommandIfParallelMode("kms_rotate_key()");
+	fault->device_id = request->device_id;
+	if (rotated_already(request->device_id))
+	{
+		*issued = rotated.issued;
+		issued->reused = true;
+		kms_call_operation(call, KMS_OP_ISSUE);
+		kms_call_key(call, issued->key_id);
+		kms_call_succeed(call);
+		return kms_fault(fault, KMS_OK);
+	}
+	rotated.transaction = InvalidLocalTransactionId;
+
+	lock_and_look(&keys, request->device_id);
+	status = make(request, &keys, issued, fault);
+	if (status == KMS_OK)
+		status = deprecate(keys.active, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_key(call, issued->key_id);
+	kms_call_changed(call);
+
+	rotated.transaction = KMS_LOCAL_TRANSACTION_ID;
+	rotated.command = GetActiveSnapshot()->curcid;
+	strlcpy(rotated.device_id, request->device_id, sizeof(rotated.device_id));
+	rotated.issued = *issued;
+	return status;
+}
+
+KmsStatus
+kms_issue_public(const char *key_id, char *pem, size_t size, KmsKeyRow *row,
+				 KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsStatus	status;
+
+	status = kms_key_load(key_id, NULL, KMS_USE_PUBLIC, row, secret, fault);
+	if (status == KMS_OK)
+		status = kms_fault(fault, kms_rsa_public_pem(secret->public_key,
+													 secret->public_len,
+													 pem, size));
+	pfree(secret);
+	return status;
+}
+
+void
+kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit)
+{
+	DeviceKeys	keys;
+
+	look(&keys, device_id, false);
+	limit->used = keys.used;
+	limit->allowed = kms_keygen_limit;
+	limit->next_at = keys.used >= kms_keygen_limit ? keys.next_at : 0;
+}
+
+int
+kms_issue_bits(const char *algorithm)
+{
+	if (strcmp(algorithm, "RSA-2048") == 0)
+		return 2048;
+	if (strcmp(algorithm, "RSA-3072") == 0)
+		return 3072;
+	if (strcmp(algorithm, "RSA-4096") == 0)
+		return 4096;
+	return 0;
+}
+
+static void
+look(DeviceKeys *keys, const char *device_id, bool only_valid)
+{
+	memset(keys, 0, sizeof(*keys));
+	keys->now = GetCurrentTimestamp();
+	keys->only_valid = only_valid;
+	kms_key_visit_device(device_id, gather, keys);
+}
+
+static void
+lock_and_look(DeviceKeys *keys, const char *device_id)
+{
+	kms_key_lock_device(device_id);
+	look(keys, device_id, false);
+	if (keys->stale)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent change of the device's keys"),
+				 errhint("Run the transaction again.")));
+}
+
+static bool
+gather(const KmsKeyRow *row, bool stale, void *arg)
+{
+	DeviceKeys *keys = arg;
+	bool		valid = row->state == KMS_STATE_ACTIVE &&
+	row->expires_at > keys->now;
+
+	if (valid && !keys->found)
+	{
+		keys->found = true;
+		keys->valid = *row;
+	}
+	if (keys->only_valid)
+		return !keys->found;
+
+	keys->stale = keys->stale || stale;
+	if (row->state == KMS_STATE_ACTIVE)
+	{
+		KmsKeyRow  *copy = palloc(sizeof(KmsKeyRow));
+
+		*copy = *row;
+		keys->active = lappend(keys->active, copy);
+	}
+	if (strcmp(row->origin, KMS_ORIGIN_GENERATED) == 0 &&
+		row->created_at > keys->now - kms_keygen_window * USECS_PER_SEC)
+	{
+		/* newest first: the one that must leave the window is the limit-th */
+		keys->used++;
+		if (keys->used <= kms_keygen_limit)
+			keys->next_at = row->created_at + kms_keygen_window * USECS_PER_SEC;
+	}
+	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
+		keys->replaced_at = Max(keys->replaced_at, row->created_at);
+	if (strcmp(row->state_reason, REASON_PROBLEMATIC) == 0)
+		keys->problematic_at = Max(keys->problematic_at, row->state_changed_at);
+	return true;
+}
+
+static KmsStatus
+hand_out(const KmsKeyRow *valid, KmsIssued *issued, KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKeyRow	row = *valid;
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	fault->key_id = valid->key_id;
+	status = kms_key_authenticate(&row, secret, &digests, fault);
+	if (status == KMS_OK)
+		status = describe(&row, secret, true, issued, fault);
+	pfree(secret);
+	if (status != KMS_OK)
+		fault->key_id = pstrdup(valid->key_id);
+	return status;
+}
+
+static KmsStatus
+make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
+	 KmsFault *fault)
+{
+	int			bits = request->bits != 0 ? request->bits : kms_key_bits;
+	bool		replacement = is_replacement(keys);
+	KmsMasterKey master;
+	KmsRsaKey  *key;
+	KmsStatus	status;
+
+	if (!replacement)
+	{
+		status = check_limit(request->device_id, keys, fault);
+		if (status != KMS_OK)
+			return status;
+	}
+
+	/*
+	 * Whatever may raise does so before there is a key: text that UTF-8 does
+	 * not have, the wait for the master key, without which the work would be
+	 * in vain.
+	 */
+	(void) kms_seal_utf8(request->device_id);
+	if (request->app_version != NULL)
+		(void) kms_seal_utf8(request->app_version);
+	status = kms_master_get(NULL, &master);
+	explicit_bzero(&master, sizeof(master));
+	if (status == KMS_OK)
+		status = generate(bits, &key);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+	return store(request, replacement ? KMS_ORIGIN_REPLACEMENT
+				 : KMS_ORIGIN_GENERATED, bits, key, issued, fault);
+}
+
+/* The first key after maintenance took one away costs the device nothing. */
+static bool
+is_replacement(const DeviceKeys *keys)
+{
+	return keys->problematic_at != 0 &&
+		keys->replaced_at < keys->problematic_at;
+}
+
+static KmsStatus
+check_limit(const char *device_id, const DeviceKeys *keys, KmsFault *fault)
+{
+	if (keys->used < kms_keygen_limit)
+		return kms_fault(fault, KMS_OK);
+	fault->retry_at = keys->next_at;
+	return kms_fault(fault, KMS_RATE_LIMITED);
+}
+
+/*
+ * Make a key pair, in one of the places for it.  A cancel is seen within
+ * milliseconds; another kind of interrupt is served and the search begun anew.
+ */
+static KmsStatus
+generate(int bits, KmsRsaKey **key)
+{
+	int			place = kms_key_lock_generation();
+	KmsStatus	status;
+
+	for (;;)
+	{
+		status = kms_rsa_generate(bits, should_stop, NULL, key);
+		if (status != KMS_INTERRUPTED)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	kms_key_unlock_generation(place);
+	return status;
+}
+
+static bool
+should_stop(void *arg)
+{
+	return InterruptPending;
+}
+
+/*
+ * Takes the key.  It is wrapped and freed before anything that may raise.
+ */
+static KmsStatus
+store(const KmsIssueRequest *request, const char *origin, int bits,
+	  KmsRsaKey *key, KmsIssued *issued, KmsFault *fault)
+{
+	KmsKeySecret *secret;
+	KmsKeyRow	row;
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	memset(&row, 0, sizeof(row));
+	row.created_at = GetCurrentTimestamp();
+	row.expires_at = row.created_at + kms_key_lifetime * USECS_PER_SEC;
+	row.state_changed_at = row.created_at;
+	row.state = KMS_STATE_ACTIVE;
+	row.row_version = 1;
+	snprintf(row.algorithm, sizeof(row.algorithm), "RSA-%d", bits);
+	strlcpy(row.oaep_hash, kms_digest_name(kms_oaep_hash), sizeof(row.oaep_hash));
+	strlcpy(row.origin, origin, sizeof(row.origin));
+	strlcpy(row.device_id, request->device_id, sizeof(row.device_id));
+	if (request->app_version != NULL)
+	{
+		row.has_app_version = true;
+		strlcpy(row.app_version, request->app_version, sizeof(row.app_version));
+	}
+	status = kms_key_id_make(row.created_at / 1000 + UNIX_EPOCH_MS, row.key_id);
+
+	secret = MemoryContextAllocExtended(CurrentMemoryContext,
+										sizeof(KmsKeySecret),
+										MCXT_ALLOC_NO_OOM);
+	if (secret == NULL)
+		status = KMS_NO_MEMORY;
+	if (status == KMS_OK)
+		status = kms_opened_wrap(&row, key, secret, fault);
+	kms_rsa_free(key);
+
+	if (status == KMS_OK)
+		status = kms_seal_digests(secret, &digests);
+	if (status == KMS_OK)
+		status = kms_seal_row(&row, &digests, fault);
+	if (status == KMS_OK)
+	{
+		kms_key_insert(&row, secret);
+		status = describe(&row, secret, false, issued, fault);
+	}
+	return kms_fault(fault, status);
+}
+
+static KmsStatus
+deprecate(List *active, KmsFault *fault)
+{
+	ListCell   *cell;
+
+	foreach(cell, active)
+	{
+		KmsKeyRow  *row = lfirst(cell);
+		KmsStatus	status = kms_key_change_state(row, KMS_STATE_DEPRECATED,
+												  "Rotated", fault);
+
+		/*
+		 * One that cannot be authenticated, or whose master key is gone, must
+		 * not keep the device from a new key: an expired one is left as it
+		 * is.
+		 */
+		if (status != KMS_OK && row->expires_at > GetCurrentTimestamp())
+		{
+			fault->key_id = row->key_id;
+			return status;
+		}
+	}
+	return kms_fault(fault, KMS_OK);
+}
+
+static bool
+rotated_already(const char *device_id)
+{
+	return rotated.transaction == KMS_LOCAL_TRANSACTION_ID &&
+		ActiveSnapshotSet() &&
+		rotated.command == GetActiveSnapshot()->curcid &&
+		strcmp(rotated.device_id, device_id) == 0;
+}
+
+static KmsStatus
+describe(const KmsKeyRow *row, const KmsKeySecret *secret, bool reused,
+		 KmsIssued *issued, KmsFault *fault)
+{
+	strlcpy(issued->key_id, row->key_id, sizeof(issued->key_id));
+	strlcpy(issued->algorithm, row->algorithm, sizeof(issued->algorithm));
+	strlcpy(issued->oaep_hash, row->oaep_hash, sizeof(issued->oaep_hash));
+	issued->expires_at = row->expires_at;
+	issued->reused = reused;
+	return kms_fault(fault, kms_rsa_public_pem(secret->public_key,
+											   secret->public_len,
+											   issued->public_pem,
+											   sizeof(issued->public_pem)));
+}

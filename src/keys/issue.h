@@ -1,0 +1,56 @@
+/*
+ * Issuing keys: handing out a device's key, making one, rotating.
+ */
+#ifndef KMS_KEYS_ISSUE_H
+#define KMS_KEYS_ISSUE_H
+
+#include "crypto/rsa.h"
+#include "keys/call.h"
+#include "pg/errors.h"
+#include "store/key.h"
+
+/* What a caller sent, checked for shape. */
+typedef struct KmsIssueRequest
+{
+	const char *device_id;
+	const char *app_version;	/* NULL: not told */
+	int			bits;			/* 0: kms.key_bits */
+} KmsIssueRequest;
+
+typedef struct KmsIssued
+{
+	char		key_id[KMS_KEY_ID_MAX + 1];
+	char		algorithm[32];
+	char		oaep_hash[16];
+	char		public_pem[KMS_RSA_MAX_PEM];
+	TimestampTz expires_at;
+	bool		reused;
+} KmsIssued;
+
+/* What is left of kms.keygen_limit for a device. */
+typedef struct KmsRateLimit
+{
+	int			used;
+	int			allowed;
+	TimestampTz next_at;		/* 0: now */
+} KmsRateLimit;
+
+/*
+ * Each ends the call itself when it succeeds: through the ring if a key was
+ * handed out, through the outbox if one was made.
+ */
+extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
+						   KmsIssued *issued, KmsFault *fault);
+extern KmsStatus kms_rotate(KmsCall *call, const KmsIssueRequest *request,
+							KmsIssued *issued, KmsFault *fault);
+
+/* The public key of an existing key, as issue hands it out. */
+extern KmsStatus kms_issue_public(const char *key_id, char *pem, size_t size,
+								  KmsKeyRow *row, KmsFault *fault);
+
+extern void kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit);
+
+/* 2048 for "RSA-2048" and so on; 0 for anything else. */
+extern int	kms_issue_bits(const char *algorithm);
+
+#endif							/* KMS_KEYS_ISSUE_H */

@@ -1,0 +1,133 @@
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "keys/key.h"
+#include "shmem/master.h"
+
+#define READ_ATTEMPTS 5
+
+static KmsStatus state_permits(const KmsKeyRow *row, KmsUse use);
+
+KmsStatus
+kms_key_find(const char *key_id, const char *device_id, KmsKeyRow *row,
+			 KmsFault *fault)
+{
+	fault->key_id = key_id;
+	if (!kms_key_read(key_id, row))
+		return kms_fault(fault, KMS_KEY_NOT_FOUND);
+	if (device_id != NULL && strcmp(device_id, row->device_id) != 0)
+		return kms_fault(fault, KMS_KEY_NOT_FOUND);
+	return kms_fault(fault, KMS_OK);
+}
+
+KmsStatus
+kms_key_permits(const KmsKeyRow *row, KmsUse use, TimestampTz now,
+				KmsFault *fault)
+{
+	KmsStatus	status = state_permits(row, use);
+
+	if (status == KMS_OK && use != KMS_USE_RECOVER && row->expires_at <= now)
+		status = KMS_KEY_EXPIRED;
+	return kms_fault(fault, status);
+}
+
+static KmsStatus
+state_permits(const KmsKeyRow *row, KmsUse use)
+{
+	switch (row->state)
+	{
+		case KMS_STATE_ACTIVE:
+			return KMS_OK;
+		case KMS_STATE_DEPRECATED:
+			return use == KMS_USE_ENCRYPT ? KMS_KEY_DEPRECATED : KMS_OK;
+		case KMS_STATE_DISABLED:
+			return use == KMS_USE_RECOVER ? KMS_OK : KMS_KEY_DISABLED;
+		case KMS_STATE_REVOKED:
+			return use == KMS_USE_RECOVER ? KMS_OK : KMS_KEY_REVOKED;
+		case KMS_STATE_PENDING_DELETION:
+			return use == KMS_USE_RECOVER ? KMS_OK : KMS_KEY_PENDING_DELETION;
+		default:
+			return KMS_NOT_AUTHENTIC;
+	}
+}
+
+KmsStatus
+kms_key_authenticate(KmsKeyRow *row, KmsKeySecret *secret,
+					 KmsSecretDigests *digests, KmsFault *fault)
+{
+	KmsStatus	status = KMS_NOT_AUTHENTIC;
+	int			attempt;
+
+	for (attempt = 0; attempt < READ_ATTEMPTS; attempt++)
+	{
+		KmsKeyRow	before = *row;
+
+		status = KMS_NOT_AUTHENTIC;
+		if (kms_key_secret_read(row->key_id, secret))
+		{
+			status = kms_seal_digests(secret, digests);
+			if (status == KMS_OK)
+				status = kms_seal_check(row, digests, fault);
+		}
+		if (status != KMS_NOT_AUTHENTIC)
+			break;
+
+		/* both rows may have been read on different sides of a change */
+		if (!kms_key_read(before.key_id, row))
+			return kms_fault(fault, KMS_KEY_NOT_FOUND);
+		if (memcmp(&before, row, sizeof(before)) == 0)
+			break;
+	}
+	return kms_fault(fault, status);
+}
+
+KmsStatus
+kms_key_load(const char *key_id, const char *device_id, KmsUse use,
+			 KmsKeyRow *row, KmsKeySecret *secret, KmsFault *fault)
+{
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	status = kms_key_find(key_id, device_id, row, fault);
+	if (status != KMS_OK)
+		return status;
+	status = kms_key_permits(row, use, GetCurrentTimestamp(), fault);
+	if (status != KMS_OK)
+		return kms_key_refuse(row, status, fault);
+	status = kms_key_authenticate(row, secret, &digests, fault);
+	if (status != KMS_OK)
+		return status;
+
+	/* it may have been read again, and be another one now */
+	return kms_key_permits(row, use, GetCurrentTimestamp(), fault);
+}
+
+KmsStatus
+kms_key_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
+{
+	KmsKeyRow  *copy;
+	KmsKeySecret *secret;
+	KmsSecretDigests digests;
+	KmsStatus	authentic;
+
+	/* a state changed without a master key has no seal yet, and denies */
+	if (kms_master_generation() == 0 || !row->sealed)
+		return kms_fault(fault, status);
+	copy = palloc(sizeof(KmsKeyRow));
+	secret = palloc(sizeof(KmsKeySecret));
+	*copy = *row;
+	authentic = kms_key_authenticate(copy, secret, &digests, fault);
+	pfree(copy);
+	pfree(secret);
+	return kms_fault(fault, authentic == KMS_NOT_AUTHENTIC ? authentic : status);
+}
+
+const char *
+kms_key_state_at(const KmsKeyRow *row, TimestampTz now)
+{
+	if ((row->state == KMS_STATE_ACTIVE || row->state == KMS_STATE_DEPRECATED)
+		&& row->expires_at <= now)
+		return "expired";
+	return kms_key_state_name(row->state);
+}

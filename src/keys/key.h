@@ -1,0 +1,57 @@
+/*
+ * Finding a key, what its state allows, and whether its row is authentic.
+ */
+#ifndef KMS_KEYS_KEY_H
+#define KMS_KEYS_KEY_H
+
+#include "keys/seal.h"
+#include "pg/errors.h"
+#include "store/key.h"
+
+/* What a call wants of a key; SPEC section 3 has the table. */
+typedef enum KmsUse
+{
+	KMS_USE_PUBLIC,				/* hand out the public key */
+	KMS_USE_ENCRYPT,
+	KMS_USE_DECRYPT,
+	KMS_USE_RECOVER				/* break-glass: whatever is still there */
+} KmsUse;
+
+/*
+ * Read the row.  KMS_KEY_NOT_FOUND if there is none, or if "device_id" is
+ * given and the key is another device's.
+ */
+extern KmsStatus kms_key_find(const char *key_id, const char *device_id,
+							  KmsKeyRow *row, KmsFault *fault);
+
+/*
+ * What state and clock say about this use; not whether the row is authentic.
+ */
+extern KmsStatus kms_key_permits(const KmsKeyRow *row, KmsUse use,
+								 TimestampTz now, KmsFault *fault);
+
+/*
+ * Read what belongs to a row and authenticate both.  A row that is being
+ * changed meanwhile is read again, so *row may be newer afterwards.
+ */
+extern KmsStatus kms_key_authenticate(KmsKeyRow *row, KmsKeySecret *secret,
+									  KmsSecretDigests *digests,
+									  KmsFault *fault);
+
+/*
+ * All three in the order of SPEC section 3: found, permitted, authentic.  A
+ * row that is refused for its state or expiry and is not authentic either is
+ * refused as not authentic, where a master key can tell.
+ */
+extern KmsStatus kms_key_load(const char *key_id, const char *device_id,
+							  KmsUse use, KmsKeyRow *row, KmsKeySecret *secret,
+							  KmsFault *fault);
+
+/* What refuses "status" is reported as, once the row has been looked at. */
+extern KmsStatus kms_key_refuse(const KmsKeyRow *row, KmsStatus status,
+								KmsFault *fault);
+
+/* "active", "expired", "deprecated", … as kms_key_state() says it. */
+extern const char *kms_key_state_at(const KmsKeyRow *row, TimestampTz now);
+
+#endif							/* KMS_KEYS_KEY_H */

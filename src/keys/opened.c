@@ -1,0 +1,319 @@
+/*
+ * The cache of opened keys.
+ *
+ * Owned by the session, in a memory context of its own below
+ * TopMemoryContext; no lock, no other process sees it.  Entries are in a hash
+ * by key id and in a list by use, most recent first.  An entry is made only
+ * when its key is open, and taken out of both before the key is freed, so an
+ * error at any line leaves nothing half-made: between opening a key and
+ * entering it nothing raises (crypto/ never does, and the hash table is asked
+ * to say so instead when memory is short).
+ *
+ * Secret numbers live in OpenSSL's secure heap, started here on first use in
+ * each process (locks are not inherited by fork) and sized for the cache.  A
+ * full heap fails a load: then the least recently used keys make room.
+ */
+#include "postgres.h"
+
+#include <sys/prctl.h>
+
+#include "lib/ilist.h"
+#include "storage/ipc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "crypto/self_test.h"
+#include "keys/key.h"
+#include "keys/opened.h"
+#include "pg/settings.h"
+#include "shmem/master.h"
+
+#define HEAP_PER_KEY	4096	/* bytes of secure heap; the largest takes 2.4
+								 * kB */
+
+typedef struct OpenedKey
+{
+	char		key_id[KMS_KEY_ID_MAX + 1]; /* hash key, zero-padded */
+	dlist_node	use;
+	KmsKeyRow	row;			/* what it was authenticated with */
+	KmsSecretDigests digests;
+	uint64		master_generation;
+	KmsRsaKey  *key;
+} OpenedKey;
+
+static HTAB *table = NULL;
+static dlist_head uses = DLIST_STATIC_INIT(uses);
+static int	count = 0;
+static KmsRsaOpener *opener = NULL;
+static bool heap_locked = false;
+
+static void start(void);
+static void on_exit_wipe(int code, Datum arg);
+static OpenedKey *find(const char *key_id);
+static bool still_good(OpenedKey *entry, const KmsKeyRow *row);
+static void evict(OpenedKey *entry);
+static bool evict_oldest(void);
+static KmsStatus open_key(KmsKeyRow *row, KmsRsaKey **key,
+						  KmsSecretDigests *digests, KmsFault *fault);
+static KmsStatus unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
+						const KmsSecretDigests *digests, KmsRsaKey **key,
+						KmsFault *fault);
+static KmsStatus open_private(const unsigned char *der, size_t len,
+							  KmsRsaKey **key);
+static void fill_context(const KmsKeyRow *row, const unsigned char *public_hash,
+						 KmsWrapContext *context);
+
+KmsStatus
+kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
+{
+	OpenedKey  *entry;
+	KmsSecretDigests digests;
+	uint64		generation = kms_master_generation();
+	KmsStatus	status;
+	bool		found;
+
+	start();
+	entry = find(row->key_id);
+	if (entry != NULL && still_good(entry, row))
+	{
+		dlist_move_head(&uses, &entry->use);
+		*key = entry->key;
+		return kms_fault(fault, KMS_OK);
+	}
+	if (entry != NULL)
+		evict(entry);
+
+	while (count >= kms_key_cache_size && evict_oldest())
+		;
+	status = open_key(row, key, &digests, fault);
+	if (status != KMS_OK)
+		return status;
+
+	entry = hash_search(table, row->key_id, HASH_ENTER_NULL, &found);
+	if (entry == NULL)
+	{
+		kms_rsa_free(*key);
+		*key = NULL;
+		return kms_fault(fault, KMS_NO_MEMORY);
+	}
+	Assert(!found);
+	entry->row = *row;
+	entry->digests = digests;
+	entry->master_generation = generation;
+	entry->key = *key;
+	dlist_push_head(&uses, &entry->use);
+	count++;
+	return kms_fault(fault, KMS_OK);
+}
+
+int
+kms_opened_count(void)
+{
+	return count;
+}
+
+bool
+kms_opened_heap_locked(void)
+{
+	return heap_locked;
+}
+
+KmsRsaOpener *
+kms_opened_opener(void)
+{
+	start();
+	return opener;
+}
+
+KmsStatus
+kms_opened_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
+				KmsKeySecret *secret, KmsFault *fault)
+{
+	unsigned char der[KMS_RSA_MAX_PRIVATE];
+	unsigned char public_hash[KMS_SHA256_SIZE];
+	KmsWrapContext context;
+	KmsMasterKey master;
+	size_t		der_len;
+	KmsStatus	status;
+
+	status = kms_rsa_public_der(key, secret->public_key,
+								sizeof(secret->public_key),
+								&secret->public_len);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+	if (!kms_sha256(secret->public_key, secret->public_len, public_hash))
+		return kms_fault(fault, KMS_FAILED);
+	fill_context(row, public_hash, &context);
+
+	/* may raise, so before anything secret is in this frame */
+	status = kms_master_get(NULL, &master);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+	status = kms_rsa_private_der(key, der, sizeof(der), &der_len);
+	if (status == KMS_OK)
+		status = kms_wrap(&master, &context, der, der_len,
+						  secret->wrapped_key, &secret->wrapped_len);
+	explicit_bzero(&master, sizeof(master));
+	explicit_bzero(der, sizeof(der));
+	return kms_fault(fault, status);
+}
+
+static void
+start(void)
+{
+	HASHCTL		control;
+	size_t		heap = 64 * 1024;
+
+	if (table != NULL && opener != NULL)
+		return;
+	if (kms_protect_memory)
+		(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	while (heap < (size_t) kms_key_cache_size * HEAP_PER_KEY)
+		heap *= 2;
+	heap_locked = kms_secure_heap_start(heap) == 1;
+	if (table == NULL)
+	{
+		memset(&control, 0, sizeof(control));
+		control.keysize = KMS_KEY_ID_MAX + 1;
+		control.entrysize = sizeof(OpenedKey);
+		control.hcxt = AllocSetContextCreate(TopMemoryContext,
+											 "kms opened keys",
+											 ALLOCSET_SMALL_SIZES);
+		table = hash_create("kms opened keys", 16, &control,
+							HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+		on_proc_exit(on_exit_wipe, (Datum) 0);
+	}
+	opener = kms_rsa_opener_new();
+	if (opener == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("OpenSSL does not offer RSA"),
+				 errhint("Look at the providers that openssl.cnf activates for the server.")));
+}
+
+static void
+on_exit_wipe(int code, Datum arg)
+{
+	while (evict_oldest())
+		;
+	kms_rsa_opener_free(opener);
+	opener = NULL;
+}
+
+static OpenedKey *
+find(const char *key_id)
+{
+	return hash_search(table, key_id, HASH_FIND, NULL);
+}
+
+/*
+ * The row is what the key was authenticated with; or another state or date
+ * of it, sealed over the same wrapped bytes.
+ */
+static bool
+still_good(OpenedKey *entry, const KmsKeyRow *row)
+{
+	KmsFault	ignored = {0};
+
+	if (entry->master_generation != kms_master_generation())
+		return false;
+	if (memcmp(&entry->row, row, sizeof(*row)) == 0)
+		return true;
+	if (kms_seal_check(row, &entry->digests, &ignored) != KMS_OK)
+		return false;
+	entry->row = *row;
+	return true;
+}
+
+static void
+evict(OpenedKey *entry)
+{
+	KmsRsaKey  *key = entry->key;
+	char		key_id[KMS_KEY_ID_MAX + 1];
+
+	strlcpy(key_id, entry->key_id, sizeof(key_id));
+	dlist_delete(&entry->use);
+	(void) hash_search(table, key_id, HASH_REMOVE, NULL);
+	count--;
+	kms_rsa_free(key);
+}
+
+static bool
+evict_oldest(void)
+{
+	if (dlist_is_empty(&uses))
+		return false;
+	evict(dlist_tail_element(OpenedKey, use, &uses));
+	return true;
+}
+
+static KmsStatus
+open_key(KmsKeyRow *row, KmsRsaKey **key, KmsSecretDigests *digests,
+		 KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsStatus	status;
+
+	status = kms_key_authenticate(row, secret, digests, fault);
+	if (status == KMS_OK)
+		status = unwrap(row, secret, digests, key, fault);
+	pfree(secret);
+	return status;
+}
+
+static KmsStatus
+unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
+	   const KmsSecretDigests *digests, KmsRsaKey **key, KmsFault *fault)
+{
+	unsigned char der[KMS_WRAPPED_MAX];
+	const unsigned char *id;
+	KmsWrapContext context;
+	KmsMasterKey master;
+	size_t		der_len;
+	KmsStatus	status;
+
+	id = kms_wrap_master_key_id(secret->wrapped_key, secret->wrapped_len);
+	if (id == NULL)
+		return kms_fault(fault, KMS_NOT_AUTHENTIC);
+	fill_context(row, digests->public_key, &context);
+
+	/* may raise, so before anything secret is in this frame */
+	status = kms_master_get(id, &master);
+	if (status != KMS_OK)
+	{
+		memcpy(fault->master_key_id, id, sizeof(fault->master_key_id));
+		return kms_fault(fault, status);
+	}
+	status = kms_unwrap(&master, &context, secret->wrapped_key,
+						secret->wrapped_len, der, &der_len);
+	explicit_bzero(&master, sizeof(master));
+	if (status == KMS_OK)
+		status = open_private(der, der_len, key);
+	explicit_bzero(der, sizeof(der));
+	return kms_fault(fault, status);
+}
+
+/* A full secure heap: older keys make room. */
+static KmsStatus
+open_private(const unsigned char *der, size_t len, KmsRsaKey **key)
+{
+	KmsStatus	status;
+
+	do
+	{
+		status = kms_rsa_open_private(opener, der, len, key);
+	} while (status == KMS_NO_MEMORY && evict_oldest());
+	return status;
+}
+
+static void
+fill_context(const KmsKeyRow *row, const unsigned char *public_hash,
+			 KmsWrapContext *context)
+{
+	context->purpose = KMS_PURPOSE_KEY;
+	context->key_id = row->key_id;
+	context->device_id = kms_seal_utf8(row->device_id);
+	context->algorithm = row->algorithm;
+	context->created_at = row->created_at;
+	memcpy(context->public_hash, public_hash, KMS_SHA256_SIZE);
+}

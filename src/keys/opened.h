@@ -1,0 +1,35 @@
+/*
+ * Private keys that this session has opened.
+ *
+ * An optimisation and never an authority: the row is read at each call, and
+ * an opened key serves only a row that is byte for byte the one it was
+ * authenticated with, under the master keys that are in force now.
+ */
+#ifndef KMS_KEYS_OPENED_H
+#define KMS_KEYS_OPENED_H
+
+#include "crypto/rsa.h"
+#include "pg/errors.h"
+#include "store/key.h"
+
+/*
+ * The private key of a row that has been found and permitted.  It belongs to
+ * the cache and is good until the next call of this file.  *row may be newer
+ * afterwards (see kms_key_authenticate).
+ */
+extern KmsStatus kms_opened_get(KmsKeyRow *row, KmsRsaKey **key,
+								KmsFault *fault);
+
+/* What opens public keys; lives as long as the process. */
+extern KmsRsaOpener *kms_opened_opener(void);
+
+/* Wrap a fresh private key for the row it will be stored with. */
+extern KmsStatus kms_opened_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
+								 KmsKeySecret *secret, KmsFault *fault);
+
+extern int	kms_opened_count(void);
+
+/* Whether private keys of this session are locked into memory. */
+extern bool kms_opened_heap_locked(void);
+
+#endif							/* KMS_KEYS_OPENED_H */

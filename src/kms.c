@@ -1,0 +1,31 @@
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "keys/call.h"
+#include "pg/settings.h"
+#include "shmem/master.h"
+#include "shmem/state.h"
+#include "worker/launcher.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+/*
+ * Without preloading the library loads all the same, for pg_dump, pg_upgrade
+ * and CREATE EXTENSION; its functions then say what is missing.
+ */
+void
+_PG_init(void)
+{
+	kms_settings_define();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	kms_state_install();
+	kms_master_install();
+	kms_call_install();
+	if (!IsBinaryUpgrade)
+		kms_launcher_install();
+}

@@ -1,0 +1,39 @@
+/*
+ * Where the extension's objects are in this database, and acting as their
+ * owner.
+ */
+#ifndef KMS_PG_CATALOG_H
+#define KMS_PG_CATALOG_H
+
+typedef struct KmsCatalog
+{
+	Oid			extension;
+	Oid			owner;			/* of the tables */
+	Oid			key;			/* kms.key */
+	Oid			key_pkey;
+	Oid			key_device_idx;
+	Oid			key_secret;
+	Oid			key_secret_pkey;
+} KmsCatalog;
+
+/*
+ * The objects of this database; cached, and looked up again after a change of
+ * the tables.  Raises 55000 where the extension is not there.
+ */
+extern const KmsCatalog *kms_catalog(void);
+
+typedef struct KmsOwnerScope
+{
+	Oid			user;
+	int			security;
+	int			settings;
+} KmsOwnerScope;
+
+/*
+ * Act with the extension owner's rights and a fixed search_path until left.
+ * An error leaves by itself, with the transaction.
+ */
+extern void kms_owner_enter(KmsOwnerScope *scope);
+extern void kms_owner_leave(const KmsOwnerScope *scope);
+
+#endif							/* KMS_PG_CATALOG_H */

@@ -1,0 +1,328 @@
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "pg/errors.h"
+#include "pg/preload.h"
+
+#define ERRCODE_KMS_REJECTED		MAKE_SQLSTATE('K', 'M', '0', '0', '1')
+#define ERRCODE_KMS_KEY_NOT_FOUND	MAKE_SQLSTATE('K', 'M', '0', '0', '2')
+#define ERRCODE_KMS_KEY_EXPIRED		MAKE_SQLSTATE('K', 'M', '0', '0', '3')
+#define ERRCODE_KMS_KEY_STATE		MAKE_SQLSTATE('K', 'M', '0', '0', '4')
+#define ERRCODE_KMS_RATE_LIMITED	MAKE_SQLSTATE('K', 'M', '0', '0', '5')
+#define ERRCODE_KMS_TOO_LARGE		MAKE_SQLSTATE('K', 'M', '0', '0', '6')
+#define ERRCODE_KMS_NO_MASTER_KEY	MAKE_SQLSTATE('K', 'M', '0', '0', '7')
+
+static const char *key_state_word(KmsStatus status);
+static void report_message(const KmsFault *fault);
+static void report_hint(const KmsFault *fault);
+
+const char *
+kms_status_reason(KmsStatus status)
+{
+	switch (status)
+	{
+		case KMS_OK:
+			return NULL;
+		case KMS_REJECTED:
+			return "Failed to decrypt data";
+		case KMS_KEY_NOT_FOUND:
+			return "Encryption key not found";
+		case KMS_KEY_EXPIRED:
+			return "Encryption key has expired";
+		case KMS_KEY_DISABLED:
+			return "Encryption key is disabled";
+		case KMS_KEY_REVOKED:
+			return "Encryption key is revoked";
+		case KMS_KEY_PENDING_DELETION:
+			return "Encryption key is pending deletion";
+		case KMS_KEY_DEPRECATED:
+			return "Encryption key is deprecated";
+		case KMS_RATE_LIMITED:
+			return "Rate limit for key generation exceeded";
+		case KMS_TOO_LARGE:
+			return "Encrypted data size exceeds limit";
+		case KMS_NO_MASTER_KEY:
+		case KMS_OTHER_MASTER_KEY:
+			return "Master key is not available";
+		case KMS_NOT_AUTHENTIC:
+			return "Stored key does not authenticate";
+		case KMS_NOT_TEXT:
+			return "Plaintext is not text";
+		case KMS_INVALID_ARGUMENT:
+		case KMS_BAD_CIPHERTEXT:
+		case KMS_BAD_LENGTH:
+		case KMS_TOO_LONG:
+		case KMS_BAD_FORMAT:
+			return "Invalid argument";
+		case KMS_ROLLED_BACK:
+			return "Rolled back";
+		case KMS_UNFINISHED:
+		case KMS_INTERRUPTED:
+			return "Interrupted";
+		case KMS_BAD_KEY:
+		case KMS_NO_MEMORY:
+		case KMS_FAILED:
+			return "Internal error";
+	}
+	return "Internal error";
+}
+
+bool
+kms_status_is_form(KmsStatus status)
+{
+	switch (status)
+	{
+		case KMS_KEY_NOT_FOUND:
+		case KMS_TOO_LARGE:
+		case KMS_INVALID_ARGUMENT:
+		case KMS_BAD_CIPHERTEXT:
+		case KMS_BAD_LENGTH:
+		case KMS_TOO_LONG:
+		case KMS_BAD_FORMAT:
+			return true;
+		default:
+			return false;
+	}
+}
+
+bool
+kms_status_is_tried(KmsStatus status)
+{
+	switch (status)
+	{
+		case KMS_REJECTED:
+		case KMS_BAD_LENGTH:
+		case KMS_BAD_CIPHERTEXT:
+		case KMS_KEY_NOT_FOUND:
+		case KMS_KEY_EXPIRED:
+		case KMS_KEY_DISABLED:
+		case KMS_KEY_REVOKED:
+		case KMS_KEY_PENDING_DELETION:
+		case KMS_KEY_DEPRECATED:
+		case KMS_TOO_LARGE:
+		case KMS_NOT_AUTHENTIC:
+		case KMS_NOT_TEXT:
+			return true;
+		default:
+			return false;
+	}
+}
+
+KmsStatus
+kms_fault(KmsFault *fault, KmsStatus status)
+{
+	fault->status = status;
+	return status;
+}
+
+KmsStatus
+kms_fault_argument(KmsFault *fault, const char *message, const char *detail,
+				   const char *hint)
+{
+	fault->message = message;
+	fault->detail = detail;
+	fault->hint = hint;
+	return kms_fault(fault, KMS_INVALID_ARGUMENT);
+}
+
+KmsStatus
+kms_fault_null(KmsFault *fault, const char *message)
+{
+	fault->sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED;
+	return kms_fault_argument(fault, message, NULL, NULL);
+}
+
+KmsStatus
+kms_fault_ciphertext(KmsFault *fault, const char *message, const char *detail,
+					 const char *hint)
+{
+	fault->message = message;
+	fault->detail = detail;
+	fault->hint = hint;
+	return kms_fault(fault, KMS_BAD_CIPHERTEXT);
+}
+
+void
+kms_fault_raise(const KmsFault *fault)
+{
+	int			code;
+
+	switch (fault->status)
+	{
+		case KMS_REJECTED:
+			code = ERRCODE_KMS_REJECTED;
+			break;
+		case KMS_KEY_NOT_FOUND:
+			code = ERRCODE_KMS_KEY_NOT_FOUND;
+			break;
+		case KMS_KEY_EXPIRED:
+			code = ERRCODE_KMS_KEY_EXPIRED;
+			break;
+		case KMS_KEY_DISABLED:
+		case KMS_KEY_REVOKED:
+		case KMS_KEY_PENDING_DELETION:
+		case KMS_KEY_DEPRECATED:
+			code = ERRCODE_KMS_KEY_STATE;
+			break;
+		case KMS_RATE_LIMITED:
+			code = ERRCODE_KMS_RATE_LIMITED;
+			break;
+		case KMS_TOO_LARGE:
+			code = ERRCODE_KMS_TOO_LARGE;
+			break;
+		case KMS_NO_MASTER_KEY:
+		case KMS_OTHER_MASTER_KEY:
+			code = ERRCODE_KMS_NO_MASTER_KEY;
+			break;
+		case KMS_NOT_AUTHENTIC:
+			code = ERRCODE_DATA_CORRUPTED;
+			break;
+		case KMS_NOT_TEXT:
+			code = ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
+			break;
+		case KMS_INVALID_ARGUMENT:
+		case KMS_BAD_CIPHERTEXT:
+		case KMS_BAD_LENGTH:
+		case KMS_TOO_LONG:
+		case KMS_BAD_FORMAT:
+			code = fault->sqlstate != 0 ? fault->sqlstate
+				: ERRCODE_INVALID_PARAMETER_VALUE;
+			break;
+		case KMS_INTERRUPTED:
+			code = ERRCODE_QUERY_CANCELED;
+			break;
+		case KMS_NO_MEMORY:
+			code = ERRCODE_OUT_OF_MEMORY;
+			break;
+		default:
+			code = ERRCODE_INTERNAL_ERROR;
+			break;
+	}
+
+	errstart(ERROR, TEXTDOMAIN);
+	errcode(code);
+	report_message(fault);
+	if (fault->detail != NULL)
+		errdetail("%s", fault->detail);
+	report_hint(fault);
+	errhidestmt(true);
+	errhidecontext(true);
+	errfinish(__FILE__, __LINE__, PG_FUNCNAME_MACRO);
+	pg_unreachable();
+}
+
+void
+kms_require_preload(void)
+{
+	if (!kms_preloaded)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("kms is not loaded by the server"),
+				 errhint("Add kms to shared_preload_libraries in postgresql.conf and restart the server."),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+kms_master_key_id_text(const unsigned char *id, char *out)
+{
+	int			i;
+
+	for (i = 0; i < KMS_MASTER_KEY_ID_SIZE; i++)
+		snprintf(out + 2 * i, 3, "%02x", id[i]);
+}
+
+static const char *
+key_state_word(KmsStatus status)
+{
+	switch (status)
+	{
+		case KMS_KEY_DISABLED:
+			return "disabled";
+		case KMS_KEY_REVOKED:
+			return "revoked";
+		case KMS_KEY_PENDING_DELETION:
+			return "pending deletion";
+		default:
+			return "deprecated";
+	}
+}
+
+static void
+report_message(const KmsFault *fault)
+{
+	char		master[2 * KMS_MASTER_KEY_ID_SIZE + 1];
+	const char *key_id = fault->key_id != NULL ? fault->key_id : "";
+
+	switch (fault->status)
+	{
+		case KMS_REJECTED:
+			errmsg("failed to decrypt data");
+			break;
+		case KMS_KEY_NOT_FOUND:
+			errmsg("encryption key \"%s\" not found", key_id);
+			break;
+		case KMS_KEY_EXPIRED:
+			errmsg("encryption key \"%s\" has expired", key_id);
+			break;
+		case KMS_KEY_DISABLED:
+		case KMS_KEY_REVOKED:
+		case KMS_KEY_PENDING_DELETION:
+		case KMS_KEY_DEPRECATED:
+			errmsg("encryption key \"%s\" is %s", key_id,
+				   key_state_word(fault->status));
+			break;
+		case KMS_RATE_LIMITED:
+			errmsg("rate limit for key generation exceeded for device \"%s\"",
+				   fault->device_id != NULL ? fault->device_id : "");
+			break;
+		case KMS_TOO_LARGE:
+			errmsg("encrypted data size exceeds limit");
+			break;
+		case KMS_NO_MASTER_KEY:
+			errmsg("master key is not available");
+			break;
+		case KMS_OTHER_MASTER_KEY:
+			kms_master_key_id_text(fault->master_key_id, master);
+			errmsg("key \"%s\" was wrapped under master key \"%s\", which this server does not have",
+				   key_id, master);
+			break;
+		case KMS_NOT_AUTHENTIC:
+			errmsg("stored key \"%s\" does not authenticate", key_id);
+			break;
+		case KMS_NOT_TEXT:
+			errmsg("decrypted data is not text in the database's encoding");
+			break;
+		case KMS_INTERRUPTED:
+			errmsg("canceling key generation");
+			break;
+		case KMS_NO_MEMORY:
+			errmsg("out of memory");
+			break;
+		default:
+			if (fault->message != NULL)
+				errmsg("%s", fault->message);
+			else
+				errmsg("cryptographic library failed");
+			break;
+	}
+}
+
+static void
+report_hint(const KmsFault *fault)
+{
+	if (fault->hint != NULL)
+		errhint("%s", fault->hint);
+	else if (fault->status == KMS_RATE_LIMITED)
+		errhint("Try again after %s.", timestamptz_to_str(fault->retry_at));
+	else if (fault->status == KMS_NO_MASTER_KEY)
+		errhint("Set kms.master_key_file in postgresql.conf and reload the server; kms_master_key_status() and the server log say what is wrong.");
+	else if (fault->status == KMS_OTHER_MASTER_KEY)
+		errhint("Add that master key to the master key file, below the current one, and reload the server.");
+	else if (fault->status == KMS_NOT_AUTHENTIC)
+		errhint("The row was changed behind the extension's back; restore it from a backup or destroy the key.");
+	else if (fault->status == KMS_NOT_TEXT)
+		errhint("Use kms_decrypt_bytea() for binary data.");
+	else if (fault->status == KMS_NO_MEMORY)
+		errhint("Lower kms.key_cache_size, or raise the memory-lock limit of the server.");
+}

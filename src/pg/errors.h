@@ -1,0 +1,56 @@
+/*
+ * The one place where a status becomes a SQLSTATE, a message and a hint, and
+ * the reason that the trail and the metrics show.
+ */
+#ifndef KMS_PG_ERRORS_H
+#define KMS_PG_ERRORS_H
+
+#include "crypto/master_key.h"
+#include "crypto/status.h"
+#include "datatype/timestamp.h"
+
+/*
+ * What a failed call has to say.  Filled by the functions below, which return
+ * its status so that a check reads "return kms_fault_…(fault, …)".  Strings
+ * are the caller's or static and must live until it is raised; none may hold
+ * plaintext, key bytes, or an id that has not been found to be one.
+ */
+typedef struct KmsFault
+{
+	KmsStatus	status;
+	int			sqlstate;		/* of KMS_INVALID_ARGUMENT; 0: 22023 */
+	const char *key_id;			/* NULL if none is known */
+	const char *device_id;
+	const char *message;		/* of argument faults; else made from status */
+	const char *detail;			/* NULL: none */
+	const char *hint;			/* NULL: the status's own, if it has one */
+	TimestampTz retry_at;		/* of KMS_RATE_LIMITED */
+	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
+} KmsFault;
+
+/* "Failed to decrypt data" and so on; NULL for KMS_OK.  SPEC section 5. */
+extern const char *kms_status_reason(KmsStatus status);
+
+/* A call refused for its form (22023, KM002, KM006): junk, not an incident. */
+extern bool kms_status_is_form(KmsStatus status);
+
+/* The data or the key is at fault, so kms_try_decrypt gives NULL. */
+extern bool kms_status_is_tried(KmsStatus status);
+
+extern KmsStatus kms_fault(KmsFault *fault, KmsStatus status);
+extern KmsStatus kms_fault_argument(KmsFault *fault, const char *message,
+									const char *detail, const char *hint);
+extern KmsStatus kms_fault_null(KmsFault *fault, const char *message);
+extern KmsStatus kms_fault_ciphertext(KmsFault *fault, const char *message,
+									  const char *detail, const char *hint);
+
+/* Raise it.  The statement and context are kept out of the server log. */
+extern void kms_fault_raise(const KmsFault *fault) pg_attribute_noreturn();
+
+/* 55000 with a hint unless the library was preloaded. */
+extern void kms_require_preload(void);
+
+/* 16 lower-case hex digits of a master key's fingerprint. */
+extern void kms_master_key_id_text(const unsigned char *id, char *out);
+
+#endif							/* KMS_PG_ERRORS_H */

@@ -1,0 +1,10 @@
+/*
+ * Whether the library was loaded through shared_preload_libraries: without
+ * that there is no shared memory and no worker, and functions raise 55000.
+ */
+#ifndef KMS_PG_PRELOAD_H
+#define KMS_PG_PRELOAD_H
+
+extern bool kms_preloaded;
+
+#endif							/* KMS_PG_PRELOAD_H */

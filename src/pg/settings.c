@@ -1,0 +1,193 @@
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "crypto/digest.h"
+#include "pg/compat.h"
+#include "pg/preload.h"
+#include "pg/settings.h"
+
+#define DAY_S	(24 * 60 * 60)
+
+bool		kms_preloaded = false;
+
+char	   *kms_master_key_file = NULL;
+int			kms_event_ring_size = 16 * 1024;
+int			kms_event_flush_interval = 200;
+int			kms_event_retention = 90 * DAY_S;
+int			kms_metric_retention = 400 * DAY_S;
+bool		kms_maintenance = true;
+int			kms_maintenance_interval = 300;
+int			kms_max_workers = 4;
+int			kms_key_cache_size = 128;
+int			kms_max_ciphertext_size = 2048;
+int			kms_keygen_concurrency = 2;
+bool		kms_protect_memory = true;
+
+int			kms_key_lifetime = 30 * DAY_S;
+int			kms_key_retention = 90 * DAY_S;
+int			kms_key_bits = 2048;
+int			kms_oaep_hash = KMS_SHA1;
+int			kms_keygen_limit = 5;
+int			kms_keygen_window = DAY_S;
+bool		kms_deprecate_problematic_keys = true;
+double		kms_problematic_threshold = 10.0;
+
+static const struct config_enum_entry key_bits_options[] = {
+	{"2048", 2048, false},
+	{"3072", 3072, false},
+	{"4096", 4096, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry oaep_hash_options[] = {
+	{"sha1", KMS_SHA1, false},
+	{"sha224", KMS_SHA224, false},
+	{"sha256", KMS_SHA256, false},
+	{"sha384", KMS_SHA384, false},
+	{"sha512", KMS_SHA512, false},
+	{"sha512-224", KMS_SHA512_224, false},
+	{"sha512-256", KMS_SHA512_256, false},
+	{NULL, 0, false}
+};
+
+static void define_server_settings(void);
+static void define_policy_settings(void);
+static void define_server_seconds(const char *name, const char *what,
+								  int *variable, int boot, int min);
+static void define_policy_seconds(const char *name, const char *what,
+								  int *variable, int boot, int min);
+
+void
+kms_settings_define(void)
+{
+	/*
+	 * The server's settings of POSTMASTER level can only be defined while
+	 * preloading; without preloading there is no server side at all.
+	 */
+	if (process_shared_preload_libraries_in_progress)
+	{
+		kms_preloaded = true;
+		define_server_settings();
+	}
+	define_policy_settings();
+	if (kms_preloaded)
+		MarkGUCPrefixReserved("kms");
+}
+
+/* Set in the configuration file, for the whole server. */
+static void
+define_server_settings(void)
+{
+	define_server_seconds("kms.event_retention",
+						  "How long events are kept in kms.event.",
+						  &kms_event_retention, kms_event_retention, 60);
+	DefineCustomIntVariable("kms.event_flush_interval",
+							"Longest time between an event and its row in kms.event.",
+							NULL, &kms_event_flush_interval,
+							kms_event_flush_interval, 1, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.event_ring_size",
+							"Size of a database's event ring file.",
+							"One event takes 1 kB.", &kms_event_ring_size,
+							kms_event_ring_size, 64, 1024 * 1024,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.key_cache_size",
+							"Opened private keys that a session keeps.",
+							NULL, &kms_key_cache_size,
+							kms_key_cache_size, 1, 4096,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.keygen_concurrency",
+							"Sessions that may generate a key at the same time.",
+							NULL, &kms_keygen_concurrency,
+							kms_keygen_concurrency, 1, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("kms.maintenance",
+							 "Whether a background worker expires and purges keys.",
+							 "Without it, call kms_maintain() from pg_cron.",
+							 &kms_maintenance, kms_maintenance,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_server_seconds("kms.maintenance_interval",
+						  "Time between two rounds of maintenance.",
+						  &kms_maintenance_interval,
+						  kms_maintenance_interval, 1);
+	DefineCustomStringVariable("kms.master_key_file",
+							   "File that holds the master keys, one in hexadecimal digits a line.",
+							   "The first one is current, the others only unwrap.",
+							   &kms_master_key_file, "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_DISALLOW_IN_AUTO_FILE,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.max_ciphertext_size",
+							"Longest encoded ciphertext that is decoded.",
+							NULL, &kms_max_ciphertext_size,
+							kms_max_ciphertext_size, 256, 1024 * 1024,
+							PGC_SIGHUP, GUC_UNIT_BYTE, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.max_workers",
+							"Background workers at a time, over all databases.",
+							NULL, &kms_max_workers, kms_max_workers, 1, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_server_seconds("kms.metric_retention",
+						  "How long counts are kept in kms.metric.",
+						  &kms_metric_retention, kms_metric_retention, 3600);
+	DefineCustomBoolVariable("kms.protect_memory",
+							 "Whether sessions can be neither dumped nor traced by their own user.",
+							 NULL, &kms_protect_memory, kms_protect_memory,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+/* Set by a superuser, so that a database can have its own policy. */
+static void
+define_policy_settings(void)
+{
+	DefineCustomBoolVariable("kms.deprecate_problematic_keys",
+							 "Whether maintenance deprecates keys with many failed decrypts.",
+							 NULL, &kms_deprecate_problematic_keys,
+							 kms_deprecate_problematic_keys,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("kms.key_bits",
+							 "Size of the modulus of new keys, in bits.",
+							 NULL, &kms_key_bits, kms_key_bits,
+							 key_bits_options, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_policy_seconds("kms.key_lifetime",
+						  "Time from the creation of a key to its expiry.",
+						  &kms_key_lifetime, kms_key_lifetime, 1);
+	define_policy_seconds("kms.key_retention",
+						  "Time from the expiry of a key to its deletion.",
+						  &kms_key_retention, kms_key_retention, 0);
+	DefineCustomIntVariable("kms.keygen_limit",
+							"Keys made for a device within kms.keygen_window.",
+							NULL, &kms_keygen_limit, kms_keygen_limit,
+							1, 1000000, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_policy_seconds("kms.keygen_window",
+						  "Time over which kms.keygen_limit counts.",
+						  &kms_keygen_window, kms_keygen_window, 1);
+	DefineCustomEnumVariable("kms.oaep_hash",
+							 "OAEP digest of new keys.",
+							 NULL, &kms_oaep_hash, kms_oaep_hash,
+							 oaep_hash_options, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("kms.problematic_threshold",
+							 "Share of failed decrypts, in percent, above which a key is problematic.",
+							 NULL, &kms_problematic_threshold,
+							 kms_problematic_threshold, 0.0, 100.0,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_server_seconds(const char *name, const char *what, int *variable,
+					  int boot, int min)
+{
+	DefineCustomIntVariable(name, what, NULL, variable, boot, min, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_policy_seconds(const char *name, const char *what, int *variable,
+					  int boot, int min)
+{
+	DefineCustomIntVariable(name, what, NULL, variable, boot, min, INT_MAX,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+}

@@ -1,0 +1,36 @@
+/*
+ * The settings of SPEC section 9 and README's table, with their defaults.
+ *
+ * Times are in seconds unless the name says milliseconds.
+ */
+#ifndef KMS_PG_SETTINGS_H
+#define KMS_PG_SETTINGS_H
+
+/* for the server */
+extern char *kms_master_key_file;	/* "" when not set */
+extern int	kms_event_ring_size;	/* kB */
+extern int	kms_event_flush_interval;	/* milliseconds */
+extern int	kms_event_retention;
+extern int	kms_metric_retention;
+extern bool kms_maintenance;
+extern int	kms_maintenance_interval;
+extern int	kms_max_workers;
+extern int	kms_key_cache_size; /* keys a session */
+extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
+extern int	kms_keygen_concurrency;
+extern bool kms_protect_memory;
+
+/* for superusers: a database may have its own */
+extern int	kms_key_lifetime;
+extern int	kms_key_retention;
+extern int	kms_key_bits;
+extern int	kms_oaep_hash;		/* KmsDigest */
+extern int	kms_keygen_limit;
+extern int	kms_keygen_window;
+extern bool kms_deprecate_problematic_keys;
+extern double kms_problematic_threshold;	/* percent */
+
+/* Called from _PG_init; those of the server are defined while preloading. */
+extern void kms_settings_define(void);
+
+#endif							/* KMS_PG_SETTINGS_H */

@@ -1,0 +1,684 @@
+/*
+ * Recording events in this database's ring, from any session.
+ *
+ * The ring is a file, pg_stat_tmp/kms.<database oid>, mapped by every session
+ * of the database.  It is not in PostgreSQL's shared memory because that is
+ * thrown away whenever any process is killed.  pg_stat_tmp is kept over a
+ * crash and left out of base backups.
+ *
+ * Made: under database->ring_lock, with all its blocks allocated (a hole on
+ * a full disk would be SIGBUS), under a temporary name, then renamed.
+ *
+ * Trusted: only after fstat says that it is a regular file of ours and
+ * kms_ring_valid that it is a ring of this cluster, database and extension.
+ *
+ * Taken over: by the first session that maps it after the server started,
+ * when every earlier producer is dead; database->ring_generation, 0 until
+ * then, tells.  Sessions compare it with the one they mapped at each push.
+ *
+ * Replaced, by a ring of a new epoch: when it is of another extension (one
+ * dropped since: its events must not flow into the new one's tables), has
+ * another size than the setting says, or went through a crash of the machine,
+ * after which the file may be older than what the tables say was read.  A
+ * ring that is replaced is renamed to kms.<database oid>.<epoch>; the writer
+ * writes what it holds and deletes it.  Garbage is just overwritten.
+ *
+ * Nothing in the path of kms_events_push raises: an event that cannot be
+ * recorded is counted (dropped in the ring, or state->unrecorded).  A push is
+ * not interrupted half-way in a living server, because signals that end a
+ * session only set flags.
+ */
+#include "postgres.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xlog.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "shmem/events.h"
+
+#include "pg/compat.h"
+#include "pg/errors.h"
+#include "pg/settings.h"
+
+#define RING_PREFIX		"kms."
+#define FAILURE_PAUSE_MS	1000	/* before a ring is tried again */
+#define FAILURE_LOG_MS		60000	/* between two log lines about it */
+#define FLUSH_SLICE_MS		200
+#define LAUNCHER_PATIENCE_MS	1000
+
+typedef enum MapResult
+{
+	MAPPED,
+	MAP_OTHER_EXTENSION,		/* the ring there is another extension's */
+	MAP_IMPOSSIBLE
+} MapResult;
+
+static KmsRing *ring = NULL;
+static size_t ring_size;
+static uint64 ring_generation;	/* of the database when it was mapped */
+static Oid	bound_extension = InvalidOid;
+static TimestampTz failed_at = 0;
+static TimestampTz failure_logged_at = 0;
+
+static bool is_current(KmsDatabase *database);
+static bool push(KmsDatabase *database, const KmsEvent *event, bool form);
+static void record_on_standby(const KmsEvent *event);
+static MapResult map(KmsDatabase *database, bool may_replace);
+static MapResult map_locked(KmsDatabase *database, bool may_replace);
+static void unmap(void);
+static KmsRing *open_ring(const char *path, size_t *size, Oid *extension);
+static KmsRing *make_ring(const char *path, size_t size);
+static void ring_identity(KmsRingIdentity *identity);
+static void failed(const char *what);
+static bool parse_name(const char *name, Oid *database_oid, bool *retired);
+static uint64 boot_hash(void);
+static void close_rings(int code, Datum arg);
+static void close_ring(Oid database_oid);
+
+void
+kms_events_bind(Oid extension_oid)
+{
+	KmsDatabase *database;
+	MapResult	result;
+
+	if (kms_state == NULL || RecoveryInProgress())
+		return;
+	database = kms_state_database();
+	if (database == NULL)
+		return;
+
+	if (extension_oid != bound_extension)
+	{
+		unmap();
+		bound_extension = extension_oid;
+		failed_at = 0;
+	}
+	if (is_current(database))
+		return;
+
+	result = map(database, false);
+
+	/*
+	 * Another extension's ring is replaced only by one that is really there:
+	 * a session that has not heard of a DROP yet must not undo what the new
+	 * one has.
+	 */
+	if (result == MAP_OTHER_EXTENSION)
+	{
+		char	   *name = get_extension_name(extension_oid);
+
+		if (name != NULL)
+		{
+			pfree(name);
+			(void) map(database, true);
+		}
+	}
+}
+
+void
+kms_events_push(const KmsEvent *event, bool form)
+{
+	KmsDatabase *database;
+	bool		recorded = false;
+
+	if (kms_state == NULL)
+		return;
+	if (RecoveryInProgress())
+	{
+		record_on_standby(event);
+		return;
+	}
+
+	HOLD_INTERRUPTS();
+	database = kms_state_database();
+	if (database != NULL)
+		recorded = push(database, event, form);
+	RESUME_INTERRUPTS();
+
+	if (!recorded)
+		pg_atomic_fetch_add_u64(&kms_state->unrecorded, 1);
+}
+
+bool
+kms_events_flush(long timeout_ms)
+{
+	KmsDatabase *database;
+	TimestampTz start = GetCurrentTimestamp();
+	uint64		mine;
+	bool		done = false;
+
+	if (kms_state == NULL || RecoveryInProgress())
+		return false;
+	database = kms_state_database();
+	if (database == NULL)
+		return false;
+
+	mine = pg_atomic_fetch_add_u64(&database->flush_wanted, 1) + 1;
+	ConditionVariablePrepareToSleep(&database->flushed);
+	for (;;)
+	{
+		long		elapsed;
+		long		slice = FLUSH_SLICE_MS;
+
+		if (pg_atomic_read_u64(&database->flush_done) >= mine)
+		{
+			done = true;
+			break;
+		}
+		elapsed = TimestampDifferenceMilliseconds(start,
+												  GetCurrentTimestamp());
+		if (timeout_ms >= 0)
+		{
+			if (elapsed >= timeout_ms)
+				break;
+			slice = Min(slice, timeout_ms - elapsed);
+		}
+		if (*(volatile int *) &kms_state->launcher_pid == 0 &&
+			elapsed >= LAUNCHER_PATIENCE_MS)
+			break;
+
+		kms_state_request(database, KMS_WRITER);
+		(void) kms_state_wake(database, KMS_WRITER);
+		(void) ConditionVariableTimedSleep(&database->flushed, slice,
+										   PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	return done;
+}
+
+KmsRing *
+kms_events_ring(void)
+{
+	return ring;
+}
+
+bool
+kms_events_counters(KmsRingCounters *counters, int64 *epoch)
+{
+	KmsDatabase *database = kms_state_database();
+
+	if (database == NULL || RecoveryInProgress())
+		return false;
+	if (!is_current(database) && OidIsValid(bound_extension))
+		(void) map(database, false);
+	if (ring == NULL)
+		return false;
+	kms_ring_counters(ring, counters);
+	*epoch = kms_ring_epoch(ring);
+	return true;
+}
+
+KmsRing *
+kms_events_retired(bool *intact)
+{
+	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
+	struct dirent *entry;
+	KmsRing    *retired = NULL;
+
+	while (retired == NULL &&
+		   (entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
+	{
+		char		path[MAXPGPATH];
+		size_t		size;
+		Oid			database_oid;
+		Oid			extension;
+		bool		is_retired;
+
+		if (!parse_name(entry->d_name, &database_oid, &is_retired) ||
+			!is_retired || database_oid != MyDatabaseId)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", PG_STAT_TMP_DIR, entry->d_name);
+		retired = open_ring(path, &size, &extension);
+		if (retired != NULL && extension != bound_extension)
+		{
+			munmap(retired, size);
+			retired = NULL;
+		}
+		if (retired == NULL)
+			(void) unlink(path);
+	}
+	FreeDir(dir);
+
+	if (retired != NULL)
+	{
+		*intact = kms_ring_intact(retired, boot_hash());
+		(void) kms_ring_take_over(retired, kms_state->generation);
+	}
+	return retired;
+}
+
+void
+kms_events_discard(KmsRing *retired)
+{
+	char		path[MAXPGPATH];
+	KmsRingCounters counters;
+
+	kms_ring_counters(retired, &counters);
+	snprintf(path, sizeof(path), "%s/" RING_PREFIX "%u." INT64_FORMAT,
+			 PG_STAT_TMP_DIR, MyDatabaseId, kms_ring_epoch(retired));
+	(void) unlink(path);
+	munmap(retired, kms_ring_bytes(counters.slots));
+}
+
+void
+kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
+{
+	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
+	struct dirent *entry;
+
+	while ((entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
+	{
+		char		path[MAXPGPATH];
+		Oid			database_oid;
+		bool		retired;
+
+		if (!parse_name(entry->d_name, &database_oid, &retired) ||
+			exists(database_oid, arg))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", PG_STAT_TMP_DIR, entry->d_name);
+		if (unlink(path) < 0 && errno != ENOENT)
+			ereport(LOG,
+					(errcode_for_file_access(),
+					 errmsg("could not remove file \"%s\": %m", path)));
+	}
+	FreeDir(dir);
+}
+
+void
+kms_events_close_at_exit(void)
+{
+	on_shmem_exit(close_rings, (Datum) 0);
+}
+
+static bool
+is_current(KmsDatabase *database)
+{
+	return ring != NULL &&
+		ring_generation == pg_atomic_read_u64(&database->ring_generation);
+}
+
+/* Must hold interrupts.  False if it is recorded and counted nowhere. */
+static bool
+push(KmsDatabase *database, const KmsEvent *event, bool form)
+{
+	KmsRingCounters counters;
+
+	if (!is_current(database) &&
+		(!OidIsValid(bound_extension) || map(database, false) != MAPPED))
+		return false;
+
+	if (kms_ring_push(ring, event, form) == KMS_RING_COUNTED)
+		return true;
+
+	/*
+	 * Pairs with the barrier of a writer that leaves: either it sees the
+	 * event, or we see that it has gone.
+	 */
+	pg_memory_barrier();
+	if (*(volatile int *) &database->worker[KMS_WRITER].pid == 0)
+		kms_state_request(database, KMS_WRITER);
+	else
+	{
+		kms_ring_counters(ring, &counters);
+		if (counters.head - counters.tail > counters.slots / 2)
+			(void) kms_state_wake(database, KMS_WRITER);
+	}
+	return true;
+}
+
+static void
+record_on_standby(const KmsEvent *event)
+{
+	if (event->status == KMS_OK)
+	{
+		pg_atomic_fetch_add_u64(&kms_state->standby_successes, 1);
+		return;
+	}
+	pg_atomic_fetch_add_u64(&kms_state->standby_failures, 1);
+	ereport(LOG,
+			(errmsg("kms: %s failed on a standby: %s",
+					kms_operation_name(event->operation),
+					kms_status_reason((KmsStatus) event->status)),
+			 event->key_id[0] != '\0' ?
+			 errdetail_log("Key \"%.64s\".", event->key_id) : 0,
+			 errhidestmt(true),
+			 errhidecontext(true)));
+}
+
+static MapResult
+map(KmsDatabase *database, bool may_replace)
+{
+	MapResult	result;
+
+	if (failed_at != 0 &&
+		!TimestampDifferenceExceeds(failed_at, GetCurrentTimestamp(),
+									FAILURE_PAUSE_MS))
+		return MAP_IMPOSSIBLE;
+
+	LWLockAcquire(&database->ring_lock, LW_EXCLUSIVE);
+	result = map_locked(database, may_replace);
+	LWLockRelease(&database->ring_lock);
+
+	failed_at = result == MAP_IMPOSSIBLE ? GetCurrentTimestamp() : 0;
+	return result;
+}
+
+/* Must hold database->ring_lock exclusively.  Does not raise. */
+static MapResult
+map_locked(KmsDatabase *database, bool may_replace)
+{
+	char		path[MAXPGPATH];
+	char		retired[MAXPGPATH];
+	size_t		wanted;
+	Oid			extension;
+	uint64		generation;
+	bool		first_use;
+
+	unmap();
+	snprintf(path, sizeof(path), "%s/" RING_PREFIX "%u",
+			 PG_STAT_TMP_DIR, MyDatabaseId);
+	wanted = kms_ring_bytes(kms_ring_slots((size_t) kms_event_ring_size * 1024));
+	generation = pg_atomic_read_u64(&database->ring_generation);
+	first_use = generation == 0;
+
+	ring = open_ring(path, &ring_size, &extension);
+	if (ring != NULL &&
+		(extension != bound_extension ||
+		 (first_use &&
+		  (ring_size != wanted || !kms_ring_intact(ring, boot_hash())))))
+	{
+		if (extension != bound_extension && !may_replace)
+		{
+			unmap();
+			return MAP_OTHER_EXTENSION;
+		}
+		snprintf(retired, sizeof(retired), "%s." INT64_FORMAT,
+				 path, kms_ring_epoch(ring));
+		unmap();
+		if (rename(path, retired) < 0)
+		{
+			failed("rename");
+			return MAP_IMPOSSIBLE;
+		}
+	}
+	if (ring == NULL)
+	{
+		ring = make_ring(path, wanted);
+		ring_size = wanted;
+		if (ring == NULL)
+			return MAP_IMPOSSIBLE;
+		first_use = true;
+	}
+
+	if (first_use)
+	{
+		uint64		abandoned;
+
+		abandoned = kms_ring_take_over(ring, kms_state->generation);
+		if (abandoned > 0)
+			ereport(LOG,
+					(errmsg("kms: %llu events that were being recorded when a process was killed are passed over",
+							(unsigned long long) abandoned)));
+		kms_ring_mark(ring, boot_hash(), false);
+		(void) msync(ring, KMS_RING_HEADER_SIZE, MS_SYNC);
+		generation = pg_atomic_fetch_add_u64(&kms_state->ring_generations, 1) + 1;
+		pg_atomic_write_u64(&database->ring_generation, generation);
+	}
+	ring_generation = generation;
+	return MAPPED;
+}
+
+static void
+unmap(void)
+{
+	if (ring != NULL)
+		munmap(ring, ring_size);
+	ring = NULL;
+	ring_generation = 0;
+}
+
+/*
+ * Map the file if it is a ring of this cluster and database, and say whose;
+ * else NULL, with a line in the log unless there is no file.
+ */
+static KmsRing *
+open_ring(const char *path, size_t *size, Oid *extension)
+{
+	KmsRingIdentity identity;
+	KmsRing    *found = NULL;
+	struct stat st;
+	int			fd;
+
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+	{
+		if (errno != ENOENT)
+			ereport(LOG,
+					(errcode_for_file_access(),
+					 errmsg("could not open event ring \"%s\": %m", path)));
+		return NULL;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		st.st_uid == geteuid() && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0 &&
+		st.st_size >= KMS_RING_HEADER_SIZE + KMS_RING_SLOT_SIZE &&
+		st.st_size <= (off_t) MaxAllocHugeSize)
+	{
+		*size = (size_t) st.st_size;
+		found = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (found == MAP_FAILED)
+			found = NULL;
+	}
+	close(fd);
+
+	if (found != NULL)
+	{
+		ring_identity(&identity);
+		identity.extension_oid = kms_ring_identity(found)->extension_oid;
+		*extension = identity.extension_oid;
+		if (!kms_ring_valid(found, *size, &identity))
+		{
+			munmap(found, *size);
+			found = NULL;
+		}
+	}
+	if (found == NULL)
+		ereport(LOG,
+				(errmsg("file \"%s\" is not an event ring of this database, and is replaced",
+						path)));
+	return found;
+}
+
+/* An empty ring in a new file that takes the place of any other, or NULL. */
+static KmsRing *
+make_ring(const char *path, size_t size)
+{
+	char		temporary[MAXPGPATH];
+	KmsRingIdentity identity;
+	KmsRing    *made = NULL;
+	uint64		epoch;
+	int			fd;
+	int			rc;
+
+	if (!pg_strong_random(&epoch, sizeof(epoch)))
+	{
+		failed("random numbers");
+		return NULL;
+	}
+	epoch = (epoch & PG_INT64_MAX) | 1;
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	(void) unlink(temporary);
+	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			  S_IRUSR | S_IWUSR);
+	if (fd < 0)
+	{
+		failed("open");
+		return NULL;
+	}
+
+	do
+	{
+		rc = posix_fallocate(fd, 0, (off_t) size);
+	} while (rc == EINTR);
+	if (rc != 0)
+	{
+		errno = rc;
+		failed("allocate");
+	}
+	else
+	{
+		made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (made == MAP_FAILED)
+		{
+			failed("map");
+			made = NULL;
+		}
+	}
+	close(fd);
+
+	if (made != NULL)
+	{
+		ring_identity(&identity);
+		kms_ring_format(made, kms_ring_slots(size), (int64) epoch, &identity);
+		if (rename(temporary, path) < 0)
+		{
+			failed("rename");
+			munmap(made, size);
+			made = NULL;
+		}
+	}
+	if (made == NULL)
+		(void) unlink(temporary);
+	return made;
+}
+
+static void
+ring_identity(KmsRingIdentity *identity)
+{
+	memset(identity, 0, sizeof(*identity));
+	identity->system_identifier = GetSystemIdentifier();
+	identity->database_oid = MyDatabaseId;
+	identity->extension_oid = bound_extension;
+}
+
+/* Say in the log, now and then, that events are not recorded; reads errno. */
+static void
+failed(const char *what)
+{
+	int			save_errno = errno;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (failure_logged_at != 0 &&
+		!TimestampDifferenceExceeds(failure_logged_at, now, FAILURE_LOG_MS))
+		return;
+	failure_logged_at = now;
+	errno = save_errno;
+	ereport(LOG,
+			(errcode_for_file_access(),
+			 errmsg("kms: events are not recorded: event ring cannot be made (%s): %m",
+					what),
+			 errhidestmt(true),
+			 errhidecontext(true)));
+}
+
+/* "kms.<oid>", "kms.<oid>.<epoch>", "kms.<oid>.new" */
+static bool
+parse_name(const char *name, Oid *database_oid, bool *retired)
+{
+	char	   *end;
+	unsigned long value;
+
+	if (strncmp(name, RING_PREFIX, strlen(RING_PREFIX)) != 0)
+		return false;
+	name += strlen(RING_PREFIX);
+	if (*name < '1' || *name > '9')
+		return false;
+	errno = 0;
+	value = strtoul(name, &end, 10);
+	if (errno != 0 || value > PG_UINT32_MAX || (*end != '\0' && *end != '.'))
+		return false;
+	*database_oid = (Oid) value;
+	*retired = *end == '.' && end[1] >= '0' && end[1] <= '9';
+	return true;
+}
+
+/* Which run of the operating system this is; 0 where that cannot be known. */
+static uint64
+boot_hash(void)
+{
+	static uint64 hash = 0;
+	char		id[36];
+	int			fd;
+	int			i;
+
+	if (hash != 0)
+		return hash;
+	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	if (read(fd, id, sizeof(id)) == sizeof(id))
+	{
+		hash = UINT64CONST(0xcbf29ce484222325); /* FNV-1a */
+		for (i = 0; i < (int) sizeof(id); i++)
+			hash = (hash ^ (unsigned char) id[i]) * UINT64CONST(0x100000001b3);
+	}
+	close(fd);
+	return hash;
+}
+
+/* In the postmaster: all producers have ended, or it does not mean to stop. */
+static void
+close_rings(int code, Datum arg)
+{
+	int			i;
+
+	if (code != 0 || kms_state == NULL)
+		return;
+	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	{
+		KmsDatabase *database = &kms_state->databases[i];
+
+		if (OidIsValid(database->oid) &&
+			pg_atomic_read_u64(&database->ring_generation) != 0)
+			close_ring(database->oid);
+	}
+}
+
+static void
+close_ring(Oid database_oid)
+{
+	char		path[MAXPGPATH];
+	KmsRing    *header;
+	struct stat st;
+	int			fd;
+
+	snprintf(path, sizeof(path), "%s/" RING_PREFIX "%u",
+			 PG_STAT_TMP_DIR, database_oid);
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		st.st_size >= KMS_RING_HEADER_SIZE && fsync(fd) == 0)
+	{
+		header = mmap(NULL, KMS_RING_HEADER_SIZE, PROT_READ | PROT_WRITE,
+					  MAP_SHARED, fd, 0);
+		if (header != MAP_FAILED)
+		{
+			kms_ring_mark(header, boot_hash(), true);
+			(void) msync(header, KMS_RING_HEADER_SIZE, MS_SYNC);
+			munmap(header, KMS_RING_HEADER_SIZE);
+		}
+	}
+	close(fd);
+}

@@ -1,0 +1,55 @@
+/*
+ * Recording events in this database's ring, from any session.
+ */
+#ifndef KMS_SHMEM_EVENTS_H
+#define KMS_SHMEM_EVENTS_H
+
+#include "shmem/ring.h"
+#include "shmem/state.h"
+
+/*
+ * Record one event.  Never raises and never waits for the writer; usable in
+ * abort callbacks, read-only transactions and parallel workers (it opens a
+ * file, once a session, and touches no catalog).  "form" as for
+ * kms_ring_push.  On a standby it only counts, and logs a failure.
+ */
+extern void kms_events_push(const KmsEvent *event, bool form);
+
+/*
+ * Tell which extension this session records for; maps its ring when needed.
+ * To be called in a transaction, before what it does is recorded; costs
+ * nothing when nothing has changed.  Raises only what looking at a catalog
+ * may raise.
+ */
+extern void kms_events_bind(Oid extension_oid);
+
+/*
+ * Wait until everything recorded before the call is in the tables, at most
+ * timeout_ms (-1: for ever); cancellable.  False if it is not so in time or
+ * known that it will not be.
+ */
+extern bool kms_events_flush(long timeout_ms);
+
+/* The ring of this database as mapped by this process, or NULL: the writer. */
+extern KmsRing *kms_events_ring(void);
+
+/*
+ * A ring of this database that was replaced and may hold events not yet
+ * written; for the writer, after kms_events_bind.  NULL if there is none.
+ * *intact is false if the machine went down under it.  Discarding deletes its
+ * file.  May raise.
+ */
+extern KmsRing *kms_events_retired(bool *intact);
+extern void kms_events_discard(KmsRing *retired);
+
+/* Delete the ring files of databases for which "exists" says no.  May raise. */
+extern void kms_events_sweep(bool (*exists) (Oid database_oid, void *arg),
+							 void *arg);
+
+/* When the server stops: mark the rings as whole and sync them. */
+extern void kms_events_close_at_exit(void);
+
+/* False if this session has no ring mapped. */
+extern bool kms_events_counters(KmsRingCounters *counters, int64 *epoch);
+
+#endif							/* KMS_SHMEM_EVENTS_H */

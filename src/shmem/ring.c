@@ -1,0 +1,450 @@
+/*
+ * The event ring: a bounded queue in plain memory with many producers and
+ * one consumer.
+ *
+ * Layout: one header page, then the slots.  What changes with every push
+ * (head) and every release (tail) has cache lines of its own.
+ *
+ *	reserve		compare-and-swap head from p to p + 1, only while p is less
+ *				than tail + slots: then the slot is the producer's alone
+ *	fill		copy the event, which is zero where it is not used
+ *	commit		CRC, then the commit word p + 1 with release semantics
+ *
+ * The commit word of a slot tells which position it holds, so nothing needs
+ * to be reset between laps: a word of an earlier lap means "not yet".  Two
+ * flag bits in it tell positions whose producer died between reserve and
+ * commit (set by kms_ring_take_over) and entries found damaged (set by the
+ * consumer, so that each is counted once).
+ *
+ * The CRC-32C covers position, format and event.  It is there for memory
+ * that went through a crash of the machine, not for ordinary operation.
+ *
+ * Everything that is read here may be garbage, for the file is writable to
+ * the server's user: sizes are checked once by kms_ring_valid, texts get
+ * their NUL when read, a commit word that no producer can have written is
+ * damage.
+ */
+#include "shmem/ring.h"
+
+#include <string.h>
+
+#define RING_MAGIC		UINT64_C(0x676e69722d736d6b)	/* "kms-ring" */
+#define CACHE_LINES		128		/* two: adjacent lines are fetched together */
+
+#define WORD_ABANDONED	(UINT64_C(1) << 63)
+#define WORD_DAMAGED	(UINT64_C(1) << 62)
+#define WORD_POSITION	(~(WORD_ABANDONED | WORD_DAMAGED))
+
+/* What never changes after kms_ring_format; covered by its CRC. */
+typedef struct RingFixed
+{
+	uint64_t	magic;
+	uint32_t	format;
+	uint32_t	slot_size;
+	uint64_t	slots;
+	int64_t		epoch;
+	KmsRingIdentity identity;
+	uint32_t	event_size;
+	uint32_t	crc;			/* of all before it */
+} RingFixed;
+
+struct KmsRing
+{
+	RingFixed	fixed;
+	uint64_t	generation;		/* server generation that took it over */
+	uint64_t	boot;			/* run of the operating system it was used in */
+	uint32_t	closed;			/* synced by a server that stopped */
+
+	uint64_t	head __attribute__((aligned(CACHE_LINES)));
+	uint64_t	tail __attribute__((aligned(CACHE_LINES)));
+	uint64_t	dropped __attribute__((aligned(CACHE_LINES)));
+	uint64_t	form_only;
+	uint64_t	damaged;
+	uint64_t	abandoned;
+};
+
+typedef struct RingSlot
+{
+	uint64_t	word;			/* position + 1 and flags, written last */
+	uint32_t	crc;
+	uint32_t	format;
+	KmsEvent	event;
+} RingSlot;
+
+typedef char header_fits[sizeof(KmsRing) <= KMS_RING_HEADER_SIZE ? 1 : -1];
+typedef char slot_fits[sizeof(RingSlot) <= KMS_RING_SLOT_SIZE ? 1 : -1];
+
+static RingSlot *slot_of(const KmsRing *ring, uint64_t position);
+static uint32_t event_crc(uint64_t position, const KmsEvent *event);
+static uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+
+#define load(p)			__atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store(p, v)		__atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define count(p)		((void) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED))
+
+const char *
+kms_operation_name(int operation)
+{
+	static const char *const names[KMS_OPERATION_COUNT] = {
+		[KMS_OP_GENERATE] = "generate",
+		[KMS_OP_ISSUE] = "issue",
+		[KMS_OP_ROTATE] = "rotate",
+		[KMS_OP_IMPORT] = "import",
+		[KMS_OP_ENCRYPT] = "encrypt",
+		[KMS_OP_DECRYPT] = "decrypt",
+		[KMS_OP_RECOVER] = "recover",
+		[KMS_OP_VERIFY] = "verify",
+		[KMS_OP_DEPRECATE] = "deprecate",
+		[KMS_OP_DISABLE] = "disable",
+		[KMS_OP_ENABLE] = "enable",
+		[KMS_OP_REVOKE] = "revoke",
+		[KMS_OP_SCHEDULE_DELETION] = "schedule_deletion",
+		[KMS_OP_CANCEL_DELETION] = "cancel_deletion",
+		[KMS_OP_DESTROY] = "destroy",
+		[KMS_OP_PURGE] = "purge",
+		[KMS_OP_GAP] = "gap",
+	};
+
+	if (operation <= 0 || operation >= KMS_OPERATION_COUNT ||
+		names[operation] == NULL)
+		return "unknown";
+	return names[operation];
+}
+
+size_t
+kms_ring_slots(size_t bytes)
+{
+	if (bytes < KMS_RING_HEADER_SIZE + KMS_RING_SLOT_SIZE)
+		return 0;
+	return (bytes - KMS_RING_HEADER_SIZE) / KMS_RING_SLOT_SIZE;
+}
+
+size_t
+kms_ring_bytes(size_t slots)
+{
+	return KMS_RING_HEADER_SIZE + slots * KMS_RING_SLOT_SIZE;
+}
+
+void
+kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
+				const KmsRingIdentity *identity)
+{
+	memset(ring, 0, KMS_RING_HEADER_SIZE);
+	ring->fixed.magic = RING_MAGIC;
+	ring->fixed.format = KMS_RING_FORMAT;
+	ring->fixed.slot_size = KMS_RING_SLOT_SIZE;
+	ring->fixed.slots = slots;
+	ring->fixed.epoch = epoch;
+	ring->fixed.identity = *identity;
+	ring->fixed.event_size = sizeof(KmsEvent);
+	ring->fixed.crc = crc32c(0, &ring->fixed, offsetof(RingFixed, crc));
+}
+
+bool
+kms_ring_valid(const KmsRing *ring, size_t bytes,
+			   const KmsRingIdentity *identity)
+{
+	const RingFixed *fixed = &ring->fixed;
+	uint64_t	head;
+	uint64_t	tail;
+
+	if (bytes < KMS_RING_HEADER_SIZE + KMS_RING_SLOT_SIZE)
+		return false;
+	if (fixed->magic != RING_MAGIC || fixed->format != KMS_RING_FORMAT ||
+		fixed->slot_size != KMS_RING_SLOT_SIZE ||
+		fixed->event_size != sizeof(KmsEvent))
+		return false;
+	if (fixed->crc != crc32c(0, fixed, offsetof(RingFixed, crc)))
+		return false;
+	if (fixed->slots != kms_ring_slots(bytes) ||
+		bytes != kms_ring_bytes(fixed->slots) || fixed->epoch <= 0)
+		return false;
+	if (memcmp(&fixed->identity, identity, sizeof(KmsRingIdentity)) != 0)
+		return false;
+
+	/* the tail first: producers move the head on while we look */
+	tail = load(&ring->tail);
+	head = load(&ring->head);
+	if (head < tail || (head & ~WORD_POSITION) != 0)
+		return false;
+	return head - tail <= fixed->slots || load(&ring->tail) != tail;
+}
+
+uint64_t
+kms_ring_take_over(KmsRing *ring, uint64_t generation)
+{
+	uint64_t	slots = ring->fixed.slots;
+	uint64_t	head = ring->head;
+	uint64_t	tail = ring->tail;
+	uint64_t	abandoned = 0;
+	uint64_t	i;
+
+	if (ring->generation == generation)
+		return 0;
+
+	/*
+	 * After a crash of the machine the header on disk may be older than the
+	 * slots: what is committed further on is part of the ring.
+	 */
+	for (i = 0; i < slots; i++)
+	{
+		const RingSlot *slot = slot_of(ring, i);
+		uint64_t	word = slot->word;
+
+		if (word > head && (word & ~WORD_POSITION) == 0 &&
+			(word - 1) % slots == i &&
+			slot->format == KMS_RING_FORMAT &&
+			slot->crc == event_crc(word - 1, &slot->event))
+			head = word;
+	}
+	if (head - tail > slots)
+		tail = head - slots;
+
+	for (i = tail; i < head; i++)
+	{
+		RingSlot   *slot = slot_of(ring, i);
+
+		if ((slot->word & WORD_POSITION) != i + 1)
+		{
+			store(&slot->word, (i + 1) | WORD_ABANDONED);
+			abandoned++;
+		}
+	}
+	ring->abandoned += abandoned;
+	store(&ring->tail, tail);
+	store(&ring->head, head);
+	store(&ring->generation, generation);
+	return abandoned;
+}
+
+void
+kms_ring_mark(KmsRing *ring, uint64_t boot, bool closed)
+{
+	store(&ring->boot, boot);
+	store(&ring->closed, closed ? 1 : 0);
+}
+
+bool
+kms_ring_intact(const KmsRing *ring, uint64_t boot)
+{
+	return boot == 0 || load(&ring->boot) == boot || load(&ring->closed) == 1;
+}
+
+int64_t
+kms_ring_epoch(const KmsRing *ring)
+{
+	return ring->fixed.epoch;
+}
+
+const KmsRingIdentity *
+kms_ring_identity(const KmsRing *ring)
+{
+	return &ring->fixed.identity;
+}
+
+void
+kms_ring_counters(const KmsRing *ring, KmsRingCounters *counters)
+{
+	counters->tail = load(&ring->tail);
+	counters->head = load(&ring->head);
+	counters->slots = ring->fixed.slots;
+	counters->dropped = __atomic_load_n(&ring->dropped, __ATOMIC_RELAXED);
+	counters->form_only = __atomic_load_n(&ring->form_only, __ATOMIC_RELAXED);
+	counters->damaged = __atomic_load_n(&ring->damaged, __ATOMIC_RELAXED);
+	counters->abandoned = __atomic_load_n(&ring->abandoned, __ATOMIC_RELAXED);
+}
+
+KmsRingPush
+kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form)
+{
+	uint64_t	slots = ring->fixed.slots;
+	uint64_t	head = load(&ring->head);
+	RingSlot   *slot;
+
+	for (;;)
+	{
+		uint64_t	tail = load(&ring->tail);
+
+		if (head < tail)
+		{
+			/* our head is stale: the consumer has passed it */
+			head = load(&ring->head);
+			continue;
+		}
+		if (head - tail >= slots)
+		{
+			count(&ring->dropped);
+			return KMS_RING_FULL;
+		}
+		if (form && head - tail >= slots - slots / 4)
+		{
+			count(&ring->form_only);
+			return KMS_RING_COUNTED;
+		}
+		if (__atomic_compare_exchange_n(&ring->head, &head, head + 1, false,
+										__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			break;
+	}
+
+	slot = slot_of(ring, head);
+	memcpy(&slot->event, event, sizeof(KmsEvent));
+	slot->format = KMS_RING_FORMAT;
+	slot->crc = event_crc(head, event);
+	store(&slot->word, head + 1);
+	return KMS_RING_PUSHED;
+}
+
+KmsRingRead
+kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event)
+{
+	RingSlot   *slot = slot_of(ring, position);
+	uint64_t	word;
+	uint64_t	slots = ring->fixed.slots;
+
+	if (position >= load(&ring->head))
+		return KMS_RING_EMPTY;
+
+	word = load(&slot->word);
+	if ((word & WORD_POSITION) != position + 1)
+	{
+		uint64_t	earlier = word & WORD_POSITION;
+
+		if (earlier == 0 && word == 0)
+			return KMS_RING_EMPTY;
+		if (earlier != 0 && earlier < position + 1 &&
+			(position + 1 - earlier) % slots == 0)
+			return KMS_RING_EMPTY;
+	}
+	else if (word & WORD_ABANDONED)
+		return KMS_RING_ABANDONED;
+	else if (word & WORD_DAMAGED)
+		return KMS_RING_DAMAGED;
+	else
+	{
+		memcpy(event, &slot->event, sizeof(KmsEvent));
+		if (slot->format == KMS_RING_FORMAT &&
+			slot->crc == event_crc(position, event))
+		{
+			event->key_id[sizeof(event->key_id) - 1] = '\0';
+			event->device_id[sizeof(event->device_id) - 1] = '\0';
+			event->session_role[sizeof(event->session_role) - 1] = '\0';
+			event->effective_role[sizeof(event->effective_role) - 1] = '\0';
+			event->client_addr[sizeof(event->client_addr) - 1] = '\0';
+			event->application_name[sizeof(event->application_name) - 1] = '\0';
+			event->context[sizeof(event->context) - 1] = '\0';
+			return KMS_RING_EVENT;
+		}
+		memset(event, 0, sizeof(KmsEvent));
+	}
+
+	store(&slot->word, (position + 1) | WORD_DAMAGED);
+	count(&ring->damaged);
+	return KMS_RING_DAMAGED;
+}
+
+void
+kms_ring_release(KmsRing *ring, uint64_t upto)
+{
+	uint64_t	head = load(&ring->head);
+
+	if (upto > head)
+		upto = head;
+	if (upto > load(&ring->tail))
+		store(&ring->tail, upto);
+}
+
+static RingSlot *
+slot_of(const KmsRing *ring, uint64_t position)
+{
+	return (RingSlot *) ((char *) ring + KMS_RING_HEADER_SIZE +
+						 (position % ring->fixed.slots) * KMS_RING_SLOT_SIZE);
+}
+
+static uint32_t
+event_crc(uint64_t position, const KmsEvent *event)
+{
+	uint64_t	prefix[2];
+
+	prefix[0] = position;
+	prefix[1] = KMS_RING_FORMAT;
+	return crc32c(crc32c(0, prefix, sizeof(prefix)), event, sizeof(KmsEvent));
+}
+
+/*
+ * CRC-32C (Castagnoli; RFC 3720, appendix B.4): the instruction where the
+ * processor has it, else eight bytes a step from tables.  Lengths here are
+ * multiples of 4, most of 8.
+ */
+static uint32_t crc_table[8][256];
+
+#if defined(__x86_64__)
+static bool crc_instruction;
+
+__attribute__((target("sse4.2")))
+static uint32_t
+crc32c_sse42(uint32_t crc, const unsigned char *p, size_t len)
+{
+	uint64_t	c = crc;
+
+	for (; len >= 8; len -= 8, p += 8)
+	{
+		uint64_t	v;
+
+		memcpy(&v, p, 8);
+		c = __builtin_ia32_crc32di(c, v);
+	}
+	for (; len > 0; len--, p++)
+		c = __builtin_ia32_crc32qi((uint32_t) c, *p);
+	return (uint32_t) c;
+}
+#endif
+
+__attribute__((constructor))
+static void
+crc32c_prepare(void)
+{
+	uint32_t	i;
+	int			k;
+
+	for (i = 0; i < 256; i++)
+	{
+		uint32_t	c = i;
+
+		for (k = 0; k < 8; k++)
+			c = (c >> 1) ^ ((c & 1) ? UINT32_C(0x82f63b78) : 0);
+		crc_table[0][i] = c;
+	}
+	for (i = 0; i < 256; i++)
+		for (k = 1; k < 8; k++)
+			crc_table[k][i] = (crc_table[k - 1][i] >> 8) ^
+				crc_table[0][crc_table[k - 1][i] & 0xff];
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	crc_instruction = __builtin_cpu_supports("sse4.2");
+#endif
+}
+
+static uint32_t
+crc32c(uint32_t crc, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	crc = ~crc;
+#if defined(__x86_64__)
+	if (crc_instruction)
+		return ~crc32c_sse42(crc, p, len);
+#endif
+	for (; len >= 8; len -= 8, p += 8)
+	{
+		uint32_t	low = crc ^ ((uint32_t) p[0] | (uint32_t) p[1] << 8 |
+								 (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24);
+
+		crc = crc_table[7][low & 0xff] ^ crc_table[6][(low >> 8) & 0xff] ^
+			crc_table[5][(low >> 16) & 0xff] ^ crc_table[4][low >> 24] ^
+			crc_table[3][p[4]] ^ crc_table[2][p[5]] ^
+			crc_table[1][p[6]] ^ crc_table[0][p[7]];
+	}
+	for (; len > 0; len--, p++)
+		crc = (crc >> 8) ^ crc_table[0][(crc ^ *p) & 0xff];
+	return ~crc;
+}

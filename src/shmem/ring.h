@@ -1,0 +1,158 @@
+/*
+ * The event ring: a bounded queue in plain memory with many producers and
+ * one consumer.
+ *
+ * It knows neither locks nor PostgreSQL, takes no allocation and makes no
+ * system call, so it is unit-tested and can be looked at after a crash.  The
+ * memory is a mapped file (see events.h); positions count up from 0 for ever
+ * and position p lives in slot p mod slots.
+ *
+ * A producer reserves the next position, fills the slot and commits it: what
+ * is committed survives the death of every process.  The consumer reads from
+ * the tail, and releases slots only when what it read is durable elsewhere.
+ */
+#ifndef KMS_SHMEM_RING_H
+#define KMS_SHMEM_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KMS_RING_FORMAT		1	/* changes with the layout of header or event */
+#define KMS_RING_SLOT_SIZE	1024	/* bytes */
+#define KMS_RING_HEADER_SIZE 4096	/* bytes */
+
+/* What is recorded.  Numbers are kept in ring files and never change. */
+typedef enum KmsOperation
+{
+	KMS_OP_GENERATE = 1,		/* a key was made for a device */
+	KMS_OP_ISSUE = 2,			/* an existing key was handed out */
+	KMS_OP_ROTATE = 3,
+	KMS_OP_IMPORT = 4,
+	KMS_OP_ENCRYPT = 5,
+	KMS_OP_DECRYPT = 6,
+	KMS_OP_RECOVER = 7,
+	KMS_OP_VERIFY = 8,
+	KMS_OP_DEPRECATE = 9,
+	KMS_OP_DISABLE = 10,
+	KMS_OP_ENABLE = 11,
+	KMS_OP_REVOKE = 12,
+	KMS_OP_SCHEDULE_DELETION = 13,
+	KMS_OP_CANCEL_DELETION = 14,
+	KMS_OP_DESTROY = 15,
+	KMS_OP_PURGE = 16,			/* maintenance deleted a key */
+	KMS_OP_GAP = 17				/* the trail may lack events here */
+} KmsOperation;
+
+#define KMS_OPERATION_COUNT 18
+
+/* "generate", "schedule_deletion", …; "unknown" for any other number. */
+extern const char *kms_operation_name(int operation);
+
+/*
+ * One event as producers fill it.  Text is NUL-terminated, in the database's
+ * encoding, cut at a character; "" stands for none.  Bytes not used are zero:
+ * fill it from memset(&event, 0, sizeof event), for what is in it goes to a
+ * file and to the trail.
+ */
+typedef struct KmsEvent
+{
+	int64_t		occurred_at;	/* microseconds since 2000-01-01 UTC */
+	int64_t		duration_us;	/* -1: not known */
+	uint8_t		operation;		/* KmsOperation */
+	uint8_t		status;			/* KmsStatus; KMS_OK is success */
+	uint8_t		reserved[6];
+	char		key_id[72];
+	char		device_id[256];
+	char		session_role[64];
+	char		effective_role[64];
+	char		client_addr[64];
+	char		application_name[64];
+	char		context[256];	/* what the caller said: reason of a recover */
+} KmsEvent;
+
+/* Whose ring it is; compared as a whole when a file is opened. */
+typedef struct KmsRingIdentity
+{
+	uint64_t	system_identifier;
+	uint32_t	database_oid;
+	uint32_t	extension_oid;
+} KmsRingIdentity;
+
+typedef struct KmsRing KmsRing; /* the header; slots follow it */
+
+typedef struct KmsRingCounters
+{
+	uint64_t	head;			/* next position to be reserved */
+	uint64_t	tail;			/* first position not released */
+	uint64_t	slots;
+	uint64_t	dropped;		/* events lost to a full ring, ever */
+	uint64_t	form_only;		/* malformed calls only counted, ever */
+	uint64_t	damaged;		/* entries that failed their CRC, ever */
+	uint64_t	abandoned;		/* reserved and never committed, ever */
+} KmsRingCounters;
+
+typedef enum KmsRingPush
+{
+	KMS_RING_PUSHED,
+	KMS_RING_FULL,				/* dropped, and counted */
+	KMS_RING_COUNTED			/* a malformed call above three quarters */
+} KmsRingPush;
+
+typedef enum KmsRingRead
+{
+	KMS_RING_EVENT,
+	KMS_RING_EMPTY,				/* nothing committed at this position yet */
+	KMS_RING_DAMAGED,			/* fails its CRC: pass over, report */
+	KMS_RING_ABANDONED			/* its producer died in it: pass over */
+} KmsRingRead;
+
+/* How many slots a ring of at most "bytes" has, and what that many take. */
+extern size_t kms_ring_slots(size_t bytes);
+extern size_t kms_ring_bytes(size_t slots);
+
+/* Lay out an empty ring of "slots" with a random epoch in zeroed memory. */
+extern void kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
+							const KmsRingIdentity *identity);
+
+/*
+ * Whether "bytes" of memory hold a ring of this format, identity and of
+ * consistent size and positions.
+ */
+extern bool kms_ring_valid(const KmsRing *ring, size_t bytes,
+						   const KmsRingIdentity *identity);
+
+/*
+ * Must be called once, by one process alone, when every producer of an
+ * earlier server generation is dead: positions reserved and never committed
+ * are marked as abandoned, so that the consumer passes over them.  Does
+ * nothing if the ring has been taken over for this generation already.
+ * Returns how many were abandoned.
+ */
+extern uint64_t kms_ring_take_over(KmsRing *ring, uint64_t generation);
+
+/*
+ * "boot" names the run of the operating system (0: not known).  What a ring
+ * holds is what its producers left there if it was marked in this run, or
+ * was marked closed when the server stopped and synced to disk; else the
+ * machine went down under it, and the newest part may be missing.
+ */
+extern void kms_ring_mark(KmsRing *ring, uint64_t boot, bool closed);
+extern bool kms_ring_intact(const KmsRing *ring, uint64_t boot);
+
+extern int64_t kms_ring_epoch(const KmsRing *ring);
+extern const KmsRingIdentity *kms_ring_identity(const KmsRing *ring);
+extern void kms_ring_counters(const KmsRing *ring, KmsRingCounters *counters);
+
+/*
+ * Record an event.  Safe from any number of processes; never waits.  "form"
+ * marks a call refused for its form, which gives way when the ring is more
+ * than three quarters full.
+ */
+extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form);
+
+/* The one consumer's side. */
+extern KmsRingRead kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event);
+extern void kms_ring_release(KmsRing *ring, uint64_t upto);	/* first position kept */
+
+#endif							/* KMS_SHMEM_RING_H */

@@ -1,0 +1,251 @@
+/*
+ * What all processes share in PostgreSQL's shared memory.
+ *
+ * The segment is laid out anew at each start and after each crash restart,
+ * with a new random generation: that is how the first session that maps an
+ * event ring knows that every producer before it is dead.
+ *
+ * state->lock guards the table of databases and the launcher's fields.  The
+ * "requested" words, the counters and the ring generations are atomics.  The
+ * pid and latch of a worker are written under the lock and may be read
+ * without: a latch lives in a PGPROC, which stays, so that at worst a process
+ * that has taken it over wakes for nothing.
+ *
+ * A worker that leaves and a session that has just made work for it meet
+ * like this.  The session makes the work visible, passes a full barrier,
+ * looks at the worker's pid, and asks the launcher if it is 0.  The worker
+ * sets its pid to 0, passes a full barrier, looks for work, and asks the
+ * launcher itself if there is any.  One of the two sees the other.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#include "pg/compat.h"
+#include "shmem/events.h"
+#include "shmem/state.h"
+
+KmsState   *kms_state = NULL;
+
+static KmsDatabase *session_database = NULL;
+
+#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+#endif
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static void request(void);
+static void startup(void);
+static void initialize(KmsState *state);
+static KmsDatabase *find(Oid database_oid);
+static void reset_database(KmsDatabase *database, Oid database_oid);
+
+void
+kms_state_install(void)
+{
+#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request;
+#else
+	request();
+#endif
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup;
+}
+
+KmsDatabase *
+kms_state_database(void)
+{
+	/* the launcher frees the slots of databases that are gone */
+	if (session_database == NULL || session_database->oid != MyDatabaseId)
+		session_database = OidIsValid(MyDatabaseId) ?
+			kms_state_enter(MyDatabaseId) : NULL;
+	return session_database;
+}
+
+KmsDatabase *
+kms_state_enter(Oid database_oid)
+{
+	KmsDatabase *database;
+	int			i;
+
+	if (kms_state == NULL)
+		return NULL;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	database = find(database_oid);
+	LWLockRelease(&kms_state->lock);
+	if (database != NULL)
+		return database;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	database = find(database_oid);
+	for (i = 0; i < KMS_DATABASES_MAX && database == NULL; i++)
+	{
+		if (!OidIsValid(kms_state->databases[i].oid))
+		{
+			database = &kms_state->databases[i];
+			reset_database(database, database_oid);
+		}
+	}
+	LWLockRelease(&kms_state->lock);
+	return database;
+}
+
+void
+kms_state_request(KmsDatabase *database, KmsWorkerKind kind)
+{
+	KmsWorkerState *worker = &database->worker[kind];
+	volatile int *pid = &worker->pid;
+
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&worker->requested) == KMS_REQUEST_CALL)
+		return;
+	if (pg_atomic_exchange_u32(&worker->requested,
+							   KMS_REQUEST_CALL) != KMS_REQUEST_CALL &&
+		*pid == 0)
+		kms_state_wake_launcher();
+}
+
+bool
+kms_state_wake(KmsDatabase *database, KmsWorkerKind kind)
+{
+	Latch	   *latch = *(Latch *volatile *) &database->worker[kind].latch;
+
+	if (latch == NULL)
+		return false;
+	SetLatch(latch);
+	return true;
+}
+
+void
+kms_state_wake_launcher(void)
+{
+	Latch	   *latch = *(Latch *volatile *) &kms_state->launcher_latch;
+
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+static void
+request(void)
+{
+#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+#endif
+	RequestAddinShmemSpace(MAXALIGN(sizeof(KmsState)));
+}
+
+static void
+startup(void)
+{
+	KmsState   *state;
+	bool		found;
+
+	/* this runs again after a crash restart */
+	kms_state = NULL;
+	session_database = NULL;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	state = ShmemInitStruct("kms", sizeof(KmsState), &found);
+	if (!found)
+		initialize(state);
+	LWLockRelease(AddinShmemInitLock);
+
+	LWLockRegisterTranche(state->tranche, "kms");
+	kms_state = state;
+	if (!IsUnderPostmaster)
+		kms_events_close_at_exit();
+}
+
+static void
+initialize(KmsState *state)
+{
+	int			i;
+
+	memset(state, 0, sizeof(KmsState));
+	state->tranche = LWLockNewTrancheId();
+	LWLockInitialize(&state->lock, state->tranche);
+	if (!pg_strong_random(&state->generation, sizeof(state->generation)))
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes for kms")));
+	if (state->generation == 0)
+		state->generation = 1;
+
+	pg_atomic_init_u64(&state->ring_generations, 0);
+	pg_atomic_init_u32(&state->waiting, 0);
+	pg_atomic_init_u32(&state->generating, 0);
+	ConditionVariableInit(&state->generated);
+	pg_atomic_init_u64(&state->standby_successes, 0);
+	pg_atomic_init_u64(&state->standby_failures, 0);
+	pg_atomic_init_u64(&state->unrecorded, 0);
+
+	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	{
+		KmsDatabase *database = &state->databases[i];
+		int			kind;
+
+		for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+			pg_atomic_init_u32(&database->worker[kind].requested,
+							   KMS_REQUEST_NONE);
+		pg_atomic_init_u64(&database->ring_generation, 0);
+		LWLockInitialize(&database->ring_lock, state->tranche);
+		pg_atomic_init_u64(&database->flush_wanted, 0);
+		pg_atomic_init_u64(&database->flush_done, 0);
+		ConditionVariableInit(&database->flushed);
+	}
+}
+
+/* Must hold state->lock. */
+static KmsDatabase *
+find(Oid database_oid)
+{
+	int			i;
+
+	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	{
+		if (kms_state->databases[i].oid == database_oid)
+			return &kms_state->databases[i];
+	}
+	return NULL;
+}
+
+/*
+ * Must hold state->lock exclusively.  Lock and condition variable stay as
+ * they are, and so do the flush counts, which only ever grow.
+ */
+static void
+reset_database(KmsDatabase *database, Oid database_oid)
+{
+	int			kind;
+
+	for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+	{
+		KmsWorkerState *worker = &database->worker[kind];
+
+		pg_atomic_write_u32(&worker->requested, KMS_REQUEST_NONE);
+		worker->pid = 0;
+		worker->latch = NULL;
+		worker->heartbeat = 0;
+		worker->failed_at = 0;
+		worker->started_at = 0;
+		worker->not_before = 0;
+		worker->failures = 0;
+		worker->last_error[0] = '\0';
+	}
+	database->has_extension = false;
+	database->probed = false;
+	database->maintained_at = 0;
+	database->closed_until = 0;
+	pg_atomic_write_u64(&database->ring_generation, 0);
+	pg_atomic_write_u64(&database->flush_done,
+						pg_atomic_read_u64(&database->flush_wanted));
+	database->oid = database_oid;
+}

@@ -1,0 +1,124 @@
+/*
+ * What all processes share in PostgreSQL's shared memory: the launcher, the
+ * databases it serves, and counters.  (The master key and the event rings
+ * are in mappings of their own: master.h, events.h.)
+ */
+#ifndef KMS_SHMEM_STATE_H
+#define KMS_SHMEM_STATE_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#define KMS_DATABASES_MAX	256
+#define KMS_ERROR_SIZE		256 /* bytes of a worker's last error */
+
+/* The kinds of worker a database can have. */
+typedef enum KmsWorkerKind
+{
+	KMS_WRITER,
+	KMS_MAINTENANCE
+} KmsWorkerKind;
+
+#define KMS_WORKER_KINDS 2
+
+#define KMS_REQUEST_NONE	0
+#define KMS_REQUEST_PROBE	1	/* by the launcher: see if the extension is there */
+#define KMS_REQUEST_CALL	2	/* by a session that has something for it */
+
+typedef struct KmsWorkerState
+{
+	pg_atomic_uint32 requested; /* somebody wants it to run; KMS_REQUEST_ */
+	int			pid;			/* 0: does not run; under state->lock */
+	Latch	   *latch;			/* its, while it runs; under state->lock */
+	TimestampTz heartbeat;		/* last good round; under state->lock */
+	TimestampTz failed_at;		/* 0: last round was good; under state->lock */
+	TimestampTz started_at;		/* by the launcher; under state->lock */
+	TimestampTz not_before;		/* launcher's back-off; under state->lock */
+	int			failures;		/* in a row; under state->lock */
+	char		last_error[KMS_ERROR_SIZE]; /* under state->lock */
+} KmsWorkerState;
+
+typedef struct KmsDatabase
+{
+	Oid			oid;			/* InvalidOid: free; under state->lock */
+	bool		has_extension;	/* seen by a worker; under state->lock */
+	bool		probed;			/* a worker has looked; under state->lock */
+	TimestampTz maintained_at;	/* 0: never since start; under state->lock */
+	TimestampTz closed_until;	/* being dropped: no workers; under state->lock */
+	KmsWorkerState worker[KMS_WORKER_KINDS];
+
+	/*
+	 * Which ring its sessions should have mapped; changes when one is made.
+	 * 0: none has been taken over since the server started.
+	 */
+	pg_atomic_uint64 ring_generation;
+	LWLock		ring_lock;		/* making and taking over the ring file */
+
+	/*
+	 * A wish that all recorded so far be written: the caller adds one to
+	 * flush_wanted and waits until flush_done has got there.
+	 */
+	pg_atomic_uint64 flush_wanted;
+	pg_atomic_uint64 flush_done;
+	ConditionVariable flushed;
+} KmsDatabase;
+
+typedef struct KmsState
+{
+	LWLock		lock;
+	int			tranche;		/* of all locks in here */
+	uint64		generation;		/* random; new at each start and crash restart */
+	pg_atomic_uint64 ring_generations;	/* the last one given to a database */
+	Latch	   *launcher_latch; /* NULL: does not run; under lock */
+	int			launcher_pid;	/* under lock */
+
+	/* databases whose worker waits until another leaves */
+	pg_atomic_uint32 waiting;
+
+	/* sessions that generate a key right now, and those that wait */
+	pg_atomic_uint32 generating;
+	ConditionVariable generated;
+
+	/* on a standby, calls are only counted */
+	pg_atomic_uint64 standby_successes;
+	pg_atomic_uint64 standby_failures;
+
+	/* events that no ring could take: no disk space for its file, … */
+	pg_atomic_uint64 unrecorded;
+
+	KmsDatabase databases[KMS_DATABASES_MAX];
+} KmsState;
+
+/* NULL when the library is not in shared_preload_libraries. */
+extern KmsState *kms_state;
+
+/* From _PG_init while preloading: hooks for request and start-up. */
+extern void kms_state_install(void);
+
+/*
+ * This session's database, entered when it is not there yet.  NULL when there
+ * is no room for it (KMS_DATABASES_MAX) or the library is not preloaded.
+ * Cached: costs nothing after the first call.
+ */
+extern KmsDatabase *kms_state_database(void);
+
+/* The same for any database; not cached. */
+extern KmsDatabase *kms_state_enter(Oid database_oid);
+
+/*
+ * Ask the launcher for a worker; cheap when it has been asked already.  To be
+ * called after what the worker is to see is committed or pushed: a worker
+ * that runs makes one more round before it leaves.
+ */
+extern void kms_state_request(KmsDatabase *database, KmsWorkerKind kind);
+
+/* Wake a worker that runs; false if it does not.  Takes no lock. */
+extern bool kms_state_wake(KmsDatabase *database, KmsWorkerKind kind);
+
+/* Wake the launcher, if it runs. */
+extern void kms_state_wake_launcher(void);
+
+#endif							/* KMS_SHMEM_STATE_H */

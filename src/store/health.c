@@ -1,0 +1,166 @@
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "pg/compat.h"
+#include "store/health.h"
+#include "store/spi.h"
+
+static int64 number(SPIPlanPtr *plan, const char *query);
+
+List *
+kms_health_master_keys(void)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *uses = NIL;
+	KmsSpi		spi;
+	uint64		i;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT pg_catalog.substr(seal, 2, 8), pg_catalog.count(*)"
+				" FROM kms.key GROUP BY 1 ORDER BY 2 DESC",
+				SPI_OK_SELECT);
+	for (i = 0; i < spi.processed; i++)
+	{
+		KmsMasterKeyUse *use = MemoryContextAllocZero(caller,
+													  sizeof(KmsMasterKeyUse));
+		MemoryContext old;
+		bool		isnull;
+		Datum		id = kms_spi_field(i, 1, &isnull);
+
+		if (!isnull && VARSIZE_ANY_EXHDR(DatumGetByteaPP(id)) == sizeof(use->id))
+			memcpy(use->id, VARDATA_ANY(DatumGetByteaPP(id)), sizeof(use->id));
+		use->keys = DatumGetInt64(kms_spi_field(i, 2, &isnull));
+		old = MemoryContextSwitchTo(caller);
+		uses = lappend(uses, use);
+		MemoryContextSwitchTo(old);
+	}
+	kms_spi_end(&spi);
+	return uses;
+}
+
+char *
+kms_health_file_readers(void)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *names = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	Datum		value;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname),"
+				" ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r"
+				" WHERE NOT r.rolsuper"
+				" AND r.rolname OPERATOR(pg_catalog.!~~) 'pg\\_%'"
+				" AND (pg_catalog.pg_has_role(r.oid, 'pg_read_server_files', 'MEMBER')"
+				" OR pg_catalog.pg_has_role(r.oid, 'pg_execute_server_program', 'MEMBER'))",
+				SPI_OK_SELECT);
+	value = kms_spi_field(0, 1, &isnull);
+	if (!isnull)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		names = TextDatumGetCString(value);
+		MemoryContextSwitchTo(old);
+	}
+	kms_spi_end(&spi);
+	return names;
+}
+
+int64
+kms_health_plain_sessions(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return number(&plan,
+				  "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity AS a"
+				  " JOIN pg_catalog.pg_stat_ssl AS s"
+				  " ON s.pid OPERATOR(pg_catalog.=) a.pid"
+				  " WHERE a.client_addr IS NOT NULL AND NOT s.ssl"
+				  " AND NOT (a.client_addr OPERATOR(pg_catalog.<<=)"
+				  "  '127.0.0.0/8'::pg_catalog.inet)"
+				  " AND a.client_addr OPERATOR(pg_catalog.<>)"
+				  "  '::1'::pg_catalog.inet");
+}
+
+int64
+kms_health_quarantined(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_quarantine");
+}
+
+int64
+kms_health_outbox(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_outbox");
+}
+
+List *
+kms_health_old_rows(int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *ids = NIL;
+	KmsSpi		spi;
+	uint64		i;
+
+	/*
+	 * Every version of a row has left one event, so a key with more of them
+	 * than its version has lost some: it was put back.
+	 */
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"SELECT k.key_id FROM kms.key AS k, LATERAL"
+				" (SELECT pg_catalog.count(*) AS changes FROM kms.event AS e"
+				"  WHERE e.key_id OPERATOR(pg_catalog.=) k.key_id"
+				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
+				"  AND e.operation OPERATOR(pg_catalog.=) ANY ('{generate,rotate,"
+				"import,deprecate,disable,enable,revoke,schedule_deletion,"
+				"cancel_deletion}'::pg_catalog.text[])) AS t"
+				" WHERE k.key_id OPERATOR(pg_catalog.=) ANY (ARRAY("
+				"  SELECT DISTINCT e.key_id FROM kms.event AS e"
+				"  WHERE e.occurred_at OPERATOR(pg_catalog.>)"
+				"   (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+				"    '7 days'::pg_catalog.interval)"
+				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
+				"  AND e.operation OPERATOR(pg_catalog.=) ANY ('{deprecate,disable,"
+				"enable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[])"
+				"  LIMIT 10000))"
+				" AND t.changes OPERATOR(pg_catalog.>) k.row_version LIMIT $1",
+				SPI_OK_SELECT);
+	for (i = 0; i < spi.processed; i++)
+	{
+		bool		isnull;
+		Datum		id = kms_spi_field(i, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		ids = lappend(ids, TextDatumGetCString(id));
+		MemoryContextSwitchTo(old);
+	}
+	kms_spi_end(&spi);
+	return ids;
+}
+
+static int64
+number(SPIPlanPtr *plan, const char *query)
+{
+	KmsSpi		spi;
+	bool		isnull;
+	int64		value;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
+	value = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return value;
+}

@@ -1,0 +1,40 @@
+/*
+ * Questions that the health check and the status functions ask the tables
+ * and catalogs.
+ */
+#ifndef KMS_STORE_HEALTH_H
+#define KMS_STORE_HEALTH_H
+
+#include "crypto/master_key.h"
+#include "nodes/pg_list.h"
+
+/* How many keys were wrapped under a master key. */
+typedef struct KmsMasterKeyUse
+{
+	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
+	int64		keys;
+} KmsMasterKeyUse;
+
+/* A list of KmsMasterKeyUse; reads the whole of kms.key. */
+extern List *kms_health_master_keys(void);
+
+/* Roles, other than superusers, that can read files of the server or run
+ * programs there; a palloc'd list in English, or NULL. */
+extern char *kms_health_file_readers(void);
+
+/* Sessions over the network without TLS. */
+extern int64 kms_health_plain_sessions(void);
+
+/* Events set aside. */
+extern int64 kms_health_quarantined(void);
+
+/* Changes that wait to be moved to the trail. */
+extern int64 kms_health_outbox(void);
+
+/*
+ * Keys, of those changed within a week, whose row is older than the trail
+ * says: a complete old row was put back.  Ids, at most "limit".
+ */
+extern List *kms_health_old_rows(int limit);
+
+#endif							/* KMS_STORE_HEALTH_H */

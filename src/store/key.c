@@ -1,0 +1,601 @@
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "pg/settings.h"
+#include "store/key.h"
+#include "store/spi.h"
+
+/* columns of kms.key and kms.key_secret, in the order of the script */
+enum
+{
+	KEY_ID = 1, KEY_DEVICE_ID, KEY_APP_VERSION, KEY_ALGORITHM, KEY_OAEP_HASH,
+	KEY_ORIGIN, KEY_STATE, KEY_PRIOR_STATE, KEY_STATE_REASON, KEY_CREATED_AT,
+	KEY_EXPIRES_AT, KEY_STATE_CHANGED_AT, KEY_DELETE_AT, KEY_ROW_VERSION,
+	KEY_SEAL, KEY_TRIED_AT
+};
+
+enum
+{
+	SECRET_ID = 1, SECRET_PUBLIC_KEY, SECRET_WRAPPED_KEY
+};
+
+/* a later version of the extension may have added some */
+#define COLUMNS_MAX 32
+
+/*
+ * Locks of our own are heavyweight object locks of a class that no SQL
+ * command locks objects of: a table of ours for devices, a number that is no
+ * catalog for places to generate.
+ */
+#define GENERATION_LOCK_CLASS	0x6B6D7301
+
+static const char *const state_names[] = {
+	"none", "active", "deprecated", "disabled", "revoked", "pending_deletion",
+	"unknown"
+};
+
+static void bind_sweep(KmsSpi *spi, TimestampTz now, int64 limit);
+static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
+static void read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row);
+static bool read_text(Datum value, bool isnull, char *out, size_t size,
+					  KmsKeyRow *row);
+static size_t read_bytes(Datum value, bool isnull, unsigned char *out,
+						 size_t size);
+static KmsKeyState state_by_name(const char *name);
+static bool is_stale(HeapTuple tuple, Relation rel);
+
+const char *
+kms_key_state_name(KmsKeyState state)
+{
+	return state_names[state];
+}
+
+bool
+kms_key_read(const char *key_id, KmsKeyRow *row)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	Relation	rel = table_open(catalog->key, AccessShareLock);
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+	text	   *id = cstring_to_text(key_id);
+
+	ScanKeyEntryInitialize(&scan_key, 0, KEY_ID, BTEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   PointerGetDatum(id));
+	scan = systable_beginscan(rel, catalog->key_pkey, true, NULL, 1, &scan_key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		read_row(tuple, RelationGetDescr(rel), row);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	pfree(id);
+	return found;
+}
+
+bool
+kms_key_secret_read(const char *key_id, KmsKeySecret *secret)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	Relation	rel = table_open(catalog->key_secret, AccessShareLock);
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		values[COLUMNS_MAX];
+	bool		nulls[COLUMNS_MAX];
+	bool		found;
+	text	   *id = cstring_to_text(key_id);
+
+	ScanKeyEntryInitialize(&scan_key, 0, SECRET_ID, BTEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   PointerGetDatum(id));
+	scan = systable_beginscan(rel, catalog->key_secret_pkey, true, NULL, 1,
+							  &scan_key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		deform(tuple, RelationGetDescr(rel), values, nulls);
+		secret->public_len = read_bytes(values[SECRET_PUBLIC_KEY - 1],
+										nulls[SECRET_PUBLIC_KEY - 1],
+										secret->public_key,
+										sizeof(secret->public_key));
+		secret->wrapped_len = read_bytes(values[SECRET_WRAPPED_KEY - 1],
+										 nulls[SECRET_WRAPPED_KEY - 1],
+										 secret->wrapped_key,
+										 sizeof(secret->wrapped_key));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	pfree(id);
+	return found;
+}
+
+void
+kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	Relation	rel = table_open(catalog->key, AccessShareLock);
+	Relation	index = index_open(catalog->key_device_idx, AccessShareLock);
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	KmsKeyRow  *row = palloc(sizeof(KmsKeyRow));
+
+	ScanKeyEntryInitialize(&scan_key, 0, KEY_DEVICE_ID, BTEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(device_id));
+	scan = systable_beginscan_ordered(rel, index, NULL, 1, &scan_key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 BackwardScanDirection)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_row(tuple, RelationGetDescr(rel), row);
+		if (!visit(row, is_stale(tuple, rel), arg))
+			break;
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	pfree(row);
+}
+
+/*
+ * A version that the transaction's own snapshot does not see was written
+ * after it was taken, by somebody else.
+ */
+static bool
+is_stale(HeapTuple tuple, Relation rel)
+{
+	TransactionId xmin;
+
+	if (!IsolationUsesXactSnapshot())
+		return false;
+	xmin = HeapTupleHeaderGetXmin(tuple->t_data);
+	return !HeapTupleHeaderXminFrozen(tuple->t_data) &&
+		!TransactionIdIsCurrentTransactionId(xmin) &&
+		XidInMVCCSnapshot(xmin, GetTransactionSnapshot());
+}
+
+void
+kms_key_lock_device(const char *device_id)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) device_id,
+										   strlen(device_id), 0);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, kms_catalog()->key,
+					   (uint32) (hash >> 32), (uint16) hash);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();
+}
+
+int
+kms_key_lock_generation(void)
+{
+	int			places = kms_keygen_concurrency;
+	int			place;
+	LOCKTAG		tag;
+
+	for (place = 0; place < places; place++)
+	{
+		SET_LOCKTAG_OBJECT(tag, InvalidOid, GENERATION_LOCK_CLASS, place, 0);
+		if (LockAcquire(&tag, ExclusiveLock, false, true) !=
+			LOCKACQUIRE_NOT_AVAIL)
+			return place;
+	}
+	place = MyProcPid % places;
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, GENERATION_LOCK_CLASS, place, 0);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	return place;
+}
+
+void
+kms_key_unlock_generation(int place)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, GENERATION_LOCK_CLASS, place, 0);
+	(void) LockRelease(&tag, ExclusiveLock, false);
+}
+
+void
+kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
+{
+	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr secret_plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_text(&spi, row->device_id);
+	kms_spi_text(&spi, row->has_app_version ? row->app_version : NULL);
+	kms_spi_text(&spi, row->algorithm);
+	kms_spi_text(&spi, row->oaep_hash);
+	kms_spi_text(&spi, row->origin);
+	kms_spi_text(&spi, kms_key_state_name(row->state));
+	kms_spi_text(&spi, row->has_state_reason ? row->state_reason : NULL);
+	kms_spi_time(&spi, row->created_at);
+	kms_spi_time(&spi, row->expires_at);
+	kms_spi_time(&spi, row->state_changed_at);
+	kms_spi_int64(&spi, row->row_version);
+	kms_spi_bytes(&spi, row->seal, KMS_SEAL_SIZE);
+	kms_spi_run(&spi, &plan,
+				"INSERT INTO kms.key (key_id, device_id, app_version, algorithm,"
+				" oaep_hash, origin, state, state_reason, created_at, expires_at,"
+				" state_changed_at, row_version, seal) VALUES"
+				" ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_bytes(&spi, secret->public_key, secret->public_len);
+	kms_spi_bytes(&spi, secret->wrapped_key, secret->wrapped_len);
+	kms_spi_run(&spi, &secret_plan,
+				"INSERT INTO kms.key_secret (key_id, public_key, wrapped_key)"
+				" VALUES ($1, $2, $3)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+}
+
+bool
+kms_key_update(const KmsKeyRow *row)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		done;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_int64(&spi, row->row_version - 1);
+	kms_spi_text(&spi, kms_key_state_name(row->state));
+	kms_spi_text(&spi, row->prior_state == KMS_STATE_NONE ? NULL
+				 : kms_key_state_name(row->prior_state));
+	kms_spi_text(&spi, row->has_state_reason ? row->state_reason : NULL);
+	kms_spi_time(&spi, row->state_changed_at);
+	if (row->has_delete_at)
+		kms_spi_time(&spi, row->delete_at);
+	else
+		kms_spi_null(&spi, TIMESTAMPTZOID);
+	if (row->sealed)
+		kms_spi_bytes(&spi, row->seal, KMS_SEAL_SIZE);
+	else
+		kms_spi_null(&spi, BYTEAOID);
+	kms_spi_run(&spi, &plan,
+				"UPDATE kms.key SET state = $3, prior_state = $4,"
+				" state_reason = $5, state_changed_at = $6, delete_at = $7,"
+				" tried_at = NULL, seal = $8, row_version = $2 OPERATOR(pg_catalog.+) 1"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1"
+				" AND row_version OPERATOR(pg_catalog.=) $2",
+				SPI_OK_UPDATE);
+	done = spi.processed > 0;
+	kms_spi_end(&spi);
+	if (!done && IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent change of an encryption key"),
+				 errhint("Run the transaction again.")));
+	return done;
+}
+
+bool
+kms_key_delete(const KmsKeyRow *row)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		done;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_int64(&spi, row->row_version);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.key WHERE key_id OPERATOR(pg_catalog.=) $1"
+				" AND row_version OPERATOR(pg_catalog.=) $2",
+				SPI_OK_DELETE);
+	done = spi.processed > 0;
+	kms_spi_end(&spi);
+	return done;
+}
+
+/*
+ * What a sweep looks for; $1 is the time, $2 the limit, $3 the retention, $4
+ * the percentage of a sample.  A key that could not be dealt with is tried
+ * again after all that never were, so that it does not stand in their way.
+ *
+ * An expired key whose row was never brought to "deprecated", as its master
+ * key is lost, is purged like one that was.
+ */
+#define EXPIRED(state) \
+	" state OPERATOR(pg_catalog.=) '" state "'" \
+	" AND expires_at OPERATOR(pg_catalog.<=) $1"
+#define PAST_RETENTION(state) \
+	" state OPERATOR(pg_catalog.=) '" state "'" \
+	" AND expires_at OPERATOR(pg_catalog.<=) ($1 OPERATOR(pg_catalog.-) $3)"
+#define SCHEDULED \
+	" state OPERATOR(pg_catalog.=) 'pending_deletion'" \
+	" AND delete_at OPERATOR(pg_catalog.<=) $1"
+#define UNTRIED(condition, order) \
+	"(SELECT key_id, false FROM kms.key WHERE" condition \
+	" AND tried_at IS NULL ORDER BY " order " LIMIT $2)"
+#define TRIED(condition) \
+	"(SELECT key_id, true FROM kms.key WHERE tried_at IS NOT NULL" \
+	" AND (" condition ") ORDER BY tried_at LIMIT $2)"
+#define UNTRIED_PURGE \
+	UNTRIED(PAST_RETENTION("deprecated"), "expires_at") " UNION ALL " \
+	UNTRIED(PAST_RETENTION("revoked"), "expires_at") " UNION ALL " \
+	UNTRIED(PAST_RETENTION("active"), "expires_at") " UNION ALL " \
+	UNTRIED(SCHEDULED, "delete_at")
+
+static const char *const sweep_queries[] = {
+	[KMS_SWEEP_EXPIRED] =
+	UNTRIED(EXPIRED("active"), "expires_at") " UNION ALL "
+	TRIED(EXPIRED("active"))
+	" LIMIT $2",
+	[KMS_SWEEP_PURGE] =
+	UNTRIED_PURGE " UNION ALL "
+	TRIED("(" PAST_RETENTION("deprecated") ") OR (" PAST_RETENTION("revoked")
+		  ") OR (" PAST_RETENTION("active") ") OR (" SCHEDULED ")")
+	" LIMIT $2",
+	[KMS_SWEEP_SAMPLE] =
+	"SELECT key_id, false FROM kms.key TABLESAMPLE SYSTEM ($4) LIMIT $2"
+};
+
+static void
+bind_sweep(KmsSpi *spi, TimestampTz now, int64 limit)
+{
+	kms_spi_time(spi, now);
+	kms_spi_int64(spi, limit);
+	kms_spi_seconds(spi, kms_key_retention);
+}
+
+List *
+kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit, int *untried)
+{
+	static SPIPlanPtr plans[lengthof(sweep_queries)];
+	MemoryContext caller = CurrentMemoryContext;
+	double		percent = 100.0;
+	List	   *ids = NIL;
+	KmsSpi		spi;
+	uint64		i;
+
+	if (what == KMS_SWEEP_SAMPLE)
+		percent = Min(100.0, 300.0 * limit / Max(kms_key_count(), 1));
+	if (untried != NULL)
+		*untried = 0;
+
+	kms_spi_begin(&spi);
+	bind_sweep(&spi, now, limit);
+	kms_spi_datum(&spi, FLOAT4OID, Float4GetDatum((float4) percent));
+	kms_spi_run(&spi, &plans[what], sweep_queries[what], SPI_OK_SELECT);
+	for (i = 0; i < spi.processed; i++)
+	{
+		bool		isnull;
+		Datum		id = kms_spi_field(i, 1, &isnull);
+		bool		tried = DatumGetBool(kms_spi_field(i, 2, &isnull));
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		ids = lappend(ids, TextDatumGetCString(id));
+		MemoryContextSwitchTo(old);
+		if (!tried && untried != NULL)
+			(*untried)++;
+	}
+	kms_spi_end(&spi);
+	return ids;
+}
+
+int64
+kms_key_purge_count(TimestampTz now, int64 limit)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	int64		count;
+
+	kms_spi_begin(&spi);
+	bind_sweep(&spi, now, limit);
+	kms_spi_run(&spi, &plan,
+				"SELECT pg_catalog.count(*) FROM (" UNTRIED_PURGE ") AS due",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
+}
+
+bool
+kms_key_try_lock(const char *key_id)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		locked;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, key_id);
+	kms_spi_run(&spi, &plan,
+				"SELECT 1 FROM kms.key WHERE key_id OPERATOR(pg_catalog.=) $1"
+				" FOR UPDATE SKIP LOCKED",
+				SPI_OK_SELECT);
+	locked = spi.processed > 0;
+	kms_spi_end(&spi);
+	return locked;
+}
+
+void
+kms_key_check_references_now(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan, "SET CONSTRAINTS ALL IMMEDIATE", SPI_OK_UTILITY);
+	kms_spi_end(&spi);
+}
+
+void
+kms_key_mark_tried(const char *key_id, TimestampTz now)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, key_id);
+	kms_spi_time(&spi, now);
+	kms_spi_run(&spi, &plan,
+				"UPDATE kms.key SET tried_at = $2"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_UPDATE);
+	kms_spi_end(&spi);
+}
+
+int64
+kms_key_count(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	int64		count;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 100000"
+				" THEN c.reltuples::pg_catalog.int8"
+				" ELSE (SELECT pg_catalog.count(*) FROM kms.key) END"
+				" FROM pg_catalog.pg_class AS c"
+				" WHERE c.oid OPERATOR(pg_catalog.=)"
+				" 'kms.key'::pg_catalog.regclass::pg_catalog.oid",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
+}
+
+static void
+deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls)
+{
+	if (desc->natts > COLUMNS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a table of kms has more columns than this library knows"),
+				 errhint("Install the library of the extension's version and restart the server.")));
+	heap_deform_tuple(tuple, desc, values, nulls);
+}
+
+static void
+read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row)
+{
+	Datum		values[COLUMNS_MAX];
+	bool		nulls[COLUMNS_MAX];
+	char		state[32];
+
+	memset(row, 0, sizeof(*row));
+	deform(tuple, desc, values, nulls);
+
+#define TEXT(column, field) \
+	read_text(values[(column) - 1], nulls[(column) - 1], \
+			  (field), sizeof(field), row)
+#define TIME(column) \
+	(nulls[(column) - 1] ? 0 : DatumGetTimestampTz(values[(column) - 1]))
+
+	TEXT(KEY_ID, row->key_id);
+	TEXT(KEY_DEVICE_ID, row->device_id);
+	row->has_app_version = TEXT(KEY_APP_VERSION, row->app_version);
+	TEXT(KEY_ALGORITHM, row->algorithm);
+	TEXT(KEY_OAEP_HASH, row->oaep_hash);
+	TEXT(KEY_ORIGIN, row->origin);
+	TEXT(KEY_STATE, state);
+	row->state = state_by_name(state);
+	if (TEXT(KEY_PRIOR_STATE, state))
+		row->prior_state = state_by_name(state);
+	row->has_state_reason = TEXT(KEY_STATE_REASON, row->state_reason);
+	row->created_at = TIME(KEY_CREATED_AT);
+	row->expires_at = TIME(KEY_EXPIRES_AT);
+	row->state_changed_at = TIME(KEY_STATE_CHANGED_AT);
+	row->has_delete_at = !nulls[KEY_DELETE_AT - 1];
+	row->delete_at = TIME(KEY_DELETE_AT);
+	row->row_version = nulls[KEY_ROW_VERSION - 1] ? 0
+		: DatumGetInt64(values[KEY_ROW_VERSION - 1]);
+	row->sealed = !nulls[KEY_SEAL - 1];
+	if (row->sealed &&
+		read_bytes(values[KEY_SEAL - 1], false, row->seal,
+				   sizeof(row->seal)) != KMS_SEAL_SIZE)
+		row->malformed = true;
+
+#undef TEXT
+#undef TIME
+}
+
+/* A text that does not fit makes the row malformed: it is none of ours. */
+static bool
+read_text(Datum value, bool isnull, char *out, size_t size, KmsKeyRow *row)
+{
+	text	   *detoasted;
+	size_t		len;
+
+	out[0] = '\0';
+	if (isnull)
+		return false;
+	detoasted = DatumGetTextPP(value);
+	len = VARSIZE_ANY_EXHDR(detoasted);
+	if (len >= size)
+		row->malformed = true;
+	else
+	{
+		memcpy(out, VARDATA_ANY(detoasted), len);
+		out[len] = '\0';
+	}
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return true;
+}
+
+/* 0 where it does not fit. */
+static size_t
+read_bytes(Datum value, bool isnull, unsigned char *out, size_t size)
+{
+	bytea	   *detoasted;
+	size_t		len;
+
+	if (isnull)
+		return 0;
+	detoasted = DatumGetByteaPP(value);
+	len = VARSIZE_ANY_EXHDR(detoasted);
+	if (len > size)
+		len = 0;
+	memcpy(out, VARDATA_ANY(detoasted), len);
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return len;
+}
+
+static KmsKeyState
+state_by_name(const char *name)
+{
+	int			i;
+
+	for (i = KMS_STATE_ACTIVE; i < KMS_STATE_UNKNOWN; i++)
+	{
+		if (strcmp(name, state_names[i]) == 0)
+			return (KmsKeyState) i;
+	}
+	return KMS_STATE_UNKNOWN;
+}

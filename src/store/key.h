@@ -1,0 +1,141 @@
+/*
+ * kms.key and kms.key_secret: the only SQL and table access for keys.
+ *
+ * Reading is an index scan under a fresh catalog snapshot: it sees what is
+ * committed now (and what this transaction did), also inside an old
+ * REPEATABLE READ snapshot, in parallel workers and on standbys.  Writing
+ * goes through SPI with the extension owner's rights.
+ */
+#ifndef KMS_STORE_KEY_H
+#define KMS_STORE_KEY_H
+
+#include "crypto/digest.h"
+#include "crypto/form.h"
+#include "crypto/rsa.h"
+#include "crypto/wrap.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+typedef enum KmsKeyState
+{
+	KMS_STATE_NONE = 0,
+	KMS_STATE_ACTIVE,
+	KMS_STATE_DEPRECATED,
+	KMS_STATE_DISABLED,
+	KMS_STATE_REVOKED,
+	KMS_STATE_PENDING_DELETION,
+	KMS_STATE_UNKNOWN			/* not one of ours: never authenticates */
+} KmsKeyState;
+
+#define KMS_ORIGIN_GENERATED	"generated" /* counts against the limit */
+#define KMS_ORIGIN_REPLACEMENT	"replacement"	/* of a problematic key */
+#define KMS_ORIGIN_IMPORTED		"imported"
+
+/*
+ * A row of kms.key.  Every byte that is not used is zero, so that two rows
+ * can be compared as a whole.  Optional text is "" with its flag unset.
+ */
+typedef struct KmsKeyRow
+{
+	char		key_id[KMS_KEY_ID_MAX + 1];
+	char		device_id[KMS_DEVICE_ID_MAX + 1];
+	char		app_version[KMS_APP_VERSION_MAX + 1];
+	char		algorithm[32];
+	char		oaep_hash[16];
+	char		origin[16];
+	char		state_reason[64];
+	bool		has_app_version;
+	bool		has_state_reason;
+	bool		has_delete_at;
+	bool		sealed;
+	bool		malformed;		/* a column does not have its form */
+	KmsKeyState state;
+	KmsKeyState prior_state;	/* of a disabled key: what it goes back to */
+	TimestampTz created_at;
+	TimestampTz expires_at;
+	TimestampTz state_changed_at;
+	TimestampTz delete_at;
+	int64		row_version;
+	unsigned char seal[KMS_SEAL_SIZE];
+} KmsKeyRow;
+
+#define KMS_WRAPPED_MAX (KMS_RSA_MAX_PRIVATE + KMS_WRAP_OVERHEAD)
+
+/* A row of kms.key_secret. */
+typedef struct KmsKeySecret
+{
+	size_t		public_len;
+	size_t		wrapped_len;
+	unsigned char public_key[KMS_RSA_MAX_PUBLIC];
+	unsigned char wrapped_key[KMS_WRAPPED_MAX];
+} KmsKeySecret;
+
+extern const char *kms_key_state_name(KmsKeyState state);
+
+/* False if there is no such row.  An oversized secret reads as empty. */
+extern bool kms_key_read(const char *key_id, KmsKeyRow *row);
+extern bool kms_key_secret_read(const char *key_id, KmsKeySecret *secret);
+
+/*
+ * Call "visit" for the device's keys, newest first, until it returns false.
+ * "stale" tells for each whether this transaction's own snapshot (REPEATABLE
+ * READ, SERIALIZABLE) does not see it as it is now; always false in READ
+ * COMMITTED.
+ */
+typedef bool (*KmsKeyVisitor) (const KmsKeyRow *row, bool stale, void *arg);
+
+extern void kms_key_visit_device(const char *device_id, KmsKeyVisitor visit,
+								 void *arg);
+
+/* Held until the end of the transaction. */
+extern void kms_key_lock_device(const char *device_id);
+
+/* One of kms.keygen_concurrency places, for the time of generating. */
+extern int	kms_key_lock_generation(void);
+extern void kms_key_unlock_generation(int place);
+
+extern void kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret);
+
+/*
+ * Write state, prior state, reason, times, version and seal of a row that was
+ * read at version row->row_version - 1.  False if it is not at that version
+ * any more (READ COMMITTED); 40001 under an older snapshot.
+ */
+extern bool kms_key_update(const KmsKeyRow *row);
+
+/* Deletes the row and its secret; false if it was not there at that version. */
+extern bool kms_key_delete(const KmsKeyRow *row);
+
+/*
+ * Maintenance: ids of at most "limit" keys, in the caller's memory context.
+ */
+typedef enum KmsKeySweep
+{
+	KMS_SWEEP_EXPIRED,			/* active and past expires_at */
+	KMS_SWEEP_PURGE,			/* past retention or delete_at */
+	KMS_SWEEP_SAMPLE			/* some keys, at random */
+} KmsKeySweep;
+
+/* "untried": how many of them were never tried before. */
+extern List *kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit,
+						   int *untried);
+
+/* How many are due to be purged and were never tried, up to a few "limit". */
+extern int64 kms_key_purge_count(TimestampTz now, int64 limit);
+
+/* Lock the row for the transaction; false if another has it, or it is gone. */
+extern bool kms_key_try_lock(const char *key_id);
+
+/*
+ * Let a foreign key that is deferred to the end of the transaction say at
+ * once that it still refers to a key; holds for the rest of the transaction.
+ */
+extern void kms_key_check_references_now(void);
+
+/* This key could not be dealt with: let the others go first. */
+extern void kms_key_mark_tried(const char *key_id, TimestampTz now);
+
+/* Number of keys, exact up to 100,000, an estimate above. */
+extern int64 kms_key_count(void);
+
+#endif							/* KMS_STORE_KEY_H */

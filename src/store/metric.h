@@ -1,0 +1,42 @@
+/*
+ * Counting events into kms.metric.
+ */
+#ifndef KMS_STORE_METRIC_H
+#define KMS_STORE_METRIC_H
+
+#include "datatype/timestamp.h"
+
+#include "store/histogram.h"
+
+#define KMS_METRIC_MINUTE	60
+#define KMS_METRIC_HOUR		3600
+
+/* One row of kms.metric, or what is to be added to it. */
+typedef struct KmsMetric
+{
+	TimestampTz bucket;			/* start of the minute or hour */
+	int			width;			/* seconds */
+	const char *operation;
+	const char *status;
+	const char *reason;			/* "" for successes */
+	int64		count;
+	double		sum_ms;
+	double		min_ms;			/* 0, as max_ms, if no duration is known */
+	double		max_ms;
+	int64		histogram[KMS_HISTOGRAM_BUCKETS];
+} KmsMetric;
+
+/* Start of the minute or hour of a time. */
+extern TimestampTz kms_metric_bucket(TimestampTz time, int width);
+
+/* Add one event, or another row, to *metric.  duration_us -1: not known. */
+extern void kms_metric_count(KmsMetric *metric, int64 duration_us);
+extern void kms_metric_add(KmsMetric *metric, const KmsMetric *other);
+
+/* Read a stored histogram; what is no such array counts as empty. */
+extern void kms_metric_read_histogram(Datum array, int64 *histogram);
+
+/* Add to the stored row; makes it if there is none. */
+extern void kms_metric_store(const KmsMetric *metric);
+
+#endif							/* KMS_STORE_METRIC_H */

@@ -1,0 +1,101 @@
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "store/problem.h"
+#include "store/spi.h"
+
+List *
+kms_problem_find(double threshold_percent, int64 min_operations, int hours,
+				 bool active_only, int64 limit)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *problems = NIL;
+	KmsSpi		spi;
+	uint64		i;
+
+	kms_spi_begin(&spi);
+	kms_spi_double(&spi, threshold_percent);
+	kms_spi_int64(&spi, min_operations);
+	kms_spi_datum(&spi, INT4OID, Int32GetDatum(hours));
+	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(active_only));
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"SELECT p.key_id, p.device_id, p.operations, p.failures, p.rate"
+				" FROM (SELECT k.key_id, k.device_id,"
+				"  f.failures OPERATOR(pg_catalog.+) s.successes AS operations,"
+				"  f.failures,"
+				"  100.0::pg_catalog.float8 OPERATOR(pg_catalog.*)"
+				"   f.failures::pg_catalog.float8 OPERATOR(pg_catalog./)"
+				"   (f.failures OPERATOR(pg_catalog.+)"
+				"    s.successes)::pg_catalog.float8 AS rate"
+				"  FROM (SELECT e.key_id, pg_catalog.count(*) AS failures"
+				"   FROM kms.event AS e"
+				"   WHERE e.operation OPERATOR(pg_catalog.=) 'decrypt'"
+				"   AND e.status OPERATOR(pg_catalog.=) 'failure'"
+				"   AND e.reason OPERATOR(pg_catalog.=) 'Failed to decrypt data'"
+				"   AND e.occurred_at OPERATOR(pg_catalog.>=)"
+				"    (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+				"     pg_catalog.make_interval(hours => $3))"
+				"   GROUP BY e.key_id) AS f"
+				"  JOIN kms.key AS k"
+				"   ON k.key_id OPERATOR(pg_catalog.=) f.key_id,"
+				"  LATERAL (SELECT pg_catalog.count(*) AS successes"
+				"   FROM kms.event AS e"
+				"   WHERE e.key_id OPERATOR(pg_catalog.=) f.key_id"
+				"   AND e.operation OPERATOR(pg_catalog.=) 'decrypt'"
+				"   AND e.status OPERATOR(pg_catalog.=) 'success'"
+				"   AND e.occurred_at OPERATOR(pg_catalog.>=)"
+				"    (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+				"     pg_catalog.make_interval(hours => $3))) AS s"
+				"  WHERE NOT $4 OR (k.state OPERATOR(pg_catalog.=) 'active'"
+				"   AND k.expires_at OPERATOR(pg_catalog.>)"
+				"    pg_catalog.clock_timestamp())) AS p"
+				" WHERE p.rate OPERATOR(pg_catalog.>) $1"
+				" AND p.operations OPERATOR(pg_catalog.>=) $2"
+				" ORDER BY p.rate DESC, p.failures DESC, p.key_id LIMIT $5",
+				SPI_OK_SELECT);
+	for (i = 0; i < spi.processed; i++)
+	{
+		KmsProblem *problem = MemoryContextAllocZero(caller, sizeof(KmsProblem));
+		MemoryContext old;
+		bool		isnull;
+
+		text_to_cstring_buffer(DatumGetTextPP(kms_spi_field(i, 1, &isnull)),
+							   problem->key_id, sizeof(problem->key_id));
+		text_to_cstring_buffer(DatumGetTextPP(kms_spi_field(i, 2, &isnull)),
+							   problem->device_id, sizeof(problem->device_id));
+		problem->operations = DatumGetInt64(kms_spi_field(i, 3, &isnull));
+		problem->failures = DatumGetInt64(kms_spi_field(i, 4, &isnull));
+		problem->rate = DatumGetFloat8(kms_spi_field(i, 5, &isnull));
+		old = MemoryContextSwitchTo(caller);
+		problems = lappend(problems, problem);
+		MemoryContextSwitchTo(old);
+	}
+	kms_spi_end(&spi);
+	return problems;
+}
+
+bool
+kms_problem_recent(const char *device_id)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		recent;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, device_id);
+	kms_spi_run(&spi, &plan,
+				"SELECT 1 FROM kms.key"
+				" WHERE device_id OPERATOR(pg_catalog.=) $1"
+				" AND state_reason OPERATOR(pg_catalog.=) 'Problematic'"
+				" AND state_changed_at OPERATOR(pg_catalog.>)"
+				" (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+				"  '1 day'::pg_catalog.interval) LIMIT 1",
+				SPI_OK_SELECT);
+	recent = spi.processed > 0;
+	kms_spi_end(&spi);
+	return recent;
+}

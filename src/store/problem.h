@@ -1,0 +1,31 @@
+/*
+ * Keys whose share of failed decrypts is high, from the trail.
+ *
+ * Only decryption failures proper count (KM001): a ciphertext of the right
+ * form that does not open.  Malformed input, unknown keys and states do not.
+ */
+#ifndef KMS_STORE_PROBLEM_H
+#define KMS_STORE_PROBLEM_H
+
+#include "crypto/form.h"
+#include "nodes/pg_list.h"
+
+#define KMS_PROBLEM_REASON "Problematic"
+
+typedef struct KmsProblem
+{
+	char		key_id[KMS_KEY_ID_MAX + 1];
+	char		device_id[KMS_DEVICE_ID_MAX + 1];
+	int64		operations;		/* decrypts that opened or did not */
+	int64		failures;
+	double		rate;			/* percent */
+} KmsProblem;
+
+/* A list of KmsProblem, worst first.  "active_only": keys that are active. */
+extern List *kms_problem_find(double threshold_percent, int64 min_operations,
+							  int hours, bool active_only, int64 limit);
+
+/* Whether a key of the device was deprecated as problematic within a day. */
+extern bool kms_problem_recent(const char *device_id);
+
+#endif							/* KMS_STORE_PROBLEM_H */

@@ -1,0 +1,29 @@
+/*
+ * kms.maintenance: what the purge remembers between rounds.
+ */
+#ifndef KMS_STORE_PURGE_H
+#define KMS_STORE_PURGE_H
+
+#include "datatype/timestamp.h"
+
+typedef struct KmsPurgeState
+{
+	TimestampTz window_start;	/* 0: none yet */
+	int64		window_keys;	/* keys when the window began */
+	int64		purged;			/* keys purged in the window */
+	TimestampTz blocked_at;		/* 0: not blocked */
+	int64		waiting;		/* keys that wait for confirmation */
+	TimestampTz confirmed_until;	/* 0: not confirmed */
+} KmsPurgeState;
+
+/*
+ * Read the state and keep its row locked for the transaction.  False if
+ * another transaction has it: purges do not run side by side.
+ */
+extern bool kms_purge_lock(KmsPurgeState *state);
+extern void kms_purge_save(const KmsPurgeState *state);
+
+/* The same without locking; all zero where nothing was remembered yet. */
+extern void kms_purge_read(KmsPurgeState *state);
+
+#endif							/* KMS_STORE_PURGE_H */

@@ -1,0 +1,117 @@
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "pg/compat.h"
+#include "store/spi.h"
+
+void
+kms_spi_begin(KmsSpi *spi)
+{
+	spi->count = 0;
+	spi->processed = 0;
+	kms_owner_enter(&spi->owner);
+	SPI_connect();
+}
+
+void
+kms_spi_datum(KmsSpi *spi, Oid type, Datum value)
+{
+	Assert(spi->count < KMS_SPI_PARAMETERS);
+	spi->types[spi->count] = type;
+	spi->values[spi->count] = value;
+	spi->nulls[spi->count] = ' ';
+	spi->count++;
+}
+
+void
+kms_spi_null(KmsSpi *spi, Oid type)
+{
+	kms_spi_datum(spi, type, (Datum) 0);
+	spi->nulls[spi->count - 1] = 'n';
+}
+
+void
+kms_spi_text(KmsSpi *spi, const char *value)
+{
+	if (value == NULL)
+		kms_spi_null(spi, TEXTOID);
+	else
+		kms_spi_datum(spi, TEXTOID, CStringGetTextDatum(value));
+}
+
+void
+kms_spi_bytes(KmsSpi *spi, const unsigned char *data, size_t len)
+{
+	bytea	   *value = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(value, VARHDRSZ + len);
+	memcpy(VARDATA(value), data, len);
+	kms_spi_datum(spi, BYTEAOID, PointerGetDatum(value));
+}
+
+void
+kms_spi_int64(KmsSpi *spi, int64 value)
+{
+	kms_spi_datum(spi, INT8OID, Int64GetDatum(value));
+}
+
+void
+kms_spi_double(KmsSpi *spi, double value)
+{
+	kms_spi_datum(spi, FLOAT8OID, Float8GetDatum(value));
+}
+
+void
+kms_spi_time(KmsSpi *spi, TimestampTz value)
+{
+	kms_spi_datum(spi, TIMESTAMPTZOID, TimestampTzGetDatum(value));
+}
+
+void
+kms_spi_seconds(KmsSpi *spi, int seconds)
+{
+	Interval   *value = palloc0(sizeof(Interval));
+
+	value->time = (TimeOffset) seconds * USECS_PER_SEC;
+	kms_spi_datum(spi, INTERVALOID, IntervalPGetDatum(value));
+}
+
+void
+kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query, int expected)
+{
+	int			code;
+
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	made = SPI_prepare(query, spi->count, spi->types);
+
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare a statement of kms: %s",
+				 SPI_result_code_string(SPI_result));
+		*plan = made;
+	}
+	code = SPI_execute_plan(*plan, spi->values, spi->nulls, false, 0);
+	if (code != expected)
+		elog(ERROR, "unexpected result of a statement of kms: %s",
+			 SPI_result_code_string(code));
+	spi->processed = SPI_processed;
+}
+
+void
+kms_spi_end(KmsSpi *spi)
+{
+	SPI_finish();
+	CommandCounterIncrement();	/* what was written is seen from now on */
+	kms_owner_leave(&spi->owner);
+}
+
+Datum
+kms_spi_field(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}

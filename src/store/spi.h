@@ -1,0 +1,48 @@
+/*
+ * One SQL statement with the extension owner's rights: parameters gathered in
+ * order, a plan kept for the session, an exact result code.
+ *
+ *	kms_spi_begin(&spi);
+ *	kms_spi_text(&spi, key_id);
+ *	kms_spi_run(&spi, &plan, "…$1…", SPI_OK_SELECT);
+ *	… SPI_tuptable, spi.processed …
+ *	kms_spi_end(&spi);
+ *
+ * Raises on any failure; an error needs no clean-up.
+ */
+#ifndef KMS_STORE_SPI_H
+#define KMS_STORE_SPI_H
+
+#include "executor/spi.h"
+
+#include "pg/catalog.h"
+
+#define KMS_SPI_PARAMETERS 16
+
+typedef struct KmsSpi
+{
+	KmsOwnerScope owner;
+	int			count;
+	Oid			types[KMS_SPI_PARAMETERS];
+	Datum		values[KMS_SPI_PARAMETERS];
+	char		nulls[KMS_SPI_PARAMETERS];
+	uint64		processed;		/* rows, after kms_spi_run */
+} KmsSpi;
+
+extern void kms_spi_begin(KmsSpi *spi);
+extern void kms_spi_datum(KmsSpi *spi, Oid type, Datum value);
+extern void kms_spi_null(KmsSpi *spi, Oid type);
+extern void kms_spi_text(KmsSpi *spi, const char *value);	/* NULL is null */
+extern void kms_spi_bytes(KmsSpi *spi, const unsigned char *data, size_t len);
+extern void kms_spi_int64(KmsSpi *spi, int64 value);
+extern void kms_spi_double(KmsSpi *spi, double value);
+extern void kms_spi_time(KmsSpi *spi, TimestampTz value);
+extern void kms_spi_seconds(KmsSpi *spi, int seconds);	/* an interval */
+extern void kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query,
+						int expected);
+extern void kms_spi_end(KmsSpi *spi);
+
+/* A field of the result; row and column from 0 and 1. */
+extern Datum kms_spi_field(uint64 row, int column, bool *isnull);
+
+#endif							/* KMS_STORE_SPI_H */

@@ -1,0 +1,137 @@
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "pg/compat.h"
+#include "store/summary.h"
+
+/* columns of kms.metric, in the order of the script */
+enum
+{
+	METRIC_BUCKET = 1, METRIC_WIDTH, METRIC_OPERATION, METRIC_STATUS,
+	METRIC_REASON, METRIC_COUNT, METRIC_SUM, METRIC_MIN, METRIC_MAX,
+	METRIC_HISTOGRAM, METRIC_COLUMNS = METRIC_HISTOGRAM
+};
+
+typedef struct TotalKey
+{
+	char		operation[KMS_SUMMARY_TEXT];
+	char		status[KMS_SUMMARY_TEXT];
+	char		reason[KMS_SUMMARY_TEXT];
+} TotalKey;
+
+static void add_row(HTAB *table, HeapTuple tuple, TupleDesc desc);
+static KmsTotal *enter(HTAB *table, Datum operation, Datum status, Datum reason);
+static int	by_name(const ListCell *a, const ListCell *b);
+
+List *
+kms_summary_read(TimestampTz since)
+{
+	Oid			schema = get_namespace_oid("kms", false);
+	Relation	rel = table_open(get_relname_relid("metric", schema),
+								 AccessShareLock);
+	HASHCTL		control = {0};
+	HASH_SEQ_STATUS seq;
+	HTAB	   *table;
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	KmsTotal   *total;
+	List	   *totals = NIL;
+
+	control.keysize = sizeof(TotalKey);
+	control.entrysize = sizeof(KmsTotal);
+	control.hcxt = CurrentMemoryContext;
+	table = hash_create("kms totals", 64, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	ScanKeyInit(&scan_key, METRIC_BUCKET, BTGreaterEqualStrategyNumber,
+				F_TIMESTAMPTZ_GE,
+				TimestampTzGetDatum(kms_metric_bucket(since,
+													  KMS_METRIC_MINUTE)));
+	scan = systable_beginscan(rel, get_relname_relid("metric_pkey", schema),
+							  true, NULL, 1, &scan_key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_row(table, tuple, RelationGetDescr(rel));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	hash_seq_init(&seq, table);
+	while ((total = hash_seq_search(&seq)) != NULL)
+		totals = lappend(totals, total);
+	list_sort(totals, by_name);
+	return totals;
+}
+
+static void
+add_row(HTAB *table, HeapTuple tuple, TupleDesc desc)
+{
+	Datum		values[METRIC_COLUMNS];
+	bool		nulls[METRIC_COLUMNS];
+	KmsTotal   *total;
+	KmsMetric	row = {0};
+
+	if (desc->natts != METRIC_COLUMNS)
+		elog(ERROR, "kms.metric does not have the columns of this version");
+	heap_deform_tuple(tuple, desc, values, nulls);
+	total = enter(table, values[METRIC_OPERATION - 1],
+				  values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
+	row.count = DatumGetInt64(values[METRIC_COUNT - 1]);
+	row.sum_ms = DatumGetFloat8(values[METRIC_SUM - 1]);
+	row.min_ms = DatumGetFloat8(values[METRIC_MIN - 1]);
+	row.max_ms = DatumGetFloat8(values[METRIC_MAX - 1]);
+	kms_metric_read_histogram(values[METRIC_HISTOGRAM - 1], row.histogram);
+	kms_metric_add(&total->metric, &row);
+}
+
+static KmsTotal *
+enter(HTAB *table, Datum operation, Datum status, Datum reason)
+{
+	TotalKey	key;
+	KmsTotal   *total;
+	bool		found;
+
+	memset(&key, 0, sizeof(key));
+	text_to_cstring_buffer(DatumGetTextPP(operation), key.operation,
+						   sizeof(key.operation));
+	text_to_cstring_buffer(DatumGetTextPP(status), key.status,
+						   sizeof(key.status));
+	text_to_cstring_buffer(DatumGetTextPP(reason), key.reason,
+						   sizeof(key.reason));
+	total = hash_search(table, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(&total->metric, 0, sizeof(total->metric));
+		total->metric.operation = total->operation;
+		total->metric.status = total->status;
+		total->metric.reason = total->reason;
+	}
+	return total;
+}
+
+static int
+by_name(const ListCell *a, const ListCell *b)
+{
+	const KmsTotal *x = lfirst(a);
+	const KmsTotal *y = lfirst(b);
+	int			order = strcmp(x->operation, y->operation);
+
+	if (order == 0)
+		order = strcmp(x->status, y->status);
+	if (order == 0)
+		order = strcmp(x->reason, y->reason);
+	return order;
+}

@@ -1,0 +1,713 @@
+/*
+ * The trail: what the writer puts into the tables.
+ *
+ * Rows of kms.event are inserted through the executor's own entry for that
+ * (the one logical replication uses), not through SQL: it keeps constraints,
+ * indexes and triggers, and spares parsing and thirteen arrays a batch.
+ * Everything else is a few statements a batch.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "store/trail.h"
+
+#include "pg/compat.h"
+#include "pg/errors.h"
+#include "pg/settings.h"
+#include "store/metric.h"
+#include "store/spi.h"
+
+#define GAP_REASON "Events may be missing"
+#define ROLL_AFTER_DAYS 2
+
+/* Columns of kms.event, in order. */
+enum
+{
+	EVENT_EPOCH,
+	EVENT_TICKET,
+	EVENT_OCCURRED_AT,
+	EVENT_OPERATION,
+	EVENT_STATUS,
+	EVENT_REASON,
+	EVENT_DURATION_MS,
+	EVENT_KEY_ID,
+	EVENT_DEVICE_ID,
+	EVENT_SESSION_ROLE,
+	EVENT_EFFECTIVE_ROLE,
+	EVENT_CLIENT_ADDR,
+	EVENT_APPLICATION_NAME,
+	EVENT_CONTEXT,
+	EVENT_COLUMNS
+};
+
+/* kms.event, open for inserting. */
+typedef struct EventTable
+{
+	KmsOwnerScope owner;
+	Relation	rel;
+	EState	   *estate;
+	ResultRelInfo *result;
+	TupleTableSlot *slot;
+} EventTable;
+
+/* Events of a batch by minute, operation and status (which has the reason). */
+typedef struct Count
+{
+	int			operation;
+	int			status;
+	KmsMetric	metric;
+} Count;
+
+typedef struct Counts
+{
+	Count	   *items;
+	int			count;
+	int			size;
+	int			last;			/* the one hit last */
+} Counts;
+
+static bool read_epoch(KmsTrail *trail);
+static void make_epoch(KmsTrail *trail, int64 complete);
+static void insert_epoch(const KmsTrail *trail);
+static int64 last_ticket_of_events(void);
+static void open_events(EventTable *table);
+static void insert_event(EventTable *table, const KmsTrail *trail,
+						 int64 ticket, const KmsEvent *event);
+static void set_text(TupleTableSlot *slot, int column, const char *value);
+static void close_events(EventTable *table);
+static void count_event(Counts *counts, const KmsEvent *event);
+static TimestampTz time_of(const KmsEvent *event);
+static void read_outbox_row(uint64 row, KmsEvent *event);
+static void copy_field(uint64 row, int column, char *out, size_t size);
+static int	operation_number(const char *name);
+static void insert_quarantine(KmsTrail *trail, const char *error,
+							  const char *data, size_t len);
+static void add_hour(KmsMetric *hours, int *count, uint64 row);
+static char *field_text(uint64 row, int column);
+
+void
+kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete)
+{
+	trail->epoch = epoch;
+	if (!read_epoch(trail))
+		make_epoch(trail, complete);
+}
+
+void
+kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
+{
+	EventTable	table;
+	Counts		counts = {0};
+	int			i;
+
+	open_events(&table);
+	for (i = 0; i < count; i++)
+	{
+		insert_event(&table, trail, trail->last_ticket + 1 + i, &events[i]);
+		if (events[i].operation != KMS_OP_GAP)
+			count_event(&counts, &events[i]);
+	}
+	close_events(&table);
+	trail->last_ticket += count;
+
+	for (i = 0; i < counts.count; i++)
+		kms_metric_store(&counts.items[i].metric);
+}
+
+void
+kms_trail_gap(KmsTrail *trail, const char *context)
+{
+	KmsEvent	gap;
+
+	memset(&gap, 0, sizeof(gap));
+	gap.occurred_at = GetCurrentTimestamp();
+	gap.duration_us = -1;
+	gap.operation = KMS_OP_GAP;
+	gap.status = KMS_FAILED;
+	strlcpy(gap.context, context, sizeof(gap.context));
+	kms_trail_append(trail, &gap, 1);
+}
+
+int
+kms_trail_move_outbox(KmsTrail *trail, int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	KmsEvent   *events = NULL;
+	KmsSpi		spi;
+	int			count;
+	int			i;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"WITH moved AS (DELETE FROM kms.event_outbox"
+				" WHERE event_id OPERATOR(pg_catalog.=) ANY (ARRAY("
+				"SELECT event_id FROM kms.event_outbox"
+				" ORDER BY event_id LIMIT $1))"
+				" RETURNING event_id, occurred_at, operation, context,"
+				" duration_ms, key_id, device_id, session_role,"
+				" effective_role, client_addr, application_name)"
+				" SELECT occurred_at, operation, context, duration_ms, key_id,"
+				" device_id, session_role, effective_role, client_addr,"
+				" application_name FROM moved ORDER BY event_id",
+				SPI_OK_SELECT);
+	count = (int) spi.processed;
+	if (count > 0)
+		events = MemoryContextAllocZero(caller, count * sizeof(KmsEvent));
+	for (i = 0; i < count; i++)
+		read_outbox_row(i, &events[i]);
+	kms_spi_end(&spi);
+
+	if (count > 0)
+	{
+		kms_trail_append(trail, events, count);
+		pfree(events);
+	}
+	return count;
+}
+
+void
+kms_trail_set_aside(KmsTrail *trail, const KmsEvent *event, const char *error)
+{
+	insert_quarantine(trail, error, (const char *) event, sizeof(*event));
+}
+
+bool
+kms_trail_set_aside_outbox(KmsTrail *trail, const char *error)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *row = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.event_outbox AS o"
+				" WHERE event_id OPERATOR(pg_catalog.=)"
+				" (SELECT event_id FROM kms.event_outbox"
+				" ORDER BY event_id LIMIT 1)"
+				" RETURNING pg_catalog.row_to_json(o)::pg_catalog.text",
+				SPI_OK_DELETE_RETURNING);
+	if (spi.processed > 0)
+		row = MemoryContextStrdup(caller, field_text(0, 1));
+	kms_spi_end(&spi);
+
+	if (row != NULL)
+		insert_quarantine(trail, error, row, strlen(row));
+	return row != NULL;
+}
+
+void
+kms_trail_close(const KmsTrail *trail)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, trail->epoch);
+	kms_spi_int64(&spi, trail->position);
+	kms_spi_int64(&spi, trail->last_ticket);
+	kms_spi_run(&spi, &plan,
+				"UPDATE kms.event_epoch SET position = $2, last_ticket = $3"
+				" WHERE epoch OPERATOR(pg_catalog.=) $1",
+				SPI_OK_UPDATE);
+	kms_spi_end(&spi);
+}
+
+int64
+kms_trail_purge_events(int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	int64		purged;
+
+	kms_spi_begin(&spi);
+	kms_spi_time(&spi, GetCurrentTimestamp() -
+				 (int64) kms_event_retention * USECS_PER_SEC);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.event WHERE ctid OPERATOR(pg_catalog.=)"
+				" ANY (ARRAY(SELECT ctid FROM kms.event"
+				" WHERE occurred_at OPERATOR(pg_catalog.<) $1"
+				" ORDER BY occurred_at LIMIT $2))",
+				SPI_OK_DELETE);
+	purged = (int64) spi.processed;
+	kms_spi_end(&spi);
+	return purged;
+}
+
+int64
+kms_trail_purge_metrics(int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	int64		purged;
+
+	kms_spi_begin(&spi);
+	kms_spi_time(&spi, GetCurrentTimestamp() -
+				 (int64) kms_metric_retention * USECS_PER_SEC);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
+				" ANY (ARRAY(SELECT ctid FROM kms.metric"
+				" WHERE bucket OPERATOR(pg_catalog.<) $1"
+				" ORDER BY bucket LIMIT $2))",
+				SPI_OK_DELETE);
+	purged = (int64) spi.processed;
+	kms_spi_end(&spi);
+	return purged;
+}
+
+int64
+kms_trail_roll_metrics(int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext spi_context;
+	KmsMetric  *hours = NULL;
+	int			hour_count = 0;
+	KmsSpi		spi;
+	uint64		i;
+	int64		rolled;
+	int			h;
+
+	kms_spi_begin(&spi);
+	kms_spi_time(&spi, kms_metric_bucket(GetCurrentTimestamp() -
+										 ROLL_AFTER_DAYS * USECS_PER_DAY,
+										 KMS_METRIC_HOUR));
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
+				" ANY (ARRAY(SELECT ctid FROM kms.metric"
+				" WHERE bucket OPERATOR(pg_catalog.<) $1"
+				" AND width OPERATOR(pg_catalog.=) 60"
+				" ORDER BY bucket LIMIT $2))"
+				" RETURNING bucket, operation, status, reason, count, sum_ms,"
+				" min_ms, max_ms, histogram",
+				SPI_OK_DELETE_RETURNING);
+	rolled = (int64) spi.processed;
+	if (rolled > 0)
+	{
+		/* at worst an hour a row */
+		hours = MemoryContextAllocHuge(caller, rolled * sizeof(KmsMetric));
+		spi_context = MemoryContextSwitchTo(caller);
+		for (i = 0; i < spi.processed; i++)
+			add_hour(hours, &hour_count, i);
+		MemoryContextSwitchTo(spi_context);
+	}
+	kms_spi_end(&spi);
+
+	for (h = 0; h < hour_count; h++)
+		kms_metric_store(&hours[h]);
+	if (hours != NULL)
+		pfree(hours);
+	return rolled;
+}
+
+static bool
+read_epoch(KmsTrail *trail)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		found;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, trail->epoch);
+	kms_spi_run(&spi, &plan,
+				"SELECT position, (SELECT pg_catalog.max(last_ticket)"
+				" FROM kms.event_epoch) FROM kms.event_epoch"
+				" WHERE epoch OPERATOR(pg_catalog.=) $1",
+				SPI_OK_SELECT);
+	found = spi.processed > 0;
+	if (found)
+	{
+		trail->position = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+		trail->last_ticket = DatumGetInt64(kms_spi_field(0, 2, &isnull));
+	}
+	kms_spi_end(&spi);
+	return found;
+}
+
+static void
+make_epoch(KmsTrail *trail, int64 complete)
+{
+	static SPIPlanPtr plan = NULL;
+	char		context[sizeof(((KmsEvent *) 0)->context)];
+	KmsSpi		spi;
+	bool		gap = false;
+	bool		found;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT epoch, position, last_ticket FROM kms.event_epoch"
+				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
+				SPI_OK_SELECT);
+	found = spi.processed > 0;
+	if (found)
+	{
+		int64		epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+		int64		position = DatumGetInt64(kms_spi_field(0, 2, &isnull));
+
+		trail->last_ticket = DatumGetInt64(kms_spi_field(0, 3, &isnull));
+		gap = epoch != complete;
+		snprintf(context, sizeof(context),
+				 "previous epoch " INT64_FORMAT ", position " INT64_FORMAT,
+				 epoch, position);
+	}
+	kms_spi_end(&spi);
+	if (!found)
+		trail->last_ticket = last_ticket_of_events();
+
+	trail->position = 0;
+	insert_epoch(trail);
+	if (gap)
+	{
+		kms_trail_gap(trail, context);
+		kms_trail_close(trail);
+	}
+}
+
+static void
+insert_epoch(const KmsTrail *trail)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, trail->epoch);
+	kms_spi_time(&spi, GetCurrentTimestamp());
+	kms_spi_int64(&spi, trail->position);
+	kms_spi_int64(&spi, trail->last_ticket);
+	kms_spi_run(&spi, &plan,
+				"INSERT INTO kms.event_epoch"
+				" (epoch, started_at, position, last_ticket)"
+				" VALUES ($1, $2, $3, $4)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+}
+
+/* A whole scan: only where events are there and no epoch. */
+static int64
+last_ticket_of_events(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	int64		last;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT COALESCE(pg_catalog.max(ticket), 0) FROM kms.event",
+				SPI_OK_SELECT);
+	last = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return last;
+}
+
+static void
+open_events(EventTable *table)
+{
+	Oid			relid;
+
+	kms_owner_enter(&table->owner);
+	relid = get_relname_relid("event", get_namespace_oid("kms", false));
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table kms.event does not exist")));
+	table->rel = table_open(relid, RowExclusiveLock);
+	if (RelationGetNumberOfAttributes(table->rel) < EVENT_COLUMNS)
+		elog(ERROR, "table kms.event has not the columns expected");
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	table->estate = CreateExecutorState();
+	table->estate->es_output_cid = GetCurrentCommandId(true);
+	table->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(table->result, table->rel, 0, NULL, 0);
+	AfterTriggerBeginQuery();
+	ExecOpenIndices(table->result, false);
+	table->slot = table_slot_create(table->rel, NULL);
+}
+
+static void
+insert_event(EventTable *table, const KmsTrail *trail, int64 ticket,
+			 const KmsEvent *event)
+{
+	TupleTableSlot *slot = table->slot;
+	MemoryContext caller;
+	const char *reason;
+
+	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(table->estate));
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+
+	if (event->operation == KMS_OP_GAP)
+		reason = GAP_REASON;
+	else if (event->status == KMS_OK)
+		reason = event->context;
+	else
+		reason = kms_status_reason((KmsStatus) event->status);
+
+	slot->tts_values[EVENT_EPOCH] = Int64GetDatum(trail->epoch);
+	slot->tts_isnull[EVENT_EPOCH] = false;
+	slot->tts_values[EVENT_TICKET] = Int64GetDatum(ticket);
+	slot->tts_isnull[EVENT_TICKET] = false;
+	slot->tts_values[EVENT_OCCURRED_AT] = TimestampTzGetDatum(time_of(event));
+	slot->tts_isnull[EVENT_OCCURRED_AT] = false;
+	set_text(slot, EVENT_OPERATION, kms_operation_name(event->operation));
+	set_text(slot, EVENT_STATUS,
+			 event->status == KMS_OK ? "success" : "failure");
+	set_text(slot, EVENT_REASON, reason);
+	if (event->duration_us >= 0)
+	{
+		slot->tts_values[EVENT_DURATION_MS] =
+			Float8GetDatum(event->duration_us / 1000.0);
+		slot->tts_isnull[EVENT_DURATION_MS] = false;
+	}
+	set_text(slot, EVENT_KEY_ID, event->key_id);
+	set_text(slot, EVENT_DEVICE_ID, event->device_id);
+	set_text(slot, EVENT_SESSION_ROLE, event->session_role);
+	set_text(slot, EVENT_EFFECTIVE_ROLE, event->effective_role);
+	set_text(slot, EVENT_CLIENT_ADDR, event->client_addr);
+	set_text(slot, EVENT_APPLICATION_NAME, event->application_name);
+	set_text(slot, EVENT_CONTEXT, event->context);
+	ExecStoreVirtualTuple(slot);
+	MemoryContextSwitchTo(caller);
+
+	ExecSimpleRelationInsert(table->result, table->estate, slot);
+	ResetPerTupleExprContext(table->estate);
+}
+
+/* NULL and "" are null; bytes that are not text become "?". */
+static void
+set_text(TupleTableSlot *slot, int column, const char *value)
+{
+	int			len;
+	text	   *datum;
+
+	if (value == NULL || value[0] == '\0')
+		return;
+	len = (int) strlen(value);
+	datum = cstring_to_text_with_len(value, len);
+	if (!pg_verifymbstr(value, len, true))
+	{
+		char	   *p = VARDATA(datum);
+		int			i;
+
+		for (i = 0; i < len; i++)
+		{
+			if (IS_HIGHBIT_SET(p[i]))
+				p[i] = '?';
+		}
+	}
+	slot->tts_values[column] = PointerGetDatum(datum);
+	slot->tts_isnull[column] = false;
+}
+
+static void
+close_events(EventTable *table)
+{
+	AfterTriggerEndQuery(table->estate);
+	ExecDropSingleTupleTableSlot(table->slot);
+	ExecCloseIndices(table->result);
+	ExecResetTupleTable(table->estate->es_tupleTable, false);
+	FreeExecutorState(table->estate);
+	PopActiveSnapshot();
+	table_close(table->rel, NoLock);
+	CommandCounterIncrement();
+	kms_owner_leave(&table->owner);
+}
+
+static void
+count_event(Counts *counts, const KmsEvent *event)
+{
+	TimestampTz minute = kms_metric_bucket(time_of(event), KMS_METRIC_MINUTE);
+	Count	   *item = NULL;
+	int			i;
+
+	/* mostly the same as the one before */
+	for (i = 0; i < counts->count; i++)
+	{
+		Count	   *candidate = &counts->items[(counts->last + i) % counts->count];
+
+		if (candidate->metric.bucket == minute &&
+			candidate->operation == event->operation &&
+			candidate->status == event->status)
+		{
+			item = candidate;
+			break;
+		}
+	}
+	if (item == NULL)
+	{
+		if (counts->count == counts->size)
+		{
+			counts->size = counts->size == 0 ? 16 : counts->size * 2;
+			counts->items = counts->items == NULL ?
+				palloc(counts->size * sizeof(Count)) :
+				repalloc(counts->items, counts->size * sizeof(Count));
+		}
+		item = &counts->items[counts->count++];
+		memset(item, 0, sizeof(*item));
+		item->operation = event->operation;
+		item->status = event->status;
+		item->metric.bucket = minute;
+		item->metric.width = KMS_METRIC_MINUTE;
+		item->metric.operation = kms_operation_name(event->operation);
+		item->metric.status = event->status == KMS_OK ? "success" : "failure";
+		item->metric.reason = event->status == KMS_OK ? "" :
+			kms_status_reason((KmsStatus) event->status);
+		if (item->metric.reason == NULL)
+			item->metric.reason = "";
+	}
+	counts->last = (int) (item - counts->items);
+	kms_metric_count(&item->metric, event->duration_us);
+}
+
+static TimestampTz
+time_of(const KmsEvent *event)
+{
+	return IS_VALID_TIMESTAMP(event->occurred_at) ?
+		(TimestampTz) event->occurred_at : GetCurrentTimestamp();
+}
+
+/* Columns as kms_trail_move_outbox selects them. */
+static void
+read_outbox_row(uint64 row, KmsEvent *event)
+{
+	char		operation[64] = "";
+	Datum		value;
+	bool		isnull;
+
+	value = kms_spi_field(row, 1, &isnull);
+	event->occurred_at = isnull ? 0 : DatumGetTimestampTz(value);
+	copy_field(row, 2, operation, sizeof(operation));
+	event->operation = (uint8_t) operation_number(operation);
+	event->status = KMS_OK;
+	copy_field(row, 3, event->context, sizeof(event->context));
+	value = kms_spi_field(row, 4, &isnull);
+	event->duration_us = isnull ? -1 :
+		(int64) (DatumGetFloat8(value) * 1000.0 + 0.5);
+	copy_field(row, 5, event->key_id, sizeof(event->key_id));
+	copy_field(row, 6, event->device_id, sizeof(event->device_id));
+	copy_field(row, 7, event->session_role, sizeof(event->session_role));
+	copy_field(row, 8, event->effective_role, sizeof(event->effective_role));
+	copy_field(row, 9, event->client_addr, sizeof(event->client_addr));
+	copy_field(row, 10, event->application_name,
+			   sizeof(event->application_name));
+}
+
+static void
+copy_field(uint64 row, int column, char *out, size_t size)
+{
+	char	   *value = field_text(row, column);
+	int			len = (int) strlen(value);
+
+	if (len >= (int) size)
+		len = pg_mbcliplen(value, len, (int) size - 1);
+	memcpy(out, value, len);
+	out[len] = '\0';
+}
+
+static int
+operation_number(const char *name)
+{
+	int			i;
+
+	for (i = 1; i < KMS_OPERATION_COUNT; i++)
+	{
+		if (strcmp(kms_operation_name(i), name) == 0)
+			return i;
+	}
+	return 0;
+}
+
+static void
+insert_quarantine(KmsTrail *trail, const char *error, const char *data,
+				  size_t len)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	trail->last_ticket++;
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, trail->epoch);
+	kms_spi_int64(&spi, trail->last_ticket);
+	kms_spi_time(&spi, GetCurrentTimestamp());
+	kms_spi_text(&spi, error);
+	kms_spi_bytes(&spi, (const unsigned char *) data, len);
+	kms_spi_run(&spi, &plan,
+				"INSERT INTO kms.event_quarantine"
+				" (epoch, ticket, set_aside_at, error, event)"
+				" VALUES ($1, $2, $3, $4, $5)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+}
+
+/*
+ * Add a row, columns as kms_trail_roll_metrics returns them, to its hour.
+ * Texts are copied to the current memory context.
+ */
+static void
+add_hour(KmsMetric *hours, int *count, uint64 row)
+{
+	KmsMetric	minute;
+	KmsMetric  *hour = NULL;
+	bool		isnull;
+	int			i;
+
+	memset(&minute, 0, sizeof(minute));
+	minute.bucket = kms_metric_bucket(DatumGetTimestampTz(kms_spi_field(row, 1, &isnull)),
+									  KMS_METRIC_HOUR);
+	minute.width = KMS_METRIC_HOUR;
+	minute.operation = field_text(row, 2);
+	minute.status = field_text(row, 3);
+	minute.reason = field_text(row, 4);
+	minute.count = DatumGetInt64(kms_spi_field(row, 5, &isnull));
+	minute.sum_ms = DatumGetFloat8(kms_spi_field(row, 6, &isnull));
+	minute.min_ms = DatumGetFloat8(kms_spi_field(row, 7, &isnull));
+	minute.max_ms = DatumGetFloat8(kms_spi_field(row, 8, &isnull));
+	kms_metric_read_histogram(kms_spi_field(row, 9, &isnull),
+							  minute.histogram);
+
+	/* the newest first: rows come by time */
+	for (i = *count - 1; i >= 0 && hour == NULL; i--)
+	{
+		if (hours[i].bucket == minute.bucket &&
+			strcmp(hours[i].operation, minute.operation) == 0 &&
+			strcmp(hours[i].status, minute.status) == 0 &&
+			strcmp(hours[i].reason, minute.reason) == 0)
+			hour = &hours[i];
+	}
+	if (hour != NULL)
+		kms_metric_add(hour, &minute);
+	else
+		hours[(*count)++] = minute;
+}
+
+/* "" for null. */
+static char *
+field_text(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = kms_spi_field(row, column, &isnull);
+
+	return isnull ? pstrdup("") : TextDatumGetCString(value);
+}

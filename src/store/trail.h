@@ -1,0 +1,56 @@
+/*
+ * The trail and the metrics: what the writer puts into kms.event, kms.metric,
+ * kms.event_epoch and kms.event_quarantine, and what maintenance takes out.
+ *
+ * All of it must be called in a transaction, with an isolation level of READ
+ * COMMITTED, and raises on failure.
+ */
+#ifndef KMS_STORE_TRAIL_H
+#define KMS_STORE_TRAIL_H
+
+#include "shmem/ring.h"
+
+/* How far a ring has been written, as its row of kms.event_epoch has it. */
+typedef struct KmsTrail
+{
+	int64		epoch;
+	int64		position;		/* every event before it has been dealt with */
+	int64		last_ticket;	/* over all epochs */
+} KmsTrail;
+
+/*
+ * Read the row of this epoch.  Where there is none, make it; if there are
+ * earlier epochs and the latest is not "complete" (0: none is), whose events
+ * are known to be all here, a gap is recorded as well.
+ */
+extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete);
+
+/* Insert events, with the next tickets, and count them. */
+extern void kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count);
+
+/* Record that events may be missing here, and what is known of it. */
+extern void kms_trail_gap(KmsTrail *trail, const char *context);
+
+/* Move the oldest rows of the outbox; returns how many there were. */
+extern int	kms_trail_move_outbox(KmsTrail *trail, int limit);
+
+/*
+ * Put away what cannot be inserted, under the next ticket: bytes of a ring
+ * event, or the oldest row of the outbox (false if there is none).
+ */
+extern void kms_trail_set_aside(KmsTrail *trail, const KmsEvent *event,
+								const char *error);
+extern bool kms_trail_set_aside_outbox(KmsTrail *trail, const char *error);
+
+/* Write position and last ticket back. */
+extern void kms_trail_close(const KmsTrail *trail);
+
+/*
+ * Maintenance: at most "limit" rows, oldest first; each returns how many.
+ * Rolling adds minutes older than two days to their hours.
+ */
+extern int64 kms_trail_purge_events(int limit);
+extern int64 kms_trail_purge_metrics(int limit);
+extern int64 kms_trail_roll_metrics(int limit);
+
+#endif							/* KMS_STORE_TRAIL_H */

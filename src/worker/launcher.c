@@ -1,0 +1,631 @@
+/*
+ * The launcher: one process a server, from consistent state on, connected to
+ * shared catalogs only.
+ *
+ * It reads the master key at start and at each reload.  Once recovery has
+ * ended it has every database looked at once (a maintenance worker that finds
+ * no extension just leaves), and from then on starts a worker where one is
+ * asked for (kms_state_request) or maintenance is due: never more than
+ * kms.max_workers, from the database after the one served last, writers
+ * before maintenance.  What a worker found, and how it failed, is in the
+ * shared state; a database whose workers keep failing is left alone for up to
+ * half a minute between tries.
+ *
+ * A database that is being dropped is closed to workers for some seconds by
+ * the session that drops it (object_access_hook), which also makes those that
+ * run leave at once: DROP DATABASE waits for them for five.  Slots and ring
+ * files of databases that are gone are cleared up now and then.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "worker/launcher.h"
+
+#include "pg/compat.h"
+#include "pg/settings.h"
+#include "shmem/events.h"
+#include "shmem/master.h"
+#include "worker/worker.h"
+
+#define RECOVERY_POLL_MS	1000
+#define NAP_LONGEST_MS		60000
+#define NO_SLOT_PAUSE_MS	1000	/* no background worker slot is free */
+#define NO_SLOT_LOG_MS		60000
+#define DROP_CLOSED_MS		10000	/* how long a dropped database is closed */
+#define SWEEP_INTERVAL_MS	300000
+
+/* What only the launcher knows of a worker that it has started. */
+typedef struct Child
+{
+	BackgroundWorkerHandle *handle; /* NULL: none */
+	TimestampTz started_at;
+} Child;
+
+typedef struct Launcher
+{
+	Child		children[KMS_DATABASES_MAX][KMS_WORKER_KINDS];
+	int			next;			/* slot to be served first */
+	bool		key_read;
+	bool		listed;			/* databases have been listed since recovery */
+	Oid		   *unprobed;		/* of those, what has no slot yet */
+	int			unprobed_count;
+	TimestampTz swept_at;
+	TimestampTz no_slot_at;		/* last time no worker could be registered */
+	TimestampTz no_slot_logged_at;
+	TimestampTz wake_at;		/* when this round wants the next; 0: none */
+} Launcher;
+
+/* A worker to be started, as seen under the lock. */
+typedef struct Candidate
+{
+	Oid			oid;
+	bool		wanted;
+	bool		probe;
+	TimestampTz due;
+} Candidate;
+
+static object_access_hook_type prev_object_access_hook = NULL;
+
+static void on_object_access(ObjectAccessType access, Oid class_oid,
+							 Oid object_oid, int sub_id, void *arg);
+static void close_database(Oid database_oid);
+static void detach(int code, Datum arg);
+static void one_round(void *arg);
+static void list_databases(Launcher *launcher);
+static void enter_unprobed(Launcher *launcher);
+static void reap(Launcher *launcher, int slot, int kind, TimestampTz now);
+static bool is_running(Launcher *launcher, int slot, int kind);
+static int	count_running(Launcher *launcher, int kind);
+static void start_workers(Launcher *launcher, TimestampTz now);
+static int	start_kind(Launcher *launcher, KmsWorkerKind kind, int most,
+					   TimestampTz now);
+static void look_at(Launcher *launcher, int slot, KmsWorkerKind kind,
+					TimestampTz now, Candidate *candidate);
+static TimestampTz maintenance_due(const KmsDatabase *database,
+								   TimestampTz now);
+static bool start(Launcher *launcher, int slot, KmsWorkerKind kind,
+				  const Candidate *candidate, TimestampTz now);
+static void sweep(Launcher *launcher, TimestampTz now);
+static bool sweep_due(Launcher *launcher, TimestampTz now);
+static bool database_exists(Oid database_oid, void *arg);
+static void free_unused(Launcher *launcher);
+static void want_wake(Launcher *launcher, TimestampTz at);
+
+void
+kms_launcher_install(void)
+{
+	BackgroundWorker worker;
+
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = on_object_access;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "kms", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "kms_launcher_main",
+			sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "kms launcher", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "kms launcher", sizeof(worker.bgw_type));
+	RegisterBackgroundWorker(&worker);
+}
+
+void
+kms_launcher_main(Datum arg)
+{
+	static Launcher launcher;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	kms_worker_protect();
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	kms_state->launcher_pid = MyProcPid;
+	kms_state->launcher_latch = MyLatch;
+	LWLockRelease(&kms_state->lock);
+	before_shmem_exit(detach, (Datum) 0);
+
+	for (;;)
+	{
+		KmsWorkerError error;
+		TimestampTz now;
+		long		nap = NAP_LONGEST_MS;
+
+		ResetLatch(MyLatch);
+		launcher.wake_at = 0;
+		if (!kms_worker_try(one_round, &launcher, &error))
+		{
+			if (error.sqlstate != ERRCODE_QUERY_CANCELED)
+				ereport(LOG,
+						(errcode(error.sqlstate),
+						 errmsg("kms launcher: %s", error.message)));
+			want_wake(&launcher,
+					  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000));
+		}
+
+		now = GetCurrentTimestamp();
+		if (launcher.wake_at != 0)
+			nap = Min(nap, TimestampDifferenceMilliseconds(now,
+														   launcher.wake_at) + 1);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 nap, PG_WAIT_EXTENSION);
+	}
+}
+
+/* In the session that drops a database, before it waits for us. */
+static void
+on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
+				 int sub_id, void *arg)
+{
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, class_oid, object_oid, sub_id, arg);
+	if (access == OAT_DROP && class_oid == DatabaseRelationId &&
+		kms_state != NULL)
+		close_database(object_oid);
+}
+
+static void
+close_database(Oid database_oid)
+{
+	TimestampTz until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DROP_CLOSED_MS);
+	KmsDatabase *database = NULL;
+	int			i;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	for (i = 0; i < KMS_DATABASES_MAX && database == NULL; i++)
+	{
+		if (kms_state->databases[i].oid == database_oid)
+			database = &kms_state->databases[i];
+	}
+	if (database != NULL)
+		database->closed_until = until;
+	LWLockRelease(&kms_state->lock);
+
+	if (database != NULL)
+	{
+		(void) kms_state_wake(database, KMS_WRITER);
+		(void) kms_state_wake(database, KMS_MAINTENANCE);
+		kms_state_wake_launcher();
+	}
+}
+
+static void
+detach(int code, Datum arg)
+{
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	kms_state->launcher_pid = 0;
+	kms_state->launcher_latch = NULL;
+	LWLockRelease(&kms_state->lock);
+}
+
+static void
+one_round(void *arg)
+{
+	Launcher   *launcher = arg;
+	TimestampTz now = GetCurrentTimestamp();
+	int			slot;
+	int			kind;
+
+	if (ConfigReloadPending || !launcher->key_read)
+	{
+		kms_worker_reload();
+		kms_master_read();
+		launcher->key_read = true;
+	}
+	if (RecoveryInProgress())
+	{
+		want_wake(launcher, TimestampTzPlusMilliseconds(now, RECOVERY_POLL_MS));
+		return;
+	}
+
+	if (!launcher->listed)
+		list_databases(launcher);
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+			reap(launcher, slot, kind, now);
+	}
+	if (sweep_due(launcher, now))
+		sweep(launcher, now);
+	free_unused(launcher);
+	enter_unprobed(launcher);
+	start_workers(launcher, now);
+}
+
+/* All databases that can be connected to, to be looked at once. */
+static void
+list_databases(Launcher *launcher)
+{
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	int			size = 64;
+
+	if (launcher->unprobed != NULL)
+		pfree(launcher->unprobed);
+	launcher->unprobed = MemoryContextAlloc(TopMemoryContext,
+											size * sizeof(Oid));
+	launcher->unprobed_count = 0;
+
+	kms_worker_begin("listing databases");
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+
+		/* a limit of -2 marks one whose DROP was interrupted */
+		if (!form->datallowconn || form->datconnlimit == -2 ||
+			strcmp(NameStr(form->datname), "template0") == 0)
+			continue;
+		if (launcher->unprobed_count == size)
+		{
+			size *= 2;
+			launcher->unprobed = repalloc(launcher->unprobed,
+										  size * sizeof(Oid));
+		}
+		launcher->unprobed[launcher->unprobed_count++] = form->oid;
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	kms_worker_commit();
+	launcher->listed = true;
+}
+
+static void
+enter_unprobed(Launcher *launcher)
+{
+	while (launcher->unprobed_count > 0)
+	{
+		Oid			oid = launcher->unprobed[launcher->unprobed_count - 1];
+		KmsDatabase *database = kms_state_enter(oid);
+		uint32		none = KMS_REQUEST_NONE;
+
+		if (database == NULL)
+			return;				/* until slots become free */
+		launcher->unprobed_count--;
+		(void) pg_atomic_compare_exchange_u32(&database->worker[KMS_MAINTENANCE].requested,
+											  &none, KMS_REQUEST_PROBE);
+	}
+}
+
+/* Notice that a worker has ended, and whether it ever worked. */
+static void
+reap(Launcher *launcher, int slot, int kind, TimestampTz now)
+{
+	Child	   *child = &launcher->children[slot][kind];
+	KmsWorkerState *state = &kms_state->databases[slot].worker[kind];
+	pid_t		pid;
+
+	if (child->handle == NULL ||
+		GetBackgroundWorkerPid(child->handle, &pid) != BGWH_STOPPED)
+		return;
+	pfree(child->handle);
+	child->handle = NULL;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	if (state->heartbeat < child->started_at &&
+		state->failed_at < child->started_at)
+	{
+		state->failed_at = now;
+		state->failures++;
+		strlcpy(state->last_error, "the worker ended before its first round; the server log says why",
+				sizeof(state->last_error));
+	}
+	if (state->failed_at != 0 && state->failures > 0)
+		state->not_before =
+			TimestampTzPlusMilliseconds(now, kms_worker_backoff(state->failures));
+	LWLockRelease(&kms_state->lock);
+}
+
+static bool
+is_running(Launcher *launcher, int slot, int kind)
+{
+	return launcher->children[slot][kind].handle != NULL ||
+		*(volatile int *) &kms_state->databases[slot].worker[kind].pid != 0;
+}
+
+/* Of one kind, or of all (-1). */
+static int
+count_running(Launcher *launcher, int kind)
+{
+	int			count = 0;
+	int			slot;
+	int			k;
+
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		for (k = 0; k < KMS_WORKER_KINDS; k++)
+		{
+			if ((kind < 0 || kind == k) && is_running(launcher, slot, k))
+				count++;
+		}
+	}
+	return count;
+}
+
+/* Maintenance leaves a place for writers, where there is more than one. */
+static void
+start_workers(Launcher *launcher, TimestampTz now)
+{
+	int			waiting = 0;
+	int			running = count_running(launcher, -1);
+	int			maintenance;
+
+	waiting += start_kind(launcher, KMS_WRITER, kms_max_workers - running, now);
+
+	running = count_running(launcher, -1);
+	maintenance = count_running(launcher, KMS_MAINTENANCE);
+	waiting += start_kind(launcher, KMS_MAINTENANCE,
+						  Min(kms_max_workers - running,
+							  Max(1, kms_max_workers - 1) - maintenance), now);
+	pg_atomic_write_u32(&kms_state->waiting, waiting);
+}
+
+/* Start at most "most" workers; returns how many have to wait. */
+static int
+start_kind(Launcher *launcher, KmsWorkerKind kind, int most, TimestampTz now)
+{
+	int			first = launcher->next;
+	int			waiting = 0;
+	int			i;
+
+	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	{
+		int			slot = (first + i) % KMS_DATABASES_MAX;
+		Candidate	candidate;
+
+		look_at(launcher, slot, kind, now, &candidate);
+		if (!candidate.wanted)
+			continue;
+		if (candidate.due > now)
+			want_wake(launcher, candidate.due);
+		else if (most <= 0)
+			waiting++;
+		else if (start(launcher, slot, kind, &candidate, now))
+		{
+			launcher->next = (slot + 1) % KMS_DATABASES_MAX;
+			most--;
+		}
+		else
+			return waiting;
+	}
+	return waiting;
+}
+
+/* Whether, and when, a worker has to be started. */
+static void
+look_at(Launcher *launcher, int slot, KmsWorkerKind kind, TimestampTz now,
+		Candidate *candidate)
+{
+	KmsDatabase *database = &kms_state->databases[slot];
+	KmsWorkerState *state = &database->worker[kind];
+	uint32		requested = pg_atomic_read_u32(&state->requested);
+
+	memset(candidate, 0, sizeof(*candidate));
+	if (!OidIsValid(database->oid) || is_running(launcher, slot, kind))
+		return;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	candidate->oid = database->oid;
+	if (requested != KMS_REQUEST_NONE)
+	{
+		candidate->wanted = true;
+		candidate->probe = requested == KMS_REQUEST_PROBE;
+		candidate->due = 0;
+	}
+	else if (kind == KMS_MAINTENANCE && kms_maintenance &&
+			 database->has_extension)
+	{
+		candidate->wanted = true;
+		candidate->due = maintenance_due(database, now);
+	}
+	candidate->due = Max(candidate->due, state->not_before);
+	candidate->due = Max(candidate->due, database->closed_until);
+	LWLockRelease(&kms_state->lock);
+}
+
+/* Must hold state->lock. */
+static TimestampTz
+maintenance_due(const KmsDatabase *database, TimestampTz now)
+{
+	TimestampTz due;
+
+	if (database->maintained_at == 0)
+		return 0;
+	due = TimestampTzPlusMilliseconds(database->maintained_at,
+									  (int64) kms_maintenance_interval * 1000);
+
+	/* the clock was put back */
+	if (database->maintained_at > now)
+		return 0;
+	return due;
+}
+
+static bool
+start(Launcher *launcher, int slot, KmsWorkerKind kind,
+	  const Candidate *candidate, TimestampTz now)
+{
+	Child	   *child = &launcher->children[slot][kind];
+	KmsWorkerState *state = &kms_state->databases[slot].worker[kind];
+	const char *name = kind == KMS_WRITER ? "kms writer" : "kms maintenance";
+	BackgroundWorker worker;
+	KmsWorkerOrder order;
+	MemoryContext context;
+	bool		registered;
+
+	if (launcher->no_slot_at != 0 &&
+		!TimestampDifferenceExceeds(launcher->no_slot_at, now,
+									NO_SLOT_PAUSE_MS))
+	{
+		want_wake(launcher, TimestampTzPlusMilliseconds(launcher->no_slot_at,
+														NO_SLOT_PAUSE_MS));
+		return false;
+	}
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	strlcpy(worker.bgw_library_name, "kms", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name,
+			kind == KMS_WRITER ? "kms_writer_main" : "kms_maintenance_main",
+			sizeof(worker.bgw_function_name));
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s of database %u",
+			 name, candidate->oid);
+	strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
+	memset(&order, 0, sizeof(order));
+	order.database_oid = candidate->oid;
+	order.probe = candidate->probe;
+	memcpy(worker.bgw_extra, &order, sizeof(order));
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	state->started_at = now;
+	LWLockRelease(&kms_state->lock);
+	child->started_at = now;
+	context = MemoryContextSwitchTo(TopMemoryContext);
+	registered = RegisterDynamicBackgroundWorker(&worker, &child->handle);
+	MemoryContextSwitchTo(context);
+	if (registered)
+	{
+		launcher->no_slot_at = 0;
+		return true;
+	}
+
+	child->handle = NULL;
+	launcher->no_slot_at = now;
+	want_wake(launcher, TimestampTzPlusMilliseconds(now, NO_SLOT_PAUSE_MS));
+	if (launcher->no_slot_logged_at == 0 ||
+		TimestampDifferenceExceeds(launcher->no_slot_logged_at, now,
+								   NO_SLOT_LOG_MS))
+	{
+		launcher->no_slot_logged_at = now;
+		ereport(LOG,
+				(errmsg("kms: no background worker slot is free for the %s of database %u",
+						name, candidate->oid),
+				 errhint("Raise max_worker_processes.")));
+	}
+	return false;
+}
+
+/* At start, now and then, and when a DROP DATABASE should be done. */
+static bool
+sweep_due(Launcher *launcher, TimestampTz now)
+{
+	TimestampTz due = launcher->swept_at == 0 ? 0 :
+		TimestampTzPlusMilliseconds(launcher->swept_at, SWEEP_INTERVAL_MS);
+	int			slot;
+
+	if (launcher->swept_at > now)
+		due = 0;
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		KmsDatabase *database = &kms_state->databases[slot];
+
+		if (OidIsValid(database->oid) && database->closed_until != 0)
+			due = Min(due, database->closed_until);
+	}
+	LWLockRelease(&kms_state->lock);
+	if (due > now)
+		want_wake(launcher, due);
+	return due <= now;
+}
+
+/* Free the slots and delete the ring files of databases that are gone. */
+static void
+sweep(Launcher *launcher, TimestampTz now)
+{
+	int			slot;
+
+	kms_worker_begin("looking for dropped databases");
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		KmsDatabase *database = &kms_state->databases[slot];
+		Oid			oid = database->oid;
+		bool		exists;
+
+		if (!OidIsValid(oid))
+			continue;
+		exists = database_exists(oid, NULL);
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		if (database->closed_until <= now)
+			database->closed_until = 0;
+		if (!exists && !is_running(launcher, slot, KMS_WRITER) &&
+			!is_running(launcher, slot, KMS_MAINTENANCE))
+			database->oid = InvalidOid;
+		LWLockRelease(&kms_state->lock);
+	}
+	kms_events_sweep(database_exists, NULL);
+	kms_worker_commit();
+	launcher->swept_at = now;
+}
+
+/* In a transaction. */
+static bool
+database_exists(Oid database_oid, void *arg)
+{
+	AcceptInvalidationMessages();
+	return SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database_oid));
+}
+
+/* Databases that were looked at and have no extension need no slot. */
+static void
+free_unused(Launcher *launcher)
+{
+	int			slot;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		KmsDatabase *database = &kms_state->databases[slot];
+		bool		used = !database->probed || database->has_extension;
+		int			kind;
+
+		for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+		{
+			if (is_running(launcher, slot, kind) ||
+				pg_atomic_read_u32(&database->worker[kind].requested) !=
+				KMS_REQUEST_NONE)
+				used = true;
+		}
+		if (OidIsValid(database->oid) && !used)
+			database->oid = InvalidOid;
+	}
+	LWLockRelease(&kms_state->lock);
+}
+
+static void
+want_wake(Launcher *launcher, TimestampTz at)
+{
+	if (launcher->wake_at == 0 || at < launcher->wake_at)
+		launcher->wake_at = at;
+}

@@ -1,0 +1,16 @@
+/*
+ * The launcher: reads the master key and starts the workers of databases.
+ */
+#ifndef KMS_WORKER_LAUNCHER_H
+#define KMS_WORKER_LAUNCHER_H
+
+/*
+ * From _PG_init while preloading, after kms_state_install and
+ * kms_master_install: registers the launcher and a hook that makes workers
+ * leave a database that is dropped.  Not to be called under IsBinaryUpgrade.
+ */
+extern void kms_launcher_install(void);
+
+extern PGDLLEXPORT void kms_launcher_main(Datum arg);
+
+#endif							/* KMS_WORKER_LAUNCHER_H */

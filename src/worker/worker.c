@@ -1,0 +1,343 @@
+#include "postgres.h"
+
+#include <sys/prctl.h>
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/bufmgr.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "worker/worker.h"
+
+#include "pg/compat.h"
+#include "pg/settings.h"
+#include "shmem/events.h"
+
+#define BACKOFF_FIRST_MS	200
+#define BACKOFF_LONGEST_MS	30000
+#define LOG_PAUSE_MS		60000
+/* How often, and how long, an extension that was asked for is looked for. */
+#define ABSENT_TRIES		8
+#define ABSENT_PAUSE_MS		500
+
+static void set_session(const char *name);
+static void set(const char *name, const char *value);
+static void attach(KmsWorker *worker);
+static void detach(int code, Datum arg);
+static void note_error(KmsWorkerError *error, const ErrorData *edata);
+
+void
+kms_worker_start(KmsWorker *worker, KmsWorkerKind kind, const char *name)
+{
+	KmsWorkerOrder order;
+
+	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
+	memset(worker, 0, sizeof(*worker));
+	worker->kind = kind;
+	worker->probe = order.probe;
+
+	/* never a handler of our own for SIGTERM: see die() */
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	BackgroundWorkerInitializeConnectionByOid(order.database_oid, InvalidOid, 0);
+	set_session(name);
+	kms_worker_protect();
+	attach(worker);
+	if (kms_worker_must_leave(worker))
+		proc_exit(0);
+}
+
+bool
+kms_worker_must_leave(const KmsWorker *worker)
+{
+	volatile TimestampTz *until = &worker->database->closed_until;
+
+	return *until != 0 && *until > GetCurrentTimestamp();
+}
+
+Oid
+kms_worker_extension(void)
+{
+	return get_extension_oid("kms", true);
+}
+
+void
+kms_worker_present(KmsWorker *worker)
+{
+	KmsDatabase *database = worker->database;
+	bool		first;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	first = !database->has_extension;
+	database->has_extension = true;
+	database->probed = true;
+	LWLockRelease(&kms_state->lock);
+
+	/* what a ring or the outbox has kept since before the server started */
+	if (first && worker->kind != KMS_WRITER)
+		kms_state_request(database, KMS_WRITER);
+}
+
+/*
+ * An install script asks before it is committed: so look again a few times if
+ * somebody asked.
+ */
+void
+kms_worker_absent(KmsWorker *worker)
+{
+	KmsDatabase *database = worker->database;
+	KmsWorkerState *state = &database->worker[worker->kind];
+	TimestampTz now = GetCurrentTimestamp();
+	bool		again;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	database->has_extension = false;
+	database->probed = true;
+	state->heartbeat = now;
+	again = !worker->probe && state->failures < ABSENT_TRIES;
+	if (again)
+	{
+		state->failures++;
+		state->not_before =
+			TimestampTzPlusMilliseconds(now, ABSENT_PAUSE_MS << state->failures);
+	}
+	else
+		state->failures = 0;
+	LWLockRelease(&kms_state->lock);
+
+	pg_atomic_write_u32(&state->requested,
+						again ? KMS_REQUEST_CALL : KMS_REQUEST_NONE);
+	worker->leaving = true;
+	worker->absent = true;
+}
+
+bool
+kms_worker_try(void (*round) (void *arg), void *arg, KmsWorkerError *error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool good = true;
+
+	PG_TRY();
+	{
+		CHECK_FOR_INTERRUPTS();
+		round(arg);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		note_error(error, edata);
+		FreeErrorData(edata);
+
+		AbortOutOfAnyTransaction();
+		LWLockReleaseAll();
+		ConditionVariableCancelSleep();
+		UnlockBuffers();
+		pgstat_report_wait_end();
+		pgstat_report_activity(STATE_IDLE, NULL);
+		MemoryContextSwitchTo(context);
+		RESUME_INTERRUPTS();
+		good = false;
+	}
+	PG_END_TRY();
+	return good;
+}
+
+void
+kms_worker_good(KmsWorker *worker)
+{
+	KmsWorkerState *state = &worker->database->worker[worker->kind];
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	state->heartbeat = GetCurrentTimestamp();
+	state->failed_at = 0;
+	state->failures = 0;
+	state->not_before = 0;
+	LWLockRelease(&kms_state->lock);
+}
+
+void
+kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
+{
+	KmsWorkerState *state = &worker->database->worker[worker->kind];
+	TimestampTz now = GetCurrentTimestamp();
+	bool		changed;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	changed = strcmp(state->last_error, error->message) != 0;
+	strlcpy(state->last_error, error->message, sizeof(state->last_error));
+	state->failed_at = now;
+	state->failures++;
+	LWLockRelease(&kms_state->lock);
+
+	if (changed || worker->logged_at == 0 ||
+		TimestampDifferenceExceeds(worker->logged_at, now, LOG_PAUSE_MS))
+	{
+		worker->logged_at = now;
+		ereport(LOG,
+				(errcode(error->sqlstate),
+				 errmsg("%s of database %u: %s", MyBgworkerEntry->bgw_type,
+						MyDatabaseId, error->message),
+				 errhidestmt(true),
+				 errhidecontext(true)));
+	}
+}
+
+int
+kms_worker_failures(const KmsWorker *worker)
+{
+	return worker->database->worker[worker->kind].failures;
+}
+
+long
+kms_worker_backoff(int failures)
+{
+	if (failures <= 0)
+		return 0;
+	if (failures > 8)
+		return BACKOFF_LONGEST_MS;
+	return Min(BACKOFF_LONGEST_MS, BACKOFF_FIRST_MS << (failures - 1));
+}
+
+void
+kms_worker_reload(void)
+{
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+void
+kms_worker_begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, activity);
+	StartTransactionCommand();
+	/* SPI wants one around what it runs */
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+kms_worker_commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+void
+kms_worker_protect(void)
+{
+	if (kms_protect_memory)
+		(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/*
+ * ALTER DATABASE … SET reaches workers too; what they rely on is set here,
+ * over it.
+ */
+static void
+set_session(const char *name)
+{
+	set("application_name", name);
+	set("search_path", "pg_catalog, pg_temp");
+	set("synchronous_commit", "local");
+	set("default_transaction_isolation", "read committed");
+	set("default_transaction_read_only", "off");
+	set("default_transaction_deferrable", "off");
+	set("session_replication_role", "origin");
+	set("statement_timeout", "0");
+	set("idle_in_transaction_session_timeout", "0");
+	set("lock_timeout", "1s");
+	set("row_security", "on");
+	set("jit", "off");
+}
+
+static void
+set(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+attach(KmsWorker *worker)
+{
+	KmsWorkerState *state;
+
+	worker->database = kms_state_database();
+	if (worker->database == NULL)
+		proc_exit(0);
+
+	state = &worker->database->worker[worker->kind];
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	if (state->pid != 0)
+	{
+		/* a launcher that was restarted has started a second one */
+		LWLockRelease(&kms_state->lock);
+		proc_exit(0);
+	}
+	state->pid = MyProcPid;
+	state->latch = MyLatch;
+	LWLockRelease(&kms_state->lock);
+	before_shmem_exit(detach, PointerGetDatum(worker));
+}
+
+/* Pairs with kms_state_request and kms_events_push: see state.c. */
+static void
+detach(int code, Datum arg)
+{
+	KmsWorker  *worker = (KmsWorker *) DatumGetPointer(arg);
+	KmsWorkerState *state = &worker->database->worker[worker->kind];
+	KmsRing    *ring = worker->kind == KMS_WRITER ? kms_events_ring() : NULL;
+	KmsRingCounters counters;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	state->pid = 0;
+	state->latch = NULL;
+	if (worker->leaving)
+		state->heartbeat = GetCurrentTimestamp();
+	LWLockRelease(&kms_state->lock);
+	pg_memory_barrier();
+	if (ring != NULL && !worker->absent)
+	{
+		kms_ring_counters(ring, &counters);
+		if (counters.head != counters.tail)
+			pg_atomic_write_u32(&state->requested, KMS_REQUEST_CALL);
+	}
+	if (pg_atomic_read_u32(&state->requested) != KMS_REQUEST_NONE)
+		kms_state_wake_launcher();
+}
+
+/*
+ * The message only: a detail may show a row.  Messages of data exceptions
+ * show the value.
+ */
+static void
+note_error(KmsWorkerError *error, const ErrorData *edata)
+{
+	error->sqlstate = edata->sqlerrcode;
+	if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_DATA_EXCEPTION)
+		snprintf(error->message, sizeof(error->message),
+				 "an event could not be written (SQLSTATE %s)",
+				 unpack_sql_state(edata->sqlerrcode));
+	else
+		strlcpy(error->message, edata->message ? edata->message : "",
+				sizeof(error->message));
+}

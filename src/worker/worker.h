@@ -1,0 +1,79 @@
+/*
+ * What the workers of a database have in common.
+ */
+#ifndef KMS_WORKER_WORKER_H
+#define KMS_WORKER_WORKER_H
+
+#include "shmem/state.h"
+
+#define KMS_WORKER_IDLE_MS	2000	/* a worker with nothing to do leaves */
+
+/* How the launcher tells a worker what it is to do, in bgw_extra. */
+typedef struct KmsWorkerOrder
+{
+	Oid			database_oid;
+	bool		probe;			/* nobody asked: see if the extension is there */
+} KmsWorkerOrder;
+
+typedef struct KmsWorker
+{
+	KmsDatabase *database;
+	KmsWorkerKind kind;
+	bool		probe;
+	bool		leaving;		/* it ends because it wants to */
+	bool		absent;			/* there is no extension here to work for */
+	TimestampTz logged_at;		/* of the last error in the log */
+} KmsWorker;
+
+/* The error that ended a round; no data of an event. */
+typedef struct KmsWorkerError
+{
+	int			sqlstate;
+	char		message[KMS_ERROR_SIZE];
+} KmsWorkerError;
+
+/*
+ * Connect to the database, set the session up and enter the worker in the
+ * shared state; ends the process if there is nothing to do for it.
+ */
+extern void kms_worker_start(KmsWorker *worker, KmsWorkerKind kind,
+							 const char *name);
+
+/* Whether it has to leave at once, because its database is being dropped. */
+extern bool kms_worker_must_leave(const KmsWorker *worker);
+
+/* OID of the extension, or InvalidOid; in a transaction. */
+extern Oid	kms_worker_extension(void);
+
+/* Tell that this database has the extension, or has not (and leave). */
+extern void kms_worker_present(KmsWorker *worker);
+extern void kms_worker_absent(KmsWorker *worker);
+
+/*
+ * Run one round, whatever it raises: false with the error, the transaction
+ * aborted and nothing logged.  Does not return when the process is told to
+ * end.
+ */
+extern bool kms_worker_try(void (*round) (void *arg), void *arg,
+						   KmsWorkerError *error);
+
+/* Keep the outcome of a round where kms_check() sees it. */
+extern void kms_worker_good(KmsWorker *worker);
+extern void kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error);
+
+/* How many rounds have failed in a row. */
+extern int	kms_worker_failures(const KmsWorker *worker);
+
+/* Milliseconds to wait after so many failures in a row. */
+extern long kms_worker_backoff(int failures);
+
+/* Re-read the configuration if the server was told to. */
+extern void kms_worker_reload(void);
+
+extern void kms_worker_begin(const char *activity);
+extern void kms_worker_commit(void);
+
+/* Keep this process from being traced and dumped, if kms.protect_memory. */
+extern void kms_worker_protect(void);
+
+#endif							/* KMS_WORKER_WORKER_H */

@@ -1,0 +1,141 @@
+# A server with kms, and what tests of it do again and again.
+#
+#   my $node = KmsTest->node('primary');
+#   $node->safe_psql('postgres', 'CREATE EXTENSION kms');
+#   is(KmsTest::events($node, 'postgres', "operation = 'issue'"), 1);
+package KmsTest;
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use MIME::Base64 qw(encode_base64);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
+
+# Make and start a server that has kms preloaded and a master key.
+#
+# Options: "conf", more lines for postgresql.conf; "init", arguments for
+# init(), as [ allows_streaming => 1 ]; "master_key", the lines of the master
+# key file, undef for no such setting; "start", 0 not to start it.
+sub node
+{
+	my ($class, $name, %opt) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ],
+		@{ $opt{init} || [] });
+	$node->append_conf('postgresql.conf',
+		"shared_preload_libraries = 'kms'\n");
+	if (!exists $opt{master_key} || defined $opt{master_key})
+	{
+		my $path = master_key_path($node);
+		write_master_key($path, @{ $opt{master_key} || [] });
+		$node->append_conf('postgresql.conf',
+			"kms.master_key_file = '$path'\n");
+	}
+	$node->append_conf('postgresql.conf', "$opt{conf}\n")
+	  if defined $opt{conf};
+	$node->start unless exists $opt{start} && !$opt{start};
+	return $node;
+}
+
+# Make and start a standby of a node that allows streaming.  Its
+# configuration, so also its master key file, is the primary's.
+sub standby
+{
+	my ($class, $primary, $name, %opt) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+
+	$primary->backup("for_$name");
+	$standby->init_from_backup($primary, "for_$name", has_streaming => 1);
+	$standby->append_conf('postgresql.conf', "$opt{conf}\n")
+	  if defined $opt{conf};
+	$standby->start unless exists $opt{start} && !$opt{start};
+	return $standby;
+}
+
+# Where a node's master key lies: beside its data directory, not in it.
+sub master_key_path
+{
+	my $node = shift;
+	return $node->basedir . '/master.key';
+}
+
+# A new master key: 64 hex digits.
+sub random_master_key
+{
+	open my $random, '<:raw', '/dev/urandom' or die "/dev/urandom: $!";
+	read($random, my $bytes, 32) == 32 or die "/dev/urandom: $!";
+	return unpack 'H*', $bytes;
+}
+
+# Write a master key file, mode 0600; without lines, one new key.  Returns
+# the lines.
+sub write_master_key
+{
+	my ($path, @lines) = @_;
+
+	@lines = (random_master_key()) unless @lines;
+	unlink $path;
+	my $mask = umask 0077;
+	open my $file, '>', $path or die "$path: $!";
+	umask $mask;
+	print $file "$_\n" foreach @lines;
+	close $file or die "$path: $!";
+	return @lines;
+}
+
+# Encrypt as a client with the openssl command does; returns base64.
+#
+# The digests are those of RSA-OAEP and of its MGF1; sha1 unless said.
+sub encrypt_with_openssl
+{
+	my ($public_pem, $plaintext, $hash, $mgf1_hash) = @_;
+	my $path = PostgreSQL::Test::Utils::tempdir() . '/public.pem';
+	my ($ciphertext, $errors);
+
+	$hash ||= 'sha1';
+	$mgf1_hash ||= $hash;
+	open my $file, '>', $path or die "$path: $!";
+	print $file $public_pem;
+	close $file or die "$path: $!";
+	IPC::Run::run(
+		[
+			qw(openssl pkeyutl -encrypt -pubin -inkey), $path,
+			'-pkeyopt', 'rsa_padding_mode:oaep',
+			'-pkeyopt', "rsa_oaep_md:$hash",
+			'-pkeyopt', "rsa_mgf1_md:$mgf1_hash"
+		],
+		'<', \$plaintext, '>', \$ciphertext, '2>', \$errors)
+	  or die "openssl pkeyutl: $errors";
+	return encode_base64($ciphertext, '');
+}
+
+# Wait until the code returns something true, and return that; false if it
+# does not within the time that all tests have.
+sub poll
+{
+	my $code = shift;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	while (1)
+	{
+		my $result = $code->();
+		return $result if $result || time >= $end;
+		usleep(100_000);
+	}
+}
+
+# How many events, of those recorded before this call, are such.
+sub events
+{
+	my ($node, $db, $where) = @_;
+
+	$where = 'true' unless defined $where;
+	$node->safe_psql($db, 'SELECT kms_flush_events()');
+	return $node->safe_psql($db, "SELECT count(*) FROM kms.event WHERE $where");
+}
+
+1;
