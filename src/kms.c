@@ -4,6 +4,7 @@
 #include "miscadmin.h"
 
 #include "keys/call.h"
+#include "keys/opened.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "shmem/state.h"
@@ -26,6 +27,7 @@ _PG_init(void)
 	kms_state_install();
 	kms_master_install();
 	kms_call_install();
+	kms_opened_install();
 	if (!IsBinaryUpgrade)
 		kms_launcher_install();
 }

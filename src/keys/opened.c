@@ -63,6 +63,12 @@ static KmsStatus open_private(const unsigned char *der, size_t len,
 static void fill_context(const KmsKeyRow *row, const unsigned char *public_hash,
 						 KmsWrapContext *context);
 
+void
+kms_opened_install(void)
+{
+	opener = kms_rsa_opener_new();
+}
+
 KmsStatus
 kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 {
@@ -183,7 +189,8 @@ start(void)
 							HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 		on_proc_exit(on_exit_wipe, (Datum) 0);
 	}
-	opener = kms_rsa_opener_new();
+	if (opener == NULL)
+		opener = kms_rsa_opener_new();
 	if (opener == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),

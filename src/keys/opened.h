@@ -13,6 +13,12 @@
 #include "store/key.h"
 
 /*
+ * From _PG_init while preloading: fetch the algorithms once, for the server's
+ * processes to inherit.  No key and no secure heap is touched.
+ */
+extern void kms_opened_install(void);
+
+/*
  * The private key of a row that has been found and permitted.  It belongs to
  * the cache and is good until the next call of this file.  *row may be newer
  * afterwards (see kms_key_authenticate).
