@@ -43,7 +43,7 @@ ifneq (,$(findstring clang,$(shell $(CC) --version)))
 WARNINGS_OF_CC = -Wno-unknown-warning-option -Wno-ignored-optimization-argument
 endif
 
-PG_CONFIG = pg_config
+PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DKMS_VERSION='"$(KMS_VERSION)"'
 PG_CFLAGS = -std=gnu99
