@@ -1,0 +1,47 @@
+-- Who may do what with kms: five jobs, five roles.
+--
+-- The extension makes no roles; these names are only a proposal.  Make them
+-- once a server, run this file in each database that has the extension, and
+-- give the roles to those who do the job:
+--
+--     CREATE ROLE kms_issuer NOLOGIN;
+--     CREATE ROLE kms_decrypter NOLOGIN;
+--     CREATE ROLE kms_operator NOLOGIN;
+--     CREATE ROLE kms_auditor NOLOGIN;
+--     CREATE ROLE kms_break_glass NOLOGIN;
+--     GRANT kms_issuer TO web_backend;
+--
+-- Where the extension is in another schema than public, they need USAGE on it.
+
+-- Issuer: talks to devices.  Hands out public keys, opens nothing.
+GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_encrypt,
+    kms_encrypt_bytea, kms_key_state, kms_key_valid, kms_rate_limit_status
+    TO kms_issuer;
+
+-- Decrypter: owns the triggers and functions that open ciphertexts.
+GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
+    kms_try_decrypt_bytea, kms_key_state, kms_key_valid
+    TO kms_decrypter;
+
+-- Operator: rotates keys and keeps the service healthy.  Opens nothing.
+GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_public_key, kms_key_state,
+    kms_key_valid, kms_rate_limit_status, kms_metrics_summary,
+    kms_problematic_keys, kms_maintain, kms_flush_events,
+    kms_master_key_status, kms_check, kms_self_test
+    TO kms_operator;
+
+-- Auditor: reads the trail and the views, changes nothing.  Views call
+-- functions with the rights of who reads them, so those come along.
+GRANT USAGE ON SCHEMA kms TO kms_auditor;
+GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
+    kms.metrics, kms.failure_rates, kms.top_failures, kms.problematic_keys,
+    kms.status
+    TO kms_auditor;
+GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
+    kms_flush_events, kms_check, kms.read_metrics, kms.read_status
+    TO kms_auditor;
+
+-- Break-glass: opens what expired keys protect, with a reason, on the record.
+-- For a person and the time of an incident, not for a service.
+GRANT EXECUTE ON FUNCTION kms_decrypt_recover, kms_decrypt_recover_bytea
+    TO kms_break_glass;
