@@ -1,5 +1,5 @@
 /*
- * The one place that knows PostgreSQL's versions (14 to 18).
+ * The one place that knows PostgreSQL's versions.
  *
  * Each shim names the version and why.
  */
