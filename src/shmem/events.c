@@ -53,7 +53,7 @@
 
 #define RING_PREFIX		"kms."
 #define FAILURE_PAUSE_MS	1000	/* before a ring is tried again */
-#define FAILURE_LOG_MS		60000	/* between two log lines about it */
+#define COMPLAINT_PAUSE_MS		60000	/* between two log lines about it */
 #define FLUSH_SLICE_MS		200
 #define LAUNCHER_PATIENCE_MS	1000
 
@@ -69,7 +69,6 @@ static size_t ring_size;
 static uint64 ring_generation;	/* of the database when it was mapped */
 static Oid	bound_extension = InvalidOid;
 static TimestampTz failed_at = 0;
-static TimestampTz failure_logged_at = 0;
 
 static bool is_current(KmsDatabase *database);
 static bool push(KmsDatabase *database, const KmsEvent *event, bool form);
@@ -80,7 +79,7 @@ static void unmap(void);
 static KmsRing *open_ring(const char *path, size_t *size, Oid *extension);
 static KmsRing *make_ring(const char *path, size_t size);
 static void ring_identity(KmsRingIdentity *identity);
-static void failed(const char *what);
+static void complain(const char *path, const char *cannot_be, int error);
 static bool parse_name(const char *name, Oid *database_oid, bool *retired);
 static uint64 boot_hash(void);
 static void close_rings(int code, Datum arg);
@@ -408,7 +407,7 @@ map_locked(KmsDatabase *database, bool may_replace)
 		unmap();
 		if (rename(path, retired) < 0)
 		{
-			failed("rename");
+			complain(path, "renamed", errno);
 			return MAP_IMPOSSIBLE;
 		}
 	}
@@ -464,9 +463,7 @@ open_ring(const char *path, size_t *size, Oid *extension)
 	if (fd < 0)
 	{
 		if (errno != ENOENT)
-			ereport(LOG,
-					(errcode_for_file_access(),
-					 errmsg("could not open event ring \"%s\": %m", path)));
+			complain(path, "opened", errno);
 		return NULL;
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
@@ -493,9 +490,7 @@ open_ring(const char *path, size_t *size, Oid *extension)
 		}
 	}
 	if (found == NULL)
-		ereport(LOG,
-				(errmsg("file \"%s\" is not an event ring of this database, and is replaced",
-						path)));
+		complain(path, "used: it is not one of this database", 0);
 	return found;
 }
 
@@ -512,7 +507,7 @@ make_ring(const char *path, size_t size)
 
 	if (!pg_strong_random(&epoch, sizeof(epoch)))
 	{
-		failed("random numbers");
+		complain(path, "made without random numbers", 0);
 		return NULL;
 	}
 	epoch = (epoch & PG_INT64_MAX) | 1;
@@ -523,7 +518,7 @@ make_ring(const char *path, size_t size)
 			  S_IRUSR | S_IWUSR);
 	if (fd < 0)
 	{
-		failed("open");
+		complain(path, "made", errno);
 		return NULL;
 	}
 
@@ -533,15 +528,14 @@ make_ring(const char *path, size_t size)
 	} while (rc == EINTR);
 	if (rc != 0)
 	{
-		errno = rc;
-		failed("allocate");
+		complain(path, "allocated", rc);
 	}
 	else
 	{
 		made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (made == MAP_FAILED)
 		{
-			failed("map");
+			complain(path, "mapped", errno);
 			made = NULL;
 		}
 	}
@@ -553,7 +547,7 @@ make_ring(const char *path, size_t size)
 		kms_ring_format(made, kms_ring_slots(size), (int64) epoch, &identity);
 		if (rename(temporary, path) < 0)
 		{
-			failed("rename");
+			complain(path, "renamed", errno);
 			munmap(made, size);
 			made = NULL;
 		}
@@ -572,22 +566,27 @@ ring_identity(KmsRingIdentity *identity)
 	identity->extension_oid = bound_extension;
 }
 
-/* Say in the log, now and then, that events are not recorded; reads errno. */
+/*
+ * Say in the log, now and then, what is wrong with a ring file, which may
+ * mean that events are not recorded.  "error" is an errno or 0.
+ */
 static void
-failed(const char *what)
+complain(const char *path, const char *cannot_be, int error)
 {
-	int			save_errno = errno;
+	KmsDatabase *database = kms_state_database();
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (failure_logged_at != 0 &&
-		!TimestampDifferenceExceeds(failure_logged_at, now, FAILURE_LOG_MS))
+	if (database == NULL ||
+		(database->ring_complained_at != 0 &&
+		 !TimestampDifferenceExceeds(database->ring_complained_at, now,
+									 COMPLAINT_PAUSE_MS)))
 		return;
-	failure_logged_at = now;
-	errno = save_errno;
+	database->ring_complained_at = now;
+	errno = error;
 	ereport(LOG,
-			(errcode_for_file_access(),
-			 errmsg("kms: events are not recorded: event ring cannot be made (%s): %m",
-					what),
+			(error != 0 ?
+			 errmsg("event ring \"%s\" cannot be %s: %m", path, cannot_be) :
+			 errmsg("event ring \"%s\" cannot be %s", path, cannot_be),
 			 errhidestmt(true),
 			 errhidecontext(true)));
 }

@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -174,23 +175,21 @@ kms_master_read(void)
 char *
 kms_master_file_warning(void)
 {
-	char	   *file;
-	char	   *directory;
-	char	   *warning = NULL;
+	char		file[PATH_MAX];
+	char		directory[PATH_MAX];
 
 	if (kms_master_key_file == NULL || kms_master_key_file[0] == '\0')
 		return NULL;
 
 	/* backends run in the data directory */
-	file = realpath(kms_master_key_file, NULL);
-	directory = realpath(DataDir, NULL);
-	if (file != NULL && directory != NULL && is_inside(file, directory))
-		warning = pstrdup("The master key file is inside the data directory, so that base backups carry it.");
-	else if (file != NULL && strstr(file, "/PG_" PG_MAJORVERSION "_") != NULL)
-		warning = pstrdup("The master key file is inside a tablespace, so that base backups carry it.");
-	free(file);
-	free(directory);
-	return warning;
+	if (realpath(kms_master_key_file, file) == NULL ||
+		realpath(DataDir, directory) == NULL)
+		return NULL;
+	if (is_inside(file, directory))
+		return pstrdup("The master key file is inside the data directory, so that base backups carry it.");
+	if (strstr(file, "/PG_" PG_MAJORVERSION "_") != NULL)
+		return pstrdup("The master key file is inside a tablespace, so that base backups carry it.");
+	return NULL;
 }
 
 /* Zeroed memory that forked processes share; NULL with errno. */

@@ -153,6 +153,6 @@ extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form
 
 /* The one consumer's side. */
 extern KmsRingRead kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event);
-extern void kms_ring_release(KmsRing *ring, uint64_t upto);	/* first position kept */
+extern void kms_ring_release(KmsRing *ring, uint64_t upto); /* first position kept */
 
 #endif							/* KMS_SHMEM_RING_H */

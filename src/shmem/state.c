@@ -181,8 +181,6 @@ initialize(KmsState *state)
 
 	pg_atomic_init_u64(&state->ring_generations, 0);
 	pg_atomic_init_u32(&state->waiting, 0);
-	pg_atomic_init_u32(&state->generating, 0);
-	ConditionVariableInit(&state->generated);
 	pg_atomic_init_u64(&state->standby_successes, 0);
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);
@@ -244,6 +242,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->probed = false;
 	database->maintained_at = 0;
 	database->closed_until = 0;
+	database->ring_complained_at = 0;
 	pg_atomic_write_u64(&database->ring_generation, 0);
 	pg_atomic_write_u64(&database->flush_done,
 						pg_atomic_read_u64(&database->flush_wanted));

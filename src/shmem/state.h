@@ -25,7 +25,8 @@ typedef enum KmsWorkerKind
 #define KMS_WORKER_KINDS 2
 
 #define KMS_REQUEST_NONE	0
-#define KMS_REQUEST_PROBE	1	/* by the launcher: see if the extension is there */
+#define KMS_REQUEST_PROBE	1	/* by the launcher: see if the extension is
+								 * there */
 #define KMS_REQUEST_CALL	2	/* by a session that has something for it */
 
 typedef struct KmsWorkerState
@@ -47,7 +48,8 @@ typedef struct KmsDatabase
 	bool		has_extension;	/* seen by a worker; under state->lock */
 	bool		probed;			/* a worker has looked; under state->lock */
 	TimestampTz maintained_at;	/* 0: never since start; under state->lock */
-	TimestampTz closed_until;	/* being dropped: no workers; under state->lock */
+	TimestampTz closed_until;	/* being dropped: no workers; under
+								 * state->lock */
 	KmsWorkerState worker[KMS_WORKER_KINDS];
 
 	/*
@@ -56,6 +58,7 @@ typedef struct KmsDatabase
 	 */
 	pg_atomic_uint64 ring_generation;
 	LWLock		ring_lock;		/* making and taking over the ring file */
+	TimestampTz ring_complained_at; /* last log line about the ring file */
 
 	/*
 	 * A wish that all recorded so far be written: the caller adds one to
@@ -77,10 +80,6 @@ typedef struct KmsState
 
 	/* databases whose worker waits until another leaves */
 	pg_atomic_uint32 waiting;
-
-	/* sessions that generate a key right now, and those that wait */
-	pg_atomic_uint32 generating;
-	ConditionVariable generated;
 
 	/* on a standby, calls are only counted */
 	pg_atomic_uint64 standby_successes;

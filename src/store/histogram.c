@@ -60,7 +60,7 @@ kms_histogram_percentile(const int64_t *counts, int buckets, double fraction,
 		{
 			double		low = i == 0 ? 0 : kms_histogram_bound(i);
 			double		high = i + 1 >= KMS_HISTOGRAM_BUCKETS ? max_ms :
-				kms_histogram_bound(i + 1);
+			kms_histogram_bound(i + 1);
 			double		share = (wanted - (double) before) / (double) counts[i];
 
 			value = low + (high - low) * (share < 0 ? 0 : share);

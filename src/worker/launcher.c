@@ -193,7 +193,7 @@ static void
 close_database(Oid database_oid)
 {
 	TimestampTz until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DROP_CLOSED_MS);
+	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DROP_CLOSED_MS);
 	KmsDatabase *database = NULL;
 	int			i;
 
@@ -541,7 +541,7 @@ static bool
 sweep_due(Launcher *launcher, TimestampTz now)
 {
 	TimestampTz due = launcher->swept_at == 0 ? 0 :
-		TimestampTzPlusMilliseconds(launcher->swept_at, SWEEP_INTERVAL_MS);
+	TimestampTzPlusMilliseconds(launcher->swept_at, SWEEP_INTERVAL_MS);
 	int			slot;
 
 	if (launcher->swept_at > now)

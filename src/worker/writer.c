@@ -171,18 +171,19 @@ one_round(void *arg)
 	if (!prepare(writer))
 		return;
 	ring = kms_events_ring();
-	if (ring != NULL)
-	{
-		if (!writer->retired_done)
-			drain_retired(writer);
-		kms_ring_counters(ring, &counters);
-		if (!writer->opened || counters.head != counters.tail)
-			done = write_ring(writer, ring, counters.head, writer->complete);
-		writer->opened = true;
-		done = write_outbox(writer) && done;
-	}
+	if (ring == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the event ring of this database cannot be made; the server log says why")));
+	if (!writer->retired_done)
+		drain_retired(writer);
+	kms_ring_counters(ring, &counters);
+	if (!writer->opened || counters.head != counters.tail)
+		done = write_ring(writer, ring, counters.head, writer->complete);
+	writer->opened = true;
+	done = write_outbox(writer) && done;
 	pgstat_report_stat(false);
-	if (done && ring != NULL)
+	if (done)
 		finish_round(writer, wanted);
 }
 
