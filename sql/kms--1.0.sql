@@ -193,8 +193,6 @@ CREATE TABLE kms.maintenance (
 	purge_blocked_at timestamptz,
 	purge_waiting bigint NOT NULL DEFAULT 0,
 	purge_confirmed_until timestamptz,
-	blocked_keys bigint NOT NULL DEFAULT 0,
-	blocked_by text,
 	CONSTRAINT maintenance_pkey PRIMARY KEY (only_row),
 	CONSTRAINT maintenance_only_row_check CHECK (only_row)
 );

@@ -5,6 +5,7 @@
 
 #include "keys/call.h"
 #include "keys/opened.h"
+#include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "shmem/state.h"
@@ -24,6 +25,7 @@ _PG_init(void)
 	kms_settings_define();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
+	kms_protect_install();
 	kms_state_install();
 	kms_master_install();
 	kms_call_install();

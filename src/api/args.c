@@ -2,6 +2,7 @@
 
 #include "access/detoast.h"
 #include "common/base64.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "api/args.h"
@@ -14,7 +15,6 @@
 /* OAEP hashes the label, whatever its length; a bound keeps it from being one. */
 #define LABEL_MAX_BYTES 4096
 
-static Size raw_size(FunctionCallInfo fcinfo, int n);
 static KmsStatus take_device_id(FunctionCallInfo fcinfo, int n,
 								KmsDeviceIdBuffer device_id, KmsFault *fault);
 static KmsStatus take_digest(FunctionCallInfo fcinfo, int n, const char *name,
@@ -30,7 +30,7 @@ kms_arg_key_id(FunctionCallInfo fcinfo, int n, KmsKeyIdBuffer key_id,
 
 	if (PG_ARGISNULL(n))
 		return kms_fault_null(fault, "key id must not be null");
-	if (raw_size(fcinfo, n) <= KMS_KEY_ID_MAX)
+	if (kms_arg_size(fcinfo, n) <= KMS_KEY_ID_MAX)
 	{
 		value = PG_GETARG_TEXT_PP(n);
 		len = VARSIZE_ANY_EXHDR(value);
@@ -73,7 +73,7 @@ kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
 	*value = NULL;
 	if (PG_ARGISNULL(n))
 		return kms_fault(fault, KMS_OK);
-	if (raw_size(fcinfo, n) <= most)
+	if (kms_arg_size(fcinfo, n) <= most)
 	{
 		*value = text_to_cstring(PG_GETARG_TEXT_PP(n));
 		if (**value != '\0' && kms_no_control_characters(*value, strlen(*value)))
@@ -95,7 +95,7 @@ kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 		status = take_digest(fcinfo, n + 1, "mgf1_hash", &oaep->mgf1, fault);
 	if (status != KMS_OK || PG_ARGISNULL(n + 2))
 		return status;
-	if (raw_size(fcinfo, n + 2) > LABEL_MAX_BYTES)
+	if (kms_arg_size(fcinfo, n + 2) > LABEL_MAX_BYTES)
 		return kms_fault_argument(fault, "label is too long",
 								  psprintf("It may have %d bytes.", LABEL_MAX_BYTES),
 								  NULL);
@@ -106,6 +106,12 @@ kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 		oaep->label_len = VARSIZE_ANY_EXHDR(label);
 	}
 	return status;
+}
+
+Size
+kms_arg_size(FunctionCallInfo fcinfo, int n)
+{
+	return toast_raw_datum_size(PG_GETARG_DATUM(n)) - VARHDRSZ;
 }
 
 KmsStatus
@@ -156,13 +162,6 @@ kms_arg_ciphertext(FunctionCallInfo fcinfo, int n, const unsigned char **data,
 	return status;
 }
 
-/* Length of a text or bytea argument, without fetching it. */
-static Size
-raw_size(FunctionCallInfo fcinfo, int n)
-{
-	return toast_raw_datum_size(PG_GETARG_DATUM(n)) - VARHDRSZ;
-}
-
 static KmsStatus
 take_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
 			   KmsFault *fault)
@@ -172,8 +171,15 @@ take_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
 
 	status = kms_arg_line(fcinfo, n, "device id", KMS_DEVICE_ID_MAX, &value,
 						  fault);
-	if (status == KMS_OK)
-		strlcpy(device_id, value, KMS_DEVICE_ID_MAX + 1);
+	if (status != KMS_OK)
+		return status;
+
+	/* what is sealed is UTF-8; an SQL_ASCII database checks nothing */
+	if (GetDatabaseEncoding() == PG_SQL_ASCII &&
+		!pg_verify_mbstr(PG_UTF8, value, strlen(value), true))
+		return kms_fault_argument(fault, "device id is not text in UTF8", NULL,
+								  NULL);
+	strlcpy(device_id, value, KMS_DEVICE_ID_MAX + 1);
 	return status;
 }
 
@@ -183,7 +189,7 @@ take_digest(FunctionCallInfo fcinfo, int n, const char *name,
 {
 	if (PG_ARGISNULL(n))
 		return kms_fault(fault, KMS_OK);
-	if (raw_size(fcinfo, n) <= NAME_MAX_BYTES)
+	if (kms_arg_size(fcinfo, n) <= NAME_MAX_BYTES)
 	{
 		*digest = kms_digest_by_name(text_to_cstring(PG_GETARG_TEXT_PP(n)));
 		if (*digest != KMS_DIGEST_NONE)
@@ -197,7 +203,7 @@ take_digest(FunctionCallInfo fcinfo, int n, const char *name,
 static KmsStatus
 check_size(FunctionCallInfo fcinfo, int n, KmsFault *fault)
 {
-	Size		size = raw_size(fcinfo, n);
+	Size		size = kms_arg_size(fcinfo, n);
 
 	if (size <= (Size) kms_max_ciphertext_size)
 		return kms_fault(fault, KMS_OK);

@@ -38,6 +38,9 @@ extern KmsStatus kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name,
 extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
 							  KmsFault *fault);
 
+/* Length in bytes of a text or bytea argument, without fetching it. */
+extern Size kms_arg_size(FunctionCallInfo fcinfo, int n);
+
 /*
  * A ciphertext, as base64 or as bytes, of at most kms.max_ciphertext_size
  * bytes as it was sent.  *data is palloc'd.

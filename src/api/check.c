@@ -24,6 +24,7 @@
 #include "store/health.h"
 #include "store/key.h"
 #include "store/purge.h"
+#include "store/reference.h"
 
 #define SAMPLE		1000		/* keys that are authenticated */
 #define LISTED		10			/* ids named in a finding */
@@ -317,6 +318,19 @@ static void
 check_purge(ReturnSetInfo *result)
 {
 	KmsPurgeState purge;
+	int64		tried = kms_health_tried_keys();
+	char	   *acting = kms_reference_acting("key");
+	char	   *tables = kms_reference_tables();
+
+	if (acting != NULL)
+		report(result, "error",
+			   psprintf("nothing is purged because of foreign key %s, which acts on deletes", acting),
+			   "Make it ON DELETE NO ACTION or RESTRICT: with another action, triggers of that table would run with the rights of the extension's owner.");
+	if (tried > 0)
+		report(result, "warning",
+			   psprintf("keys that maintenance could not expire or purge: " INT64_FORMAT "; tables that refer to keys: %s",
+						tried, tables != NULL ? tables : "none"),
+			   "Delete the rows that refer to them; if there are none, see what else kms_check() says of these keys.");
 
 	kms_purge_read(&purge);
 	if (purge.blocked_at != 0)

@@ -40,16 +40,16 @@ typedef struct Sink
 	size_t		size;
 } Sink;
 
-static Datum decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text);
-static KmsStatus fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool text,
+static Datum decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text);
+static KmsStatus fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text,
 					   KmsCall *call, KmsCipherRequest *request,
 					   char **reason, KmsFault *fault);
 static KmsStatus open_to(KmsCall *call, const KmsCipherRequest *request,
 						 bool recover, Sink *sink, KmsFault *fault);
-static void prepare(Sink *sink, bool text);
+static void prepare(Sink *sink, bool is_text);
 static KmsStatus fill(Sink *sink, const unsigned char *plain, size_t len);
 static KmsStatus fill_text(Sink *sink, const unsigned char *plain, size_t len);
-static void log_recovery(const KmsCipherRequest *request, const char *reason,
+static void log_recovery(const char *key_id, const char *reason,
 						 KmsStatus status);
 
 PG_FUNCTION_INFO_V1(kms_api_decrypt);
@@ -96,7 +96,7 @@ kms_api_decrypt_recover_bytea(PG_FUNCTION_ARGS)
 }
 
 static Datum
-decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text)
+decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text)
 {
 	KmsCipherRequest request = {0};
 	KmsFault	fault = {0};
@@ -108,10 +108,10 @@ decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text)
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	call = kms_call_begin(kind == RECOVER ? KMS_OP_RECOVER : KMS_OP_DECRYPT);
-	status = fetch(fcinfo, kind, text, call, &request, &reason, &fault);
+	status = fetch(fcinfo, kind, is_text, call, &request, &reason, &fault);
 	if (status == KMS_OK)
 	{
-		prepare(&sink, text);
+		prepare(&sink, is_text);
 		status = open_to(call, &request, kind == RECOVER, &sink, &fault);
 	}
 	if (status == KMS_OK)
@@ -119,7 +119,7 @@ decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text)
 	else
 		kms_call_fail(call, status);
 	if (kind == RECOVER)
-		log_recovery(&request, reason, status);
+		log_recovery(kms_call_recorded_key(call), reason, status);
 	if (status == KMS_OK)
 		PG_RETURN_POINTER(sink.result);
 	if (kind == TRY_DECRYPT && kms_status_is_tried(status))
@@ -128,7 +128,7 @@ decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool text)
 }
 
 static KmsStatus
-fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool text, KmsCall *call,
+fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text, KmsCall *call,
 	  KmsCipherRequest *request, char **reason, KmsFault *fault)
 {
 	int			n = 2;
@@ -160,7 +160,7 @@ fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool text, KmsCall *call,
 	status = kms_arg_oaep(fcinfo, n + 1, &request->oaep, fault);
 	if (status != KMS_OK)
 		return status;
-	if (text)
+	if (is_text)
 		return kms_arg_base64(fcinfo, 1, &request->data, &request->len, fault);
 	return kms_arg_ciphertext(fcinfo, 1, &request->data, &request->len, fault);
 }
@@ -184,15 +184,15 @@ open_to(KmsCall *call, const KmsCipherRequest *request, bool recover,
 
 /* Make room for any plaintext, and find the way to the database's encoding. */
 static void
-prepare(Sink *sink, bool text)
+prepare(Sink *sink, bool is_text)
 {
 	int			encoding = GetDatabaseEncoding();
 
-	sink->text = text;
+	sink->text = is_text;
 
 	sink->conversion = InvalidOid;
 	sink->size = KMS_RSA_MAX_BLOCK + 1;
-	if (text &&encoding != PG_UTF8 && encoding != PG_SQL_ASCII)
+	if (is_text && encoding != PG_UTF8 && encoding != PG_SQL_ASCII)
 	{
 		sink->conversion = FindDefaultConversionProc(PG_UTF8, encoding);
 		if (!OidIsValid(sink->conversion))
@@ -202,6 +202,10 @@ prepare(Sink *sink, bool text)
 		sink->size = KMS_RSA_MAX_BLOCK * ENCODING_GROWTH + 1;
 	}
 	sink->result = palloc(VARHDRSZ + sink->size);
+
+	/* the first conversion loads its library, which may raise */
+	if (OidIsValid(sink->conversion))
+		(void) fill_text(sink, (const unsigned char *) "x", 1);
 }
 
 static KmsStatus
@@ -246,14 +250,13 @@ fill_text(Sink *sink, const unsigned char *plain, size_t len)
 
 /* Break-glass leaves a line in the server log each time. */
 static void
-log_recovery(const KmsCipherRequest *request, const char *reason,
-			 KmsStatus status)
+log_recovery(const char *key_id, const char *reason, KmsStatus status)
 {
 	ereport(LOG,
 			(errmsg("kms: role \"%s\" %s data of encryption key \"%s\" with kms_decrypt_recover",
 					GetUserNameFromId(GetSessionUserId(), true),
 					status == KMS_OK ? "opened" : "could not open",
-					request->key_id != NULL ? request->key_id : ""),
+					key_id),
 			 errdetail("Reason given: %s", reason != NULL ? reason : "none"),
 			 errhidestmt(true), errhidecontext(true)));
 }

@@ -82,6 +82,11 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 	status = kms_arg_oaep(fcinfo, 2, &request->oaep, fault);
 	if (status != KMS_OK)
 		return status;
+	if (kms_arg_size(fcinfo, 1) > PLAINTEXT_MAX)
+		return kms_fault_argument(fault, "plaintext is too long for the key",
+								  psprintf("The plaintext has %zu bytes; at most %d fit in any key.",
+										   kms_arg_size(fcinfo, 1),
+										   KMS_RSA_MAX_BLOCK), NULL);
 	plain = PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(1));
 	request->data = (const unsigned char *) VARDATA_ANY(plain);
 	request->len = VARSIZE_ANY_EXHDR(plain);

@@ -46,7 +46,6 @@ kms_api_public_key(PG_FUNCTION_ARGS)
 {
 	KmsKeyIdBuffer key_id;
 	char		pem[KMS_RSA_MAX_PEM];
-	KmsKeyRow	row;
 	KmsFault	fault = {0};
 	KmsCall    *call = kms_call_begin(KMS_OP_ISSUE);
 	KmsStatus	status;
@@ -55,14 +54,13 @@ kms_api_public_key(PG_FUNCTION_ARGS)
 	if (status == KMS_OK)
 	{
 		kms_call_key(call, key_id);
-		status = kms_issue_public(key_id, pem, sizeof(pem), &row, &fault);
+		status = kms_issue_public(call, key_id, pem, sizeof(pem), &fault);
 	}
 	if (status != KMS_OK)
 	{
 		kms_call_fail(call, status);
 		kms_fault_raise(&fault);
 	}
-	kms_call_device(call, row.device_id);
 	kms_call_succeed(call);
 	PG_RETURN_TEXT_P(cstring_to_text(pem));
 }
@@ -102,8 +100,12 @@ kms_api_key_valid(PG_FUNCTION_ARGS)
 	status = kms_arg_key_id(fcinfo, 0, key_id, &fault);
 	if (status != KMS_OK)
 		kms_fault_raise(&fault);
-	PG_RETURN_BOOL(kms_key_load(key_id, NULL, KMS_USE_DECRYPT, &row, secret,
-								&fault) == KMS_OK);
+	status = kms_key_find(key_id, NULL, &row, &fault);
+	if (status == KMS_OK)
+		status = kms_key_admit(&row, KMS_USE_DECRYPT, secret, &fault);
+	if (status == KMS_OK)
+		status = kms_key_master_key_there(secret);
+	PG_RETURN_BOOL(status == KMS_OK);
 }
 
 Datum

@@ -58,7 +58,6 @@ Datum
 kms_api_maintain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	KmsTaskResult tasks[KMS_TASK_COUNT];
 	bool		confirm = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
 	int			i;
 
@@ -66,16 +65,17 @@ kms_api_maintain(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("kms_maintain()");
 	PreventCommandIfReadOnly("kms_maintain()");
 	InitMaterializedSRF(fcinfo, 0);
-	kms_maintenance_run(confirm, tasks);
 	for (i = 0; i < KMS_TASK_COUNT; i++)
 	{
+		KmsTaskResult task;
 		Datum		values[4];
 		bool		nulls[4] = {false, false, false, false};
 
-		values[0] = CStringGetTextDatum(tasks[i].task);
-		values[1] = Int64GetDatum(tasks[i].done);
-		values[2] = Int64GetDatum(tasks[i].skipped);
-		values[3] = BoolGetDatum(tasks[i].more);
+		kms_maintenance_run((KmsTask) i, confirm, &task);
+		values[0] = CStringGetTextDatum(task.task);
+		values[1] = Int64GetDatum(task.done);
+		values[2] = Int64GetDatum(task.skipped);
+		values[3] = BoolGetDatum(task.more);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -124,14 +124,14 @@ put_master_key(ReturnSetInfo *result, const unsigned char *id,
 			   const char *label, const char *status, int64 keys,
 			   const char *detail)
 {
-	char text[	2 * KMS_MASTER_KEY_ID_SIZE + 1];
+	char		hex[2 * KMS_MASTER_KEY_ID_SIZE + 1];
 	Datum		values[5];
 	bool		nulls[5];
 
 	if (id != NULL)
-		kms_master_key_id_text(id, text);
+		kms_master_key_id_text(id, hex);
 	nulls[0] = id == NULL;
-	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(text);
+	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(hex);
 	nulls[1] = label[0] == '\0';
 	values[1] = CStringGetTextDatum(label);
 	nulls[2] = false;

@@ -73,7 +73,6 @@ static void identify(KmsEvent *event);
 static const char *client_address(void);
 static const SockAddr *leader_address(void);
 static void copy_text(char *out, size_t size, const char *in);
-static void forget_strange_key(KmsCall *call);
 static void finish(KmsCall *call, KmsStatus status);
 static void remember_change(const KmsEvent *event);
 static void abort_calls(SubTransactionId from);
@@ -132,7 +131,21 @@ kms_call_operation(KmsCall *call, KmsOperation operation)
 void
 kms_call_key(KmsCall *call, const char *key_id)
 {
+	if (kms_key_id_made(key_id))
+		copy_text(call->event.key_id, sizeof(call->event.key_id), key_id);
+}
+
+void
+kms_call_found(KmsCall *call, const char *key_id, const char *device_id)
+{
 	copy_text(call->event.key_id, sizeof(call->event.key_id), key_id);
+	kms_call_device(call, device_id);
+}
+
+const char *
+kms_call_recorded_key(const KmsCall *call)
+{
+	return call->event.key_id;
 }
 
 void
@@ -157,8 +170,6 @@ kms_call_succeed(KmsCall *call)
 void
 kms_call_fail(KmsCall *call, KmsStatus status)
 {
-	if (status == KMS_KEY_NOT_FOUND)
-		forget_strange_key(call);
 	finish(call, status);
 	kms_events_push(&call->event, kms_status_is_form(status));
 }
@@ -192,17 +203,6 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 		copy_text(event.context, sizeof(event.context), reason);
 	remember_change(&event);
 	kms_outbox_insert(&event);
-}
-
-/*
- * There is no key of this id: it is kept out of the trail unless it has the
- * form of ids made here, for it may be a secret in the wrong place.
- */
-static void
-forget_strange_key(KmsCall *call)
-{
-	if (!kms_key_id_made(call->event.key_id))
-		memset(call->event.key_id, 0, sizeof(call->event.key_id));
 }
 
 /* Stamp the end and take the call off the stack. */

@@ -24,9 +24,20 @@ extern KmsCall *kms_call_begin(KmsOperation operation);
 
 /* What it turned out to be: an issue that makes a key is a generate. */
 extern void kms_call_operation(KmsCall *call, KmsOperation operation);
+
+/*
+ * The key id that the caller gave, and what was found under it.  One that has
+ * not the form of ids made here is recorded only when it is found: it may be
+ * a secret in the wrong place.
+ */
 extern void kms_call_key(KmsCall *call, const char *key_id);
+extern void kms_call_found(KmsCall *call, const char *key_id,
+						   const char *device_id);
 extern void kms_call_device(KmsCall *call, const char *device_id);
 extern void kms_call_context(KmsCall *call, const char *context);
+
+/* The key id as it will be recorded, "" for none. */
+extern const char *kms_call_recorded_key(const KmsCall *call);
 
 /* Ends: recorded through the ring, whatever becomes of the transaction. */
 extern void kms_call_succeed(KmsCall *call);

@@ -24,7 +24,7 @@ kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	status = kms_key_find(request->key_id, request->device_id, &row, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_call_device(call, row.device_id);
+	kms_call_found(call, row.key_id, row.device_id);
 	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
 		return kms_key_refuse(&row, status, fault);
@@ -54,11 +54,13 @@ kms_cipher_encrypt(KmsCall *call, const KmsCipherRequest *request,
 	size_t		most;
 	KmsStatus	status;
 
-	status = kms_key_load(request->key_id, request->device_id, KMS_USE_ENCRYPT,
-						  &row, secret, fault);
+	status = kms_key_find(request->key_id, request->device_id, &row, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_call_device(call, row.device_id);
+	kms_call_found(call, row.key_id, row.device_id);
+	status = kms_key_admit(&row, KMS_USE_ENCRYPT, secret, fault);
+	if (status != KMS_OK)
+		return status;
 	status = kms_rsa_open_public(kms_opened_opener(), secret->public_key,
 								 secret->public_len, &key);
 	pfree(secret);

@@ -26,11 +26,10 @@
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
+#include "store/problem.h"
 
 #define UNIX_EPOCH_MS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
-
-#define REASON_PROBLEMATIC "Problematic"
 
 /* What is known of a device's keys, gathered newest first. */
 typedef struct DeviceKeys
@@ -96,7 +95,7 @@ kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 	}
 	if (keys.found)
 	{
-		kms_call_key(call, keys.valid.key_id);
+		kms_call_found(call, keys.valid.key_id, request->device_id);
 		status = hand_out(&keys.valid, issued, fault);
 		if (status == KMS_OK)
 			kms_call_succeed(call);
@@ -152,13 +151,19 @@ kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 }
 
 KmsStatus
-kms_issue_public(const char *key_id, char *pem, size_t size, KmsKeyRow *row,
+kms_issue_public(KmsCall *call, const char *key_id, char *pem, size_t size,
 				 KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKeyRow	row;
 	KmsStatus	status;
 
-	status = kms_key_load(key_id, NULL, KMS_USE_PUBLIC, row, secret, fault);
+	status = kms_key_find(key_id, NULL, &row, fault);
+	if (status == KMS_OK)
+	{
+		kms_call_found(call, row.key_id, row.device_id);
+		status = kms_key_admit(&row, KMS_USE_PUBLIC, secret, fault);
+	}
 	if (status == KMS_OK)
 		status = kms_fault(fault, kms_rsa_public_pem(secret->public_key,
 													 secret->public_len,
@@ -244,7 +249,7 @@ gather(const KmsKeyRow *row, bool stale, void *arg)
 	}
 	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
 		keys->replaced_at = Max(keys->replaced_at, row->created_at);
-	if (strcmp(row->state_reason, REASON_PROBLEMATIC) == 0)
+	if (strcmp(row->state_reason, KMS_PROBLEM_REASON) == 0)
 		keys->problematic_at = Max(keys->problematic_at, row->state_changed_at);
 	return true;
 }
@@ -257,13 +262,11 @@ hand_out(const KmsKeyRow *valid, KmsIssued *issued, KmsFault *fault)
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	fault->key_id = valid->key_id;
+	fault->key_id = pstrdup(valid->key_id);
 	status = kms_key_authenticate(&row, secret, &digests, fault);
 	if (status == KMS_OK)
 		status = describe(&row, secret, true, issued, fault);
 	pfree(secret);
-	if (status != KMS_OK)
-		fault->key_id = pstrdup(valid->key_id);
 	return status;
 }
 
@@ -321,7 +324,8 @@ check_limit(const char *device_id, const DeviceKeys *keys, KmsFault *fault)
 
 /*
  * Make a key pair, in one of the places for it.  A cancel is seen within
- * milliseconds; another kind of interrupt is served and the search begun anew.
+ * milliseconds; other interrupts wait until the key is made, for the search
+ * would have to begin anew.
  */
 static KmsStatus
 generate(int bits, KmsRsaKey **key)
@@ -329,6 +333,7 @@ generate(int bits, KmsRsaKey **key)
 	int			place = kms_key_lock_generation();
 	KmsStatus	status;
 
+	(void) kms_opened_opener(); /* this process now holds secrets */
 	for (;;)
 	{
 		status = kms_rsa_generate(bits, should_stop, NULL, key);
@@ -343,7 +348,7 @@ generate(int bits, KmsRsaKey **key)
 static bool
 should_stop(void *arg)
 {
-	return InterruptPending;
+	return QueryCancelPending || ProcDiePending;
 }
 
 /*
@@ -404,8 +409,18 @@ deprecate(List *active, KmsFault *fault)
 	foreach(cell, active)
 	{
 		KmsKeyRow  *row = lfirst(cell);
-		KmsStatus	status = kms_key_change_state(row, KMS_STATE_DEPRECATED,
-												  "Rotated", fault);
+		KmsStatus	status;
+
+		/* maintenance may have been quicker */
+		do
+		{
+			status = kms_key_change_state(row, KMS_STATE_DEPRECATED,
+										  "Rotated", fault);
+		} while (status == KMS_KEY_NOT_FOUND &&
+				 kms_key_read(row->key_id, row) &&
+				 row->state == KMS_STATE_ACTIVE);
+		if (status == KMS_KEY_NOT_FOUND)
+			continue;
 
 		/*
 		 * One that cannot be authenticated, or whose master key is gone, must

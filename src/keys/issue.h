@@ -45,8 +45,8 @@ extern KmsStatus kms_rotate(KmsCall *call, const KmsIssueRequest *request,
 							KmsIssued *issued, KmsFault *fault);
 
 /* The public key of an existing key, as issue hands it out. */
-extern KmsStatus kms_issue_public(const char *key_id, char *pem, size_t size,
-								  KmsKeyRow *row, KmsFault *fault);
+extern KmsStatus kms_issue_public(KmsCall *call, const char *key_id, char *pem,
+								  size_t size, KmsFault *fault);
 
 extern void kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit);
 

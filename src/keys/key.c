@@ -83,15 +83,12 @@ kms_key_authenticate(KmsKeyRow *row, KmsKeySecret *secret,
 }
 
 KmsStatus
-kms_key_load(const char *key_id, const char *device_id, KmsUse use,
-			 KmsKeyRow *row, KmsKeySecret *secret, KmsFault *fault)
+kms_key_admit(KmsKeyRow *row, KmsUse use, KmsKeySecret *secret,
+			  KmsFault *fault)
 {
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	status = kms_key_find(key_id, device_id, row, fault);
-	if (status != KMS_OK)
-		return status;
 	status = kms_key_permits(row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
 		return kms_key_refuse(row, status, fault);
@@ -111,8 +108,7 @@ kms_key_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
 	KmsSecretDigests digests;
 	KmsStatus	authentic;
 
-	/* a state changed without a master key has no seal yet, and denies */
-	if (kms_master_generation() == 0 || !row->sealed)
+	if (kms_master_generation() == 0)
 		return kms_fault(fault, status);
 	copy = palloc(sizeof(KmsKeyRow));
 	secret = palloc(sizeof(KmsKeySecret));
@@ -121,6 +117,21 @@ kms_key_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
 	pfree(copy);
 	pfree(secret);
 	return kms_fault(fault, authentic == KMS_NOT_AUTHENTIC ? authentic : status);
+}
+
+KmsStatus
+kms_key_master_key_there(const KmsKeySecret *secret)
+{
+	const unsigned char *id = kms_wrap_master_key_id(secret->wrapped_key,
+													 secret->wrapped_len);
+	KmsMasterKey master;
+	KmsStatus	status;
+
+	if (id == NULL)
+		return KMS_NOT_AUTHENTIC;
+	status = kms_master_get(id, &master);
+	explicit_bzero(&master, sizeof(master));
+	return status;
 }
 
 const char *

@@ -39,13 +39,14 @@ extern KmsStatus kms_key_authenticate(KmsKeyRow *row, KmsKeySecret *secret,
 									  KmsFault *fault);
 
 /*
- * All three in the order of SPEC section 3: found, permitted, authentic.  A
- * row that is refused for its state or expiry and is not authentic either is
+ * Permitted and authentic, of a row that was found.  A row that is refused for its state or expiry and is not authentic either is
  * refused as not authentic, where a master key can tell.
  */
-extern KmsStatus kms_key_load(const char *key_id, const char *device_id,
-							  KmsUse use, KmsKeyRow *row, KmsKeySecret *secret,
-							  KmsFault *fault);
+extern KmsStatus kms_key_admit(KmsKeyRow *row, KmsUse use,
+							   KmsKeySecret *secret, KmsFault *fault);
+
+/* Whether the master key that the private key is wrapped under is here. */
+extern KmsStatus kms_key_master_key_there(const KmsKeySecret *secret);
 
 /* What refuses "status" is reported as, once the row has been looked at. */
 extern KmsStatus kms_key_refuse(const KmsKeyRow *row, KmsStatus status,

@@ -2,19 +2,23 @@
  * Maintenance.
  *
  * Each task takes at most BATCH keys and stays within the caller's
- * transaction, so the worker commits as it goes and pg_cron commits a batch a
- * call.  Rows are taken with SKIP LOCKED: two rounds at once share the work,
- * and neither waits for a session.  Each key is changed in a subtransaction
- * of its own, so one that cannot be changed never stops the rest.
+ * transaction: the worker runs each batch of each task in one of its own,
+ * pg_cron commits a batch of all a call.  Rows are taken with SKIP LOCKED:
+ * two rounds at once share the work, and neither waits for a session.  Each
+ * key is changed in a subtransaction of its own, so one that cannot be
+ * changed never stops the rest; it is marked and tried again after the
+ * others.
  *
- * Expiry needs the master key, for the row is sealed again; while it is
- * missing expired keys stay "active" in the table, which harms nothing, for
- * expiry is computed from the clock at each use.
+ * Keys are expired and purged only while there is a master key to tell that
+ * their rows are authentic, and a key without its secret is never touched: a
+ * restore may be under way.  Expired keys that wait stay "active" in the
+ * table, which harms nothing, for expiry is computed from the clock at each
+ * use.
  *
  * The purge has a breaker: within a day it deletes no more than 5 % of the
  * keys there were at the day's begin, or 1,000 if that is more.  If more are
  * due, nothing is deleted until an operator confirms; the state is one row,
- * locked by whoever purges.
+ * locked by whoever purges.  For foreign keys see store/reference.h.
  */
 #include "postgres.h"
 
@@ -33,158 +37,137 @@
 #include "shmem/state.h"
 #include "store/problem.h"
 #include "store/purge.h"
+#include "store/reference.h"
 #include "store/trail.h"
 
 #define BATCH				1000	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
 #define PURGE_FLOOR			1000	/* keys a day that need no confirmation */
-#define PURGE_SHARE			20	/* one in … keys a day neither */
+#define PURGE_SHARE			20	/* one in ... keys a day neither */
 #define PURGE_COUNT_LIMIT	1000000
 
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
 
-/* True if the key was dealt with; an error counts as false. */
-typedef bool (*KeyTask) (const char *key_id);
+/* What became of a key in a task. */
+typedef enum KeyOutcome
+{
+	KEY_DONE,
+	KEY_FAILED,					/* to be tried again, after the others */
+	KEY_NOT_OURS,				/* another has it, or it is not due any more */
+	KEY_LOCKED					/* a lock was not to be had in time */
+} KeyOutcome;
+
+typedef KeyOutcome (*KeyTask) (const char *key_id);
 
 static void expire(KmsTaskResult *result);
+static KeyOutcome expire_key(const char *key_id);
 static void deprecate_problematic(KmsTaskResult *result);
+static KeyOutcome deprecate_problematic_key(const char *key_id);
 static void purge(bool confirm, KmsTaskResult *result);
 static int64 purge_allowance(KmsPurgeState *state, bool confirm,
 							 TimestampTz now);
+static KeyOutcome purge_key(const char *key_id);
+static bool is_due(const KmsKeyRow *row, TimestampTz now);
 static void trim_events(KmsTaskResult *result);
 static void trim_metrics(KmsTaskResult *result);
 static void roll_metrics(KmsTaskResult *result);
-static void for_each_key(List *ids, KeyTask task, KmsTaskResult *result);
-static bool mark_tried(const char *key_id);
-static bool in_subtransaction(KeyTask task, const char *key_id);
-static bool expire_key(const char *key_id);
-static bool deprecate_problematic_key(const char *key_id);
-static bool purge_key(const char *key_id);
+static bool for_each_key(List *ids, KeyTask task, KmsTaskResult *result);
+static KeyOutcome mark_tried(const char *key_id);
+static KeyOutcome in_subtransaction(KeyTask task, const char *key_id);
+static bool is_key_fault(int sqlstate);
 
 void
-kms_maintenance_run(bool confirm_purge, KmsTaskResult results[KMS_TASK_COUNT])
+kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 {
-	memset(results, 0, KMS_TASK_COUNT * sizeof(results[0]));
-	expire(&results[0]);
-	deprecate_problematic(&results[1]);
-	purge(confirm_purge, &results[2]);
-	trim_events(&results[3]);
-	trim_metrics(&results[4]);
-	roll_metrics(&results[5]);
+	memset(result, 0, sizeof(*result));
+	switch (task)
+	{
+		case KMS_TASK_EXPIRE:
+			expire(result);
+			break;
+		case KMS_TASK_PROBLEMATIC:
+			deprecate_problematic(result);
+			break;
+		case KMS_TASK_PURGE:
+			purge(confirm_purge, result);
+			break;
+		case KMS_TASK_TRIM_EVENTS:
+			trim_events(result);
+			break;
+		case KMS_TASK_TRIM_METRICS:
+			trim_metrics(result);
+			break;
+		case KMS_TASK_ROLL_METRICS:
+			roll_metrics(result);
+			break;
+	}
 
 	/* what COMMIT PREPARED made visible has told nobody */
 	if (kms_state_database() != NULL)
 		kms_state_request(kms_state_database(), KMS_WRITER);
 }
 
-bool
-kms_maintenance_batch(void)
-{
-	KmsTaskResult results[KMS_TASK_COUNT];
-	int			i;
-
-	kms_call_require_service();
-	kms_maintenance_run(false, results);
-	for (i = 0; i < KMS_TASK_COUNT; i++)
-	{
-		if (results[i].more)
-			return true;
-	}
-	return false;
-}
-
 static void
 expire(KmsTaskResult *result)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	int			untried;
 	List	   *ids;
 
 	result->task = "expire keys";
 	if (kms_master_generation() == 0)
 		return;
-	ids = kms_key_sweep(KMS_SWEEP_EXPIRED, now, BATCH, &untried);
-	for_each_key(ids, expire_key, result);
-	result->more = untried == BATCH;
+	ids = kms_key_sweep(KMS_SWEEP_EXPIRED, GetCurrentTimestamp(), BATCH,
+						&untried);
+	result->more = for_each_key(ids, expire_key, result) && untried == BATCH;
 }
 
-/* Those that cannot be dealt with are put behind the others. */
-static void
-for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
-{
-	ListCell   *cell;
-
-	foreach(cell, ids)
-	{
-		if (in_subtransaction(task, lfirst(cell)))
-			result->done++;
-		else
-		{
-			in_subtransaction(mark_tried, lfirst(cell));
-			result->skipped++;
-		}
-	}
-}
-
-/* Not if another has the row: it is being dealt with. */
-static bool
-mark_tried(const char *key_id)
-{
-	if (!kms_key_try_lock(key_id))
-		return false;
-	kms_key_mark_tried(key_id, GetCurrentTimestamp());
-	return true;
-}
-
-static bool
+static KeyOutcome
 expire_key(const char *key_id)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
-	return kms_key_try_lock(key_id) && kms_key_read(key_id, &row) &&
-		row.state == KMS_STATE_ACTIVE &&
-		row.expires_at <= GetCurrentTimestamp() &&
-		kms_key_change_state(&row, KMS_STATE_DEPRECATED, "Expired",
-							 &fault) == KMS_OK;
+	if (!kms_key_try_lock(key_id, false) || !kms_key_read(key_id, &row) ||
+		row.state != KMS_STATE_ACTIVE ||
+		row.expires_at > GetCurrentTimestamp())
+		return KEY_NOT_OURS;
+	return kms_key_change_state(&row, KMS_STATE_DEPRECATED, "Expired",
+								&fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
 }
 
 static void
 deprecate_problematic(KmsTaskResult *result)
 {
-	List	   *problems;
+	List	   *ids = NIL;
 	ListCell   *cell;
 
 	result->task = "deprecate problematic keys";
 	if (!kms_deprecate_problematic_keys || kms_master_generation() == 0)
 		return;
-	problems = kms_problem_find(kms_problematic_threshold,
-								PROBLEM_MIN_OPERATIONS, PROBLEM_HOURS, true,
-								BATCH);
-	foreach(cell, problems)
+	foreach(cell, kms_problem_find(kms_problematic_threshold,
+								   PROBLEM_MIN_OPERATIONS, PROBLEM_HOURS,
+								   true, BATCH))
 	{
 		KmsProblem *problem = lfirst(cell);
 
-		if (in_subtransaction(deprecate_problematic_key, problem->key_id))
-			result->done++;
-		else
-			result->skipped++;
+		ids = lappend(ids, problem->key_id);
 	}
-	result->more = list_length(problems) == BATCH && result->done > 0;
+	result->more = for_each_key(ids, deprecate_problematic_key, result) &&
+		list_length(ids) == BATCH && result->done > 0;
 }
 
-static bool
+static KeyOutcome
 deprecate_problematic_key(const char *key_id)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
-	return kms_key_try_lock(key_id) && kms_key_read(key_id, &row) &&
-		row.state == KMS_STATE_ACTIVE &&
-		!kms_problem_recent(row.device_id) &&
-		kms_key_change_state(&row, KMS_STATE_DEPRECATED, KMS_PROBLEM_REASON,
-							 &fault) == KMS_OK;
+	if (!kms_key_try_lock(key_id, false) || !kms_key_read(key_id, &row) ||
+		row.state != KMS_STATE_ACTIVE || kms_problem_recent(row.device_id))
+		return KEY_NOT_OURS;
+	return kms_key_change_state(&row, KMS_STATE_DEPRECATED, KMS_PROBLEM_REASON,
+								&fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
 }
 
 static void
@@ -195,17 +178,23 @@ purge(bool confirm, KmsTaskResult *result)
 	List	   *ids;
 	int64		due;
 	int64		allowed;
+	int64		limit;
 	int			untried;
+	bool		moved;
 
 	result->task = "purge keys";
-	if (!kms_purge_lock(&state))
+	if (kms_master_generation() == 0)
+		return;
+	if (kms_reference_acting("key") != NULL)
 	{
-		result->more = true;
+		result->skipped = kms_key_purge_count(now, PURGE_COUNT_LIMIT);
 		return;
 	}
+	if (!kms_purge_lock(&state))
+		return;
 	allowed = purge_allowance(&state, confirm, now);
 	due = kms_key_purge_count(now, PURGE_COUNT_LIMIT);
-	if (due > allowed)
+	if (due > 0 && due > allowed)
 	{
 		if (state.blocked_at == 0)
 			state.blocked_at = now;
@@ -217,12 +206,16 @@ purge(bool confirm, KmsTaskResult *result)
 	state.blocked_at = 0;
 	state.waiting = 0;
 
-	ids = kms_key_sweep(KMS_SWEEP_PURGE, now, BATCH, &untried);
-	if (ids != NIL)
-		kms_key_check_references_now();
-	for_each_key(ids, purge_key, result);
+	limit = Max(0, Min(BATCH, allowed));
+	ids = kms_key_sweep(KMS_SWEEP_PURGE, now, limit, &untried);
+	if (ids != NIL && !kms_reference_check_now())
+	{
+		result->skipped = list_length(ids);
+		return;
+	}
+	moved = for_each_key(ids, purge_key, result);
 	state.purged += result->done;
-	result->more = untried == BATCH;
+	result->more = moved && untried == BATCH;
 	kms_purge_save(&state);
 }
 
@@ -247,44 +240,55 @@ purge_allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
 
 /*
  * A row that is not authentic may have been given its dates by anyone, so it
- * is kept for the operator; one that cannot be judged, as its master key is
- * gone, is purged all the same.
+ * is kept for the operator; one that cannot be judged, as its own master key
+ * is gone, is purged all the same.
  */
-static bool
+static KeyOutcome
 purge_key(const char *key_id)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 	KmsKeySecret *secret;
 	KmsSecretDigests digests;
+	KmsStatus	status;
 
-	if (!kms_key_try_lock(key_id) || !kms_key_read(key_id, &row))
-		return false;
+	if (!kms_key_try_lock(key_id, true) || !kms_key_read(key_id, &row) ||
+		!is_due(&row, GetCurrentTimestamp()))
+		return KEY_NOT_OURS;
 	secret = palloc(sizeof(KmsKeySecret));
-	if (kms_master_generation() != 0 &&
-		kms_key_authenticate(&row, secret, &digests, &fault) == KMS_NOT_AUTHENTIC)
-		return false;
-	if (row.state == KMS_STATE_PENDING_DELETION)
+	status = kms_key_authenticate(&row, secret, &digests, &fault);
+	pfree(secret);
+	if ((status != KMS_OK && status != KMS_OTHER_MASTER_KEY) ||
+		!is_due(&row, GetCurrentTimestamp()))
+		return KEY_FAILED;
+	if (!kms_key_delete(&row))
+		return KEY_NOT_OURS;
+	kms_call_record_change(KMS_OP_PURGE, row.key_id, row.device_id, NULL);
+	return KEY_DONE;
+}
+
+static bool
+is_due(const KmsKeyRow *row, TimestampTz now)
+{
+	switch (row->state)
 	{
-		if (!row.has_delete_at || row.delete_at > now)
+		case KMS_STATE_PENDING_DELETION:
+			return row->has_delete_at && row->delete_at <= now;
+		case KMS_STATE_ACTIVE:
+		case KMS_STATE_DEPRECATED:
+		case KMS_STATE_REVOKED:
+			return row->expires_at <= now - kms_key_retention * USECS_PER_SEC;
+		default:
 			return false;
 	}
-	else if ((row.state != KMS_STATE_DEPRECATED &&
-			  row.state != KMS_STATE_REVOKED &&
-			  row.state != KMS_STATE_ACTIVE) ||
-			 row.expires_at > now - kms_key_retention * USECS_PER_SEC)
-		return false;
-	if (!kms_key_delete(&row))
-		return false;
-	kms_call_record_change(KMS_OP_PURGE, row.key_id, row.device_id, NULL);
-	return true;
 }
 
 static void
 trim_events(KmsTaskResult *result)
 {
 	result->task = "delete old events";
+	if (kms_reference_acting("event") != NULL)
+		return;
 	result->done = kms_trail_purge_events(TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
 }
@@ -293,6 +297,8 @@ static void
 trim_metrics(KmsTaskResult *result)
 {
 	result->task = "delete old metrics";
+	if (kms_reference_acting("metric") != NULL)
+		return;
 	result->done = kms_trail_purge_metrics(TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
 }
@@ -301,26 +307,66 @@ static void
 roll_metrics(KmsTaskResult *result)
 {
 	result->task = "roll minutes into hours";
+	if (kms_reference_acting("metric") != NULL)
+		return;
 	result->done = kms_trail_roll_metrics(BATCH);
 	result->more = result->done >= BATCH;
 }
 
 /*
- * Runs the task for a key; what it raises undoes that key's changes only.
- * Cancels and the like are not the key's fault and go on.
+ * Those that cannot be dealt with are put behind the others.  False if
+ * nothing has come of it, so that to go on now would be in vain.
  */
 static bool
+for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
+{
+	bool		moved = false;
+	ListCell   *cell;
+
+	foreach(cell, ids)
+	{
+		KeyOutcome	outcome = in_subtransaction(task, lfirst(cell));
+
+		if (outcome == KEY_DONE)
+			result->done++;
+		else
+			result->skipped++;
+		if (outcome == KEY_FAILED)
+			outcome = in_subtransaction(mark_tried, lfirst(cell));
+		if (outcome == KEY_DONE)
+			moved = true;
+		if (outcome == KEY_LOCKED)
+			return false;
+	}
+	return moved;
+}
+
+static KeyOutcome
+mark_tried(const char *key_id)
+{
+	if (!kms_key_try_lock(key_id, false))
+		return KEY_NOT_OURS;
+	kms_key_mark_tried(key_id, GetCurrentTimestamp());
+	return KEY_DONE;
+}
+
+/*
+ * Runs the task for a key; an error that is the key's own undoes that key's
+ * changes only.  A cancel, a full disk and the like go on.
+ */
+static KeyOutcome
 in_subtransaction(KeyTask task, const char *key_id)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	volatile KeyOutcome outcome = KEY_FAILED;
 
+	CHECK_FOR_INTERRUPTS();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		done = task(key_id);
+		outcome = task(key_id);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -331,20 +377,33 @@ in_subtransaction(KeyTask task, const char *key_id)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		done = false;
-		if (error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
-			error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-			error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE &&
-			error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
-		{
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			outcome = KEY_LOCKED;
+		else if (is_key_fault(error->sqlerrcode))
+			outcome = KEY_FAILED;
+		else
 			ReThrowError(error);
-		}
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return done;
+	return outcome;
+}
+
+static bool
+is_key_fault(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return true;
+	}
 }

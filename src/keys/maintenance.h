@@ -4,6 +4,18 @@
 #ifndef KMS_KEYS_MAINTENANCE_H
 #define KMS_KEYS_MAINTENANCE_H
 
+typedef enum KmsTask
+{
+	KMS_TASK_EXPIRE,
+	KMS_TASK_PROBLEMATIC,
+	KMS_TASK_PURGE,
+	KMS_TASK_TRIM_EVENTS,
+	KMS_TASK_TRIM_METRICS,
+	KMS_TASK_ROLL_METRICS
+} KmsTask;
+
+#define KMS_TASK_COUNT 6
+
 typedef struct KmsTaskResult
 {
 	const char *task;			/* static */
@@ -12,17 +24,11 @@ typedef struct KmsTaskResult
 	bool		more;			/* there is more of it to do now */
 } KmsTaskResult;
 
-#define KMS_TASK_COUNT 6
-
 /*
- * One batch of each task in the current transaction, safe to run twice at
- * once.  "confirm_purge" lets a purge that waits for confirmation go on, for
- * a day.
+ * One batch of a task in the current transaction, safe to run twice at once.
+ * "confirm_purge" lets a purge that waits for confirmation go on, for a day.
  */
-extern void kms_maintenance_run(bool confirm_purge,
-								KmsTaskResult results[KMS_TASK_COUNT]);
-
-/* The worker's: the same; true if some task has more to do. */
-extern bool kms_maintenance_batch(void);
+extern void kms_maintenance_run(KmsTask task, bool confirm_purge,
+								KmsTaskResult *result);
 
 #endif							/* KMS_KEYS_MAINTENANCE_H */

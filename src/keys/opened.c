@@ -4,18 +4,14 @@
  * Owned by the session, in a memory context of its own below
  * TopMemoryContext; no lock, no other process sees it.  Entries are in a hash
  * by key id and in a list by use, most recent first.  An entry is made only
- * when its key is open, and taken out of both before the key is freed, so an
- * error at any line leaves nothing half-made: between opening a key and
- * entering it nothing raises (crypto/ never does, and the hash table is asked
- * to say so instead when memory is short).
+ * before its key is opened, so that nothing can raise while an open key is in
+ * nobody's hands; until then it has no key and is not in the list.
  *
  * Secret numbers live in OpenSSL's secure heap, started here on first use in
  * each process (locks are not inherited by fork) and sized for the cache.  A
  * full heap fails a load: then the least recently used keys make room.
  */
 #include "postgres.h"
-
-#include <sys/prctl.h>
 
 #include "lib/ilist.h"
 #include "storage/ipc.h"
@@ -25,6 +21,7 @@
 #include "crypto/self_test.h"
 #include "keys/key.h"
 #include "keys/opened.h"
+#include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 
@@ -33,12 +30,12 @@
 
 typedef struct OpenedKey
 {
-	char		key_id[KMS_KEY_ID_MAX + 1]; /* hash key, zero-padded */
+	char		key_id[KMS_KEY_ID_MAX + 1]; /* hash key */
 	dlist_node	use;
 	KmsKeyRow	row;			/* what it was authenticated with */
 	KmsSecretDigests digests;
 	uint64		master_generation;
-	KmsRsaKey  *key;
+	KmsRsaKey  *key;			/* NULL: being opened, or was in vain */
 } OpenedKey;
 
 static HTAB *table = NULL;
@@ -80,29 +77,26 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 
 	start();
 	entry = find(row->key_id);
-	if (entry != NULL && still_good(entry, row))
+	if (entry != NULL && entry->key != NULL && still_good(entry, row))
 	{
 		dlist_move_head(&uses, &entry->use);
 		*key = entry->key;
 		return kms_fault(fault, KMS_OK);
 	}
-	if (entry != NULL)
+	if (entry != NULL && entry->key != NULL)
 		evict(entry);
 
 	while (count >= kms_key_cache_size && evict_oldest())
 		;
+	entry = hash_search(table, row->key_id, HASH_ENTER, &found);
+	entry->key = NULL;
 	status = open_key(row, key, &digests, fault);
 	if (status != KMS_OK)
-		return status;
-
-	entry = hash_search(table, row->key_id, HASH_ENTER_NULL, &found);
-	if (entry == NULL)
 	{
-		kms_rsa_free(*key);
-		*key = NULL;
-		return kms_fault(fault, KMS_NO_MEMORY);
+		(void) hash_search(table, row->key_id, HASH_REMOVE, NULL);
+		return status;
 	}
-	Assert(!found);
+
 	entry->row = *row;
 	entry->digests = digests;
 	entry->master_generation = generation;
@@ -172,8 +166,7 @@ start(void)
 
 	if (table != NULL && opener != NULL)
 		return;
-	if (kms_protect_memory)
-		(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	kms_protect_process();
 	while (heap < (size_t) kms_key_cache_size * HEAP_PER_KEY)
 		heap *= 2;
 	heap_locked = kms_secure_heap_start(heap) == 1;

@@ -72,6 +72,7 @@ static TimestampTz failed_at = 0;
 
 static bool is_current(KmsDatabase *database);
 static bool push(KmsDatabase *database, const KmsEvent *event, bool form);
+static bool may_be_written(KmsDatabase *database);
 static void record_on_standby(const KmsEvent *event);
 static MapResult map(KmsDatabase *database, bool may_replace);
 static MapResult map_locked(KmsDatabase *database, bool may_replace);
@@ -183,8 +184,7 @@ kms_events_flush(long timeout_ms)
 				break;
 			slice = Min(slice, timeout_ms - elapsed);
 		}
-		if (*(volatile int *) &kms_state->launcher_pid == 0 &&
-			elapsed >= LAUNCHER_PATIENCE_MS)
+		if (elapsed >= LAUNCHER_PATIENCE_MS && !may_be_written(database))
 			break;
 
 		kms_state_request(database, KMS_WRITER);
@@ -194,6 +194,20 @@ kms_events_flush(long timeout_ms)
 	}
 	ConditionVariableCancelSleep();
 	return done;
+}
+
+/* Not if there is no launcher, or no place for a writer. */
+static bool
+may_be_written(KmsDatabase *database)
+{
+	KmsWorkerState *writer = &database->worker[KMS_WRITER];
+	bool		may;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	may = kms_state->launcher_pid != 0 &&
+		(writer->pid != 0 || writer->failed_at == 0);
+	LWLockRelease(&kms_state->lock);
+	return may;
 }
 
 KmsRing *

@@ -19,8 +19,12 @@ kms_health_master_keys(void)
 
 	kms_spi_begin(&spi);
 	kms_spi_run(&spi, &plan,
-				"SELECT pg_catalog.substr(seal, 2, 8), pg_catalog.count(*)"
-				" FROM kms.key GROUP BY 1 ORDER BY 2 DESC",
+				"SELECT u.id, pg_catalog.count(*) FROM"
+				" (SELECT key_id, pg_catalog.substr(seal, 2, 8) AS id"
+				"  FROM kms.key WHERE seal IS NOT NULL"
+				"  UNION SELECT key_id, pg_catalog.substr(wrapped_key, 2, 8)"
+				"  FROM kms.key_secret) AS u"
+				" GROUP BY u.id ORDER BY 2 DESC, 1",
 				SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
 	{
@@ -94,6 +98,16 @@ kms_health_quarantined(void)
 	static SPIPlanPtr plan = NULL;
 
 	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_quarantine");
+}
+
+int64
+kms_health_tried_keys(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return number(&plan,
+				  "SELECT pg_catalog.count(*) FROM kms.key"
+				  " WHERE tried_at IS NOT NULL");
 }
 
 int64

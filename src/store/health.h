@@ -8,7 +8,7 @@
 #include "crypto/master_key.h"
 #include "nodes/pg_list.h"
 
-/* How many keys were wrapped under a master key. */
+/* How many keys need a master key, for their wrap or their seal. */
 typedef struct KmsMasterKeyUse
 {
 	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
@@ -24,6 +24,9 @@ extern char *kms_health_file_readers(void);
 
 /* Sessions over the network without TLS. */
 extern int64 kms_health_plain_sessions(void);
+
+/* Keys that maintenance could not deal with. */
+extern int64 kms_health_tried_keys(void);
 
 /* Events set aside. */
 extern int64 kms_health_quarantined(void);

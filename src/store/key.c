@@ -347,6 +347,10 @@ kms_key_delete(const KmsKeyRow *row)
 	UNTRIED(PAST_RETENTION("active"), "expires_at") " UNION ALL " \
 	UNTRIED(SCHEDULED, "delete_at")
 
+/* a sample of a table that is too large to be sorted */
+#define SWEEP_SAMPLE_OF_MANY	(KMS_SWEEP_SAMPLE + 1)
+#define SAMPLE_SORTED_MAX		100000	/* keys */
+
 static const char *const sweep_queries[] = {
 	[KMS_SWEEP_EXPIRED] =
 	UNTRIED(EXPIRED("active"), "expires_at") " UNION ALL "
@@ -358,6 +362,8 @@ static const char *const sweep_queries[] = {
 		  ") OR (" PAST_RETENTION("active") ") OR (" SCHEDULED ")")
 	" LIMIT $2",
 	[KMS_SWEEP_SAMPLE] =
+	"SELECT key_id, false FROM kms.key ORDER BY pg_catalog.random() LIMIT $2",
+	[SWEEP_SAMPLE_OF_MANY] =
 	"SELECT key_id, false FROM kms.key TABLESAMPLE SYSTEM ($4) LIMIT $2"
 };
 
@@ -374,20 +380,24 @@ kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit, int *untried)
 {
 	static SPIPlanPtr plans[lengthof(sweep_queries)];
 	MemoryContext caller = CurrentMemoryContext;
+	int			query = what;
 	double		percent = 100.0;
 	List	   *ids = NIL;
 	KmsSpi		spi;
 	uint64		i;
 
-	if (what == KMS_SWEEP_SAMPLE)
-		percent = Min(100.0, 300.0 * limit / Max(kms_key_count(), 1));
+	if (what == KMS_SWEEP_SAMPLE && kms_key_count() > SAMPLE_SORTED_MAX)
+	{
+		query = SWEEP_SAMPLE_OF_MANY;
+		percent = Min(100.0, Max(1.0, 300.0 * limit / kms_key_count()));
+	}
 	if (untried != NULL)
 		*untried = 0;
 
 	kms_spi_begin(&spi);
 	bind_sweep(&spi, now, limit);
 	kms_spi_datum(&spi, FLOAT4OID, Float4GetDatum((float4) percent));
-	kms_spi_run(&spi, &plans[what], sweep_queries[what], SPI_OK_SELECT);
+	kms_spi_run(&spi, &plans[query], sweep_queries[query], SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
 	{
 		bool		isnull;
@@ -423,32 +433,30 @@ kms_key_purge_count(TimestampTz now, int64 limit)
 }
 
 bool
-kms_key_try_lock(const char *key_id)
+kms_key_try_lock(const char *key_id, bool to_delete)
 {
-	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr delete_plan = NULL;
+	static SPIPlanPtr update_plan = NULL;
 	KmsSpi		spi;
 	bool		locked;
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, key_id);
-	kms_spi_run(&spi, &plan,
-				"SELECT 1 FROM kms.key WHERE key_id OPERATOR(pg_catalog.=) $1"
-				" FOR UPDATE SKIP LOCKED",
-				SPI_OK_SELECT);
+	if (to_delete)
+		kms_spi_run(&spi, &delete_plan,
+					"SELECT 1 FROM kms.key"
+					" WHERE key_id OPERATOR(pg_catalog.=) $1"
+					" FOR UPDATE SKIP LOCKED",
+					SPI_OK_SELECT);
+	else
+		kms_spi_run(&spi, &update_plan,
+					"SELECT 1 FROM kms.key"
+					" WHERE key_id OPERATOR(pg_catalog.=) $1"
+					" FOR NO KEY UPDATE SKIP LOCKED",
+					SPI_OK_SELECT);
 	locked = spi.processed > 0;
 	kms_spi_end(&spi);
 	return locked;
-}
-
-void
-kms_key_check_references_now(void)
-{
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-
-	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &plan, "SET CONSTRAINTS ALL IMMEDIATE", SPI_OK_UTILITY);
-	kms_spi_end(&spi);
 }
 
 void

@@ -123,14 +123,11 @@ extern List *kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit,
 /* How many are due to be purged and were never tried, up to a few "limit". */
 extern int64 kms_key_purge_count(TimestampTz now, int64 limit);
 
-/* Lock the row for the transaction; false if another has it, or it is gone. */
-extern bool kms_key_try_lock(const char *key_id);
-
 /*
- * Let a foreign key that is deferred to the end of the transaction say at
- * once that it still refers to a key; holds for the rest of the transaction.
+ * Lock the row for the transaction; false if another has it, or it is gone.
+ * To change it does not exclude that rows which refer to it are inserted.
  */
-extern void kms_key_check_references_now(void);
+extern bool kms_key_try_lock(const char *key_id, bool to_delete);
 
 /* This key could not be dealt with: let the others go first. */
 extern void kms_key_mark_tried(const char *key_id, TimestampTz now);

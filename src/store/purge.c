@@ -19,14 +19,20 @@ bool
 kms_purge_lock(KmsPurgeState *state)
 {
 	static SPIPlanPtr insert_plan = NULL;
+	static SPIPlanPtr read_plan = NULL;
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
 
-	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &insert_plan,
-				"INSERT INTO kms.maintenance DEFAULT VALUES ON CONFLICT DO NOTHING",
-				SPI_OK_INSERT);
-	kms_spi_end(&spi);
+	/* an insert would wait for another's, so only the first time */
+	if (!fetch(state, &read_plan, READ_STATE))
+	{
+		kms_spi_begin(&spi);
+		kms_spi_run(&spi, &insert_plan,
+					"INSERT INTO kms.maintenance DEFAULT VALUES"
+					" ON CONFLICT DO NOTHING",
+					SPI_OK_INSERT);
+		kms_spi_end(&spi);
+	}
 	return fetch(state, &plan, READ_STATE " FOR UPDATE SKIP LOCKED");
 }
 

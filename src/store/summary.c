@@ -30,7 +30,8 @@ typedef struct TotalKey
 	char		reason[KMS_SUMMARY_TEXT];
 } TotalKey;
 
-static void add_row(HTAB *table, HeapTuple tuple, TupleDesc desc);
+static void add_row(HTAB *table, HeapTuple tuple, TupleDesc desc,
+					TimestampTz since);
 static KmsTotal *enter(HTAB *table, Datum operation, Datum status, Datum reason);
 static int	by_name(const ListCell *a, const ListCell *b);
 
@@ -58,13 +59,14 @@ kms_summary_read(TimestampTz since)
 	ScanKeyInit(&scan_key, METRIC_BUCKET, BTGreaterEqualStrategyNumber,
 				F_TIMESTAMPTZ_GE,
 				TimestampTzGetDatum(kms_metric_bucket(since,
-													  KMS_METRIC_MINUTE)));
+													  KMS_METRIC_HOUR)));
 	scan = systable_beginscan(rel, get_relname_relid("metric_pkey", schema),
 							  true, NULL, 1, &scan_key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_row(table, tuple, RelationGetDescr(rel));
+		add_row(table, tuple, RelationGetDescr(rel),
+				kms_metric_bucket(since, KMS_METRIC_MINUTE));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -76,8 +78,9 @@ kms_summary_read(TimestampTz since)
 	return totals;
 }
 
+/* Minutes before the window begins are not in it; their hour is. */
 static void
-add_row(HTAB *table, HeapTuple tuple, TupleDesc desc)
+add_row(HTAB *table, HeapTuple tuple, TupleDesc desc, TimestampTz since)
 {
 	Datum		values[METRIC_COLUMNS];
 	bool		nulls[METRIC_COLUMNS];
@@ -87,6 +90,9 @@ add_row(HTAB *table, HeapTuple tuple, TupleDesc desc)
 	if (desc->natts != METRIC_COLUMNS)
 		elog(ERROR, "kms.metric does not have the columns of this version");
 	heap_deform_tuple(tuple, desc, values, nulls);
+	if (DatumGetInt32(values[METRIC_WIDTH - 1]) == KMS_METRIC_MINUTE &&
+		DatumGetTimestampTz(values[METRIC_BUCKET - 1]) < since)
+		return;
 	total = enter(table, values[METRIC_OPERATION - 1],
 				  values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
 	row.count = DatumGetInt64(values[METRIC_COUNT - 1]);

@@ -21,7 +21,7 @@ typedef struct KmsTotal
 
 /*
  * A list of KmsTotal for everything since "since", which is rounded down to
- * the minute, in order of operation, status, reason.
+ * the minute (to the hour where minutes have been rolled up), in order of operation, status, reason.
  */
 extern List *kms_summary_read(TimestampTz since);
 

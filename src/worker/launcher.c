@@ -42,6 +42,7 @@
 #include "worker/launcher.h"
 
 #include "pg/compat.h"
+#include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
 #include "shmem/master.h"
@@ -141,7 +142,7 @@ kms_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	kms_worker_protect();
+	kms_protect_process();
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	kms_state->launcher_pid = MyProcPid;
@@ -521,6 +522,12 @@ start(Launcher *launcher, int slot, KmsWorkerKind kind,
 	}
 
 	child->handle = NULL;
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	state->failed_at = now;
+	strlcpy(state->last_error,
+			"no background worker slot is free (max_worker_processes)",
+			sizeof(state->last_error));
+	LWLockRelease(&kms_state->lock);
 	launcher->no_slot_at = now;
 	want_wake(launcher, TimestampTzPlusMilliseconds(now, NO_SLOT_PAUSE_MS));
 	if (launcher->no_slot_logged_at == 0 ||

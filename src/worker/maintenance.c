@@ -8,6 +8,7 @@
 
 #include "worker/maintenance.h"
 
+#include "keys/call.h"
 #include "keys/maintenance.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
@@ -19,7 +20,8 @@ typedef struct Maintenance
 {
 	KmsWorker	worker;
 	bool		present;
-	bool		more;
+	KmsTask		task;
+	bool		more;			/* of this task */
 } Maintenance;
 
 static void look(void *arg);
@@ -33,6 +35,8 @@ kms_maintenance_main(Datum arg)
 	KmsWorkerError error;
 	TimestampTz start = GetCurrentTimestamp();
 	bool		good;
+	bool		present;
+	bool		unfinished = false;
 
 	kms_worker_start(worker, KMS_MAINTENANCE, "kms maintenance");
 	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_OVERRIDE);
@@ -46,14 +50,32 @@ kms_maintenance_main(Datum arg)
 		kms_worker_absent(worker);
 		proc_exit(0);
 	}
-	if (good)
+	present = good;
+	if (present)
 		kms_worker_present(worker);
 
-	maintenance.more = kms_maintenance;
-	while (good && maintenance.more && !kms_worker_must_leave(worker) &&
-		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
-									   TIME_BUDGET_MS))
-		good = kms_worker_try(batch, &maintenance, &error);
+	for (maintenance.task = 0;
+		 present && kms_maintenance && maintenance.task < KMS_TASK_COUNT;
+		 maintenance.task++)
+	{
+		KmsWorkerError task_error;
+
+		/* one that fails does not keep the others from their turn */
+		do
+		{
+			maintenance.more = false;
+			if (!kms_worker_try(batch, &maintenance, &task_error))
+			{
+				good = false;
+				error = task_error;
+			}
+			if (kms_worker_must_leave(worker))
+				proc_exit(0);
+		} while (maintenance.more &&
+				 !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+											 TIME_BUDGET_MS));
+		unfinished = unfinished || maintenance.more;
+	}
 
 	if (good)
 	{
@@ -63,7 +85,7 @@ kms_maintenance_main(Datum arg)
 		LWLockRelease(&kms_state->lock);
 
 		/* over its time: others first, then again */
-		if (maintenance.more && kms_maintenance)
+		if (unfinished)
 			kms_state_request(worker->database, KMS_MAINTENANCE);
 	}
 	else
@@ -89,10 +111,13 @@ static void
 batch(void *arg)
 {
 	Maintenance *maintenance = arg;
+	KmsTaskResult result;
 
 	kms_worker_reload();
 	kms_worker_begin("maintaining keys, events and metrics");
-	maintenance->more = kms_maintenance_batch();
+	kms_call_require_service();
+	kms_maintenance_run(maintenance->task, false, &result);
 	kms_worker_commit();
+	maintenance->more = result.more;
 	pgstat_report_stat(true);
 }

@@ -1,7 +1,5 @@
 #include "postgres.h"
 
-#include <sys/prctl.h>
-
 #include "access/xact.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -19,6 +17,7 @@
 #include "worker/worker.h"
 
 #include "pg/compat.h"
+#include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
 
@@ -52,7 +51,7 @@ kms_worker_start(KmsWorker *worker, KmsWorkerKind kind, const char *name)
 
 	BackgroundWorkerInitializeConnectionByOid(order.database_oid, InvalidOid, 0);
 	set_session(name);
-	kms_worker_protect();
+	kms_protect_process();
 	attach(worker);
 	if (kms_worker_must_leave(worker))
 		proc_exit(0);
@@ -240,13 +239,6 @@ kms_worker_commit(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-void
-kms_worker_protect(void)
-{
-	if (kms_protect_memory)
-		(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /*

@@ -73,7 +73,4 @@ extern void kms_worker_reload(void);
 extern void kms_worker_begin(const char *activity);
 extern void kms_worker_commit(void);
 
-/* Keep this process from being traced and dumped, if kms.protect_memory. */
-extern void kms_worker_protect(void);
-
 #endif							/* KMS_WORKER_WORKER_H */

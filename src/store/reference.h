@@ -1,0 +1,31 @@
+/*
+ * Foreign keys of users' tables that refer to tables of kms.
+ *
+ * One that only refuses (NO ACTION, RESTRICT) is checked by a query that
+ * PostgreSQL runs as the referring table's owner.  One that acts on a delete
+ * (CASCADE, SET NULL, SET DEFAULT) queues triggers of the referring table to
+ * our own DELETE, where they would run with the extension owner's rights: so
+ * nothing is deleted while there is such a one.
+ */
+#ifndef KMS_STORE_REFERENCE_H
+#define KMS_STORE_REFERENCE_H
+
+/*
+ * Keep foreign keys to this table of kms from being made until the end of the
+ * transaction, and tell the name and table of one that acts on deletes: a
+ * palloc'd phrase, or NULL if there is none.
+ */
+extern char *kms_reference_acting(const char *table);
+
+/*
+ * Let deferrable foreign keys to kms.key say at once, and not at commit, that
+ * they refer to a key; until the end of the transaction.  False, and nothing
+ * is done, if this transaction has triggers of theirs pending: those would
+ * run now, with the extension owner's rights.
+ */
+extern bool kms_reference_check_now(void);
+
+/* Names of the tables that refer to kms.key, or NULL. */
+extern char *kms_reference_tables(void);
+
+#endif							/* KMS_STORE_REFERENCE_H */
