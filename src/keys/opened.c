@@ -71,7 +71,7 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 {
 	OpenedKey  *entry;
 	KmsSecretDigests digests;
-	uint64		generation = kms_master_generation();
+	uint64		generation;
 	KmsStatus	status;
 	bool		found;
 
@@ -88,6 +88,7 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 
 	while (count >= kms_key_cache_size && evict_oldest())
 		;
+	generation = kms_master_generation();
 	entry = hash_search(table, row->key_id, HASH_ENTER, &found);
 	entry->key = NULL;
 	status = open_key(row, key, &digests, fault);
@@ -215,7 +216,8 @@ still_good(OpenedKey *entry, const KmsKeyRow *row)
 {
 	KmsFault	ignored = {0};
 
-	if (entry->master_generation != kms_master_generation())
+	if (entry->master_generation != kms_master_generation() ||
+		entry->master_generation == 0)
 		return false;
 	if (memcmp(&entry->row, row, sizeof(*row)) == 0)
 		return true;

@@ -316,7 +316,7 @@ report_hint(const KmsFault *fault)
 	else if (fault->status == KMS_RATE_LIMITED)
 		errhint("Try again after %s.", timestamptz_to_str(fault->retry_at));
 	else if (fault->status == KMS_NO_MASTER_KEY)
-		errhint("Set kms.master_key_file in postgresql.conf and reload the server; kms_master_key_status() and the server log say what is wrong.");
+		errhint("Set kms.master_key_file in postgresql.conf and reload the server; kms_check(), kms_master_key_status() and the server log say what is wrong.");
 	else if (fault->status == KMS_OTHER_MASTER_KEY)
 		errhint("Add that master key to the master key file, below the current one, and reload the server.");
 	else if (fault->status == KMS_NOT_AUTHENTIC)

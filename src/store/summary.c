@@ -30,8 +30,20 @@ typedef struct TotalKey
 	char		reason[KMS_SUMMARY_TEXT];
 } TotalKey;
 
-static void add_row(HTAB *table, HeapTuple tuple, TupleDesc desc,
+/* Totals in the making. */
+typedef struct Totals
+{
+	HTAB	   *table;
+	KmsTotal   *last;			/* the one that the last row went to */
+} Totals;
+
+static void add_row(Totals *totals, HeapTuple tuple, TupleDesc desc,
 					TimestampTz since);
+static KmsTotal *find(Totals *totals, Datum operation, Datum status,
+					  Datum reason);
+static bool is_total(const KmsTotal *total, Datum operation, Datum status,
+					 Datum reason);
+static bool is_text(const char *name, Datum value);
 static KmsTotal *enter(HTAB *table, Datum operation, Datum status, Datum reason);
 static int	by_name(const ListCell *a, const ListCell *b);
 
@@ -43,18 +55,18 @@ kms_summary_read(TimestampTz since)
 								 AccessShareLock);
 	HASHCTL		control = {0};
 	HASH_SEQ_STATUS seq;
-	HTAB	   *table;
+	Totals		totals = {NULL, NULL};
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	KmsTotal   *total;
-	List	   *totals = NIL;
+	List	   *list = NIL;
 
 	control.keysize = sizeof(TotalKey);
 	control.entrysize = sizeof(KmsTotal);
 	control.hcxt = CurrentMemoryContext;
-	table = hash_create("kms totals", 64, &control,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	totals.table = hash_create("kms totals", 64, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	ScanKeyInit(&scan_key, METRIC_BUCKET, BTGreaterEqualStrategyNumber,
 				F_TIMESTAMPTZ_GE,
@@ -65,22 +77,22 @@ kms_summary_read(TimestampTz since)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_row(table, tuple, RelationGetDescr(rel),
+		add_row(&totals, tuple, RelationGetDescr(rel),
 				kms_metric_bucket(since, KMS_METRIC_MINUTE));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
-	hash_seq_init(&seq, table);
+	hash_seq_init(&seq, totals.table);
 	while ((total = hash_seq_search(&seq)) != NULL)
-		totals = lappend(totals, total);
-	list_sort(totals, by_name);
-	return totals;
+		list = lappend(list, total);
+	list_sort(list, by_name);
+	return list;
 }
 
 /* Minutes before the window begins are not in it; their hour is. */
 static void
-add_row(HTAB *table, HeapTuple tuple, TupleDesc desc, TimestampTz since)
+add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since)
 {
 	Datum		values[METRIC_COLUMNS];
 	bool		nulls[METRIC_COLUMNS];
@@ -93,14 +105,49 @@ add_row(HTAB *table, HeapTuple tuple, TupleDesc desc, TimestampTz since)
 	if (DatumGetInt32(values[METRIC_WIDTH - 1]) == KMS_METRIC_MINUTE &&
 		DatumGetTimestampTz(values[METRIC_BUCKET - 1]) < since)
 		return;
-	total = enter(table, values[METRIC_OPERATION - 1],
-				  values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
+	total = find(totals, values[METRIC_OPERATION - 1],
+				 values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
 	row.count = DatumGetInt64(values[METRIC_COUNT - 1]);
 	row.sum_ms = DatumGetFloat8(values[METRIC_SUM - 1]);
 	row.min_ms = DatumGetFloat8(values[METRIC_MIN - 1]);
 	row.max_ms = DatumGetFloat8(values[METRIC_MAX - 1]);
 	kms_metric_read_histogram(values[METRIC_HISTOGRAM - 1], row.histogram);
 	kms_metric_add(&total->metric, &row);
+}
+
+/*
+ * Rows come minute by minute, and each minute has much the same totals in the
+ * same order: so the one that followed last time is tried before the table.
+ */
+static KmsTotal *
+find(Totals *totals, Datum operation, Datum status, Datum reason)
+{
+	KmsTotal   *total = totals->last != NULL ? totals->last->follower : NULL;
+
+	if (total == NULL || !is_total(total, operation, status, reason))
+	{
+		total = enter(totals->table, operation, status, reason);
+		if (totals->last != NULL)
+			totals->last->follower = total;
+	}
+	totals->last = total;
+	return total;
+}
+
+static bool
+is_total(const KmsTotal *total, Datum operation, Datum status, Datum reason)
+{
+	return is_text(total->operation, operation) &&
+		is_text(total->status, status) && is_text(total->reason, reason);
+}
+
+static bool
+is_text(const char *name, Datum value)
+{
+	struct varlena *other = DatumGetTextPP(value);
+	size_t		len = VARSIZE_ANY_EXHDR(other);
+
+	return strlen(name) == len && memcmp(name, VARDATA_ANY(other), len) == 0;
 }
 
 static KmsTotal *
@@ -120,6 +167,7 @@ enter(HTAB *table, Datum operation, Datum status, Datum reason)
 	total = hash_search(table, &key, HASH_ENTER, &found);
 	if (!found)
 	{
+		total->follower = NULL;
 		memset(&total->metric, 0, sizeof(total->metric));
 		total->metric.operation = total->operation;
 		total->metric.status = total->status;

@@ -17,6 +17,7 @@ typedef struct KmsTotal
 	char		status[KMS_SUMMARY_TEXT];
 	char		reason[KMS_SUMMARY_TEXT];	/* "" for successes */
 	KmsMetric	metric;			/* its text members point to the above */
+	struct KmsTotal *follower;	/* the one that the next row went to */
 } KmsTotal;
 
 /*
