@@ -57,13 +57,12 @@ CREATE INDEX key_tried_idx ON kms.key (tried_at) WHERE tried_at IS NOT NULL;
 COMMENT ON TABLE kms.key IS
 'one row a key: device, state, times; authenticated by its seal. Foreign keys of users'' tables refer to this one';
 
+-- no foreign key: pg_restore --jobs would load the two tables side by side
 CREATE TABLE kms.key_secret (
 	key_id text COLLATE "C" NOT NULL,
 	public_key bytea NOT NULL,
 	wrapped_key bytea NOT NULL,
-	CONSTRAINT key_secret_pkey PRIMARY KEY (key_id),
-	CONSTRAINT key_secret_key_id_fkey FOREIGN KEY (key_id)
-		REFERENCES kms.key (key_id) ON DELETE CASCADE
+	CONSTRAINT key_secret_pkey PRIMARY KEY (key_id)
 ) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.02);
 
 ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STORAGE EXTERNAL;
@@ -152,7 +151,7 @@ CREATE TABLE kms.event_quarantine (
 	epoch bigint NOT NULL,
 	ticket bigint NOT NULL,
 	set_aside_at timestamptz NOT NULL,
-	error text NOT NULL,
+	error text COLLATE "C" NOT NULL,
 	event bytea NOT NULL,
 	CONSTRAINT event_quarantine_pkey PRIMARY KEY (epoch, ticket)
 );

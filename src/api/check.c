@@ -39,6 +39,7 @@ static void report(ReturnSetInfo *result, const char *severity,
 static void check_launcher(ReturnSetInfo *result);
 static void check_workers(ReturnSetInfo *result);
 static void check_ring(ReturnSetInfo *result);
+static void check_quarantine(ReturnSetInfo *result);
 static void check_master_key(ReturnSetInfo *result);
 static void check_master_key_use(ReturnSetInfo *result);
 static void check_rows(ReturnSetInfo *result);
@@ -56,6 +57,7 @@ Datum
 kms_api_check(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *locked;
 
 	kms_call_require_service();
 	InitMaterializedSRF(fcinfo, 0);
@@ -63,9 +65,18 @@ kms_api_check(PG_FUNCTION_ARGS)
 	check_workers(result);
 	check_ring(result);
 	check_master_key(result);
-	check_master_key_use(result);
-	check_rows(result);
-	check_purge(result);
+	locked = kms_health_locked_table();
+	if (locked != NULL)
+		report(result, "error",
+			   psprintf("another session has locked table kms.%s", locked),
+			   "See pg_locks for who has it; what the tables hold was not checked.");
+	else
+	{
+		check_quarantine(result);
+		check_master_key_use(result);
+		check_rows(result);
+		check_purge(result);
+	}
 	check_server(result);
 	check_settings(result);
 	check_memory(result);
@@ -201,10 +212,6 @@ check_ring(ReturnSetInfo *result)
 		report(result, "error",
 			   psprintf("events not recorded for want of a ring file: " UINT64_FORMAT, unrecorded),
 			   "Look at the server log; there must be room for kms.event_ring_size in pg_stat_tmp.");
-	if (kms_health_quarantined() > 0)
-		report(result, "warning",
-			   psprintf("events that could not be written and were set aside: " INT64_FORMAT, kms_health_quarantined()),
-			   "kms.event_quarantine has them with the reason.");
 	if (!kms_events_counters(&ring, &epoch))
 		return;
 	if (ring.head - ring.tail > ring.slots * 3 / 4)
@@ -218,6 +225,15 @@ check_ring(ReturnSetInfo *result)
 		report(result, "warning",
 			   psprintf("damaged entries of the event ring: " UINT64_FORMAT, ring.damaged),
 			   "The trail has a row of operation \"gap\" where events may be missing.");
+}
+
+static void
+check_quarantine(ReturnSetInfo *result)
+{
+	if (kms_health_quarantined() > 0)
+		report(result, "warning",
+			   psprintf("events that could not be written and were set aside: " INT64_FORMAT, kms_health_quarantined()),
+			   "kms.event_quarantine has them with the reason.");
 }
 
 static void
@@ -296,6 +312,7 @@ check_rows(ReturnSetInfo *result)
 
 			CHECK_FOR_INTERRUPTS();
 			if (kms_key_read(lfirst(cell), &row) &&
+				(row.sealed || !kms_key_denies(&row)) &&
 				kms_key_authenticate(&row, secret, &digests,
 									 &fault) == KMS_NOT_AUTHENTIC)
 				bad = lappend(bad, lfirst(cell));
@@ -305,7 +322,7 @@ check_rows(ReturnSetInfo *result)
 		report(result, "error",
 			   psprintf("keys that do not authenticate, %d in a sample of %d: %s",
 						list_length(bad), list_length(sample), join(bad)),
-			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.key.");
+			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.key and kms.key_secret.");
 
 	old = kms_health_old_rows(LISTED);
 	if (old != NIL)

@@ -15,8 +15,6 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/proc.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "keys/issue.h"
@@ -37,6 +35,7 @@ typedef struct DeviceKeys
 	TimestampTz now;
 	bool		only_valid;		/* stop at the first valid key */
 	bool		found;
+	bool		of_statement;	/* what was found was made by this statement */
 	bool		stale;
 	KmsKeyRow	valid;			/* the newest active, unexpired one */
 	List	   *active;			/* KmsKeyRow *, expired ones too */
@@ -46,22 +45,11 @@ typedef struct DeviceKeys
 	TimestampTz problematic_at; /* newest problematic; 0: none */
 } DeviceKeys;
 
-/* The key that the running statement has rotated to. */
-typedef struct RotatedKey
-{
-	LocalTransactionId transaction;
-	CommandId	command;
-	char		device_id[KMS_DEVICE_ID_MAX + 1];
-	KmsIssued	issued;
-} RotatedKey;
-
-static RotatedKey rotated;
-
-static bool gather(const KmsKeyRow *row, bool stale, void *arg);
+static bool gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
 static void look(DeviceKeys *keys, const char *device_id, bool only_valid);
 static void lock_and_look(DeviceKeys *keys, const char *device_id);
-static KmsStatus hand_out(const KmsKeyRow *row, KmsIssued *issued,
-						  KmsFault *fault);
+static KmsStatus hand_out(KmsCall *call, const KmsKeyRow *row,
+						  KmsIssued *issued, KmsFault *fault);
 static KmsStatus make(const KmsIssueRequest *request, const DeviceKeys *keys,
 					  KmsIssued *issued, KmsFault *fault);
 static bool is_replacement(const DeviceKeys *keys);
@@ -73,7 +61,6 @@ static bool should_stop(void *arg);
 static KmsStatus store(const KmsIssueRequest *request, const char *origin,
 					   int bits, KmsRsaKey *key, KmsIssued *issued,
 					   KmsFault *fault);
-static bool rotated_already(const char *device_id);
 static KmsStatus describe(const KmsKeyRow *row, const KmsKeySecret *secret,
 						  bool reused, KmsIssued *issued, KmsFault *fault);
 
@@ -94,13 +81,7 @@ kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 		lock_and_look(&keys, request->device_id);
 	}
 	if (keys.found)
-	{
-		kms_call_found(call, keys.valid.key_id, request->device_id);
-		status = hand_out(&keys.valid, issued, fault);
-		if (status == KMS_OK)
-			kms_call_succeed(call);
-		return status;
-	}
+		return hand_out(call, &keys.valid, issued, fault);
 
 	kms_call_operation(call, KMS_OP_GENERATE);
 	status = make(request, &keys, issued, fault);
@@ -123,18 +104,12 @@ kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 	PreventCommandIfReadOnly("kms_rotate_key()");
 	PreventCommandIfParallelMode("kms_rotate_key()");
 	fault->device_id = request->device_id;
-	if (rotated_already(request->device_id))
-	{
-		*issued = rotated.issued;
-		issued->reused = true;
-		kms_call_operation(call, KMS_OP_ISSUE);
-		kms_call_key(call, issued->key_id);
-		kms_call_succeed(call);
-		return kms_fault(fault, KMS_OK);
-	}
-	rotated.transaction = InvalidLocalTransactionId;
-
 	lock_and_look(&keys, request->device_id);
+
+	/* (kms_rotate_key(…)).* calls once a column */
+	if (keys.found && keys.of_statement)
+		return hand_out(call, &keys.valid, issued, fault);
+
 	status = make(request, &keys, issued, fault);
 	if (status == KMS_OK)
 		status = deprecate(keys.active, fault);
@@ -142,11 +117,6 @@ kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 		return status;
 	kms_call_key(call, issued->key_id);
 	kms_call_changed(call);
-
-	rotated.transaction = KMS_LOCAL_TRANSACTION_ID;
-	rotated.command = GetActiveSnapshot()->curcid;
-	strlcpy(rotated.device_id, request->device_id, sizeof(rotated.device_id));
-	rotated.issued = *issued;
 	return status;
 }
 
@@ -217,7 +187,7 @@ lock_and_look(DeviceKeys *keys, const char *device_id)
 }
 
 static bool
-gather(const KmsKeyRow *row, bool stale, void *arg)
+gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 {
 	DeviceKeys *keys = arg;
 	bool		valid = row->state == KMS_STATE_ACTIVE &&
@@ -226,12 +196,13 @@ gather(const KmsKeyRow *row, bool stale, void *arg)
 	if (valid && !keys->found)
 	{
 		keys->found = true;
+		keys->of_statement = origin == KMS_ROW_OF_STATEMENT;
 		keys->valid = *row;
 	}
 	if (keys->only_valid)
 		return !keys->found;
 
-	keys->stale = keys->stale || stale;
+	keys->stale = keys->stale || origin == KMS_ROW_STALE;
 	if (row->state == KMS_STATE_ACTIVE)
 	{
 		KmsKeyRow  *copy = palloc(sizeof(KmsKeyRow));
@@ -255,18 +226,23 @@ gather(const KmsKeyRow *row, bool stale, void *arg)
 }
 
 static KmsStatus
-hand_out(const KmsKeyRow *valid, KmsIssued *issued, KmsFault *fault)
+hand_out(KmsCall *call, const KmsKeyRow *valid, KmsIssued *issued,
+		 KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
 	KmsKeyRow	row = *valid;
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
+	kms_call_operation(call, KMS_OP_ISSUE);
+	kms_call_found(call, valid->key_id, valid->device_id);
 	fault->key_id = pstrdup(valid->key_id);
 	status = kms_key_authenticate(&row, secret, &digests, fault);
 	if (status == KMS_OK)
 		status = describe(&row, secret, true, issued, fault);
 	pfree(secret);
+	if (status == KMS_OK)
+		kms_call_succeed(call);
 	return status;
 }
 
@@ -434,15 +410,6 @@ deprecate(List *active, KmsFault *fault)
 		}
 	}
 	return kms_fault(fault, KMS_OK);
-}
-
-static bool
-rotated_already(const char *device_id)
-{
-	return rotated.transaction == KMS_LOCAL_TRANSACTION_ID &&
-		ActiveSnapshotSet() &&
-		rotated.command == GetActiveSnapshot()->curcid &&
-		strcmp(rotated.device_id, device_id) == 0;
 }
 
 static KmsStatus

@@ -108,7 +108,7 @@ kms_key_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
 	KmsSecretDigests digests;
 	KmsStatus	authentic;
 
-	if (kms_master_generation() == 0)
+	if (kms_master_generation() == 0 || (!row->sealed && kms_key_denies(row)))
 		return kms_fault(fault, status);
 	copy = palloc(sizeof(KmsKeyRow));
 	secret = palloc(sizeof(KmsKeySecret));
@@ -117,6 +117,14 @@ kms_key_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
 	pfree(copy);
 	pfree(secret);
 	return kms_fault(fault, authentic == KMS_NOT_AUTHENTIC ? authentic : status);
+}
+
+bool
+kms_key_denies(const KmsKeyRow *row)
+{
+	return row->state == KMS_STATE_DISABLED ||
+		row->state == KMS_STATE_REVOKED ||
+		row->state == KMS_STATE_PENDING_DELETION;
 }
 
 KmsStatus

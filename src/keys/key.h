@@ -48,6 +48,12 @@ extern KmsStatus kms_key_admit(KmsKeyRow *row, KmsUse use,
 /* Whether the master key that the private key is wrapped under is here. */
 extern KmsStatus kms_key_master_key_there(const KmsKeySecret *secret);
 
+/*
+ * Whether the state denies use: such a row is taken at its word without a
+ * seal, for it may have been changed while there was no master key.
+ */
+extern bool kms_key_denies(const KmsKeyRow *row);
+
 /* What refuses "status" is reported as, once the row has been looked at. */
 extern KmsStatus kms_key_refuse(const KmsKeyRow *row, KmsStatus status,
 								KmsFault *fault);

@@ -20,11 +20,4 @@
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
-/* 17: the local transaction id moved within PGPROC */
-#if PG_VERSION_NUM >= 170000
-#define KMS_LOCAL_TRANSACTION_ID (MyProc->vxid.lxid)
-#else
-#define KMS_LOCAL_TRANSACTION_ID (MyProc->lxid)
-#endif
-
 #endif							/* KMS_PG_COMPAT_H */

@@ -320,7 +320,7 @@ report_hint(const KmsFault *fault)
 	else if (fault->status == KMS_OTHER_MASTER_KEY)
 		errhint("Add that master key to the master key file, below the current one, and reload the server.");
 	else if (fault->status == KMS_NOT_AUTHENTIC)
-		errhint("The row was changed behind the extension's back; restore it from a backup, or delete it from kms.key.");
+		errhint("The row was changed behind the extension's back; restore it from a backup, or delete it from kms.key and kms.key_secret.");
 	else if (fault->status == KMS_NOT_TEXT)
 		errhint("Use kms_decrypt_bytea() for binary data.");
 	else if (fault->status == KMS_NO_MEMORY)

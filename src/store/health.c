@@ -1,6 +1,9 @@
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "pg/compat.h"
 #include "store/health.h"
@@ -163,6 +166,27 @@ kms_health_old_rows(int limit)
 	}
 	kms_spi_end(&spi);
 	return ids;
+}
+
+const char *
+kms_health_locked_table(void)
+{
+	static const char *const tables[] = {
+		"key", "key_secret", "event", "event_outbox", "event_quarantine",
+		"maintenance"
+	};
+	Oid			schema = get_namespace_oid("kms", false);
+	int			i;
+
+	for (i = 0; i < (int) lengthof(tables); i++)
+	{
+		Oid			relid = get_relname_relid(tables[i], schema);
+
+		if (!ConditionalLockRelationOid(relid, AccessShareLock))
+			return tables[i];
+		UnlockRelationOid(relid, AccessShareLock);
+	}
+	return NULL;
 }
 
 static int64

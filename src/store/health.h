@@ -40,4 +40,10 @@ extern int64 kms_health_outbox(void);
  */
 extern List *kms_health_old_rows(int limit);
 
+/*
+ * A table of kms that another session has locked against reading, so that
+ * the questions above would wait; a static name, or NULL.
+ */
+extern const char *kms_health_locked_table(void);
+
 #endif							/* KMS_STORE_HEALTH_H */

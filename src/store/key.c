@@ -60,7 +60,7 @@ static bool read_text(Datum value, bool isnull, char *out, size_t size,
 static size_t read_bytes(Datum value, bool isnull, unsigned char *out,
 						 size_t size);
 static KmsKeyState state_by_name(const char *name);
-static bool is_stale(HeapTuple tuple, Relation rel);
+static KmsRowOrigin origin_of(HeapTuple tuple);
 
 const char *
 kms_key_state_name(KmsKeyState state)
@@ -151,7 +151,7 @@ kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_row(tuple, RelationGetDescr(rel), row);
-		if (!visit(row, is_stale(tuple, rel), arg))
+		if (!visit(row, origin_of(tuple), arg))
 			break;
 	}
 	systable_endscan_ordered(scan);
@@ -162,19 +162,24 @@ kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 
 /*
  * A version that the transaction's own snapshot does not see was written
- * after it was taken, by somebody else.
+ * after it was taken, by somebody else; one of a command that began after the
+ * running statement took its snapshot, by the statement.
  */
-static bool
-is_stale(HeapTuple tuple, Relation rel)
+static KmsRowOrigin
+origin_of(HeapTuple tuple)
 {
-	TransactionId xmin;
+	TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
 
-	if (!IsolationUsesXactSnapshot())
-		return false;
-	xmin = HeapTupleHeaderGetXmin(tuple->t_data);
-	return !HeapTupleHeaderXminFrozen(tuple->t_data) &&
-		!TransactionIdIsCurrentTransactionId(xmin) &&
-		XidInMVCCSnapshot(xmin, GetTransactionSnapshot());
+	if (HeapTupleHeaderXminFrozen(tuple->t_data))
+		return KMS_ROW_BEFORE;
+	if (TransactionIdIsCurrentTransactionId(xmin))
+		return ActiveSnapshotSet() &&
+			HeapTupleHeaderGetCmin(tuple->t_data) >= GetActiveSnapshot()->curcid
+			? KMS_ROW_OF_STATEMENT : KMS_ROW_BEFORE;
+	if (IsolationUsesXactSnapshot() &&
+		XidInMVCCSnapshot(xmin, GetTransactionSnapshot()))
+		return KMS_ROW_STALE;
+	return KMS_ROW_BEFORE;
 }
 
 void
@@ -303,6 +308,7 @@ bool
 kms_key_delete(const KmsKeyRow *row)
 {
 	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr secret_plan = NULL;
 	KmsSpi		spi;
 	bool		done;
 
@@ -315,7 +321,17 @@ kms_key_delete(const KmsKeyRow *row)
 				SPI_OK_DELETE);
 	done = spi.processed > 0;
 	kms_spi_end(&spi);
-	return done;
+	if (!done)
+		return false;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_run(&spi, &secret_plan,
+				"DELETE FROM kms.key_secret"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_DELETE);
+	kms_spi_end(&spi);
+	return true;
 }
 
 /*

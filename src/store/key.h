@@ -76,13 +76,19 @@ extern const char *kms_key_state_name(KmsKeyState state);
 extern bool kms_key_read(const char *key_id, KmsKeyRow *row);
 extern bool kms_key_secret_read(const char *key_id, KmsKeySecret *secret);
 
-/*
- * Call "visit" for the device's keys, newest first, until it returns false.
- * "stale" tells for each whether this transaction's own snapshot (REPEATABLE
- * READ, SERIALIZABLE) does not see it as it is now; always false in READ
- * COMMITTED.
- */
-typedef bool (*KmsKeyVisitor) (const KmsKeyRow *row, bool stale, void *arg);
+/* Who wrote a row as it is now, seen from the running statement. */
+typedef enum KmsRowOrigin
+{
+	KMS_ROW_BEFORE,				/* the statement's own queries see it */
+	KMS_ROW_STALE,				/* another, after the snapshot of this
+								 * REPEATABLE READ or SERIALIZABLE transaction
+								 * was taken */
+	KMS_ROW_OF_STATEMENT		/* the running statement itself */
+} KmsRowOrigin;
+
+/* Call "visit" for the device's keys, newest first, until it returns false. */
+typedef bool (*KmsKeyVisitor) (const KmsKeyRow *row, KmsRowOrigin origin,
+							   void *arg);
 
 extern void kms_key_visit_device(const char *device_id, KmsKeyVisitor visit,
 								 void *arg);

@@ -17,11 +17,9 @@
 	" JOIN pg_catalog.pg_namespace AS n" \
 	" ON n.oid OPERATOR(pg_catalog.=) c.connamespace" \
 	" WHERE c.contype OPERATOR(pg_catalog.=) 'f'" \
-	" AND c.confrelid OPERATOR(pg_catalog.=) $1" \
-	" AND c.conrelid OPERATOR(pg_catalog.<>) $2"
+	" AND c.confrelid OPERATOR(pg_catalog.=) $1"
 
 static char *one_text(SPIPlanPtr *plan, const char *query, Oid relid);
-static void bind_tables(KmsSpi *spi, Oid relid);
 
 char *
 kms_reference_acting(const char *table)
@@ -63,7 +61,7 @@ kms_reference_check_now(void)
 
 	/* SET CONSTRAINTS means all of a name in a schema: so look at those */
 	kms_spi_begin(&spi);
-	bind_tables(&spi, kms_catalog()->key);
+	kms_spi_datum(&spi, OIDOID, ObjectIdGetDatum(kms_catalog()->key));
 	kms_spi_run(&spi, &plan,
 				"SELECT n.nspname::pg_catalog.text, c.conname::pg_catalog.text,"
 				" o.conrelid, o.confrelid"
@@ -75,7 +73,6 @@ kms_reference_check_now(void)
 				" AND o.conname OPERATOR(pg_catalog.=) c.conname"
 				" WHERE c.contype OPERATOR(pg_catalog.=) 'f'"
 				" AND c.confrelid OPERATOR(pg_catalog.=) $1"
-				" AND c.conrelid OPERATOR(pg_catalog.<>) $2"
 				" AND c.condeferrable",
 				SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
@@ -107,7 +104,7 @@ one_text(SPIPlanPtr *plan, const char *query, Oid relid)
 	KmsSpi		spi;
 
 	kms_spi_begin(&spi);
-	bind_tables(&spi, relid);
+	kms_spi_datum(&spi, OIDOID, ObjectIdGetDatum(relid));
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
 	if (spi.processed > 0)
 	{
@@ -121,12 +118,4 @@ one_text(SPIPlanPtr *plan, const char *query, Oid relid)
 	}
 	kms_spi_end(&spi);
 	return phrase;
-}
-
-/* $1 is the table referred to, $2 our own table that refers to kms.key. */
-static void
-bind_tables(KmsSpi *spi, Oid relid)
-{
-	kms_spi_datum(spi, OIDOID, ObjectIdGetDatum(relid));
-	kms_spi_datum(spi, OIDOID, ObjectIdGetDatum(kms_catalog()->key_secret));
 }

@@ -12,10 +12,13 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -80,6 +83,7 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
+static bool lock_roll_up(void);
 static bool read_epoch(KmsTrail *trail);
 static void make_epoch(KmsTrail *trail, int64 complete);
 static void insert_epoch(const KmsTrail *trail);
@@ -244,7 +248,7 @@ kms_trail_purge_events(int limit)
 				"DELETE FROM kms.event WHERE ctid OPERATOR(pg_catalog.=)"
 				" ANY (ARRAY(SELECT ctid FROM kms.event"
 				" WHERE occurred_at OPERATOR(pg_catalog.<) $1"
-				" ORDER BY occurred_at LIMIT $2))",
+				" ORDER BY occurred_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
 				SPI_OK_DELETE);
 	purged = (int64) spi.processed;
 	kms_spi_end(&spi);
@@ -266,7 +270,7 @@ kms_trail_purge_metrics(int limit)
 				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
 				" ANY (ARRAY(SELECT ctid FROM kms.metric"
 				" WHERE bucket OPERATOR(pg_catalog.<) $1"
-				" ORDER BY bucket LIMIT $2))",
+				" ORDER BY bucket LIMIT $2 FOR UPDATE SKIP LOCKED))",
 				SPI_OK_DELETE);
 	purged = (int64) spi.processed;
 	kms_spi_end(&spi);
@@ -286,6 +290,9 @@ kms_trail_roll_metrics(int limit)
 	int64		rolled;
 	int			h;
 
+	/* two at once would wait for each other's hours */
+	if (!lock_roll_up())
+		return 0;
 	kms_spi_begin(&spi);
 	kms_spi_time(&spi, kms_metric_bucket(GetCurrentTimestamp() -
 										 ROLL_AFTER_DAYS * USECS_PER_DAY,
@@ -296,7 +303,7 @@ kms_trail_roll_metrics(int limit)
 				" ANY (ARRAY(SELECT ctid FROM kms.metric"
 				" WHERE bucket OPERATOR(pg_catalog.<) $1"
 				" AND width OPERATOR(pg_catalog.=) 60"
-				" ORDER BY bucket LIMIT $2))"
+				" ORDER BY bucket LIMIT $2 FOR UPDATE SKIP LOCKED))"
 				" RETURNING bucket, operation, status, reason, count, sum_ms,"
 				" min_ms, max_ms, histogram",
 				SPI_OK_DELETE_RETURNING);
@@ -317,6 +324,18 @@ kms_trail_roll_metrics(int limit)
 	if (hours != NULL)
 		pfree(hours);
 	return rolled;
+}
+
+/* Sub-object 2: the writer has 1. */
+static bool
+lock_roll_up(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
+					   kms_catalog()->extension, 2);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
 }
 
 static bool

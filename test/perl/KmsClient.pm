@@ -1,0 +1,118 @@
+# What a client of a server with kms does in tests: calls with their
+# SQLSTATE, sessions that stay open, and processes that are watched.
+#
+#   like(KmsClient::error($node, 'postgres', $sql), qr/KM007: master key/);
+#   my $session = KmsClient->session($node, 'postgres');
+#   is($session->query('SELECT 1'), '1');
+package KmsClient;
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use KmsTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+# What psql says on stderr, "ERROR:  KM001: …" with detail and hint; "" if
+# nothing.
+sub error
+{
+	my ($node, $db, $sql) = @_;
+	my (undef, undef, $errors) = $node->psql($db, $sql,
+		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	return $errors;
+}
+
+# "00000" if the statements succeed, else the SQLSTATE of the first error.
+sub sqlstate
+{
+	my $errors = error(@_);
+	return $1 if $errors =~ /(?:ERROR|FATAL):  (\w{5}):/;
+	return '00000';
+}
+
+# Issue a key; returns its id and the public key.
+sub issue
+{
+	my ($node, $db, $device) = @_;
+	my $row = $node->safe_psql($db,
+		"SELECT key_id, public_key FROM kms_issue_key('$device')");
+	my ($key_id, $pem) = $row =~ /^([^|]+)\|(.*)$/s;
+	return ($key_id, "$pem\n");
+}
+
+# What kms_check() says, as lines "severity: finding (hint)".
+sub findings
+{
+	my ($node, $db) = @_;
+	return $node->safe_psql($db,
+		"SELECT severity || ': ' || finding || ' (' || hint || ')' FROM kms_check()");
+}
+
+# Wait until the server takes connections.
+sub wait_until_up
+{
+	my $node = shift;
+	KmsTest::poll(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 })
+	  or die 'the server does not come back';
+}
+
+# ---- A session that stays open -------------------------------------------
+
+sub session
+{
+	my ($class, $node, $db) = @_;
+	my $self = bless { in => '', out => '', err => '', state => '' }, $class;
+
+	$self->{timer} = IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default);
+	$self->{run} = IPC::Run::start(
+		[
+			'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d',
+			$node->connstr($db)
+		],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
+		$self->{timer});
+	$self->{pid} = $self->query('SELECT pg_backend_pid()');
+	return $self;
+}
+
+# Send statements without waiting for them.
+sub send
+{
+	my ($self, $sql) = @_;
+	$self->{in} .= "$sql\n;\n\\echo done:SQLSTATE\n";
+	$self->{run}->pump_nb;
+}
+
+# Wait for what was sent; returns its rows, and sets $session->{state}.
+sub receive
+{
+	my $self = shift;
+
+	$self->{timer}->reset;
+	$self->{run}->pump until $self->{out} =~ /^done(\w{5})$/m ||
+	  $self->{timer}->is_expired;
+	die "no answer: $self->{err}" unless $self->{out} =~ s/^done(\w{5})\n//m;
+	$self->{state} = $1;
+	my $rows = $self->{out};
+	$self->{out} = '';
+	chomp $rows;
+	return $rows;
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+	$self->send($sql);
+	return $self->receive;
+}
+
+sub quit
+{
+	my $self = shift;
+	$self->{in} .= "\\q\n";
+	$self->{run}->finish;
+}
+
+1;

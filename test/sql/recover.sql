@@ -1,0 +1,48 @@
+-- Break-glass: kms_decrypt_recover opens what others refuse, with a reason, on the record.
+\set SHOW_CONTEXT never
+
+CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+	EXECUTE query INTO result;
+	RETURN coalesce(result, 'NULL');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ' ' ||
+		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g');
+END $$;
+
+SET kms.key_lifetime = '1s';
+SELECT key_id FROM kms_issue_key('recover-1') \gset
+RESET kms.key_lifetime;
+SELECT kms_encrypt(:'key_id', 'old') AS c, kms_encrypt(:'key_id', 'old', 'sha256') AS c256,
+	kms_encrypt(:'key_id', 'old', label => 'l') AS labelled \gset
+SELECT key_id AS valid_id FROM kms_issue_key('recover-2') \gset
+SELECT kms_encrypt(:'valid_id', 'new') AS valid_c \gset
+SELECT pg_sleep(1.1);
+
+SELECT kms_key_state(:'key_id');
+SELECT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'c'));
+SELECT kms_decrypt_recover(:'key_id', :'c', 'ticket 17');
+SELECT convert_from(kms_decrypt_recover_bytea(:'key_id', decode(:'c', 'base64'),
+	'ticket 17', 'recover-1'), 'UTF8');
+SELECT kms_decrypt_recover(:'key_id', :'c256', 'ticket 17', NULL, 'sha256'),
+	kms_decrypt_recover(:'key_id', :'labelled', 'ticket 17', label => 'l');
+-- it opens valid keys as well
+SELECT kms_decrypt_recover(:'valid_id', :'valid_c', 'ticket 18');
+-- but not another device's, and not what is not theirs
+SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, ''ticket 19'', ''recover-2'')',
+	:'key_id', :'c'));
+SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, ''ticket 20'')',
+	:'key_id', :'valid_c'));
+
+-- the reason is mandatory: 1 to 255 bytes, one line
+SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, %L)', :'key_id', :'c', r))
+FROM (VALUES (NULL), (''), (E'two\nlines'), (repeat('r', 256))) AS v (r);
+SELECT kms_decrypt_recover(:'key_id', :'c', repeat('ü', 127) || 'r');
+
+-- each call is recorded as "recover", with its reason
+SELECT kms_flush_events();
+SELECT operation, status, left(reason, 25) AS reason, device_id,
+	left(context, 9) AS context, octet_length(context), count(*)
+FROM kms.event WHERE key_id IN (:'key_id', :'valid_id') AND operation = 'recover'
+GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 2 DESC, 5;

@@ -1,0 +1,92 @@
+-- Foreign keys of users' tables to kms.key: the purge goes round keys that
+-- are referred to, and never runs a user's code with the owner's rights.
+\set VERBOSITY terse
+CREATE ROLE reference_app;
+CREATE ROLE reference_operator;
+CREATE SCHEMA reference_app AUTHORIZATION reference_app;
+GRANT USAGE ON SCHEMA kms TO reference_app;
+GRANT SELECT (key_id), REFERENCES (key_id) ON kms.key TO reference_app;
+GRANT EXECUTE ON FUNCTION kms_maintain TO reference_operator;
+CREATE VIEW purge_task AS
+	SELECT done, skipped, more FROM kms_maintain() WHERE task = 'purge keys';
+GRANT SELECT ON purge_task TO reference_operator;
+
+SET kms.key_lifetime = '1s';
+SET kms.key_retention = '0s';
+-- what other tests have left
+SELECT count(*) FROM kms_maintain();
+SELECT key_id AS one FROM kms_issue_key('reference-1') \gset
+SELECT key_id AS two FROM kms_issue_key('reference-2') \gset
+
+-- one that acts on deletes would run triggers with our rights
+SET ROLE reference_app;
+CREATE TABLE reference_app.acts (
+	key_id text REFERENCES kms.key (key_id) ON DELETE CASCADE);
+CREATE FUNCTION reference_app.escalate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE 'a user''s trigger ran as %', current_user;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER each_row AFTER DELETE ON reference_app.acts
+	FOR EACH ROW EXECUTE FUNCTION reference_app.escalate();
+CREATE TRIGGER each_statement AFTER DELETE ON reference_app.acts
+	EXECUTE FUNCTION reference_app.escalate();
+INSERT INTO reference_app.acts VALUES (:'one');
+RESET ROLE;
+SELECT pg_sleep(1.1);
+SELECT * FROM purge_task;
+SELECT severity, finding FROM kms_check() WHERE finding ~ 'acts on deletes';
+DROP TABLE reference_app.acts;
+
+-- one that refuses, also at the end of the transaction, keeps its key only
+SET ROLE reference_app;
+CREATE TABLE reference_app.keeps (key_id text REFERENCES kms.key (key_id)
+	DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO reference_app.keeps VALUES (:'one');
+RESET ROLE;
+CREATE TABLE pending (i integer);
+GRANT INSERT ON pending TO reference_operator;
+CREATE FUNCTION who_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE 'a deferred trigger ran as %', current_user;
+	RETURN NULL;
+END $$;
+-- of the same name, in another schema and in that of the table
+CREATE CONSTRAINT TRIGGER keeps_key_id_fkey AFTER INSERT ON pending
+	DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION who_runs();
+BEGIN;
+SET LOCAL ROLE reference_operator;
+INSERT INTO pending VALUES (1);
+SELECT done, skipped, more FROM kms_maintain() WHERE task = 'purge keys';
+COMMIT;
+SELECT count(*) FILTER (WHERE key_id = :'one') AS referred_to,
+	count(*) FILTER (WHERE key_id = :'two') AS not_referred_to
+FROM kms.key;
+SELECT severity, finding FROM kms_check() WHERE finding ~ 'reference_app';
+
+-- triggers of such a constraint that are pending are not run for us
+SET ROLE reference_app;
+CREATE TABLE reference_app.same_name (i integer);
+CREATE CONSTRAINT TRIGGER keeps_key_id_fkey AFTER INSERT
+	ON reference_app.same_name DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION reference_app.escalate();
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION kms_maintain TO reference_app;
+BEGIN;
+SET LOCAL ROLE reference_app;
+INSERT INTO reference_app.same_name VALUES (1);
+SELECT done, skipped, more FROM kms_maintain() WHERE task = 'purge keys';
+COMMIT;
+
+-- gone with the reference
+DELETE FROM reference_app.keeps;
+SELECT * FROM purge_task;
+SELECT count(*) FROM kms.key WHERE key_id IN (:'one', :'two');
+
+DROP VIEW purge_task;
+DROP TABLE pending;
+DROP FUNCTION who_runs();
+DROP SCHEMA reference_app CASCADE;
+DROP OWNED BY reference_app, reference_operator;
+DROP ROLE reference_app, reference_operator;
