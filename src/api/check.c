@@ -184,10 +184,10 @@ check_workers(ReturnSetInfo *result)
 		LWLockRelease(&kms_state->lock);
 		if (worker.failed_at != 0)
 			report(result, "error",
-				   psprintf("the %s fails since %s, %d times in a row: %s",
+				   psprintf("the %s failed last at %s: %s",
 							worker_names[kind],
 							timestamptz_to_str(worker.failed_at),
-							worker.failures, worker.last_error),
+							worker.last_error),
 				   "Remove the cause; it tries again by itself.");
 		else if (worker.pid != 0 && worker.heartbeat != 0 &&
 				 TimestampDifferenceExceeds(worker.heartbeat,

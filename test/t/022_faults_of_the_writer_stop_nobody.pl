@@ -202,11 +202,16 @@ unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/,
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
 is(calls('no slot', 10), '10', 'no slot for a writer: calls work');
-KmsTest::poll(
-	sub { slurp_file($node->logfile) =~ /no background worker slot is free/ })
-  or die 'there was a slot';
-like(KmsClient::findings($node, 'postgres'), qr/^error: .*max_worker_processes/m,
+ok( KmsTest::poll(
+		sub {
+			KmsClient::findings($node, 'postgres') =~
+			  /^error: the event writer .*max_worker_processes/m;
+		}),
 	'no slot for a writer: kms_check() says what to raise');
+like(slurp_file($node->logfile), qr/no background worker slot is free/,
+	'so does the log');
+is( ($node->psql('postgres', 'SELECT kms_flush_events()'))[0],
+	3, 'who waits for it is told');
 
 $node->append_conf('postgresql.conf', 'max_worker_processes = 1');
 $node->restart;
