@@ -47,10 +47,7 @@ kms_api_version(PG_FUNCTION_ARGS)
 Datum
 kms_api_start(PG_FUNCTION_ARGS)
 {
-	KmsDatabase *database = kms_state_database();
-
-	if (database != NULL)
-		kms_state_request(database, KMS_MAINTENANCE);
+	kms_call_installed();
 	PG_RETURN_VOID();
 }
 

@@ -66,6 +66,9 @@ static int	depth = 0;
 /* in TopTransactionContext, newest first */
 static PendingChange *pending = NULL;
 
+/* this transaction has made the extension */
+static bool installed = false;
+
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 							  SubTransactionId parent, void *arg);
@@ -163,6 +166,7 @@ kms_call_context(KmsCall *call, const char *context)
 void
 kms_call_succeed(KmsCall *call)
 {
+	kms_events_bind_again();
 	finish(call, KMS_OK);
 	kms_events_push(&call->event, false);
 }
@@ -170,6 +174,7 @@ kms_call_succeed(KmsCall *call)
 void
 kms_call_fail(KmsCall *call, KmsStatus status)
 {
+	kms_events_bind_again();
 	finish(call, status);
 	kms_events_push(&call->event, kms_status_is_form(status));
 }
@@ -203,6 +208,12 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 		copy_text(event.context, sizeof(event.context), reason);
 	remember_change(&event);
 	kms_outbox_insert(&event);
+}
+
+void
+kms_call_installed(void)
+{
+	installed = true;
 }
 
 /* Stamp the end and take the call off the stack. */
@@ -244,6 +255,8 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			if (pending != NULL && kms_state_database() != NULL)
 				kms_state_request(kms_state_database(), KMS_WRITER);
+			if (installed && kms_state_database() != NULL)
+				kms_state_request(kms_state_database(), KMS_MAINTENANCE);
 			depth = 0;
 			break;
 		case XACT_EVENT_PARALLEL_COMMIT:
@@ -254,6 +267,7 @@ on_transaction(XactEvent event, void *arg)
 			return;				/* before the end */
 	}
 	pending = NULL;
+	installed = false;
 }
 
 static void

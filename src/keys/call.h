@@ -50,6 +50,12 @@ extern void kms_call_changed(KmsCall *call);
 extern void kms_call_record_change(KmsOperation operation, const char *key_id,
 								   const char *device_id, const char *reason);
 
+/*
+ * The extension is being made: makes the database known to the launcher when
+ * that is committed, for its workers see nothing before.
+ */
+extern void kms_call_installed(void);
+
 /* The service works here: preloaded, extension there; else raises. */
 extern void kms_call_require_service(void);
 

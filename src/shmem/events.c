@@ -11,6 +11,8 @@
  *
  * Trusted: only after fstat says that it is a regular file of ours and
  * kms_ring_valid that it is a ring of this cluster, database and extension.
+ * One that cannot be opened now (no permission, no descriptor left) may be
+ * full of events: it is left alone and tried again later.
  *
  * Taken over: by the first session that maps it after the server started,
  * when every earlier producer is dead; database->ring_generation, 0 until
@@ -21,7 +23,10 @@
  * another size than the setting says, or went through a crash of the machine,
  * after which the file may be older than what the tables say was read.  A
  * ring that is replaced is renamed to kms.<database oid>.<epoch>; the writer
- * writes what it holds and deletes it.  Garbage is just overwritten.
+ * writes what it holds and deletes it.  Garbage is just overwritten.  A ring
+ * that is older than the tables although the machine has not gone down (the
+ * file was put back) is found by the writer when sessions use it already: it
+ * stays, and goes on under a new epoch (kms_events_renew).
  *
  * Nothing in the path of kms_events_push raises: an event that cannot be
  * recorded is counted (dropped in the ring, or state->unrecorded).  A push is
@@ -64,11 +69,19 @@ typedef enum MapResult
 	MAP_IMPOSSIBLE
 } MapResult;
 
+typedef enum OpenResult
+{
+	RING_OPENED,
+	RING_ABSENT,				/* or something that is no ring of ours */
+	RING_UNREADABLE				/* there may be one */
+} OpenResult;
+
 static KmsRing *ring = NULL;
 static size_t ring_size;
 static uint64 ring_generation;	/* of the database when it was mapped */
 static Oid	bound_extension = InvalidOid;
-static TimestampTz failed_at = 0;
+static TimestampTz failed_until = 0;
+static char retired_path[MAXPGPATH];	/* of what kms_events_retired gave */
 
 static bool is_current(KmsDatabase *database);
 static bool push(KmsDatabase *database, const KmsEvent *event, bool form);
@@ -77,11 +90,15 @@ static void record_on_standby(const KmsEvent *event);
 static MapResult map(KmsDatabase *database, bool may_replace);
 static MapResult map_locked(KmsDatabase *database, bool may_replace);
 static void unmap(void);
-static KmsRing *open_ring(const char *path, size_t *size, Oid *extension);
+static OpenResult open_ring(const char *path, KmsRing **found, size_t *size,
+							Oid *extension);
+static OpenResult map_file(const char *path, int fd, KmsRing **found,
+						   size_t *size);
 static KmsRing *make_ring(const char *path, size_t size);
+static int64 new_epoch(void);
 static void ring_identity(KmsRingIdentity *identity);
 static void complain(const char *path, const char *cannot_be, int error);
-static bool parse_name(const char *name, Oid *database_oid, bool *retired);
+static bool parse_name(const char *name, Oid *database_oid, int64 *epoch);
 static uint64 boot_hash(void);
 static void close_rings(int code, Datum arg);
 static void close_ring(Oid database_oid);
@@ -102,7 +119,7 @@ kms_events_bind(Oid extension_oid)
 	{
 		unmap();
 		bound_extension = extension_oid;
-		failed_at = 0;
+		failed_until = 0;
 	}
 	if (is_current(database))
 		return;
@@ -124,6 +141,13 @@ kms_events_bind(Oid extension_oid)
 			(void) map(database, true);
 		}
 	}
+}
+
+void
+kms_events_bind_again(void)
+{
+	if (OidIsValid(bound_extension))
+		kms_events_bind(bound_extension);
 }
 
 void
@@ -171,6 +195,8 @@ kms_events_flush(long timeout_ms)
 		long		elapsed;
 		long		slice = FLUSH_SLICE_MS;
 
+		if (pg_atomic_read_u64(&database->flush_closed) >= mine)
+			break;
 		if (pg_atomic_read_u64(&database->flush_done) >= mine)
 		{
 			done = true;
@@ -217,6 +243,20 @@ kms_events_ring(void)
 }
 
 bool
+kms_events_pending(void)
+{
+	KmsDatabase *database = kms_state_database();
+	KmsRingCounters counters;
+
+	if (ring == NULL || database == NULL)
+		return false;
+	if (!is_current(database))
+		return true;
+	kms_ring_counters(ring, &counters);
+	return counters.head != counters.tail;
+}
+
+bool
 kms_events_counters(KmsRingCounters *counters, int64 *epoch)
 {
 	KmsDatabase *database = kms_state_database();
@@ -232,34 +272,59 @@ kms_events_counters(KmsRingCounters *counters, int64 *epoch)
 	return true;
 }
 
+bool
+kms_events_renew(void)
+{
+	KmsDatabase *database = kms_state_database();
+	int64		epoch = new_epoch();
+	bool		renewed = false;
+
+	if (database == NULL || epoch == 0)
+		return false;
+
+	/* a ring is replaced under its epoch's name */
+	LWLockAcquire(&database->ring_lock, LW_EXCLUSIVE);
+	if (is_current(database))
+	{
+		kms_ring_renew(ring, epoch);
+		renewed = true;
+	}
+	LWLockRelease(&database->ring_lock);
+	return renewed;
+}
+
 KmsRing *
-kms_events_retired(bool *intact)
+kms_events_retired(bool *intact, bool *unread)
 {
 	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
 	struct dirent *entry;
 	KmsRing    *retired = NULL;
 
-	while (retired == NULL &&
-		   (entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
+	while ((entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
 	{
-		char		path[MAXPGPATH];
+		OpenResult	result;
 		size_t		size;
 		Oid			database_oid;
 		Oid			extension;
-		bool		is_retired;
+		int64		epoch;
 
-		if (!parse_name(entry->d_name, &database_oid, &is_retired) ||
-			!is_retired || database_oid != MyDatabaseId)
+		if (!parse_name(entry->d_name, &database_oid, &epoch) ||
+			epoch == 0 || database_oid != MyDatabaseId)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", PG_STAT_TMP_DIR, entry->d_name);
-		retired = open_ring(path, &size, &extension);
-		if (retired != NULL && extension != bound_extension)
-		{
+		snprintf(retired_path, sizeof(retired_path), "%s/%s",
+				 PG_STAT_TMP_DIR, entry->d_name);
+		result = open_ring(retired_path, &retired, &size, &extension);
+		if (result == RING_UNREADABLE)
+			*unread = true;
+		else if (result == RING_ABSENT || extension != bound_extension)
+			(void) unlink(retired_path);
+		else if (kms_ring_epoch(retired) == epoch)
+			break;
+		else
+			complain(retired_path, "used: its epoch is not that in its name", 0);
+		if (retired != NULL)
 			munmap(retired, size);
-			retired = NULL;
-		}
-		if (retired == NULL)
-			(void) unlink(path);
+		retired = NULL;
 	}
 	FreeDir(dir);
 
@@ -271,17 +336,17 @@ kms_events_retired(bool *intact)
 	return retired;
 }
 
-void
+bool
 kms_events_discard(KmsRing *retired)
 {
-	char		path[MAXPGPATH];
 	KmsRingCounters counters;
 
 	kms_ring_counters(retired, &counters);
-	snprintf(path, sizeof(path), "%s/" RING_PREFIX "%u." INT64_FORMAT,
-			 PG_STAT_TMP_DIR, MyDatabaseId, kms_ring_epoch(retired));
-	(void) unlink(path);
 	munmap(retired, kms_ring_bytes(counters.slots));
+	if (unlink(retired_path) == 0 || errno == ENOENT)
+		return true;
+	complain(retired_path, "removed", errno);
+	return false;
 }
 
 void
@@ -294,9 +359,9 @@ kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 	{
 		char		path[MAXPGPATH];
 		Oid			database_oid;
-		bool		retired;
+		int64		epoch;
 
-		if (!parse_name(entry->d_name, &database_oid, &retired) ||
+		if (!parse_name(entry->d_name, &database_oid, &epoch) ||
 			exists(database_oid, arg))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", PG_STAT_TMP_DIR, entry->d_name);
@@ -374,16 +439,15 @@ map(KmsDatabase *database, bool may_replace)
 {
 	MapResult	result;
 
-	if (failed_at != 0 &&
-		!TimestampDifferenceExceeds(failed_at, GetCurrentTimestamp(),
-									FAILURE_PAUSE_MS))
+	if (kms_state_pausing(failed_until, FAILURE_PAUSE_MS))
 		return MAP_IMPOSSIBLE;
 
 	LWLockAcquire(&database->ring_lock, LW_EXCLUSIVE);
 	result = map_locked(database, may_replace);
 	LWLockRelease(&database->ring_lock);
 
-	failed_at = result == MAP_IMPOSSIBLE ? GetCurrentTimestamp() : 0;
+	failed_until = result != MAP_IMPOSSIBLE ? 0 :
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILURE_PAUSE_MS);
 	return result;
 }
 
@@ -405,7 +469,8 @@ map_locked(KmsDatabase *database, bool may_replace)
 	generation = pg_atomic_read_u64(&database->ring_generation);
 	first_use = generation == 0;
 
-	ring = open_ring(path, &ring_size, &extension);
+	if (open_ring(path, &ring, &ring_size, &extension) == RING_UNREADABLE)
+		return MAP_IMPOSSIBLE;
 	if (ring != NULL &&
 		(extension != bound_extension ||
 		 (first_use &&
@@ -463,49 +528,82 @@ unmap(void)
 
 /*
  * Map the file if it is a ring of this cluster and database, and say whose;
- * else NULL, with a line in the log unless there is no file.
+ * else *found is NULL, with a line in the log unless there is no file.
  */
-static KmsRing *
-open_ring(const char *path, size_t *size, Oid *extension)
+static OpenResult
+open_ring(const char *path, KmsRing **found, size_t *size, Oid *extension)
 {
 	KmsRingIdentity identity;
-	KmsRing    *found = NULL;
-	struct stat st;
+	OpenResult	result;
 	int			fd;
 
+	*found = NULL;
 	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 	{
-		if (errno != ENOENT)
-			complain(path, "opened", errno);
-		return NULL;
+		int			error = errno;
+
+		if (error == ENOENT)
+			return RING_ABSENT;
+		complain(path, "opened", error);
+		/* a link, a directory, a socket */
+		return error == ELOOP || error == EISDIR || error == ENXIO ?
+			RING_ABSENT : RING_UNREADABLE;
 	}
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		st.st_uid == geteuid() && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0 &&
-		st.st_size >= KMS_RING_HEADER_SIZE + KMS_RING_SLOT_SIZE &&
-		st.st_size <= (off_t) MaxAllocHugeSize)
-	{
-		*size = (size_t) st.st_size;
-		found = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (found == MAP_FAILED)
-			found = NULL;
-	}
+	result = map_file(path, fd, found, size);
 	close(fd);
 
-	if (found != NULL)
+	if (result == RING_OPENED)
 	{
 		ring_identity(&identity);
-		identity.extension_oid = kms_ring_identity(found)->extension_oid;
+		identity.extension_oid = kms_ring_identity(*found)->extension_oid;
 		*extension = identity.extension_oid;
-		if (!kms_ring_valid(found, *size, &identity))
+		if (!kms_ring_valid(*found, *size, &identity))
 		{
-			munmap(found, *size);
-			found = NULL;
+			munmap(*found, *size);
+			*found = NULL;
+			result = RING_ABSENT;
 		}
 	}
-	if (found == NULL)
+	if (result == RING_ABSENT)
 		complain(path, "used: it is not one of this database", 0);
-	return found;
+	return result;
+}
+
+/* Whatever is in it: RING_ABSENT if it cannot be a ring of ours. */
+static OpenResult
+map_file(const char *path, int fd, KmsRing **found, size_t *size)
+{
+	struct stat st;
+	void	   *memory;
+
+	if (fstat(fd, &st) < 0)
+	{
+		complain(path, "examined", errno);
+		return RING_UNREADABLE;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+		st.st_size < KMS_RING_HEADER_SIZE + KMS_RING_SLOT_SIZE ||
+		st.st_size > (off_t) MaxAllocHugeSize)
+		return RING_ABSENT;
+
+	/* somebody has changed modes throughout the data directory */
+	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
+		fchmod(fd, S_IRUSR | S_IWUSR) < 0)
+	{
+		complain(path, "made private", errno);
+		return RING_UNREADABLE;
+	}
+	memory = mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE,
+				  MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+	{
+		complain(path, "mapped", errno);
+		return RING_UNREADABLE;
+	}
+	*found = memory;
+	*size = (size_t) st.st_size;
+	return RING_OPENED;
 }
 
 /* An empty ring in a new file that takes the place of any other, or NULL. */
@@ -515,16 +613,15 @@ make_ring(const char *path, size_t size)
 	char		temporary[MAXPGPATH];
 	KmsRingIdentity identity;
 	KmsRing    *made = NULL;
-	uint64		epoch;
+	int64		epoch = new_epoch();
 	int			fd;
 	int			rc;
 
-	if (!pg_strong_random(&epoch, sizeof(epoch)))
+	if (epoch == 0)
 	{
 		complain(path, "made without random numbers", 0);
 		return NULL;
 	}
-	epoch = (epoch & PG_INT64_MAX) | 1;
 
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	(void) unlink(temporary);
@@ -558,7 +655,7 @@ make_ring(const char *path, size_t size)
 	if (made != NULL)
 	{
 		ring_identity(&identity);
-		kms_ring_format(made, kms_ring_slots(size), (int64) epoch, &identity);
+		kms_ring_format(made, kms_ring_slots(size), epoch, &identity);
 		if (rename(temporary, path) < 0)
 		{
 			complain(path, "renamed", errno);
@@ -569,6 +666,17 @@ make_ring(const char *path, size_t size)
 	if (made == NULL)
 		(void) unlink(temporary);
 	return made;
+}
+
+/* 0 if there is no randomness for one. */
+static int64
+new_epoch(void)
+{
+	uint64		epoch;
+
+	if (!pg_strong_random(&epoch, sizeof(epoch)))
+		return 0;
+	return (int64) ((epoch & PG_INT64_MAX) | 1);
 }
 
 static void
@@ -588,14 +696,12 @@ static void
 complain(const char *path, const char *cannot_be, int error)
 {
 	KmsDatabase *database = kms_state_database();
-	TimestampTz now = GetCurrentTimestamp();
 
 	if (database == NULL ||
-		(database->ring_complained_at != 0 &&
-		 !TimestampDifferenceExceeds(database->ring_complained_at, now,
-									 COMPLAINT_PAUSE_MS)))
+		kms_state_pausing(database->ring_silent_until, COMPLAINT_PAUSE_MS))
 		return;
-	database->ring_complained_at = now;
+	database->ring_silent_until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMPLAINT_PAUSE_MS);
 	errno = error;
 	ereport(LOG,
 			(error != 0 ?
@@ -605,9 +711,9 @@ complain(const char *path, const char *cannot_be, int error)
 			 errhidecontext(true)));
 }
 
-/* "kms.<oid>", "kms.<oid>.<epoch>", "kms.<oid>.new" */
+/* "kms.<oid>", "kms.<oid>.<epoch>", "kms.<oid>.new"; epoch 0 if none. */
 static bool
-parse_name(const char *name, Oid *database_oid, bool *retired)
+parse_name(const char *name, Oid *database_oid, int64 *epoch)
 {
 	char	   *end;
 	unsigned long value;
@@ -622,7 +728,14 @@ parse_name(const char *name, Oid *database_oid, bool *retired)
 	if (errno != 0 || value > PG_UINT32_MAX || (*end != '\0' && *end != '.'))
 		return false;
 	*database_oid = (Oid) value;
-	*retired = *end == '.' && end[1] >= '0' && end[1] <= '9';
+	*epoch = 0;
+	if (*end == '.' && end[1] >= '1' && end[1] <= '9')
+	{
+		errno = 0;
+		*epoch = strtoi64(end + 1, &end, 10);
+		if (errno != 0 || *end != '\0')
+			*epoch = 0;
+	}
 	return true;
 }
 

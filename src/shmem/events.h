@@ -24,23 +24,43 @@ extern void kms_events_push(const KmsEvent *event, bool form);
 extern void kms_events_bind(Oid extension_oid);
 
 /*
+ * The same for the extension bound last, right before an event is recorded:
+ * others may have replaced the ring while the call waited for a lock.
+ */
+extern void kms_events_bind_again(void);
+
+/*
  * Wait until everything recorded before the call is in the tables, at most
  * timeout_ms (-1: for ever); cancellable.  False if it is not so in time or
- * known that it will not be.
+ * known that it will not be, as when the extension is dropped.
  */
 extern bool kms_events_flush(long timeout_ms);
 
 /* The ring of this database as mapped by this process, or NULL: the writer. */
 extern KmsRing *kms_events_ring(void);
 
+/* Whether it holds events, or has been replaced by one that may hold some. */
+extern bool kms_events_pending(void);
+
+/*
+ * Give that ring a new epoch (see kms_ring_renew); for the writer.  False if
+ * it is not this database's ring any more, or there is no new epoch.
+ */
+extern bool kms_events_renew(void);
+
 /*
  * A ring of this database that was replaced and may hold events not yet
- * written; for the writer, after kms_events_bind.  NULL if there is none.
- * *intact is false if the machine went down under it.  Discarding deletes its
- * file.  May raise.
+ * written; for the writer, after kms_events_bind.  NULL if there is none;
+ * *unread is set if there are some that cannot be opened now.  *intact is
+ * false if the machine went down under it.  May raise.
  */
-extern KmsRing *kms_events_retired(bool *intact);
-extern void kms_events_discard(KmsRing *retired);
+extern KmsRing *kms_events_retired(bool *intact, bool *unread);
+
+/*
+ * Unmap the ring that kms_events_retired gave and delete its file; false, with
+ * a line in the log, if that stays.
+ */
+extern bool kms_events_discard(KmsRing *retired);
 
 /* Delete the ring files of databases for which "exists" says no.  May raise. */
 extern void kms_events_sweep(bool (*exists) (Oid database_oid, void *arg),

@@ -39,9 +39,11 @@
 
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "shmem/state.h"
 
 #define FILE_SIZE_MAX	(64 * 1024)
 #define FIRST_READ_MS	5000	/* how long a call waits for the launcher */
+#define LAUNCHER_PATIENCE_MS	1000	/* and when there is none */
 
 typedef struct Master
 {
@@ -65,6 +67,7 @@ static void *map_secret(size_t size);
 static void request(void);
 static void startup(void);
 static KmsMasterState current_state(void);
+static bool launcher_runs(void);
 static bool read_keys(KmsMasterKeys *keys, char *reason, size_t reason_size);
 static bool read_open_file(int fd, KmsMasterKeys *keys,
 						   char *reason, size_t reason_size);
@@ -114,7 +117,8 @@ kms_master_get(const unsigned char *id, KmsMasterKey *key)
 		ConditionVariablePrepareToSleep(&master->read);
 		while (current_state() == KMS_MASTER_UNREAD &&
 			   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
-										   FIRST_READ_MS))
+										   launcher_runs() ? FIRST_READ_MS :
+										   LAUNCHER_PATIENCE_MS))
 			(void) ConditionVariableTimedSleep(&master->read, 200,
 											   PG_WAIT_EXTENSION);
 		ConditionVariableCancelSleep();
@@ -273,6 +277,17 @@ current_state(void)
 	state = master->status.state;
 	LWLockRelease(&master->lock);
 	return state;
+}
+
+static bool
+launcher_runs(void)
+{
+	bool		runs;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	runs = kms_state->launcher_pid != 0;
+	LWLockRelease(&kms_state->lock);
+	return runs;
 }
 
 static bool

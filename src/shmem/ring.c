@@ -42,7 +42,6 @@ typedef struct RingFixed
 	uint32_t	format;
 	uint32_t	slot_size;
 	uint64_t	slots;
-	int64_t		epoch;
 	KmsRingIdentity identity;
 	uint32_t	event_size;
 	uint32_t	crc;			/* of all before it */
@@ -51,7 +50,9 @@ typedef struct RingFixed
 struct KmsRing
 {
 	RingFixed	fixed;
+	int64_t		epoch;
 	uint64_t	generation;		/* server generation that took it over */
+	uint64_t	found;			/* 1 + head as it was taken over; 0: checked */
 	uint64_t	boot;			/* run of the operating system it was used in */
 	uint32_t	closed;			/* synced by a server that stopped */
 
@@ -134,7 +135,7 @@ kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
 	ring->fixed.format = KMS_RING_FORMAT;
 	ring->fixed.slot_size = KMS_RING_SLOT_SIZE;
 	ring->fixed.slots = slots;
-	ring->fixed.epoch = epoch;
+	ring->epoch = epoch;
 	ring->fixed.identity = *identity;
 	ring->fixed.event_size = sizeof(KmsEvent);
 	ring->fixed.crc = crc32c(0, &ring->fixed, offsetof(RingFixed, crc));
@@ -157,7 +158,7 @@ kms_ring_valid(const KmsRing *ring, size_t bytes,
 	if (fixed->crc != crc32c(0, fixed, offsetof(RingFixed, crc)))
 		return false;
 	if (fixed->slots != kms_ring_slots(bytes) ||
-		bytes != kms_ring_bytes(fixed->slots) || fixed->epoch <= 0)
+		bytes != kms_ring_bytes(fixed->slots) || load(&ring->epoch) <= 0)
 		return false;
 	if (memcmp(&fixed->identity, identity, sizeof(KmsRingIdentity)) != 0)
 		return false;
@@ -211,10 +212,38 @@ kms_ring_take_over(KmsRing *ring, uint64_t generation)
 		}
 	}
 	ring->abandoned += abandoned;
+	store(&ring->found, head + 1);
 	store(&ring->tail, tail);
 	store(&ring->head, head);
 	store(&ring->generation, generation);
 	return abandoned;
+}
+
+bool
+kms_ring_unchecked(const KmsRing *ring, uint64_t *end)
+{
+	uint64_t	found = load(&ring->found);
+
+	*end = found - 1;
+	return found != 0;
+}
+
+void
+kms_ring_checked(KmsRing *ring)
+{
+	store(&ring->found, 0);
+}
+
+/* The epoch last but one: a kill in between leaves a ring to be renewed. */
+void
+kms_ring_renew(KmsRing *ring, int64_t epoch)
+{
+	uint64_t	end;
+
+	if (kms_ring_unchecked(ring, &end))
+		kms_ring_release(ring, end);
+	store(&ring->epoch, epoch);
+	kms_ring_checked(ring);
 }
 
 void
@@ -233,7 +262,7 @@ kms_ring_intact(const KmsRing *ring, uint64_t boot)
 int64_t
 kms_ring_epoch(const KmsRing *ring)
 {
-	return ring->fixed.epoch;
+	return load(&ring->epoch);
 }
 
 const KmsRingIdentity *

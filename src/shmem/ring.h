@@ -132,6 +132,21 @@ extern bool kms_ring_valid(const KmsRing *ring, size_t bytes,
 extern uint64_t kms_ring_take_over(KmsRing *ring, uint64_t generation);
 
 /*
+ * A file may have been put back: then it is older than what was read of it.
+ * From kms_ring_take_over to kms_ring_checked or kms_ring_renew this is true,
+ * and *end is where the ring ended as it was found: what lies before *end was
+ * in the file, the rest comes from producers of this generation.
+ */
+extern bool kms_ring_unchecked(const KmsRing *ring, uint64_t *end);
+extern void kms_ring_checked(KmsRing *ring);
+
+/*
+ * Release what was in the file when it was found, and let the rest belong to
+ * a new epoch.  Producers may be at work.
+ */
+extern void kms_ring_renew(KmsRing *ring, int64_t epoch);
+
+/*
  * "boot" names the run of the operating system (0: not known).  What a ring
  * holds is what its producers left there if it was marked in this run, or
  * was marked closed when the server stopped and synced to disk; else the

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #include "pg/compat.h"
 #include "shmem/events.h"
@@ -101,10 +102,10 @@ kms_state_request(KmsDatabase *database, KmsWorkerKind kind)
 	volatile int *pid = &worker->pid;
 
 	pg_memory_barrier();
-	if (pg_atomic_read_u32(&worker->requested) == KMS_REQUEST_CALL)
+	if (pg_atomic_read_u32(&worker->requested) == KMS_REQUEST_MADE)
 		return;
 	if (pg_atomic_exchange_u32(&worker->requested,
-							   KMS_REQUEST_CALL) != KMS_REQUEST_CALL &&
+							   KMS_REQUEST_MADE) != KMS_REQUEST_MADE &&
 		*pid == 0)
 		kms_state_wake_launcher();
 }
@@ -127,6 +128,15 @@ kms_state_wake_launcher(void)
 
 	if (latch != NULL)
 		SetLatch(latch);
+}
+
+bool
+kms_state_pausing(TimestampTz until, long longest_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return until > now &&
+		until <= TimestampTzPlusMilliseconds(now, longest_ms);
 }
 
 static void
@@ -197,6 +207,7 @@ initialize(KmsState *state)
 		LWLockInitialize(&database->ring_lock, state->tranche);
 		pg_atomic_init_u64(&database->flush_wanted, 0);
 		pg_atomic_init_u64(&database->flush_done, 0);
+		pg_atomic_init_u64(&database->flush_closed, 0);
 		ConditionVariableInit(&database->flushed);
 	}
 }
@@ -242,7 +253,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->probed = false;
 	database->maintained_at = 0;
 	database->closed_until = 0;
-	database->ring_complained_at = 0;
+	database->ring_silent_until = 0;
 	pg_atomic_write_u64(&database->ring_generation, 0);
 	pg_atomic_write_u64(&database->flush_done,
 						pg_atomic_read_u64(&database->flush_wanted));

@@ -25,9 +25,9 @@ typedef enum KmsWorkerKind
 #define KMS_WORKER_KINDS 2
 
 #define KMS_REQUEST_NONE	0
-#define KMS_REQUEST_PROBE	1	/* by the launcher: see if the extension is
-								 * there */
-#define KMS_REQUEST_CALL	2	/* by a session that has something for it */
+#define KMS_REQUEST_MADE	1
+
+#define KMS_DROP_CLOSED_MS	10000	/* how long a dropped database is closed */
 
 typedef struct KmsWorkerState
 {
@@ -58,14 +58,16 @@ typedef struct KmsDatabase
 	 */
 	pg_atomic_uint64 ring_generation;
 	LWLock		ring_lock;		/* making and taking over the ring file */
-	TimestampTz ring_complained_at; /* last log line about the ring file */
+	TimestampTz ring_silent_until;	/* no log line about its file before */
 
 	/*
 	 * A wish that all recorded so far be written: the caller adds one to
-	 * flush_wanted and waits until flush_done has got there.
+	 * flush_wanted and waits until flush_done has got there, or flush_closed:
+	 * a writer that looked after the wish found no extension.
 	 */
 	pg_atomic_uint64 flush_wanted;
 	pg_atomic_uint64 flush_done;
+	pg_atomic_uint64 flush_closed;
 	ConditionVariable flushed;
 } KmsDatabase;
 
@@ -119,5 +121,12 @@ extern bool kms_state_wake(KmsDatabase *database, KmsWorkerKind kind);
 
 /* Wake the launcher, if it runs. */
 extern void kms_state_wake_launcher(void);
+
+/*
+ * Whether a pause that ends at "until" (0: there is none), and was at most
+ * "longest_ms" long, lasts.  One that ends later than that from now has been
+ * made by a clock that was put back since: it is over.
+ */
+extern bool kms_state_pausing(TimestampTz until, long longest_ms);
 
 #endif							/* KMS_SHMEM_STATE_H */

@@ -6,14 +6,16 @@
  * ended it has every database looked at once (a maintenance worker that finds
  * no extension just leaves), and from then on starts a worker where one is
  * asked for (kms_state_request) or maintenance is due: never more than
- * kms.max_workers, from the database after the one served last, writers
- * before maintenance.  What a worker found, and how it failed, is in the
+ * kms.max_workers, of each kind from the database after the one served last.
+ * Neither kind may take all places from the other; where there is only one,
+ * they take turns.  What a worker found, and how it failed, is in the
  * shared state; a database whose workers keep failing is left alone for up to
  * half a minute between tries.
  *
  * A database that is being dropped is closed to workers for some seconds by
  * the session that drops it (object_access_hook), which also makes those that
- * run leave at once: DROP DATABASE waits for them for five.  Slots and ring
+ * run leave at once and waits for that: DROP DATABASE itself waits for five,
+ * but WITH (FORCE) wants the right to end them, which an owner has not.  Slots and ring
  * files of databases that are gone are cleared up now and then.
  */
 #include "postgres.h"
@@ -32,6 +34,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -52,7 +55,8 @@
 #define NAP_LONGEST_MS		60000
 #define NO_SLOT_PAUSE_MS	1000	/* no background worker slot is free */
 #define NO_SLOT_LOG_MS		60000
-#define DROP_CLOSED_MS		10000	/* how long a dropped database is closed */
+#define DROP_WAIT_MS		1000	/* for workers to leave a dropped database */
+#define DROP_STEP_MS		10
 #define SWEEP_INTERVAL_MS	300000
 
 /* What only the launcher knows of a worker that it has started. */
@@ -65,13 +69,14 @@ typedef struct Child
 typedef struct Launcher
 {
 	Child		children[KMS_DATABASES_MAX][KMS_WORKER_KINDS];
-	int			next;			/* slot to be served first */
+	int			next[KMS_WORKER_KINDS]; /* slot to be served first */
+	KmsWorkerKind last;			/* kind started last */
 	bool		key_read;
 	bool		listed;			/* databases have been listed since recovery */
 	Oid		   *unprobed;		/* of those, what has no slot yet */
 	int			unprobed_count;
 	TimestampTz swept_at;
-	TimestampTz no_slot_at;		/* last time no worker could be registered */
+	TimestampTz no_slot_until;	/* no worker could be registered */
 	TimestampTz no_slot_logged_at;
 	TimestampTz wake_at;		/* when this round wants the next; 0: none */
 } Launcher;
@@ -81,7 +86,6 @@ typedef struct Candidate
 {
 	Oid			oid;
 	bool		wanted;
-	bool		probe;
 	TimestampTz due;
 } Candidate;
 
@@ -90,6 +94,7 @@ static object_access_hook_type prev_object_access_hook = NULL;
 static void on_object_access(ObjectAccessType access, Oid class_oid,
 							 Oid object_oid, int sub_id, void *arg);
 static void close_database(Oid database_oid);
+static void wait_for_workers(Oid database_oid);
 static void detach(int code, Datum arg);
 static void one_round(void *arg);
 static void list_databases(Launcher *launcher);
@@ -98,6 +103,7 @@ static void reap(Launcher *launcher, int slot, int kind, TimestampTz now);
 static bool is_running(Launcher *launcher, int slot, int kind);
 static int	count_running(Launcher *launcher, int kind);
 static void start_workers(Launcher *launcher, TimestampTz now);
+static bool is_due(Launcher *launcher, KmsWorkerKind kind, TimestampTz now);
 static int	start_kind(Launcher *launcher, KmsWorkerKind kind, int most,
 					   TimestampTz now);
 static void look_at(Launcher *launcher, int slot, KmsWorkerKind kind,
@@ -194,7 +200,7 @@ static void
 close_database(Oid database_oid)
 {
 	TimestampTz until =
-	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DROP_CLOSED_MS);
+	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), KMS_DROP_CLOSED_MS);
 	KmsDatabase *database = NULL;
 	int			i;
 
@@ -213,6 +219,23 @@ close_database(Oid database_oid)
 		(void) kms_state_wake(database, KMS_WRITER);
 		(void) kms_state_wake(database, KMS_MAINTENANCE);
 		kms_state_wake_launcher();
+		wait_for_workers(database_oid);
+	}
+}
+
+/* Those that have just started are not in our list yet: all that there are. */
+static void
+wait_for_workers(Oid database_oid)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													DROP_WAIT_MS);
+
+	while (CountDBBackends(database_oid) > CountDBConnections(database_oid) &&
+		   kms_state_pausing(until, DROP_WAIT_MS))
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 DROP_STEP_MS, PG_WAIT_EXTENSION);
 	}
 }
 
@@ -306,13 +329,11 @@ enter_unprobed(Launcher *launcher)
 	{
 		Oid			oid = launcher->unprobed[launcher->unprobed_count - 1];
 		KmsDatabase *database = kms_state_enter(oid);
-		uint32		none = KMS_REQUEST_NONE;
 
 		if (database == NULL)
 			return;				/* until slots become free */
 		launcher->unprobed_count--;
-		(void) pg_atomic_compare_exchange_u32(&database->worker[KMS_MAINTENANCE].requested,
-											  &none, KMS_REQUEST_PROBE);
+		kms_state_request(database, KMS_MAINTENANCE);
 	}
 }
 
@@ -371,29 +392,53 @@ count_running(Launcher *launcher, int kind)
 	return count;
 }
 
-/* Maintenance leaves a place for writers, where there is more than one. */
+/*
+ * Writers first, but for the place of maintenance that is due while none
+ * runs.  Maintenance leaves one for writers.
+ */
 static void
 start_workers(Launcher *launcher, TimestampTz now)
 {
 	int			waiting = 0;
 	int			running = count_running(launcher, -1);
-	int			maintenance;
+	int			maintenance = count_running(launcher, KMS_MAINTENANCE);
+	int			kept = 0;
 
-	waiting += start_kind(launcher, KMS_WRITER, kms_max_workers - running, now);
+	if (maintenance == 0 && is_due(launcher, KMS_MAINTENANCE, now) &&
+		(kms_max_workers > 1 || launcher->last == KMS_WRITER))
+		kept = 1;
+	waiting += start_kind(launcher, KMS_WRITER,
+						  kms_max_workers - running - kept, now);
 
 	running = count_running(launcher, -1);
-	maintenance = count_running(launcher, KMS_MAINTENANCE);
 	waiting += start_kind(launcher, KMS_MAINTENANCE,
 						  Min(kms_max_workers - running,
 							  Max(1, kms_max_workers - 1) - maintenance), now);
 	pg_atomic_write_u32(&kms_state->waiting, waiting);
 }
 
+/* Whether some database waits for a worker of this kind. */
+static bool
+is_due(Launcher *launcher, KmsWorkerKind kind, TimestampTz now)
+{
+	int			slot;
+
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		Candidate	candidate;
+
+		look_at(launcher, slot, kind, now, &candidate);
+		if (candidate.wanted && candidate.due <= now)
+			return true;
+	}
+	return false;
+}
+
 /* Start at most "most" workers; returns how many have to wait. */
 static int
 start_kind(Launcher *launcher, KmsWorkerKind kind, int most, TimestampTz now)
 {
-	int			first = launcher->next;
+	int			first = launcher->next[kind];
 	int			waiting = 0;
 	int			i;
 
@@ -411,7 +456,8 @@ start_kind(Launcher *launcher, KmsWorkerKind kind, int most, TimestampTz now)
 			waiting++;
 		else if (start(launcher, slot, kind, &candidate, now))
 		{
-			launcher->next = (slot + 1) % KMS_DATABASES_MAX;
+			launcher->next[kind] = (slot + 1) % KMS_DATABASES_MAX;
+			launcher->last = kind;
 			most--;
 		}
 		else
@@ -438,7 +484,6 @@ look_at(Launcher *launcher, int slot, KmsWorkerKind kind, TimestampTz now,
 	if (requested != KMS_REQUEST_NONE)
 	{
 		candidate->wanted = true;
-		candidate->probe = requested == KMS_REQUEST_PROBE;
 		candidate->due = 0;
 	}
 	else if (kind == KMS_MAINTENANCE && kms_maintenance &&
@@ -447,8 +492,10 @@ look_at(Launcher *launcher, int slot, KmsWorkerKind kind, TimestampTz now,
 		candidate->wanted = true;
 		candidate->due = maintenance_due(database, now);
 	}
-	candidate->due = Max(candidate->due, state->not_before);
-	candidate->due = Max(candidate->due, database->closed_until);
+	if (kms_state_pausing(state->not_before, KMS_WORKER_BACKOFF_MS))
+		candidate->due = Max(candidate->due, state->not_before);
+	if (kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
+		candidate->due = Max(candidate->due, database->closed_until);
 	LWLockRelease(&kms_state->lock);
 }
 
@@ -481,12 +528,9 @@ start(Launcher *launcher, int slot, KmsWorkerKind kind,
 	MemoryContext context;
 	bool		registered;
 
-	if (launcher->no_slot_at != 0 &&
-		!TimestampDifferenceExceeds(launcher->no_slot_at, now,
-									NO_SLOT_PAUSE_MS))
+	if (kms_state_pausing(launcher->no_slot_until, NO_SLOT_PAUSE_MS))
 	{
-		want_wake(launcher, TimestampTzPlusMilliseconds(launcher->no_slot_at,
-														NO_SLOT_PAUSE_MS));
+		want_wake(launcher, launcher->no_slot_until);
 		return false;
 	}
 
@@ -505,7 +549,6 @@ start(Launcher *launcher, int slot, KmsWorkerKind kind,
 	strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
 	memset(&order, 0, sizeof(order));
 	order.database_oid = candidate->oid;
-	order.probe = candidate->probe;
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -517,7 +560,7 @@ start(Launcher *launcher, int slot, KmsWorkerKind kind,
 	MemoryContextSwitchTo(context);
 	if (registered)
 	{
-		launcher->no_slot_at = 0;
+		launcher->no_slot_until = 0;
 		return true;
 	}
 
@@ -528,8 +571,9 @@ start(Launcher *launcher, int slot, KmsWorkerKind kind,
 			"no background worker slot is free (max_worker_processes)",
 			sizeof(state->last_error));
 	LWLockRelease(&kms_state->lock);
-	launcher->no_slot_at = now;
-	want_wake(launcher, TimestampTzPlusMilliseconds(now, NO_SLOT_PAUSE_MS));
+	launcher->no_slot_until = TimestampTzPlusMilliseconds(now,
+														  NO_SLOT_PAUSE_MS);
+	want_wake(launcher, launcher->no_slot_until);
 	if (launcher->no_slot_logged_at == 0 ||
 		TimestampDifferenceExceeds(launcher->no_slot_logged_at, now,
 								   NO_SLOT_LOG_MS))
@@ -558,8 +602,12 @@ sweep_due(Launcher *launcher, TimestampTz now)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 
-		if (OidIsValid(database->oid) && database->closed_until != 0)
+		if (!OidIsValid(database->oid) || database->closed_until == 0)
+			continue;
+		if (kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 			due = Min(due, database->closed_until);
+		else
+			due = 0;
 	}
 	LWLockRelease(&kms_state->lock);
 	if (due > now)
@@ -584,7 +632,7 @@ sweep(Launcher *launcher, TimestampTz now)
 			continue;
 		exists = database_exists(oid, NULL);
 		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-		if (database->closed_until <= now)
+		if (!kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 			database->closed_until = 0;
 		if (!exists && !is_running(launcher, slot, KMS_WRITER) &&
 			!is_running(launcher, slot, KMS_MAINTENANCE))

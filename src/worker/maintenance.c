@@ -39,7 +39,8 @@ kms_maintenance_main(Datum arg)
 	bool		unfinished = false;
 
 	kms_worker_start(worker, KMS_MAINTENANCE, "kms maintenance");
-	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_OVERRIDE);
+	/* it comes by less often than the writer, so it is more patient */
+	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
 	pg_atomic_write_u32(&worker->database->worker[KMS_MAINTENANCE].requested,
 						KMS_REQUEST_NONE);
 	pg_memory_barrier();

@@ -22,11 +22,8 @@
 #include "shmem/events.h"
 
 #define BACKOFF_FIRST_MS	200
-#define BACKOFF_LONGEST_MS	30000
 #define LOG_PAUSE_MS		60000
-/* How often, and how long, an extension that was asked for is looked for. */
-#define ABSENT_TRIES		8
-#define ABSENT_PAUSE_MS		500
+#define ABSENT_PAUSE_MS		1000	/* before an extension is looked for again */
 
 static void set_session(const char *name);
 static void set(const char *name, const char *value);
@@ -42,7 +39,6 @@ kms_worker_start(KmsWorker *worker, KmsWorkerKind kind, const char *name)
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	memset(worker, 0, sizeof(*worker));
 	worker->kind = kind;
-	worker->probe = order.probe;
 
 	/* never a handler of our own for SIGTERM: see die() */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -62,7 +58,7 @@ kms_worker_must_leave(const KmsWorker *worker)
 {
 	volatile TimestampTz *until = &worker->database->closed_until;
 
-	return *until != 0 && *until > GetCurrentTimestamp();
+	return kms_state_pausing(*until, KMS_DROP_CLOSED_MS);
 }
 
 Oid
@@ -89,8 +85,8 @@ kms_worker_present(KmsWorker *worker)
 }
 
 /*
- * An install script asks before it is committed: so look again a few times if
- * somebody asked.
+ * The session that makes the extension asks when it has committed that; before,
+ * each of its calls may ask, hence the pause.
  */
 void
 kms_worker_absent(KmsWorker *worker)
@@ -98,25 +94,15 @@ kms_worker_absent(KmsWorker *worker)
 	KmsDatabase *database = worker->database;
 	KmsWorkerState *state = &database->worker[worker->kind];
 	TimestampTz now = GetCurrentTimestamp();
-	bool		again;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	database->has_extension = false;
 	database->probed = true;
 	state->heartbeat = now;
-	again = !worker->probe && state->failures < ABSENT_TRIES;
-	if (again)
-	{
-		state->failures++;
-		state->not_before =
-			TimestampTzPlusMilliseconds(now, ABSENT_PAUSE_MS << state->failures);
-	}
-	else
-		state->failures = 0;
+	state->failures = 0;
+	state->not_before = TimestampTzPlusMilliseconds(now, ABSENT_PAUSE_MS);
 	LWLockRelease(&kms_state->lock);
 
-	pg_atomic_write_u32(&state->requested,
-						again ? KMS_REQUEST_CALL : KMS_REQUEST_NONE);
 	worker->leaving = true;
 	worker->absent = true;
 }
@@ -209,8 +195,8 @@ kms_worker_backoff(int failures)
 	if (failures <= 0)
 		return 0;
 	if (failures > 8)
-		return BACKOFF_LONGEST_MS;
-	return Min(BACKOFF_LONGEST_MS, BACKOFF_FIRST_MS << (failures - 1));
+		return KMS_WORKER_BACKOFF_MS;
+	return Min(KMS_WORKER_BACKOFF_MS, BACKOFF_FIRST_MS << (failures - 1));
 }
 
 void
@@ -257,7 +243,12 @@ set_session(const char *name)
 	set("session_replication_role", "origin");
 	set("statement_timeout", "0");
 	set("idle_in_transaction_session_timeout", "0");
-	set("lock_timeout", "1s");
+
+	/*
+	 * Shorter than deadlock_timeout (1 s unless set): in a deadlock with a
+	 * user's DDL it is always the worker that gives up.  It tries again.
+	 */
+	set("lock_timeout", "300ms");
 	set("row_security", "on");
 	set("jit", "off");
 }
@@ -297,8 +288,6 @@ detach(int code, Datum arg)
 {
 	KmsWorker  *worker = (KmsWorker *) DatumGetPointer(arg);
 	KmsWorkerState *state = &worker->database->worker[worker->kind];
-	KmsRing    *ring = worker->kind == KMS_WRITER ? kms_events_ring() : NULL;
-	KmsRingCounters counters;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	state->pid = 0;
@@ -307,12 +296,8 @@ detach(int code, Datum arg)
 		state->heartbeat = GetCurrentTimestamp();
 	LWLockRelease(&kms_state->lock);
 	pg_memory_barrier();
-	if (ring != NULL && !worker->absent)
-	{
-		kms_ring_counters(ring, &counters);
-		if (counters.head != counters.tail)
-			pg_atomic_write_u32(&state->requested, KMS_REQUEST_CALL);
-	}
+	if (worker->kind == KMS_WRITER && !worker->absent && kms_events_pending())
+		pg_atomic_write_u32(&state->requested, KMS_REQUEST_MADE);
 	if (pg_atomic_read_u32(&state->requested) != KMS_REQUEST_NONE)
 		kms_state_wake_launcher();
 }

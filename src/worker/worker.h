@@ -7,19 +7,18 @@
 #include "shmem/state.h"
 
 #define KMS_WORKER_IDLE_MS	2000	/* a worker with nothing to do leaves */
+#define KMS_WORKER_BACKOFF_MS	30000	/* the longest after failures */
 
 /* How the launcher tells a worker what it is to do, in bgw_extra. */
 typedef struct KmsWorkerOrder
 {
 	Oid			database_oid;
-	bool		probe;			/* nobody asked: see if the extension is there */
 } KmsWorkerOrder;
 
 typedef struct KmsWorker
 {
 	KmsDatabase *database;
 	KmsWorkerKind kind;
-	bool		probe;
 	bool		leaving;		/* it ends because it wants to */
 	bool		absent;			/* there is no extension here to work for */
 	TimestampTz logged_at;		/* of the last error in the log */

@@ -7,17 +7,22 @@
  * kms.event_epoch along with the events, so that nothing is written twice;
  * ring slots are released only after its commit is flushed.
  *
+ * A ring file that was put back is older than the tables: what it held when
+ * the server found it is written already, what was recorded since is not.  So
+ * the first writer after a start compares the two, and gives such a ring a new
+ * epoch, with a gap in the trail for what the file may have lost.
+ *
  * There is one writer a database: each transaction that writes takes a lock
  * of our own on the extension.  (A session lock would do once, but an abort
  * releases it, and the end of the process does not.)
  *
  * An error ends the round, not the process.  One that may pass (a lock, a
- * full disk, a cancel) is waited out.  One that a row can be the cause of
- * halves the batch, until one event is left; that is put into
- * kms.event_quarantine, and the rest goes on.
+ * full disk, a cancel) is waited out, however full the ring.  One that a row
+ * can be the cause of halves the batch, until one event is left; that is put
+ * into kms.event_quarantine, and the rest goes on.
  *
  * Who waits for durability (kms_events_flush) is woken after a round that
- * began after his wish and left nothing to do.
+ * began after his wish and left nothing to do, or found no extension.
  */
 #include "postgres.h"
 
@@ -26,6 +31,7 @@
 #include "catalog/pg_extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
@@ -40,6 +46,9 @@
 #include "worker/worker.h"
 
 #define BATCH_SIZE 1000
+
+#define PAUSE_FOR_OTHERS_MS	100 /* idle no longer when others wait */
+#define LOCK_PAUSE_MS	1000	/* a table is locked: nothing is broken */
 
 /* Failures in a row after which others that wait get the place. */
 #define FAILURES_TO_YIELD 3
@@ -57,11 +66,15 @@ typedef struct Writer
 	KmsWorker	worker;
 	Oid			extension;
 	bool		absent;			/* the extension is not there (any more) */
+	bool		replaced;		/* another is in its place */
+	uint64		wanted;			/* flush_wanted when the round began */
+	int64		epoch;			/* of the ring in the round before */
+	int64		renewed;		/* epoch that this writer has given to a ring */
 	bool		opened;			/* the ring's epoch has its row */
 	KmsRing    *retired;		/* a replaced ring that is being drained */
 	bool		retired_intact;
 	bool		retired_done;	/* no replaced ring is left */
-	int64		complete;		/* epoch of one that is known to be whole */
+	int64		complete;		/* epoch that is whole, or has its gap */
 	KmsEvent   *events;			/* BATCH_SIZE */
 
 	Source		ring;
@@ -75,16 +88,18 @@ static void one_round(void *arg);
 static bool prepare(Writer *writer);
 static void lock_trail(Writer *writer);
 static void drain_retired(Writer *writer);
-static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto,
-					   int64 complete);
+static bool compare(Writer *writer, KmsRing *ring);
+static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
 static bool write_outbox(Writer *writer);
 static int	read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail,
 					   uint64 upto, uint64 *damaged);
 static void succeed(Source *source);
 static void handle_error(Writer *writer, const KmsWorkerError *error);
 static bool may_pass(int sqlstate);
-static void finish_round(Writer *writer, uint64 wanted);
+static void tell_waiters(Writer *writer, pg_atomic_uint64 *reached);
 static bool has_nothing_left(Writer *writer);
+static long idle_pause(TimestampTz last_work, TimestampTz now, bool waiting);
+static void wait_out(const KmsWorker *worker, long pause);
 
 void
 kms_writer_main(Datum arg)
@@ -107,7 +122,8 @@ kms_writer_main(Datum arg)
 		KmsWorkerError error;
 		TimestampTz now;
 		bool		waiting;
-		long		pause = kms_event_flush_interval;
+		bool		failing = false;
+		long		pause = 0;
 
 		ResetLatch(MyLatch);
 		if (kms_worker_must_leave(worker))
@@ -123,18 +139,29 @@ kms_writer_main(Datum arg)
 		else
 		{
 			handle_error(&writer, &error);
-			pause = writer.more ? 0 :
-				kms_worker_backoff(kms_worker_failures(worker));
+			failing = !writer.more;
+			pause = kms_worker_backoff(kms_worker_failures(worker));
+			if (error.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+				pause = Min(pause, LOCK_PAUSE_MS);
 		}
 		if (writer.absent)
 		{
 			kms_worker_absent(worker);
+			tell_waiters(&writer, &worker->database->flush_closed);
+			break;
+		}
+		if (writer.replaced)
+		{
+			/* a new one begins without what this one remembers */
+			kms_state_request(worker->database, KMS_WRITER);
 			break;
 		}
 
 		now = GetCurrentTimestamp();
-		if (writer.wrote || kms_worker_failures(worker) > 0)
+		if (writer.wrote || kms_worker_failures(worker) > 0 ||
+			last_work > now)	/* the clock was put back */
 			last_work = now;
+		started = Min(started, now);
 		waiting = pg_atomic_read_u32(&kms_state->waiting) > 0;
 		if (TimestampDifferenceExceeds(last_work, now, KMS_WORKER_IDLE_MS) &&
 			has_nothing_left(&writer))
@@ -145,10 +172,13 @@ kms_writer_main(Datum arg)
 			 TimestampDifferenceExceeds(started, now, KMS_WORKER_IDLE_MS)))
 			break;
 
-		if (!writer.more)
+		if (failing)
+			wait_out(worker, pause);
+		else if (!writer.more)
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 pause, PG_WAIT_EXTENSION);
+							 idle_pause(last_work, now, waiting),
+							 PG_WAIT_EXTENSION);
 	}
 
 	worker->leaving = true;
@@ -161,11 +191,11 @@ one_round(void *arg)
 	Writer	   *writer = arg;
 	KmsRing    *ring;
 	KmsRingCounters counters;
-	uint64		wanted;
+	KmsDatabase *database = writer->worker.database;
 	bool		done = true;
 
 	kms_worker_reload();
-	wanted = pg_atomic_read_u64(&writer->worker.database->flush_wanted);
+	writer->wanted = pg_atomic_read_u64(&database->flush_wanted);
 	pg_memory_barrier();
 
 	if (!prepare(writer))
@@ -175,16 +205,28 @@ one_round(void *arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the event ring of this database cannot be made; the server log says why")));
+	if (kms_ring_epoch(ring) != writer->epoch)
+	{
+		/* the one before was replaced, and may hold events */
+		writer->epoch = kms_ring_epoch(ring);
+		writer->opened = false;
+		writer->retired_done = false;
+	}
 	if (!writer->retired_done)
 		drain_retired(writer);
+	if (!compare(writer, ring))
+	{
+		writer->more = true;
+		return;
+	}
 	kms_ring_counters(ring, &counters);
 	if (!writer->opened || counters.head != counters.tail)
-		done = write_ring(writer, ring, counters.head, writer->complete);
+		done = write_ring(writer, ring, counters.head);
 	writer->opened = true;
 	done = write_outbox(writer) && done;
 	pgstat_report_stat(false);
 	if (done)
-		finish_round(writer, wanted);
+		tell_waiters(writer, &database->flush_done);
 }
 
 /* Find the extension, map its ring. */
@@ -195,28 +237,38 @@ prepare(Writer *writer)
 
 	kms_worker_begin("looking for extension kms");
 	extension = kms_worker_extension();
-	if (!OidIsValid(extension) ||
-		(OidIsValid(writer->extension) && extension != writer->extension))
-		writer->absent = true;
-	else
+	writer->absent = !OidIsValid(extension);
+	writer->replaced = !writer->absent && OidIsValid(writer->extension) &&
+		extension != writer->extension;
+	if (!writer->absent && !writer->replaced)
 	{
 		writer->extension = extension;
 		kms_events_bind(extension);
 	}
 	kms_worker_commit();
 
-	if (writer->absent)
+	if (writer->absent || writer->replaced)
 		return false;
 	kms_worker_present(&writer->worker);
 	return true;
 }
 
-/* Sub-object 1: DROP EXTENSION locks sub-object 0. */
+/*
+ * Sub-object 0 is what DROP EXTENSION locks before any table, so that the two
+ * cannot wait for each other's tables; sub-object 1 makes the writer the only
+ * one.
+ */
 static void
 lock_trail(Writer *writer)
 {
 	LOCKTAG		tag;
 
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
+					   writer->extension, 0);
+	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("extension kms is being dropped or changed")));
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 					   writer->extension, 1);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
@@ -229,25 +281,84 @@ lock_trail(Writer *writer)
 static void
 drain_retired(Writer *writer)
 {
-	for (;;)
+	bool		unread = false;
+	bool		removed = true;
+
+	while (removed)
 	{
 		KmsRingCounters counters;
 
 		/* one that an error has kept us from finishing comes first */
 		if (writer->retired == NULL)
-			writer->retired = kms_events_retired(&writer->retired_intact);
+			writer->retired = kms_events_retired(&writer->retired_intact,
+												 &unread);
 		if (writer->retired == NULL)
 			break;
 
+		(void) compare(writer, writer->retired);
 		kms_ring_counters(writer->retired, &counters);
-		while (!write_ring(writer, writer->retired, counters.head, 0))
+		while (!write_ring(writer, writer->retired, counters.head))
 			CHECK_FOR_INTERRUPTS();
 		if (writer->retired_intact)
 			writer->complete = kms_ring_epoch(writer->retired);
-		kms_events_discard(writer->retired);
+		removed = kms_events_discard(writer->retired);
 		writer->retired = NULL;
 	}
-	writer->retired_done = true;
+	writer->retired_done = !unread;
+}
+
+/*
+ * Once after the server has started: see whether the file was older than the
+ * tables.  Then all that was in it is passed over.  False if it has to be
+ * tried again.
+ */
+static bool
+compare(Writer *writer, KmsRing *ring)
+{
+	KmsTrail	trail;
+	uint64		end;
+	bool		older;
+	bool		renewed;
+
+	if (!kms_ring_unchecked(ring, &end))
+		return true;
+
+	writer->current = NULL;
+	kms_worker_begin("comparing the event ring with the trail");
+	lock_trail(writer);
+	kms_trail_open(&trail, kms_ring_epoch(ring), writer->complete);
+	older = (uint64) trail.position > end;
+	if (older)
+	{
+		char		context[128];
+
+		snprintf(context, sizeof(context),
+				 "ring file older than the trail: it ends at position "
+				 UINT64_FORMAT ", the trail at " INT64_FORMAT,
+				 end, trail.position);
+		kms_trail_gap(&trail, context);
+		kms_trail_close(&trail);
+	}
+	kms_worker_commit();
+
+	if (!older)
+	{
+		kms_ring_checked(ring);
+		return true;
+	}
+
+	/* nobody records into a retired one */
+	writer->complete = trail.epoch;
+	if (ring == writer->retired)
+	{
+		kms_ring_release(ring, end);
+		kms_ring_checked(ring);
+		return true;
+	}
+	renewed = kms_events_renew();
+	if (renewed)
+		writer->epoch = writer->renewed = kms_ring_epoch(ring);
+	return renewed;
 }
 
 /*
@@ -255,7 +366,7 @@ drain_retired(Writer *writer)
  * left.
  */
 static bool
-write_ring(Writer *writer, KmsRing *ring, uint64 upto, int64 complete)
+write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 {
 	KmsRingCounters counters;
 	KmsTrail	trail;
@@ -268,10 +379,10 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto, int64 complete)
 	writer->current = source;
 	kms_worker_begin("writing events of the ring");
 	lock_trail(writer);
-	kms_trail_open(&trail, kms_ring_epoch(ring), complete);
+	kms_trail_open(&trail, kms_ring_epoch(ring), writer->complete);
 	kms_ring_counters(ring, &counters);
 
-	/* the tables are the truth; they differ if they were put back */
+	/* the tables were put back, or the epoch begins here */
 	if ((uint64) trail.position < counters.tail)
 	{
 		char		context[128];
@@ -279,12 +390,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto, int64 complete)
 		snprintf(context, sizeof(context),
 				 "ring positions " INT64_FORMAT " to " UINT64_FORMAT,
 				 trail.position, counters.tail - 1);
-		kms_trail_gap(&trail, context);
-		trail.position = (int64) counters.tail;
-		moved = true;
-	}
-	else if ((uint64) trail.position > counters.head)
-	{
+		if (trail.epoch != writer->renewed)
+			kms_trail_gap(&trail, context);
 		trail.position = (int64) counters.tail;
 		moved = true;
 	}
@@ -399,6 +506,8 @@ handle_error(Writer *writer, const KmsWorkerError *error)
 {
 	Source	   *source = writer->current;
 
+	writer->more = false;
+
 	/* pg_cancel_backend: not a failure, and not a reason to wait */
 	if (error->sqlstate == ERRCODE_QUERY_CANCELED)
 	{
@@ -449,16 +558,14 @@ may_pass(int sqlstate)
 	}
 }
 
-/* Wake those whose wish is fulfilled. */
+/* Those whose wish the round could see: it is fulfilled, or cannot be. */
 static void
-finish_round(Writer *writer, uint64 wanted)
+tell_waiters(Writer *writer, pg_atomic_uint64 *reached)
 {
-	KmsDatabase *database = writer->worker.database;
-
-	if (pg_atomic_read_u64(&database->flush_done) < wanted)
+	if (pg_atomic_read_u64(reached) < writer->wanted)
 	{
-		pg_atomic_write_u64(&database->flush_done, wanted);
-		ConditionVariableBroadcast(&database->flushed);
+		pg_atomic_write_u64(reached, writer->wanted);
+		ConditionVariableBroadcast(&writer->worker.database->flushed);
 	}
 }
 
@@ -466,8 +573,6 @@ static bool
 has_nothing_left(Writer *writer)
 {
 	KmsDatabase *database = writer->worker.database;
-	KmsRing    *ring = kms_events_ring();
-	KmsRingCounters counters;
 
 	if (pg_atomic_read_u32(&database->worker[KMS_WRITER].requested) !=
 		KMS_REQUEST_NONE)
@@ -475,8 +580,42 @@ has_nothing_left(Writer *writer)
 	if (pg_atomic_read_u64(&database->flush_wanted) !=
 		pg_atomic_read_u64(&database->flush_done))
 		return false;
-	if (ring == NULL)
-		return true;
-	kms_ring_counters(ring, &counters);
-	return counters.head == counters.tail;
+	return !kms_events_pending();
+}
+
+/*
+ * Until the next look for events, or until it has been idle for long enough:
+ * a connected worker is in the way of those who drop or copy the database.
+ */
+static long
+idle_pause(TimestampTz last_work, TimestampTz now, bool waiting)
+{
+	long		left = KMS_WORKER_IDLE_MS -
+	TimestampDifferenceMilliseconds(last_work, now);
+	long		pause = Min(kms_event_flush_interval, KMS_WORKER_IDLE_MS);
+
+	if (left > 0)
+		pause = Min(pause, left);
+	if (waiting)
+		pause = Min(pause, PAUSE_FOR_OTHERS_MS);
+	return pause;
+}
+
+/* Neither a ring that fills up nor one who waits for a flush ends this. */
+static void
+wait_out(const KmsWorker *worker, long pause)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													pause);
+
+	while (kms_state_pausing(until, pause) && !InterruptPending &&
+		   !ConfigReloadPending && !kms_worker_must_leave(worker))
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+														 until) + 1,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
 }

@@ -200,8 +200,8 @@ test_validity(void)
 	check(memcmp(kms_ring_identity(ring), &identity, sizeof(identity)) == 0,
 		  "it tells whose it is");
 
-	/* magic, format, slot size, slots, epoch, identity, event size, CRC */
-	for (i = 0; i < 56; i++)
+	/* magic, format, slot size, slots, identity, event size, CRC */
+	for (i = 0; i < 48; i++)
 	{
 		bytes[i] ^= 1;
 		refused = refused && !kms_ring_valid(ring, size, &identity);
@@ -312,6 +312,37 @@ test_take_over(void)
 		push(ring, i);
 	check(kms_ring_read(ring, 11, &event) == KMS_RING_EVENT &&
 		  is_event_of(&event, 0, 11), "an abandoned slot is used again");
+	free_ring(ring);
+}
+
+static void
+test_renew(void)
+{
+	KmsRing    *ring = new_ring(8);
+	KmsEvent	event;
+	uint64_t	end;
+	int			i;
+
+	check(kms_ring_unchecked(ring, &end) && end == 0,
+		  "a new ring is to be checked");
+	kms_ring_checked(ring);
+	check(!kms_ring_unchecked(ring, &end), "once");
+
+	for (i = 0; i < 3; i++)
+		push(ring, i);
+	kms_ring_take_over(ring, GENERATION + 1);
+	for (i = 3; i < 5; i++)
+		push(ring, i);
+	check(kms_ring_unchecked(ring, &end) && end == 3,
+		  "one that is taken over tells what it held");
+	kms_ring_renew(ring, EPOCH + 1);
+	check_number(kms_ring_epoch(ring), EPOCH + 1, "it can get a new epoch");
+	check_number(counters_of(ring).tail, 3, "which begins there");
+	check(kms_ring_read(ring, 3, &event) == KMS_RING_EVENT &&
+		  is_event_of(&event, 0, 3), "with what was recorded since");
+	check(!kms_ring_unchecked(ring, &end), "and needs no check");
+	check(kms_ring_valid(ring, kms_ring_bytes(8), &identity),
+		  "the ring is valid");
 	free_ring(ring);
 }
 
@@ -595,6 +626,7 @@ main(void)
 	test_damage();
 	test_texts();
 	test_take_over();
+	test_renew();
 	test_stale_header();
 	test_intact();
 	test_threads();

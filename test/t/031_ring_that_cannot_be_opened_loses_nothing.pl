@@ -1,0 +1,78 @@
+# A ring file with the wrong mode is mended, one that cannot be opened is left
+# alone until it can: neither costs an event that is in it.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../perl";
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = KmsTest->node('mode', conf => <<'CONF');
+kms.event_ring_size = 256kB
+max_prepared_transactions = 1
+CONF
+$node->safe_psql('postgres', 'CREATE EXTENSION kms');
+my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
+my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+
+sub calls
+{
+	my ($name, $count) = @_;
+	return $node->safe_psql('postgres',
+		"SET application_name = '$name';
+		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
+}
+
+sub recorded
+{
+	my ($name) = @_;
+	return KmsTest::events($node, 'postgres', "application_name = '$name'");
+}
+
+calls('first', 1);
+is(recorded('first'), '1', 'events are recorded');
+my ($ring) = glob $node->data_dir . '/pg_stat_tmp/kms.*';
+
+foreach my $mode (0640, 0400)
+{
+	my $name = sprintf 'mode %04o', $mode;
+
+	# a lock that outlives the restart keeps the events in the ring
+	$node->safe_psql('postgres',
+		"BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+	calls("$name, before", 50);
+	$node->stop;
+	my $inode = (stat $ring)[1];
+	chmod $mode, $ring;
+	$node->start;
+	is(calls("$name, after", 10), '10', "$name: calls work");
+	is((stat $ring)[1], $inode, "$name: the file stays");
+	if ($mode == 0640)
+	{
+		is((stat $ring)[2] & 07777, 0600, "$name: it is private again");
+	}
+	else
+	{
+		like(KmsClient::findings($node, 'postgres'),
+			qr/^error: events not recorded/m, "$name: kms_check() tells");
+		chmod 0600, $ring;
+	}
+	$node->safe_psql('postgres', "COMMIT PREPARED 'held'");
+	ok( KmsTest::poll(
+			sub {
+				($node->psql('postgres', 'SELECT kms_flush_events()'))[0] == 0;
+			}),
+		"$name: the writer writes again");
+	is(recorded("$name, before"), '50', "$name: nothing is lost");
+	is(recorded("$name, after"), '10', "$name: recording has gone on")
+	  if $mode == 0640;
+	KmsTest::poll(sub { calls("$name, later", 1); recorded("$name, later") > 0 });
+	cmp_ok(recorded("$name, later"), '>', 0, "$name: recording goes on");
+}
+is( $node->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE operation = 'gap'"),
+	'0', 'there is no gap');
+$node->stop;
+done_testing();
