@@ -335,14 +335,28 @@ static void
 check_purge(ReturnSetInfo *result)
 {
 	KmsPurgeState purge;
+	static const char *const deleted_from[] = {
+		"key", "key_secret", "event", "event_outbox", "metric"
+	};
 	int64		tried = kms_health_tried_keys();
-	char	   *acting = kms_reference_acting("key");
 	char	   *tables = kms_reference_tables();
+	char	   *roles = kms_health_referrers();
+	int			i;
 
-	if (acting != NULL)
-		report(result, "error",
-			   psprintf("nothing is purged because of foreign key %s, which acts on deletes", acting),
-			   "Make it ON DELETE NO ACTION or RESTRICT: with another action, triggers of that table would run with the rights of the extension's owner.");
+	for (i = 0; i < (int) lengthof(deleted_from); i++)
+	{
+		char	   *acting = kms_reference_acting(deleted_from[i]);
+
+		if (acting != NULL)
+			report(result, "error",
+				   psprintf("nothing is deleted from kms.%s because of foreign key %s, which acts on deletes",
+							deleted_from[i], acting),
+				   "Make it ON DELETE NO ACTION or RESTRICT: with another action, triggers of that table would run with the rights of the extension's owner.");
+	}
+	if (roles != NULL)
+		report(result, "notice",
+			   psprintf("roles may make foreign keys to tables of kms: %s", roles),
+			   "PostgreSQL checks those with the rights of the extension's owner, so give REFERENCES only to roles that are trusted like it.");
 	if (tried > 0)
 		report(result, "warning",
 			   psprintf("keys that maintenance could not expire or purge: " INT64_FORMAT "; tables that refer to keys: %s",

@@ -108,7 +108,11 @@ kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 
 	/* (kms_rotate_key(…)).* calls once a column */
 	if (keys.found && keys.of_statement)
-		return hand_out(call, &keys.valid, issued, fault);
+	{
+		status = hand_out(call, &keys.valid, issued, fault);
+		issued->reused = false;
+		return status;
+	}
 
 	status = make(request, &keys, issued, fault);
 	if (status == KMS_OK)
@@ -196,7 +200,8 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 	if (valid && !keys->found)
 	{
 		keys->found = true;
-		keys->of_statement = origin == KMS_ROW_OF_STATEMENT;
+		keys->of_statement = origin == KMS_ROW_OF_STATEMENT &&
+			row->row_version == 1;
 		keys->valid = *row;
 	}
 	if (keys->only_valid)

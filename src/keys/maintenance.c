@@ -46,6 +46,9 @@
 #define PURGE_SHARE			20	/* one in ... keys a day neither */
 #define PURGE_COUNT_LIMIT	1000000
 
+#define LOCKED_MAX			3	/* waits for locks in vain, each up to the
+								 * lock_timeout, that end a batch */
+
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
 
@@ -183,17 +186,17 @@ purge(bool confirm, KmsTaskResult *result)
 	bool		moved;
 
 	result->task = "purge keys";
-	if (kms_master_generation() == 0)
-		return;
-	if (kms_reference_acting("key") != NULL)
-	{
-		result->skipped = kms_key_purge_count(now, PURGE_COUNT_LIMIT);
-		return;
-	}
-	if (!kms_purge_lock(&state))
+	if (kms_master_generation() == 0 || !kms_purge_lock(&state))
 		return;
 	allowed = purge_allowance(&state, confirm, now);
 	due = kms_key_purge_count(now, PURGE_COUNT_LIMIT);
+	if (kms_reference_lock("key") != NULL ||
+		kms_reference_lock("key_secret") != NULL)
+	{
+		result->skipped = due;
+		kms_purge_save(&state);
+		return;
+	}
 	if (due > 0 && due > allowed)
 	{
 		if (state.blocked_at == 0)
@@ -208,12 +211,13 @@ purge(bool confirm, KmsTaskResult *result)
 
 	limit = Max(0, Min(BATCH, allowed));
 	ids = kms_key_sweep(KMS_SWEEP_PURGE, now, limit, &untried);
-	if (ids != NIL && !kms_reference_check_now())
+	if (ids == NIL || kms_reference_check_now())
+		moved = for_each_key(ids, purge_key, result);
+	else
 	{
+		moved = false;
 		result->skipped = list_length(ids);
-		return;
 	}
-	moved = for_each_key(ids, purge_key, result);
 	state.purged += result->done;
 	result->more = moved && untried == BATCH;
 	kms_purge_save(&state);
@@ -287,7 +291,7 @@ static void
 trim_events(KmsTaskResult *result)
 {
 	result->task = "delete old events";
-	if (kms_reference_acting("event") != NULL)
+	if (kms_reference_lock("event") != NULL)
 		return;
 	result->done = kms_trail_purge_events(TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
@@ -297,7 +301,7 @@ static void
 trim_metrics(KmsTaskResult *result)
 {
 	result->task = "delete old metrics";
-	if (kms_reference_acting("metric") != NULL)
+	if (kms_reference_lock("metric") != NULL)
 		return;
 	result->done = kms_trail_purge_metrics(TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
@@ -307,7 +311,7 @@ static void
 roll_metrics(KmsTaskResult *result)
 {
 	result->task = "roll minutes into hours";
-	if (kms_reference_acting("metric") != NULL)
+	if (kms_reference_lock("metric") != NULL)
 		return;
 	result->done = kms_trail_roll_metrics(BATCH);
 	result->more = result->done >= BATCH;
@@ -321,6 +325,7 @@ static bool
 for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
 {
 	bool		moved = false;
+	int			locked = 0;
 	ListCell   *cell;
 
 	foreach(cell, ids)
@@ -331,12 +336,12 @@ for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
 			result->done++;
 		else
 			result->skipped++;
-		if (outcome == KEY_FAILED)
+		if (outcome == KEY_LOCKED && ++locked == LOCKED_MAX)
+			return false;
+		if (outcome == KEY_FAILED || outcome == KEY_LOCKED)
 			outcome = in_subtransaction(mark_tried, lfirst(cell));
 		if (outcome == KEY_DONE)
 			moved = true;
-		if (outcome == KEY_LOCKED)
-			return false;
 	}
 	return moved;
 }
@@ -401,7 +406,6 @@ is_key_fault(int sqlstate)
 		case ERRCODE_INSUFFICIENT_RESOURCES:
 		case ERRCODE_OPERATOR_INTERVENTION:
 		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
 			return false;
 		default:
 			return true;

@@ -12,6 +12,7 @@ kms_key_change_state(KmsKeyRow *row, KmsKeyState state, const char *reason,
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
 	KmsSecretDigests digests;
+	KmsKeyState was = row->state;
 	KmsStatus	status;
 
 	/* a seal must never be put on what did not authenticate */
@@ -19,6 +20,10 @@ kms_key_change_state(KmsKeyRow *row, KmsKeyState state, const char *reason,
 	pfree(secret);
 	if (status != KMS_OK)
 		return status;
+
+	/* it may have been read again: another's change must not be undone */
+	if (row->state != was)
+		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 
 	row->state = state;
 	row->has_state_reason = true;

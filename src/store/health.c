@@ -9,6 +9,7 @@
 #include "store/health.h"
 #include "store/spi.h"
 
+static char *names(SPIPlanPtr *plan, const char *query);
 static int64 number(SPIPlanPtr *plan, const char *query);
 
 List *
@@ -52,31 +53,31 @@ char *
 kms_health_file_readers(void)
 {
 	static SPIPlanPtr plan = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *names = NULL;
-	KmsSpi		spi;
-	bool		isnull;
-	Datum		value;
 
-	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &plan,
-				"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname),"
-				" ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r"
-				" WHERE NOT r.rolsuper"
-				" AND r.rolname OPERATOR(pg_catalog.!~~) 'pg\\_%'"
-				" AND (pg_catalog.pg_has_role(r.oid, 'pg_read_server_files', 'MEMBER')"
-				" OR pg_catalog.pg_has_role(r.oid, 'pg_execute_server_program', 'MEMBER'))",
-				SPI_OK_SELECT);
-	value = kms_spi_field(0, 1, &isnull);
-	if (!isnull)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
+	return names(&plan,
+				 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname),"
+				 " ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r"
+				 " WHERE NOT r.rolsuper"
+				 " AND r.rolname OPERATOR(pg_catalog.!~~) 'pg\\_%'"
+				 " AND (pg_catalog.pg_has_role(r.oid, 'pg_read_server_files', 'MEMBER')"
+				 " OR pg_catalog.pg_has_role(r.oid, 'pg_execute_server_program', 'MEMBER'))");
+}
 
-		names = TextDatumGetCString(value);
-		MemoryContextSwitchTo(old);
-	}
-	kms_spi_end(&spi);
-	return names;
+char *
+kms_health_referrers(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return names(&plan,
+				 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname),"
+				 " ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r"
+				 " WHERE NOT r.rolsuper"
+				 " AND r.rolname OPERATOR(pg_catalog.!~~) 'pg\\_%'"
+				 " AND EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c"
+				 "  WHERE c.relnamespace OPERATOR(pg_catalog.=)"
+				 "   'kms'::pg_catalog.regnamespace::pg_catalog.oid"
+				 "  AND c.relkind OPERATOR(pg_catalog.=) 'r'"
+				 "  AND pg_catalog.has_any_column_privilege(r.oid, c.oid, 'REFERENCES'))");
 }
 
 int64
@@ -187,6 +188,30 @@ kms_health_locked_table(void)
 		UnlockRelationOid(relid, AccessShareLock);
 	}
 	return NULL;
+}
+
+/* One text, in the caller's memory context. */
+static char *
+names(SPIPlanPtr *plan, const char *query)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *list = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	Datum		value;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
+	value = kms_spi_field(0, 1, &isnull);
+	if (!isnull)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		list = TextDatumGetCString(value);
+		MemoryContextSwitchTo(old);
+	}
+	kms_spi_end(&spi);
+	return list;
 }
 
 static int64

@@ -22,6 +22,10 @@ extern List *kms_health_master_keys(void);
  * programs there; a palloc'd list in English, or NULL. */
 extern char *kms_health_file_readers(void);
 
+/* Roles other than superusers that hold REFERENCES on a table of kms; a
+ * palloc'd list in English, or NULL. */
+extern char *kms_health_referrers(void);
+
 /* Sessions over the network without TLS. */
 extern int64 kms_health_plain_sessions(void);
 

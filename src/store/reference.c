@@ -1,121 +1,192 @@
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
+#include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+#include "utils/syscache.h"
 
 #include "pg/catalog.h"
 #include "store/reference.h"
-#include "store/spi.h"
 
-#define FROM_REFERENCES \
-	" FROM pg_catalog.pg_constraint AS c" \
-	" JOIN pg_catalog.pg_namespace AS n" \
-	" ON n.oid OPERATOR(pg_catalog.=) c.connamespace" \
-	" WHERE c.contype OPERATOR(pg_catalog.=) 'f'" \
-	" AND c.confrelid OPERATOR(pg_catalog.=) $1"
+static Oid	table_oid(const char *table);
+static char *qualified_name(Oid table);
+static bool is_acting(const Trigger *trigger);
+static bool is_delete_check(const Trigger *trigger);
+static Oid	constraint_schema(Oid constraint);
+static bool has_pending(const char *name, Oid schema);
 
-static char *one_text(SPIPlanPtr *plan, const char *query, Oid relid);
+char *
+kms_reference_lock(const char *table)
+{
+	LockRelationOid(table_oid(table), RowExclusiveLock);
+	return kms_reference_acting(table);
+}
 
 char *
 kms_reference_acting(const char *table)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			relid = get_relname_relid(table,
-										  get_namespace_oid("kms", false));
+	Relation	rel = table_open(table_oid(table), AccessShareLock);
+	char	   *phrase = NULL;
+	int			i;
 
-	LockRelationOid(relid, RowExclusiveLock);
-	return one_text(&plan,
-					"SELECT pg_catalog.concat('\"', c.conname, '\" of ',"
-					" c.conrelid::pg_catalog.regclass)"
-					FROM_REFERENCES
-					" AND c.confdeltype OPERATOR(pg_catalog.<>) ALL"
-					" ('{a,r}'::pg_catalog.\"char\"[])"
-					" ORDER BY 1 LIMIT 1", relid);
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (!is_acting(trigger))
+			continue;
+		phrase = psprintf("\"%s\" of %s",
+						  get_constraint_name(trigger->tgconstraint),
+						  qualified_name(trigger->tgconstrrelid));
+		break;
+	}
+	table_close(rel, AccessShareLock);
+	return phrase;
 }
 
 char *
 kms_reference_tables(void)
 {
-	static SPIPlanPtr plan = NULL;
+	Relation	rel = table_open(kms_catalog()->key, AccessShareLock);
+	StringInfoData names;
+	int			i;
 
-	return one_text(&plan,
-					"SELECT pg_catalog.string_agg(DISTINCT"
-					" c.conrelid::pg_catalog.regclass::pg_catalog.text, ', ')"
-					FROM_REFERENCES,
-					kms_catalog()->key);
+	initStringInfo(&names);
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (is_acting(trigger) || is_delete_check(trigger))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 qualified_name(trigger->tgconstrrelid));
+	}
+	table_close(rel, AccessShareLock);
+	return names.len > 0 ? names.data : NULL;
 }
 
 bool
 kms_reference_check_now(void)
 {
-	static SPIPlanPtr plan = NULL;
 	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+	Relation	rel = table_open(kms_catalog()->key, AccessShareLock);
 	bool		pending = false;
-	KmsSpi		spi;
-	uint64		i;
+	KmsOwnerScope owner;
+	int			i;
 
-	/* SET CONSTRAINTS means all of a name in a schema: so look at those */
-	kms_spi_begin(&spi);
-	kms_spi_datum(&spi, OIDOID, ObjectIdGetDatum(kms_catalog()->key));
-	kms_spi_run(&spi, &plan,
-				"SELECT n.nspname::pg_catalog.text, c.conname::pg_catalog.text,"
-				" o.conrelid, o.confrelid"
-				" FROM pg_catalog.pg_constraint AS c"
-				" JOIN pg_catalog.pg_namespace AS n"
-				" ON n.oid OPERATOR(pg_catalog.=) c.connamespace"
-				" JOIN pg_catalog.pg_constraint AS o"
-				" ON o.connamespace OPERATOR(pg_catalog.=) c.connamespace"
-				" AND o.conname OPERATOR(pg_catalog.=) c.conname"
-				" WHERE c.contype OPERATOR(pg_catalog.=) 'f'"
-				" AND c.confrelid OPERATOR(pg_catalog.=) $1"
-				" AND c.condeferrable",
-				SPI_OK_SELECT);
-	for (i = 0; i < spi.processed; i++)
+	for (i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
-		bool		isnull;
-		char	   *schema = TextDatumGetCString(kms_spi_field(i, 1, &isnull));
-		char	   *name = TextDatumGetCString(kms_spi_field(i, 2, &isnull));
-		Oid			of = DatumGetObjectId(kms_spi_field(i, 3, &isnull));
-		Oid			to = DatumGetObjectId(kms_spi_field(i, 4, &isnull));
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		char	   *name;
+		Oid			schema;
 
-		pending = pending || AfterTriggerPendingOnRel(of) ||
-			(OidIsValid(to) && AfterTriggerPendingOnRel(to));
+		if (!trigger->tgdeferrable || !is_delete_check(trigger))
+			continue;
+		name = get_constraint_name(trigger->tgconstraint);
+		schema = constraint_schema(trigger->tgconstraint);
+		pending = pending || has_pending(name, schema);
 		statement->constraints = lappend(statement->constraints,
-										 makeRangeVar(schema, name, -1));
+										 makeRangeVar(get_namespace_name(schema),
+													  name, -1));
 	}
+	table_close(rel, AccessShareLock);
+	if (pending)
+		return false;
 
 	/* an empty list would mean all constraints */
-	if (!pending && statement->constraints != NIL)
+	if (statement->constraints != NIL)
+	{
+		kms_owner_enter(&owner);
 		AfterTriggerSetState(statement);
-	kms_spi_end(&spi);
-	return !pending;
+		kms_owner_leave(&owner);
+	}
+	return true;
+}
+
+/*
+ * SET CONSTRAINTS means all of a name in a schema: whether triggers are
+ * pending for any of those.
+ */
+static bool
+has_pending(const char *name, Oid schema)
+{
+	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
+	NameData	conname;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		pending = false;
+
+	namestrcpy(&conname, name);
+	ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber,
+				F_NAMEEQ, NameGetDatum(&conname));
+	ScanKeyInit(&keys[1], Anum_pg_constraint_connamespace,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 2,
+							  keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if ((OidIsValid(constraint->conrelid) &&
+			 AfterTriggerPendingOnRel(constraint->conrelid)) ||
+			(OidIsValid(constraint->confrelid) &&
+			 AfterTriggerPendingOnRel(constraint->confrelid)))
+			pending = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return pending;
+}
+
+static Oid
+table_oid(const char *table)
+{
+	return get_relname_relid(table, get_namespace_oid("kms", false));
 }
 
 static char *
-one_text(SPIPlanPtr *plan, const char *query, Oid relid)
+qualified_name(Oid table)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *phrase = NULL;
-	KmsSpi		spi;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
+									  get_rel_name(table));
+}
 
-	kms_spi_begin(&spi);
-	kms_spi_datum(&spi, OIDOID, ObjectIdGetDatum(relid));
-	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
-	if (spi.processed > 0)
-	{
-		bool		isnull;
-		Datum		value = kms_spi_field(0, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
+static bool
+is_acting(const Trigger *trigger)
+{
+	return trigger->tgfoid == F_RI_FKEY_CASCADE_DEL ||
+		trigger->tgfoid == F_RI_FKEY_SETNULL_DEL ||
+		trigger->tgfoid == F_RI_FKEY_SETDEFAULT_DEL;
+}
 
-		if (!isnull)
-			phrase = TextDatumGetCString(value);
-		MemoryContextSwitchTo(old);
-	}
-	kms_spi_end(&spi);
-	return phrase;
+static bool
+is_delete_check(const Trigger *trigger)
+{
+	return trigger->tgfoid == F_RI_FKEY_NOACTION_DEL ||
+		trigger->tgfoid == F_RI_FKEY_RESTRICT_DEL;
+}
+
+static Oid
+constraint_schema(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID,
+										ObjectIdGetDatum(constraint));
+	Oid			schema;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	schema = ((Form_pg_constraint) GETSTRUCT(tuple))->connamespace;
+	ReleaseSysCache(tuple);
+	return schema;
 }

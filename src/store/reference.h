@@ -1,11 +1,19 @@
 /*
  * Foreign keys of users' tables that refer to tables of kms.
  *
- * One that only refuses (NO ACTION, RESTRICT) is checked by a query that
- * PostgreSQL runs as the referring table's owner.  One that acts on a delete
- * (CASCADE, SET NULL, SET DEFAULT) queues triggers of the referring table to
- * our own DELETE, where they would run with the extension owner's rights: so
- * nothing is deleted while there is such a one.
+ * One that acts on a delete (CASCADE, SET NULL, SET DEFAULT) queues triggers
+ * of the referring table to our own DELETE, where they would run with the
+ * extension owner's rights: so nothing is deleted while there is such a one.
+ * The others (NO ACTION, RESTRICT) are checked by a query that PostgreSQL
+ * runs as the referring table's owner.
+ *
+ * What is there is read as it is now (relation cache, catalog snapshots), for
+ * an older snapshot of the caller may not see a foreign key that fires.
+ *
+ * The right REFERENCES on a table is as good as its owner's rights all the
+ * same: PostgreSQL checks an insert into the referring table as the owner of
+ * the table referred to, with whatever cast the referring column has.
+ * README says to whom to give it.
  */
 #ifndef KMS_STORE_REFERENCE_H
 #define KMS_STORE_REFERENCE_H
@@ -15,6 +23,9 @@
  * transaction, and tell the name and table of one that acts on deletes: a
  * palloc'd phrase, or NULL if there is none.
  */
+extern char *kms_reference_lock(const char *table);
+
+/* The same for a report, without the lock. */
 extern char *kms_reference_acting(const char *table);
 
 /*

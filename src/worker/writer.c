@@ -42,6 +42,7 @@
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
+#include "store/reference.h"
 #include "store/trail.h"
 #include "worker/worker.h"
 
@@ -471,6 +472,10 @@ write_outbox(Writer *writer)
 	writer->current = source;
 	kms_worker_begin("moving events of the outbox");
 	lock_trail(writer);
+	if (kms_reference_lock("event_outbox") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a foreign key to kms.event_outbox acts on deletes")));
 	kms_trail_open(&trail, kms_ring_epoch(kms_events_ring()), 0);
 	if (source->set_aside)
 		count = kms_trail_set_aside_outbox(&trail, source->error) ? 1 : 0;
