@@ -159,7 +159,7 @@ sql("INSERT INTO acting VALUES ('acting5')");
 is(maintain(), '0 5 f', 'nothing is purged where a foreign key acts on deletes');
 is(sql('SELECT count(*) FROM acting'), '1', 'which has not acted');
 like(KmsClient::findings($node, 'postgres'),
-	qr/^error: nothing is purged .*acting_key_id_fkey/m, 'kms_check() says so');
+	qr/^error: nothing is deleted from kms\.key .*acting_key_id_fkey/m, 'kms_check() says so');
 sql('DROP TABLE acting');
 is(maintain(), '5 0 f', 'without it they go');
 
