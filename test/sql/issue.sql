@@ -64,7 +64,7 @@ SELECT reused FROM kms_issue_key('issue-app-empty', '');
 SELECT (kms_issue_key('issue-star')).* \gset
 SELECT (kms_issue_key('issue-star')).key_id = :'key_id' AS same_id;
 SELECT count(*) AS keys FROM kms.keys WHERE device_id = 'issue-star';
-SELECT count(DISTINCT r.key_id) AS ids
+SELECT count(DISTINCT r.key_id) AS ids, bool_or(r.reused) AS reused
 FROM (SELECT (kms_rotate_key('issue-star')).*) AS r;
 SELECT count(*) AS keys, count(*) FILTER (WHERE state = 'active') AS active
 FROM kms.keys WHERE device_id = 'issue-star';
