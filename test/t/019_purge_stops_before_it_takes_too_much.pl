@@ -194,6 +194,19 @@ $other->receive;
 is("$session->{state} $other->{state}", '00000 00000', 'two at once do not fail');
 maintain();
 is(left('k'), '0', 'and all keys go');
+
+# The wait for it is bounded, and it does not end the round.
+sql('CREATE TABLE held (key_id text COLLATE "C" REFERENCES kms.key)');
+add('m', 3, 91);
+sql("INSERT INTO held VALUES ('m1')");
+$session->query('BEGIN');
+$session->query('SELECT FROM held FOR UPDATE');
+sql("ALTER DATABASE postgres SET lock_timeout = '200ms'");
+is(maintain(), '2 1 f', 'nor does one whose referring row is locked');
+sql('ALTER DATABASE postgres RESET lock_timeout');
+$session->query('COMMIT');
+sql('DROP TABLE held');
+is(maintain(), '1 0 f', 'and it goes when there is no reference');
 $_->quit foreach $session, $other;
 
 # ---- The trail -----------------------------------------------------------
@@ -201,7 +214,7 @@ $_->quit foreach $session, $other;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 is( sql("SELECT count(*), count(DISTINCT key_id) FROM kms.event WHERE operation = 'purge'
 		AND status = 'success'"),
-	'5348|5348', 'each key that was purged has one event of it');
+	'5351|5351', 'each key that was purged has one event of it');
 is(sql("SELECT count(*) FROM kms.event WHERE operation = 'purge' AND status <> 'success'
 		AND reason <> 'Rolled back'"),
 	'0', 'and failures only of what was tried');
