@@ -23,8 +23,11 @@ GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
     kms_try_decrypt_bytea, kms_key_state, kms_key_valid
     TO kms_decrypter;
 
--- Operator: rotates keys and keeps the service healthy.  Opens nothing.
-GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_public_key, kms_key_state,
+-- Operator: rotates, disables and revokes keys and keeps the service healthy.
+-- Opens nothing, and destroys nothing at once: kms_destroy_key is the owner's.
+GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
+    kms_enable_key, kms_revoke_key, kms_schedule_key_deletion,
+    kms_cancel_key_deletion, kms_public_key, kms_key_state,
     kms_key_valid, kms_rate_limit_status, kms_metrics_summary,
     kms_problematic_keys, kms_maintain, kms_flush_events,
     kms_master_key_status, kms_check, kms_self_test

@@ -74,6 +74,28 @@ COMMENT ON TABLE kms.key_secret IS
 'public keys (SPKI DER) and wrapped private keys, which open only under the master key';
 
 /*
+ * What denies the use of a key whose row could not be changed at once: the
+ * master key is missing, or another transaction has the row.  Maintenance
+ * brings it into the row.  Deny means: disabled, revoked, pending_deletion.
+ */
+CREATE TABLE kms.denial (
+	denial_id bigint GENERATED ALWAYS AS IDENTITY,
+	key_id text COLLATE "C" NOT NULL,
+	state text COLLATE "C" NOT NULL,
+	reason text COLLATE "C",
+	denied_at timestamptz NOT NULL,
+	delete_at timestamptz,
+	CONSTRAINT denial_pkey PRIMARY KEY (denial_id),
+	CONSTRAINT denial_state_check CHECK (state OPERATOR(pg_catalog.=) ANY
+		('{disabled,revoked,pending_deletion}'::pg_catalog.text[]))
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 0);
+
+CREATE INDEX denial_key_idx ON kms.denial (key_id);
+
+COMMENT ON TABLE kms.denial IS
+'keys that were disabled, revoked or scheduled for deletion and whose rows do not say so yet; in force from its commit';
+
+/*
  * The trail.  (epoch, ticket) identifies an event; tickets are given by the
  * one writer of a database, count up over all epochs and have no gaps.
  */
@@ -205,6 +227,8 @@ COMMENT ON TABLE kms.maintenance IS
  */
 SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.denial', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.denial_denial_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox_event_id_seq', '');
@@ -356,6 +380,70 @@ REVOKE ALL ON FUNCTION kms_key_valid FROM PUBLIC;
 COMMENT ON FUNCTION kms_key_valid IS
 'whether kms_decrypt would take this key now; false for one that is not there. Errors: 22004, 22023';
 
+CREATE FUNCTION kms_deprecate_key(key_id text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_deprecate_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_deprecate_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_deprecate_key IS
+'takes an active key out of use for issuing and encrypting; it decrypts until it expires. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001';
+
+CREATE FUNCTION kms_disable_key(key_id text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_disable_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_disable_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_disable_key IS
+'denies every use of an active or deprecated key until kms_enable_key; works without the master key and waits for no other transaction. Returns the state. Errors: 22004, 22023, KM002, KM004';
+
+CREATE FUNCTION kms_enable_key(key_id text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_enable_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_enable_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_enable_key IS
+'brings a disabled key back to where it was, and returns that state: active (deprecated, if the device has another active key by now), deprecated, or revoked. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001';
+
+CREATE FUNCTION kms_revoke_key(key_id text, reason text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_revoke_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_revoke_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_revoke_key IS
+'denies every use of an active or deprecated key for ever, as it is compromised; the reason (1 to 255 bytes) is recorded. Works without the master key and waits for no other transaction. Returns the state. Errors: 22004, 22023, KM002, KM004';
+
+CREATE FUNCTION kms_schedule_key_deletion(key_id text,
+	after interval DEFAULT '30 days') RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'kms_api_schedule_key_deletion'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_schedule_key_deletion FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_schedule_key_deletion IS
+'denies every use of a key and has it deleted after 7 to 30 days (a month is 30); returns when, of a key that is scheduled already the time that stands. Works without the master key and waits for no other transaction. Errors: 22004, 22023, KM002, KM004';
+
+CREATE FUNCTION kms_cancel_key_deletion(key_id text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_cancel_key_deletion'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_cancel_key_deletion FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_cancel_key_deletion IS
+'a key that is pending deletion becomes disabled. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001';
+
+CREATE FUNCTION kms_destroy_key(key_id text, confirm text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_destroy_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_destroy_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_destroy_key IS
+'deletes a key in any state, at once and for ever; confirm must repeat the key id. Returns destroyed. Errors: 22004, 22023, KM002, 23503 (a foreign key refers to it), 55P03 (another transaction has it), 55000 (a foreign key acts on deletes)';
+
 CREATE FUNCTION kms_rate_limit_status(device_id text, OUT used integer,
 	OUT allowed integer, OUT next_at timestamptz)
 AS 'MODULE_PATHNAME', 'kms_api_rate_limit_status'
@@ -402,7 +490,7 @@ COMMENT ON FUNCTION kms_flush_events IS
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'
-LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 6;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 7;
 
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 
@@ -476,14 +564,31 @@ COMMENT ON FUNCTION kms.start IS
  * Views for DBAs.  No key material, and none waits.
  */
 CREATE VIEW kms.keys AS
-SELECT key_id, device_id, app_version, algorithm, oaep_hash, origin,
-	CASE WHEN state OPERATOR(pg_catalog.=) ANY
-			('{active,deprecated}'::pg_catalog.text[])
-		AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()
-		THEN 'expired' ELSE state END AS state,
-	state AS stored_state, state_reason, created_at, expires_at,
-	state_changed_at, delete_at, row_version
-FROM kms.key;
+SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
+	k.origin,
+	CASE WHEN k.state OPERATOR(pg_catalog.=) 'pending_deletion'
+			OR d.deleting THEN 'pending_deletion'
+		WHEN k.state OPERATOR(pg_catalog.=) 'revoked'
+			OR d.revoked THEN 'revoked'
+		WHEN k.state OPERATOR(pg_catalog.=) 'disabled'
+			OR d.key_id IS NOT NULL THEN 'disabled'
+		WHEN k.expires_at OPERATOR(pg_catalog.<=)
+			pg_catalog.clock_timestamp() THEN 'expired'
+		ELSE k.state END AS state,
+	k.state AS stored_state, COALESCE(d.reason, k.state_reason)
+		AS state_reason, k.created_at, k.expires_at,
+	COALESCE(d.denied_at, k.state_changed_at) AS state_changed_at,
+	COALESCE(k.delete_at, d.delete_at) AS delete_at, k.row_version
+FROM kms.key AS k
+LEFT JOIN (SELECT key_id,
+		pg_catalog.bool_or(state OPERATOR(pg_catalog.=) 'pending_deletion')
+			AS deleting,
+		pg_catalog.bool_or(state OPERATOR(pg_catalog.=) 'revoked') AS revoked,
+		pg_catalog.max(reason) AS reason,
+		pg_catalog.max(denied_at) AS denied_at,
+		pg_catalog.min(delete_at) AS delete_at
+	FROM kms.denial GROUP BY key_id) AS d
+	ON d.key_id OPERATOR(pg_catalog.=) k.key_id;
 
 COMMENT ON VIEW kms.keys IS
 'keys without key material; state as kms_key_state() tells it';

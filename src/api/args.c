@@ -85,6 +85,15 @@ kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
 }
 
 KmsStatus
+kms_arg_reason(FunctionCallInfo fcinfo, int n, char **reason, KmsFault *fault)
+{
+	*reason = NULL;
+	if (PG_ARGISNULL(n))
+		return kms_fault_null(fault, "reason must not be null");
+	return kms_arg_line(fcinfo, n, "reason", KMS_REASON_MAX, reason, fault);
+}
+
+KmsStatus
 kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 {
 	KmsStatus	status;

@@ -34,6 +34,10 @@ extern KmsStatus kms_arg_optional_device_id(FunctionCallInfo fcinfo, int n,
 extern KmsStatus kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name,
 							  size_t most, char **value, KmsFault *fault);
 
+/* A reason that must be given: a line of 1 to KMS_REASON_MAX bytes. */
+extern KmsStatus kms_arg_reason(FunctionCallInfo fcinfo, int n, char **reason,
+								KmsFault *fault);
+
 /* oaep_hash, mgf1_hash and label, which stand in this order from n. */
 extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
 							  KmsFault *fault);

@@ -336,9 +336,10 @@ check_purge(ReturnSetInfo *result)
 {
 	KmsPurgeState purge;
 	static const char *const deleted_from[] = {
-		"key", "key_secret", "event", "event_outbox", "metric"
+		"key", "key_secret", "denial", "event", "event_outbox", "metric"
 	};
 	int64		tried = kms_health_tried_keys();
+	int64		denials = kms_health_denials();
 	char	   *tables = kms_reference_tables();
 	char	   *roles = kms_health_referrers();
 	int			i;
@@ -362,6 +363,11 @@ check_purge(ReturnSetInfo *result)
 			   psprintf("keys that maintenance could not expire or purge: " INT64_FORMAT "; tables that refer to keys: %s",
 						tried, tables != NULL ? tables : "none"),
 			   "Delete the rows that refer to them; if there are none, see what else kms_check() says of these keys.");
+
+	if (denials > 0)
+		report(result, "notice",
+			   psprintf("keys were disabled, revoked or scheduled for deletion whose rows do not say so yet: " INT64_FORMAT, denials),
+			   "They are denied all the same; maintenance seals their rows when there is a master key and no transaction holds them.");
 
 	kms_purge_read(&purge);
 	if (purge.blocked_at != 0)

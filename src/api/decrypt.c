@@ -21,8 +21,6 @@
 /* the most bytes that a byte of UTF-8 becomes in another encoding */
 #define ENCODING_GROWTH MAX_CONVERSION_GROWTH
 
-#define REASON_MAX 255			/* bytes */
-
 /* What a function of the family is. */
 typedef enum DecryptKind
 {
@@ -144,9 +142,7 @@ fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text, KmsCall *call,
 	kms_call_key(call, key_id);
 	if (kind == RECOVER)
 	{
-		if (PG_ARGISNULL(n))
-			return kms_fault_null(fault, "reason must not be null");
-		status = kms_arg_line(fcinfo, n, "reason", REASON_MAX, reason, fault);
+		status = kms_arg_reason(fcinfo, n, reason, fault);
 		if (status != KMS_OK)
 			return status;
 		kms_call_context(call, *reason);

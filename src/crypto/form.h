@@ -15,6 +15,7 @@
 #define KMS_KEY_ID_MADE		42	/* bytes of an id made here */
 #define KMS_DEVICE_ID_MAX	255 /* bytes */
 #define KMS_APP_VERSION_MAX 64	/* bytes */
+#define KMS_REASON_MAX		255 /* bytes of a reason that somebody gives */
 
 /* 1 to 64 of A-Z a-z 0-9 _ . - */
 extern bool kms_key_id_valid(const char *id, size_t len);

@@ -40,7 +40,12 @@ typedef enum KmsStatus
 	KMS_BAD_CIPHERTEXT = 42,	/* 22023 that is the ciphertext's fault */
 	KMS_NOT_TEXT = 43,			/* 22021 */
 	KMS_ROLLED_BACK = 44,		/* a change whose transaction was undone */
-	KMS_UNFINISHED = 45			/* another error ended the call: a cancel, … */
+	KMS_UNFINISHED = 45,		/* another error ended the call: a cancel, … */
+	KMS_UNCHANGED = 46,			/* a success: it was so already */
+	KMS_WRONG_STATE = 47,		/* KM004 of a transition that there is not */
+	KMS_MISMATCH = 48,			/* the secret is not the one of the hash */
+	KMS_LOCKED_OUT = 49,		/* KM009 */
+	KMS_NO_TLS = 50				/* 28000 */
 } KmsStatus;
 
 #endif							/* KMS_CRYPTO_STATUS_H */

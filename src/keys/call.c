@@ -66,8 +66,8 @@ static int	depth = 0;
 /* in TopTransactionContext, newest first */
 static PendingChange *pending = NULL;
 
-/* this transaction has made the extension */
-static bool installed = false;
+/* maintenance is asked for when this transaction is committed */
+static bool maintain = false;
 
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
@@ -191,6 +191,15 @@ kms_call_changed(KmsCall *call)
 }
 
 void
+kms_call_unchanged(KmsCall *call)
+{
+	kms_events_bind_again();
+	memset(call->event.context, 0, sizeof(call->event.context));
+	finish(call, KMS_UNCHANGED);
+	kms_events_push(&call->event, false);
+}
+
+void
 kms_call_record_change(KmsOperation operation, const char *key_id,
 					   const char *device_id, const char *reason)
 {
@@ -211,9 +220,9 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 }
 
 void
-kms_call_installed(void)
+kms_call_maintain(void)
 {
-	installed = true;
+	maintain = true;
 }
 
 /* Stamp the end and take the call off the stack. */
@@ -255,7 +264,7 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			if (pending != NULL && kms_state_database() != NULL)
 				kms_state_request(kms_state_database(), KMS_WRITER);
-			if (installed && kms_state_database() != NULL)
+			if (maintain && kms_state_database() != NULL)
 				kms_state_request(kms_state_database(), KMS_MAINTENANCE);
 			depth = 0;
 			break;
@@ -267,7 +276,7 @@ on_transaction(XactEvent event, void *arg)
 			return;				/* before the end */
 	}
 	pending = NULL;
-	installed = false;
+	maintain = false;
 }
 
 static void

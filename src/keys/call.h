@@ -43,18 +43,19 @@ extern const char *kms_call_recorded_key(const KmsCall *call);
 extern void kms_call_succeed(KmsCall *call);
 extern void kms_call_fail(KmsCall *call, KmsStatus status);
 
-/* Ends: a change, recorded by its own transaction. */
+/* Ends: a change, recorded by its own transaction; or one that changed nothing. */
 extern void kms_call_changed(KmsCall *call);
+extern void kms_call_unchanged(KmsCall *call);
 
 /* A change of a key's state within another call or by maintenance. */
 extern void kms_call_record_change(KmsOperation operation, const char *key_id,
 								   const char *device_id, const char *reason);
 
 /*
- * The extension is being made: makes the database known to the launcher when
- * that is committed, for its workers see nothing before.
+ * Ask for a round of maintenance when this transaction is committed, for the
+ * worker sees nothing of it before.
  */
-extern void kms_call_installed(void);
+extern void kms_call_maintain(void);
 
 /* The service works here: preloaded, extension there; else raises. */
 extern void kms_call_require_service(void);

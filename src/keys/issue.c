@@ -194,7 +194,7 @@ static bool
 gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 {
 	DeviceKeys *keys = arg;
-	bool		valid = row->state == KMS_STATE_ACTIVE &&
+	bool		valid = kms_key_state(row) == KMS_STATE_ACTIVE &&
 	row->expires_at > keys->now;
 
 	if (valid && !keys->found)
@@ -208,7 +208,7 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		return !keys->found;
 
 	keys->stale = keys->stale || origin == KMS_ROW_STALE;
-	if (row->state == KMS_STATE_ACTIVE)
+	if (kms_key_state(row) == KMS_STATE_ACTIVE)
 	{
 		KmsKeyRow  *copy = palloc(sizeof(KmsKeyRow));
 
@@ -395,11 +395,10 @@ deprecate(List *active, KmsFault *fault)
 		/* maintenance may have been quicker */
 		do
 		{
-			status = kms_key_change_state(row, KMS_STATE_DEPRECATED,
-										  "Rotated", fault);
+			status = kms_state_deprecate(row, "Rotated", fault);
 		} while (status == KMS_KEY_NOT_FOUND &&
 				 kms_key_read(row->key_id, row) &&
-				 row->state == KMS_STATE_ACTIVE);
+				 kms_key_state(row) == KMS_STATE_ACTIVE);
 		if (status == KMS_KEY_NOT_FOUND)
 			continue;
 

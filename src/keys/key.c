@@ -35,7 +35,7 @@ kms_key_permits(const KmsKeyRow *row, KmsUse use, TimestampTz now,
 static KmsStatus
 state_permits(const KmsKeyRow *row, KmsUse use)
 {
-	switch (row->state)
+	switch (kms_key_state(row))
 	{
 		case KMS_STATE_ACTIVE:
 			return KMS_OK;
@@ -122,9 +122,10 @@ kms_key_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
 bool
 kms_key_denies(const KmsKeyRow *row)
 {
-	return row->state == KMS_STATE_DISABLED ||
-		row->state == KMS_STATE_REVOKED ||
-		row->state == KMS_STATE_PENDING_DELETION;
+	KmsKeyState state = kms_key_state(row);
+
+	return state == KMS_STATE_DISABLED || state == KMS_STATE_REVOKED ||
+		state == KMS_STATE_PENDING_DELETION;
 }
 
 KmsStatus
@@ -145,8 +146,10 @@ kms_key_master_key_there(const KmsKeySecret *secret)
 const char *
 kms_key_state_at(const KmsKeyRow *row, TimestampTz now)
 {
-	if ((row->state == KMS_STATE_ACTIVE || row->state == KMS_STATE_DEPRECATED)
+	KmsKeyState state = kms_key_state(row);
+
+	if ((state == KMS_STATE_ACTIVE || state == KMS_STATE_DEPRECATED)
 		&& row->expires_at <= now)
 		return "expired";
-	return kms_key_state_name(row->state);
+	return kms_key_state_name(state);
 }

@@ -35,6 +35,7 @@
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "shmem/state.h"
+#include "store/denial.h"
 #include "store/problem.h"
 #include "store/purge.h"
 #include "store/reference.h"
@@ -63,6 +64,8 @@ typedef enum KeyOutcome
 
 typedef KeyOutcome (*KeyTask) (const char *key_id);
 
+static void fold(KmsTaskResult *result);
+static KeyOutcome fold_key(const char *key_id);
 static void expire(KmsTaskResult *result);
 static KeyOutcome expire_key(const char *key_id);
 static void deprecate_problematic(KmsTaskResult *result);
@@ -86,6 +89,9 @@ kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 	memset(result, 0, sizeof(*result));
 	switch (task)
 	{
+		case KMS_TASK_FOLD:
+			fold(result);
+			break;
 		case KMS_TASK_EXPIRE:
 			expire(result);
 			break;
@@ -112,6 +118,32 @@ kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 }
 
 static void
+fold(KmsTaskResult *result)
+{
+	List	   *ids;
+
+	result->task = "seal denials";
+	if (!kms_denial_any() || kms_master_generation() == 0 ||
+		kms_reference_lock("denial") != NULL)
+		return;
+	ids = kms_denial_sweep(BATCH);
+	result->more = for_each_key(ids, fold_key, result) &&
+		list_length(ids) == BATCH;
+}
+
+static KeyOutcome
+fold_key(const char *key_id)
+{
+	KmsFault	fault = {0};
+	KmsKeyRow	row;
+
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_read(key_id, &row) || row.denial.count == 0)
+		return KEY_NOT_OURS;
+	return kms_state_fold(&row, &fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
+}
+
+static void
 expire(KmsTaskResult *result)
 {
 	int			untried;
@@ -131,12 +163,12 @@ expire_key(const char *key_id)
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
-	if (!kms_key_try_lock(key_id, false) || !kms_key_read(key_id, &row) ||
-		row.state != KMS_STATE_ACTIVE ||
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) || !kms_key_read(key_id, &row) ||
+		kms_key_state(&row) != KMS_STATE_ACTIVE ||
 		row.expires_at > GetCurrentTimestamp())
 		return KEY_NOT_OURS;
-	return kms_key_change_state(&row, KMS_STATE_DEPRECATED, "Expired",
-								&fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
+	return kms_state_deprecate(&row, "Expired", &fault) == KMS_OK ? KEY_DONE
+		: KEY_FAILED;
 }
 
 static void
@@ -166,11 +198,12 @@ deprecate_problematic_key(const char *key_id)
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
-	if (!kms_key_try_lock(key_id, false) || !kms_key_read(key_id, &row) ||
-		row.state != KMS_STATE_ACTIVE || kms_problem_recent(row.device_id))
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) || !kms_key_read(key_id, &row) ||
+		kms_key_state(&row) != KMS_STATE_ACTIVE ||
+		kms_problem_recent(row.device_id))
 		return KEY_NOT_OURS;
-	return kms_key_change_state(&row, KMS_STATE_DEPRECATED, KMS_PROBLEM_REASON,
-								&fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
+	return kms_state_deprecate(&row, KMS_PROBLEM_REASON,
+							   &fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
 }
 
 static void
@@ -191,7 +224,8 @@ purge(bool confirm, KmsTaskResult *result)
 	allowed = purge_allowance(&state, confirm, now);
 	due = kms_key_purge_count(now, PURGE_COUNT_LIMIT);
 	if (kms_reference_lock("key") != NULL ||
-		kms_reference_lock("key_secret") != NULL)
+		kms_reference_lock("key_secret") != NULL ||
+		kms_reference_lock("denial") != NULL)
 	{
 		result->skipped = due;
 		kms_purge_save(&state);
@@ -256,7 +290,7 @@ purge_key(const char *key_id)
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	if (!kms_key_try_lock(key_id, true) || !kms_key_read(key_id, &row) ||
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_DELETE) || !kms_key_read(key_id, &row) ||
 		!is_due(&row, GetCurrentTimestamp()))
 		return KEY_NOT_OURS;
 	secret = palloc(sizeof(KmsKeySecret));
@@ -274,6 +308,9 @@ purge_key(const char *key_id)
 static bool
 is_due(const KmsKeyRow *row, TimestampTz now)
 {
+	/* what denies its use comes into the row first */
+	if (row->denial.count > 0)
+		return false;
 	switch (row->state)
 	{
 		case KMS_STATE_PENDING_DELETION:
@@ -349,7 +386,7 @@ for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
 static KeyOutcome
 mark_tried(const char *key_id)
 {
-	if (!kms_key_try_lock(key_id, false))
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
 		return KEY_NOT_OURS;
 	kms_key_mark_tried(key_id, GetCurrentTimestamp());
 	return KEY_DONE;

@@ -6,6 +6,7 @@
 
 typedef enum KmsTask
 {
+	KMS_TASK_FOLD,				/* what was denied comes into the rows */
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,
 	KMS_TASK_PURGE,
@@ -14,7 +15,7 @@ typedef enum KmsTask
 	KMS_TASK_ROLL_METRICS
 } KmsTask;
 
-#define KMS_TASK_COUNT 6
+#define KMS_TASK_COUNT 7
 
 typedef struct KmsTaskResult
 {

@@ -1,41 +1,425 @@
+/*
+ * Changing states.
+ *
+ * A row is changed in one way only: read, authenticated, brought to its next
+ * version, sealed and written, in one transaction that has its row lock; so a
+ * seal is never put on what did not authenticate.  Every version writes one
+ * event, in the same transaction.
+ *
+ * To deny the use of a key must not depend on that.  It is tried in this way
+ * if nothing has to be waited for: there is a master key, the table and the
+ * row are not locked, and the transaction has no snapshot of its own (under
+ * which a row that was changed since could not be locked).  Else a denial is
+ * inserted, see store/denial.h; it is in force from its commit, and
+ * maintenance or the next change brings it into the row.  The transition was
+ * looked up without a lock then: what others did at the same moment and what
+ * was denied are merged, and what denies more is what counts.
+ *
+ * A key that comes back from being disabled must not be a device's second
+ * active one, so enabling takes the device's lock, as issuing does.
+ */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "keys/call.h"
 #include "keys/key.h"
 #include "keys/state.h"
+#include "pg/compat.h"
+#include "shmem/master.h"
+#include "store/denial.h"
+#include "store/reference.h"
+
+#define IN(state)	(1 << (state))
+#define IN_USE		(IN(KMS_STATE_ACTIVE) | IN(KMS_STATE_DEPRECATED))
+
+typedef struct Transition
+{
+	KmsOperation operation;
+	int			from;			/* states, as bits */
+	int			already;		/* where it is done already */
+	KmsKeyState to;				/* NONE: back to where it was */
+	bool		denies;
+} Transition;
+
+static const Transition transitions[] = {
+	{KMS_OP_DEPRECATE, IN(KMS_STATE_ACTIVE), IN(KMS_STATE_DEPRECATED),
+	KMS_STATE_DEPRECATED, false},
+	{KMS_OP_DISABLE, IN_USE, IN(KMS_STATE_DISABLED),
+	KMS_STATE_DISABLED, true},
+	{KMS_OP_ENABLE, IN(KMS_STATE_DISABLED), IN_USE,
+	KMS_STATE_NONE, false},
+	{KMS_OP_REVOKE, IN_USE, IN(KMS_STATE_REVOKED),
+	KMS_STATE_REVOKED, true},
+	{KMS_OP_SCHEDULE_DELETION, IN_USE | IN(KMS_STATE_REVOKED),
+		IN(KMS_STATE_PENDING_DELETION),
+	KMS_STATE_PENDING_DELETION, true},
+	{KMS_OP_CANCEL_DELETION, IN(KMS_STATE_PENDING_DELETION),
+		IN(KMS_STATE_DISABLED),
+	KMS_STATE_DISABLED, false}
+};
+
+static const Transition *find_transition(KmsOperation operation);
+static KmsStatus check_from(const Transition *transition, const KmsKeyRow *row,
+							bool *already, KmsFault *fault);
+static bool lock_row(const Transition *transition, const KmsKeyRow *row);
+static bool can_wait_for_nobody(const KmsKeyRow *row);
+static KmsStatus change(const Transition *transition,
+						const KmsStateRequest *request, KmsKeyRow *row,
+						KmsFault *fault);
+static void deny(const Transition *transition, const KmsStateRequest *request);
+static KmsStatus write_next(KmsKeyRow *row, const KmsKeyRow *next,
+							KmsFault *fault);
+static void enter(KmsKeyRow *next, KmsKeyState state,
+				  const KmsStateRequest *request);
+static void set_reason(KmsKeyRow *next, const char *reason);
+static void leave_disabled(KmsKeyRow *next);
+static bool has_other_active(const KmsKeyRow *row);
+static bool is_other_active(const KmsKeyRow *row, KmsRowOrigin origin,
+							void *arg);
+static void merge_denial(KmsKeyRow *next);
+static KmsKeyState home(const KmsKeyRow *row);
 
 KmsStatus
-kms_key_change_state(KmsKeyRow *row, KmsKeyState state, const char *reason,
-					 KmsFault *fault)
+kms_state_change(KmsCall *call, const KmsStateRequest *request,
+				 KmsKeyRow *row, KmsFault *fault)
 {
-	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsSecretDigests digests;
-	KmsKeyState was = row->state;
+	const Transition *transition = find_transition(request->operation);
+	bool		already;
+	bool		locked = false;
 	KmsStatus	status;
 
-	/* a seal must never be put on what did not authenticate */
-	status = kms_key_authenticate(row, secret, &digests, fault);
+	PreventCommandDuringRecovery(request->function);
+	PreventCommandIfReadOnly(request->function);
+	PreventCommandIfParallelMode(request->function);
+	status = kms_key_find(request->key_id, NULL, row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row->key_id, row->device_id);
+	status = check_from(transition, row, &already, fault);
+
+	/* once it is locked it stays as it is read then */
+	if (status == KMS_OK && !already)
+		locked = lock_row(transition, row);
+	if (locked)
+	{
+		status = kms_key_find(request->key_id, NULL, row, fault);
+		if (status == KMS_OK)
+			status = check_from(transition, row, &already, fault);
+	}
+	if (status != KMS_OK)
+		return status;
+	if (already)
+	{
+		kms_call_unchanged(call);
+		return status;
+	}
+
+	if (locked)
+		status = change(transition, request, row, fault);
+	if (transition->denies && (!locked || status != KMS_OK))
+	{
+		deny(transition, request);
+		status = kms_key_find(request->key_id, NULL, row, fault);
+	}
+	if (status == KMS_OK)
+		kms_call_changed(call);
+	return status;
+}
+
+KmsStatus
+kms_state_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
+{
+	static const char *const deleted_from[] = {"key", "key_secret", "denial"};
+	KmsKeyRow	row;
+	KmsStatus	status;
+	int			i;
+
+	PreventCommandDuringRecovery("kms_destroy_key()");
+	PreventCommandIfReadOnly("kms_destroy_key()");
+	PreventCommandIfParallelMode("kms_destroy_key()");
+	status = kms_key_find(key_id, NULL, &row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row.key_id, row.device_id);
+	for (i = 0; i < (int) lengthof(deleted_from); i++)
+	{
+		char	   *acting = kms_reference_lock(deleted_from[i]);
+
+		if (acting != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("nothing is deleted from kms.%s because of foreign key %s, which acts on deletes",
+							deleted_from[i], acting),
+					 errhint("Make it ON DELETE NO ACTION or RESTRICT.")));
+	}
+	if (!kms_key_lock(row.key_id, KMS_TRY_LOCK_TO_DELETE) ||
+		!kms_key_read(key_id, &row))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("encryption key \"%s\" is in use by another transaction",
+						row.key_id),
+				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which waits for nobody.")));
+	if (!kms_reference_check_now())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this transaction has checks of foreign keys pending"),
+				 errhint("Destroy the key in a transaction of its own.")));
+	if (!kms_key_delete(&row))
+		return kms_fault(fault, KMS_KEY_NOT_FOUND);
+	kms_call_changed(call);
+	return status;
+}
+
+KmsStatus
+kms_state_deprecate(KmsKeyRow *row, const char *reason, KmsFault *fault)
+{
+	KmsKeyRow	next = *row;
+	KmsStatus	status;
+
+	next.state = KMS_STATE_DEPRECATED;
+	set_reason(&next, reason);
+	next.state_changed_at = GetCurrentTimestamp();
+	next.row_version++;
+	status = write_next(row, &next, fault);
+	if (status == KMS_OK)
+		kms_call_record_change(KMS_OP_DEPRECATE, row->key_id, row->device_id,
+							   reason);
+	return status;
+}
+
+KmsStatus
+kms_state_fold(KmsKeyRow *row, KmsFault *fault)
+{
+	KmsKeyRow	next = *row;
+
+	merge_denial(&next);
+	return write_next(row, &next, fault);
+}
+
+TimestampTz
+kms_state_delete_at(const KmsKeyRow *row)
+{
+	return row->has_delete_at ? row->delete_at : row->denial.delete_at;
+}
+
+static const Transition *
+find_transition(KmsOperation operation)
+{
+	int			i;
+
+	for (i = 0; i < (int) lengthof(transitions); i++)
+	{
+		if (transitions[i].operation == operation)
+			return &transitions[i];
+	}
+	elog(ERROR, "operation %d is no change of state", (int) operation);
+	return NULL;				/* keep the compiler quiet */
+}
+
+/* Whether the key's state allows it, or is what is asked for. */
+static KmsStatus
+check_from(const Transition *transition, const KmsKeyRow *row, bool *already,
+		   KmsFault *fault)
+{
+	KmsKeyState state = kms_key_state(row);
+
+	*already = (transition->already & IN(state)) != 0;
+	if (*already || (transition->from & IN(state)) != 0)
+		return kms_fault(fault, KMS_OK);
+	switch (state)
+	{
+		case KMS_STATE_DISABLED:
+			fault->hint = "Call kms_enable_key() before, in the same transaction: until it commits the key stays disabled.";
+			return kms_fault(fault, KMS_KEY_DISABLED);
+		case KMS_STATE_REVOKED:
+			fault->hint = "A revoked key cannot come back; it can only be deleted.";
+			return kms_fault(fault, KMS_KEY_REVOKED);
+		case KMS_STATE_PENDING_DELETION:
+			fault->hint = "Nothing can use it any more; kms_cancel_key_deletion() makes it a disabled key.";
+			return kms_fault(fault, KMS_KEY_PENDING_DELETION);
+		case KMS_STATE_ACTIVE:
+		case KMS_STATE_DEPRECATED:
+			fault->message = psprintf("encryption key \"%s\" is not pending deletion",
+									  row->key_id);
+			return kms_fault(fault, KMS_WRONG_STATE);
+		default:
+			return kms_fault(fault, KMS_NOT_AUTHENTIC);
+	}
+}
+
+/* What denies the use of a key goes on without the lock. */
+static bool
+lock_row(const Transition *transition, const KmsKeyRow *row)
+{
+	if (transition->denies)
+		return can_wait_for_nobody(row) &&
+			kms_key_lock(row->key_id, KMS_TRY_LOCK_TO_CHANGE);
+	if (transition->operation == KMS_OP_ENABLE)
+		kms_key_lock_device(row->device_id);
+
+	(void) kms_key_lock(row->key_id, KMS_LOCK_TO_CHANGE);
+	return true;				/* if it is gone, that will be found */
+}
+
+static bool
+can_wait_for_nobody(const KmsKeyRow *row)
+{
+	return kms_master_generation() != 0 && row->denial.count == 0 &&
+		!IsolationUsesXactSnapshot() && kms_key_try_lock_table();
+}
+
+static KmsStatus
+change(const Transition *transition, const KmsStateRequest *request,
+	   KmsKeyRow *row, KmsFault *fault)
+{
+	KmsKeyRow	next = *row;
+
+	if (row->denial.count > 0 && kms_reference_lock("denial") != NULL)
+	{
+		fault->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		return kms_fault_argument(fault, "nothing is deleted from kms.denial because of a foreign key that acts on deletes",
+								  NULL, "kms_check() names it.");
+	}
+	merge_denial(&next);
+	if (transition->to == KMS_STATE_NONE)
+		leave_disabled(&next);
+	else
+		enter(&next, transition->to, request);
+	next.state_changed_at = GetCurrentTimestamp();
+	next.row_version++;
+	return write_next(row, &next, fault);
+}
+
+static void
+deny(const Transition *transition, const KmsStateRequest *request)
+{
+	kms_denial_insert(request->key_id, transition->to, request->reason,
+					  request->delete_at);
+	kms_call_maintain();
+}
+
+/*
+ * Write the next version of a row that authenticates, with what was denied of
+ * it; *row is it afterwards.  Nothing is written unless all is.
+ */
+static KmsStatus
+write_next(KmsKeyRow *row, const KmsKeyRow *next, KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKeyRow	now = *row;
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	status = kms_key_authenticate(&now, secret, &digests, fault);
 	pfree(secret);
 	if (status != KMS_OK)
 		return status;
 
 	/* it may have been read again: another's change must not be undone */
-	if (row->state != was)
+	if (now.row_version != row->row_version)
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
-
-	row->state = state;
-	row->has_state_reason = true;
-	strlcpy(row->state_reason, reason, sizeof(row->state_reason));
-	row->state_changed_at = GetCurrentTimestamp();
-	row->row_version++;
+	*row = *next;
 	status = kms_seal_row(row, &digests, fault);
 	if (status != KMS_OK)
 		return status;
-	if (!kms_key_update(row))
+	if (!kms_key_update(row, now.row_version))
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
-	kms_call_record_change(KMS_OP_DEPRECATE, row->key_id, row->device_id,
-						   reason);
+	kms_denial_delete(&row->denial);
+	memset(&row->denial, 0, sizeof(row->denial));
 	return kms_fault(fault, KMS_OK);
+}
+
+/* A key that cannot be used remembers where it was. */
+static void
+enter(KmsKeyRow *next, KmsKeyState state, const KmsStateRequest *request)
+{
+	KmsKeyState was = home(next);
+
+	next->state = state;
+	next->prior_state = KMS_STATE_NONE;
+	if (state == KMS_STATE_DISABLED || state == KMS_STATE_PENDING_DELETION)
+		next->prior_state = was;
+	next->has_delete_at = state == KMS_STATE_PENDING_DELETION;
+	next->delete_at = next->has_delete_at ? request->delete_at : 0;
+
+	/* the reason for which a key was deprecated stays with it */
+	if (state == KMS_STATE_REVOKED || state == KMS_STATE_DEPRECATED)
+		set_reason(next, request->reason);
+}
+
+static void
+set_reason(KmsKeyRow *next, const char *reason)
+{
+	memset(next->state_reason, 0, sizeof(next->state_reason));
+	next->has_state_reason = reason != NULL;
+	if (reason != NULL)
+		strlcpy(next->state_reason, reason, sizeof(next->state_reason));
+}
+
+static void
+leave_disabled(KmsKeyRow *next)
+{
+	next->state = home(next);
+	next->prior_state = KMS_STATE_NONE;
+	if (next->state == KMS_STATE_ACTIVE && has_other_active(next))
+	{
+		next->state = KMS_STATE_DEPRECATED;
+		set_reason(next, "Replaced");
+	}
+}
+
+/* Must hold the device's lock. */
+static bool
+has_other_active(const KmsKeyRow *row)
+{
+	KmsKeyRow	other = *row;
+
+	kms_key_visit_device(row->device_id, is_other_active, &other);
+	return strcmp(other.key_id, row->key_id) != 0;
+}
+
+/* Puts the other one in its place. */
+static bool
+is_other_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+{
+	KmsKeyRow  *other = arg;
+
+	if (strcmp(row->key_id, other->key_id) == 0 ||
+		kms_key_state(row) != KMS_STATE_ACTIVE ||
+		row->expires_at <= GetCurrentTimestamp())
+		return true;
+	*other = *row;
+	return false;
+}
+
+/* As if what was denied had been done to the row. */
+static void
+merge_denial(KmsKeyRow *next)
+{
+	const KmsDenial *denial = &next->denial;
+	KmsKeyState state = kms_key_state(next);
+	KmsStateRequest request = {0};
+
+	if (denial->count == 0)
+		return;
+	request.reason = denial->reason[0] != '\0' ? denial->reason : NULL;
+	request.delete_at = kms_state_delete_at(next);
+	if (denial->revoked && home(next) != KMS_STATE_REVOKED)
+		enter(next, KMS_STATE_REVOKED, &request);
+	if (next->state != state)
+		enter(next, state, &request);
+	next->state_changed_at = Max(next->state_changed_at, denial->denied_at);
+	next->row_version += denial->count;
+}
+
+/* Where a key was, or is, when nothing but a revocation denies its use. */
+static KmsKeyState
+home(const KmsKeyRow *row)
+{
+	if (row->state == KMS_STATE_DISABLED ||
+		row->state == KMS_STATE_PENDING_DELETION)
+		return row->prior_state;
+	return row->state;
 }

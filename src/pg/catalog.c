@@ -38,7 +38,7 @@ static void
 invalidate(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == catalog.key ||
-		relid == catalog.key_secret)
+		relid == catalog.key_secret || relid == catalog.denial)
 		catalog_valid = false;
 }
 
@@ -57,10 +57,13 @@ look_up(void)
 		catalog.key_device_idx = get_relname_relid("key_device_idx", schema);
 		catalog.key_secret = get_relname_relid("key_secret", schema);
 		catalog.key_secret_pkey = get_relname_relid("key_secret_pkey", schema);
+		catalog.denial = get_relname_relid("denial", schema);
+		catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
 	}
 	if (!OidIsValid(catalog.extension) || !OidIsValid(catalog.key) ||
 		!OidIsValid(catalog.key_pkey) || !OidIsValid(catalog.key_device_idx) ||
-		!OidIsValid(catalog.key_secret) || !OidIsValid(catalog.key_secret_pkey))
+		!OidIsValid(catalog.key_secret) || !OidIsValid(catalog.key_secret_pkey) ||
+		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension kms is not installed in this database"),

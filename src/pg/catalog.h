@@ -14,6 +14,8 @@ typedef struct KmsCatalog
 	Oid			key_device_idx;
 	Oid			key_secret;
 	Oid			key_secret_pkey;
+	Oid			denial;
+	Oid			denial_key_idx;
 } KmsCatalog;
 
 /*

@@ -12,6 +12,7 @@
 #define ERRCODE_KMS_RATE_LIMITED	MAKE_SQLSTATE('K', 'M', '0', '0', '5')
 #define ERRCODE_KMS_TOO_LARGE		MAKE_SQLSTATE('K', 'M', '0', '0', '6')
 #define ERRCODE_KMS_NO_MASTER_KEY	MAKE_SQLSTATE('K', 'M', '0', '0', '7')
+#define ERRCODE_KMS_LOCKED_OUT		MAKE_SQLSTATE('K', 'M', '0', '0', '9')
 
 static const char *key_state_word(KmsStatus status);
 static void report_message(const KmsFault *fault);
@@ -24,6 +25,8 @@ kms_status_reason(KmsStatus status)
 	{
 		case KMS_OK:
 			return NULL;
+		case KMS_UNCHANGED:
+			return "No change";
 		case KMS_REJECTED:
 			return "Failed to decrypt data";
 		case KMS_KEY_NOT_FOUND:
@@ -38,6 +41,8 @@ kms_status_reason(KmsStatus status)
 			return "Encryption key is pending deletion";
 		case KMS_KEY_DEPRECATED:
 			return "Encryption key is deprecated";
+		case KMS_WRONG_STATE:
+			return "Encryption key is in another state";
 		case KMS_RATE_LIMITED:
 			return "Rate limit for key generation exceeded";
 		case KMS_TOO_LARGE:
@@ -49,6 +54,12 @@ kms_status_reason(KmsStatus status)
 			return "Stored key does not authenticate";
 		case KMS_NOT_TEXT:
 			return "Plaintext is not text";
+		case KMS_MISMATCH:
+			return "Secret does not match";
+		case KMS_LOCKED_OUT:
+			return "Too many failed attempts";
+		case KMS_NO_TLS:
+			return "TLS is required";
 		case KMS_INVALID_ARGUMENT:
 		case KMS_BAD_CIPHERTEXT:
 		case KMS_BAD_LENGTH:
@@ -66,6 +77,12 @@ kms_status_reason(KmsStatus status)
 			return "Internal error";
 	}
 	return "Internal error";
+}
+
+bool
+kms_status_is_success(KmsStatus status)
+{
+	return status == KMS_OK || status == KMS_UNCHANGED;
 }
 
 bool
@@ -163,6 +180,7 @@ kms_fault_raise(const KmsFault *fault)
 		case KMS_KEY_REVOKED:
 		case KMS_KEY_PENDING_DELETION:
 		case KMS_KEY_DEPRECATED:
+		case KMS_WRONG_STATE:
 			code = ERRCODE_KMS_KEY_STATE;
 			break;
 		case KMS_RATE_LIMITED:
@@ -180,6 +198,12 @@ kms_fault_raise(const KmsFault *fault)
 			break;
 		case KMS_NOT_TEXT:
 			code = ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
+			break;
+		case KMS_LOCKED_OUT:
+			code = ERRCODE_KMS_LOCKED_OUT;
+			break;
+		case KMS_NO_TLS:
+			code = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
 			break;
 		case KMS_INVALID_ARGUMENT:
 		case KMS_BAD_CIPHERTEXT:
@@ -288,7 +312,16 @@ report_message(const KmsFault *fault)
 				   key_id, master);
 			break;
 		case KMS_NOT_AUTHENTIC:
-			errmsg("stored key \"%s\" does not authenticate", key_id);
+			if (fault->message != NULL)
+				errmsg("%s", fault->message);
+			else
+				errmsg("stored key \"%s\" does not authenticate", key_id);
+			break;
+		case KMS_LOCKED_OUT:
+			errmsg("too many failed attempts");
+			break;
+		case KMS_NO_TLS:
+			errmsg("plaintext is returned over TLS only");
 			break;
 		case KMS_NOT_TEXT:
 			errmsg("decrypted data is not text in the database's encoding");
@@ -313,7 +346,8 @@ report_hint(const KmsFault *fault)
 {
 	if (fault->hint != NULL)
 		errhint("%s", fault->hint);
-	else if (fault->status == KMS_RATE_LIMITED)
+	else if (fault->status == KMS_RATE_LIMITED ||
+			 fault->status == KMS_LOCKED_OUT)
 		errhint("Try again after %s.", timestamptz_to_str(fault->retry_at));
 	else if (fault->status == KMS_NO_MASTER_KEY)
 		errhint("Set kms.master_key_file in postgresql.conf and reload the server; kms_check(), kms_master_key_status() and the server log say what is wrong.");
@@ -323,6 +357,8 @@ report_hint(const KmsFault *fault)
 		errhint("The row was changed behind the extension's back; restore it from a backup, or delete it from kms.key and kms.key_secret.");
 	else if (fault->status == KMS_NOT_TEXT)
 		errhint("Use kms_decrypt_bytea() for binary data.");
+	else if (fault->status == KMS_NO_TLS)
+		errhint("Connect with TLS (sslmode=verify-full), or through a local socket.");
 	else if (fault->status == KMS_NO_MEMORY)
 		errhint("Lower kms.key_cache_size, or raise the memory-lock limit of the server.");
 }

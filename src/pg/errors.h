@@ -21,15 +21,18 @@ typedef struct KmsFault
 	int			sqlstate;		/* of KMS_INVALID_ARGUMENT; 0: 22023 */
 	const char *key_id;			/* NULL if none is known */
 	const char *device_id;
-	const char *message;		/* of argument faults; else made from status */
+	const char *message;		/* of argument faults; NULL: made from status */
 	const char *detail;			/* NULL: none */
 	const char *hint;			/* NULL: the status's own, if it has one */
-	TimestampTz retry_at;		/* of KMS_RATE_LIMITED */
+	TimestampTz retry_at;		/* of KMS_RATE_LIMITED, KMS_LOCKED_OUT */
 	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
 } KmsFault;
 
 /* "Failed to decrypt data" and so on; NULL for KMS_OK.  SPEC section 5. */
 extern const char *kms_status_reason(KmsStatus status);
+
+/* KMS_OK, or that nothing had to be done. */
+extern bool kms_status_is_success(KmsStatus status);
 
 /* A call refused for its form (22023, KM002, KM006): junk, not an incident. */
 extern bool kms_status_is_form(KmsStatus status);

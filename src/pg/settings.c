@@ -26,6 +26,9 @@ int			kms_key_cache_size = 128;
 int			kms_max_ciphertext_size = 2048;
 int			kms_keygen_concurrency = 2;
 bool		kms_protect_memory = true;
+bool		kms_require_tls = false;
+int			kms_verify_failure_limit = 0;
+int			kms_verify_failure_window = 15 * 60;
 
 int			kms_key_lifetime = 30 * DAY_S;
 int			kms_key_retention = 90 * DAY_S;
@@ -137,6 +140,19 @@ define_server_settings(void)
 							 "Whether sessions can be neither dumped nor traced by their own user.",
 							 NULL, &kms_protect_memory, kms_protect_memory,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("kms.require_tls",
+							 "Whether plaintext is refused to sessions over TCP/IP without TLS.",
+							 NULL, &kms_require_tls, kms_require_tls,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.verify_failure_limit",
+							"Failed attempts of a subject within kms.verify_failure_window; 0 is off.",
+							NULL, &kms_verify_failure_limit,
+							kms_verify_failure_limit, 0, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_server_seconds("kms.verify_failure_window",
+						  "Time over which kms.verify_failure_limit counts.",
+						  &kms_verify_failure_window,
+						  kms_verify_failure_window, 1);
 }
 
 /* Set by a superuser, so that a database can have its own policy. */

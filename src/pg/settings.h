@@ -19,6 +19,9 @@ extern int	kms_key_cache_size; /* keys a session */
 extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;
+extern bool kms_require_tls;
+extern int	kms_verify_failure_limit;	/* 0: off */
+extern int	kms_verify_failure_window;
 
 /* for superusers: a database may have its own */
 extern int	kms_key_lifetime;

@@ -418,7 +418,7 @@ push(KmsDatabase *database, const KmsEvent *event, bool form)
 static void
 record_on_standby(const KmsEvent *event)
 {
-	if (event->status == KMS_OK)
+	if (kms_status_is_success((KmsStatus) event->status))
 	{
 		pg_atomic_fetch_add_u64(&kms_state->standby_successes, 1);
 		return;

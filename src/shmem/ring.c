@@ -104,6 +104,7 @@ kms_operation_name(int operation)
 		[KMS_OP_DESTROY] = "destroy",
 		[KMS_OP_PURGE] = "purge",
 		[KMS_OP_GAP] = "gap",
+		[KMS_OP_DIAGNOSE] = "diagnose",
 	};
 
 	if (operation <= 0 || operation >= KMS_OPERATION_COUNT ||

@@ -32,7 +32,7 @@ typedef enum KmsOperation
 	KMS_OP_ENCRYPT = 5,
 	KMS_OP_DECRYPT = 6,
 	KMS_OP_RECOVER = 7,
-	KMS_OP_VERIFY = 8,
+	KMS_OP_VERIFY = 8,			/* context: the subject */
 	KMS_OP_DEPRECATE = 9,
 	KMS_OP_DISABLE = 10,
 	KMS_OP_ENABLE = 11,
@@ -41,10 +41,11 @@ typedef enum KmsOperation
 	KMS_OP_CANCEL_DELETION = 14,
 	KMS_OP_DESTROY = 15,
 	KMS_OP_PURGE = 16,			/* maintenance deleted a key */
-	KMS_OP_GAP = 17				/* the trail may lack events here */
+	KMS_OP_GAP = 17,			/* the trail may lack events here */
+	KMS_OP_DIAGNOSE = 18
 } KmsOperation;
 
-#define KMS_OPERATION_COUNT 18
+#define KMS_OPERATION_COUNT 19
 
 /* "generate", "schedule_deletion", …; "unknown" for any other number. */
 extern const char *kms_operation_name(int operation);
@@ -68,7 +69,7 @@ typedef struct KmsEvent
 	char		effective_role[64];
 	char		client_addr[64];
 	char		application_name[64];
-	char		context[256];	/* what the caller said: reason of a recover */
+	char		context[256];	/* what the caller said: a reason, a subject */
 } KmsEvent;
 
 /* Whose ring it is; compared as a whole when a file is opened. */

@@ -115,6 +115,16 @@ kms_health_tried_keys(void)
 }
 
 int64
+kms_health_denials(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.denial AS d"
+				  " WHERE EXISTS (SELECT 1 FROM kms.key AS k"
+				  "  WHERE k.key_id OPERATOR(pg_catalog.=) d.key_id)");
+}
+
+int64
 kms_health_outbox(void)
 {
 	static SPIPlanPtr plan = NULL;
@@ -132,8 +142,10 @@ kms_health_old_rows(int limit)
 	uint64		i;
 
 	/*
-	 * Every version of a row has left one event, so a key with more of them
-	 * than its version has lost some: it was put back.
+	 * Every version of a row, or a denial that waits for it, has left one
+	 * event, so a key with more of them has lost some: it was put back.  What
+	 * changed nothing says so as its reason, which is not in its context
+	 * then.
 	 */
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, limit);
@@ -142,6 +154,8 @@ kms_health_old_rows(int limit)
 				" (SELECT pg_catalog.count(*) AS changes FROM kms.event AS e"
 				"  WHERE e.key_id OPERATOR(pg_catalog.=) k.key_id"
 				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
+				"  AND (e.reason IS DISTINCT FROM 'No change'"
+				"   OR e.context IS NOT NULL)"
 				"  AND e.operation OPERATOR(pg_catalog.=) ANY ('{generate,rotate,"
 				"import,deprecate,disable,enable,revoke,schedule_deletion,"
 				"cancel_deletion}'::pg_catalog.text[])) AS t"
@@ -154,7 +168,11 @@ kms_health_old_rows(int limit)
 				"  AND e.operation OPERATOR(pg_catalog.=) ANY ('{deprecate,disable,"
 				"enable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[])"
 				"  LIMIT 10000))"
-				" AND t.changes OPERATOR(pg_catalog.>) k.row_version LIMIT $1",
+				" AND t.changes OPERATOR(pg_catalog.>)"
+				"  (k.row_version OPERATOR(pg_catalog.+)"
+				"   (SELECT pg_catalog.count(*) FROM kms.denial AS d"
+				"    WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id))"
+				" LIMIT $1",
 				SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
 	{
@@ -173,7 +191,7 @@ const char *
 kms_health_locked_table(void)
 {
 	static const char *const tables[] = {
-		"key", "key_secret", "event", "event_outbox", "event_quarantine",
+		"key", "key_secret", "denial", "event", "event_outbox", "event_quarantine",
 		"maintenance"
 	};
 	Oid			schema = get_namespace_oid("kms", false);

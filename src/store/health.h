@@ -32,6 +32,9 @@ extern int64 kms_health_plain_sessions(void);
 /* Keys that maintenance could not deal with. */
 extern int64 kms_health_tried_keys(void);
 
+/* Denials that are not in the rows of their keys yet. */
+extern int64 kms_health_denials(void);
+
 /* Events set aside. */
 extern int64 kms_health_quarantined(void);
 

@@ -20,6 +20,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "store/denial.h"
 #include "store/key.h"
 #include "store/spi.h"
 
@@ -36,6 +37,9 @@ enum
 {
 	SECRET_ID = 1, SECRET_PUBLIC_KEY, SECRET_WRAPPED_KEY
 };
+
+#define LOCK_ROW \
+	"SELECT 1 FROM kms.key WHERE key_id OPERATOR(pg_catalog.=) $1 FOR "
 
 /* a later version of the extension may have added some */
 #define COLUMNS_MAX 32
@@ -68,17 +72,26 @@ kms_key_state_name(KmsKeyState state)
 	return state_names[state];
 }
 
+KmsKeyState
+kms_key_state(const KmsKeyRow *row)
+{
+	return Max(row->state, row->denial.state);
+}
+
 bool
 kms_key_read(const char *key_id, KmsKeyRow *row)
 {
 	const KmsCatalog *catalog = kms_catalog();
-	Relation	rel = table_open(catalog->key, AccessShareLock);
+	Relation	rel;
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
+	KmsDenial	denial;
 	text	   *id = cstring_to_text(key_id);
 
+	kms_denial_read(key_id, &denial);
+	rel = table_open(catalog->key, AccessShareLock);
 	ScanKeyEntryInitialize(&scan_key, 0, KEY_ID, BTEqualStrategyNumber,
 						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 						   PointerGetDatum(id));
@@ -86,7 +99,10 @@ kms_key_read(const char *key_id, KmsKeyRow *row)
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
+	{
 		read_row(tuple, RelationGetDescr(rel), row);
+		row->denial = denial;
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	pfree(id);
@@ -141,6 +157,7 @@ kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	KmsKeyRow  *row = palloc(sizeof(KmsKeyRow));
+	bool		denials = kms_denial_any();
 
 	ScanKeyEntryInitialize(&scan_key, 0, KEY_DEVICE_ID, BTEqualStrategyNumber,
 						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
@@ -151,6 +168,8 @@ kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_row(tuple, RelationGetDescr(rel), row);
+		if (denials && !kms_key_read(row->key_id, row))
+			continue;
 		if (!visit(row, origin_of(tuple), arg))
 			break;
 	}
@@ -265,7 +284,7 @@ kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
 }
 
 bool
-kms_key_update(const KmsKeyRow *row)
+kms_key_update(const KmsKeyRow *row, int64 version)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -273,7 +292,7 @@ kms_key_update(const KmsKeyRow *row)
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, row->key_id);
-	kms_spi_int64(&spi, row->row_version - 1);
+	kms_spi_int64(&spi, version);
 	kms_spi_text(&spi, kms_key_state_name(row->state));
 	kms_spi_text(&spi, row->prior_state == KMS_STATE_NONE ? NULL
 				 : kms_key_state_name(row->prior_state));
@@ -287,10 +306,11 @@ kms_key_update(const KmsKeyRow *row)
 		kms_spi_bytes(&spi, row->seal, KMS_SEAL_SIZE);
 	else
 		kms_spi_null(&spi, BYTEAOID);
+	kms_spi_int64(&spi, row->row_version);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.key SET state = $3, prior_state = $4,"
 				" state_reason = $5, state_changed_at = $6, delete_at = $7,"
-				" tried_at = NULL, seal = $8, row_version = $2 OPERATOR(pg_catalog.+) 1"
+				" tried_at = NULL, seal = $8, row_version = $9"
 				" WHERE key_id OPERATOR(pg_catalog.=) $1"
 				" AND row_version OPERATOR(pg_catalog.=) $2",
 				SPI_OK_UPDATE);
@@ -331,6 +351,7 @@ kms_key_delete(const KmsKeyRow *row)
 				" WHERE key_id OPERATOR(pg_catalog.=) $1",
 				SPI_OK_DELETE);
 	kms_spi_end(&spi);
+	kms_denial_forget(row->key_id);
 	return true;
 }
 
@@ -449,30 +470,29 @@ kms_key_purge_count(TimestampTz now, int64 limit)
 }
 
 bool
-kms_key_try_lock(const char *key_id, bool to_delete)
+kms_key_lock(const char *key_id, KmsKeyLock how)
 {
-	static SPIPlanPtr delete_plan = NULL;
-	static SPIPlanPtr update_plan = NULL;
+	static SPIPlanPtr plans[3];
+	static const char *const queries[] = {
+		[KMS_LOCK_TO_CHANGE] = LOCK_ROW "NO KEY UPDATE",
+		[KMS_TRY_LOCK_TO_CHANGE] = LOCK_ROW "NO KEY UPDATE SKIP LOCKED",
+		[KMS_TRY_LOCK_TO_DELETE] = LOCK_ROW "UPDATE SKIP LOCKED"
+	};
 	KmsSpi		spi;
 	bool		locked;
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, key_id);
-	if (to_delete)
-		kms_spi_run(&spi, &delete_plan,
-					"SELECT 1 FROM kms.key"
-					" WHERE key_id OPERATOR(pg_catalog.=) $1"
-					" FOR UPDATE SKIP LOCKED",
-					SPI_OK_SELECT);
-	else
-		kms_spi_run(&spi, &update_plan,
-					"SELECT 1 FROM kms.key"
-					" WHERE key_id OPERATOR(pg_catalog.=) $1"
-					" FOR NO KEY UPDATE SKIP LOCKED",
-					SPI_OK_SELECT);
+	kms_spi_run(&spi, &plans[how], queries[how], SPI_OK_SELECT);
 	locked = spi.processed > 0;
 	kms_spi_end(&spi);
 	return locked;
+}
+
+bool
+kms_key_try_lock_table(void)
+{
+	return ConditionalLockRelationOid(kms_catalog()->key, RowExclusiveLock);
 }
 
 void

@@ -31,6 +31,24 @@ typedef enum KmsKeyState
 #define KMS_ORIGIN_REPLACEMENT	"replacement"	/* of a problematic key */
 #define KMS_ORIGIN_IMPORTED		"imported"
 
+#define KMS_DENIALS_MAX 8
+
+/*
+ * What denies the use of a key besides its row: its rows of kms.denial taken
+ * together.  See store/denial.h.
+ */
+typedef struct KmsDenial
+{
+	int			count;			/* 0: nothing; of more than KMS_DENIALS_MAX
+								 * the others are counted another time */
+	int64		ids[KMS_DENIALS_MAX];
+	KmsKeyState state;			/* what denies most; NONE: nothing */
+	bool		revoked;		/* one of them is a revocation */
+	TimestampTz denied_at;		/* the latest */
+	TimestampTz delete_at;		/* the earliest; 0: none */
+	char		reason[KMS_REASON_MAX + 1]; /* of the revocation, "": none */
+} KmsDenial;
+
 /*
  * A row of kms.key.  Every byte that is not used is zero, so that two rows
  * can be compared as a whole.  Optional text is "" with its flag unset.
@@ -43,7 +61,7 @@ typedef struct KmsKeyRow
 	char		algorithm[32];
 	char		oaep_hash[16];
 	char		origin[16];
-	char		state_reason[64];
+	char		state_reason[KMS_REASON_MAX + 1];
 	bool		has_app_version;
 	bool		has_state_reason;
 	bool		has_delete_at;
@@ -57,6 +75,7 @@ typedef struct KmsKeyRow
 	TimestampTz delete_at;
 	int64		row_version;
 	unsigned char seal[KMS_SEAL_SIZE];
+	KmsDenial	denial;			/* not a part of the row, and not sealed */
 } KmsKeyRow;
 
 #define KMS_WRAPPED_MAX (KMS_RSA_MAX_PRIVATE + KMS_WRAP_OVERHEAD)
@@ -71,6 +90,9 @@ typedef struct KmsKeySecret
 } KmsKeySecret;
 
 extern const char *kms_key_state_name(KmsKeyState state);
+
+/* The state in force: the row's, or what denies more. */
+extern KmsKeyState kms_key_state(const KmsKeyRow *row);
 
 /* False if there is no such row.  An oversized secret reads as empty. */
 extern bool kms_key_read(const char *key_id, KmsKeyRow *row);
@@ -104,12 +126,13 @@ extern void kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret);
 
 /*
  * Write state, prior state, reason, times, version and seal of a row that was
- * read at version row->row_version - 1.  False if it is not at that version
- * any more (READ COMMITTED); 40001 under an older snapshot.
+ * read at "version".  False if it is not at that version any more (READ
+ * COMMITTED); 40001 under an older snapshot.
  */
-extern bool kms_key_update(const KmsKeyRow *row);
+extern bool kms_key_update(const KmsKeyRow *row, int64 version);
 
-/* Deletes the row and its secret; false if it was not there at that version. */
+/* Deletes the row, its secret and denials; false if it was not there at that
+ * version. */
 extern bool kms_key_delete(const KmsKeyRow *row);
 
 /*
@@ -130,10 +153,24 @@ extern List *kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit,
 extern int64 kms_key_purge_count(TimestampTz now, int64 limit);
 
 /*
- * Lock the row for the transaction; false if another has it, or it is gone.
- * To change it does not exclude that rows which refer to it are inserted.
+ * Lock the row for the transaction; false if it is gone, or if another has it
+ * and this is not to wait.  To change it does not exclude that rows which
+ * refer to it are inserted.
  */
-extern bool kms_key_try_lock(const char *key_id, bool to_delete);
+typedef enum KmsKeyLock
+{
+	KMS_LOCK_TO_CHANGE,			/* waits */
+	KMS_TRY_LOCK_TO_CHANGE,
+	KMS_TRY_LOCK_TO_DELETE
+} KmsKeyLock;
+
+extern bool kms_key_lock(const char *key_id, KmsKeyLock how);
+
+/*
+ * Whether rows of kms.key can be changed now without waiting for a lock of
+ * the table as a whole; if so that lock is held to the end of the transaction.
+ */
+extern bool kms_key_try_lock_table(void);
 
 /* This key could not be dealt with: let the others go first. */
 extern void kms_key_mark_tried(const char *key_id, TimestampTz now);

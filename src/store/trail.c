@@ -480,7 +480,7 @@ insert_event(EventTable *table, const KmsTrail *trail, int64 ticket,
 	if (event->operation == KMS_OP_GAP)
 		reason = GAP_REASON;
 	else if (event->status == KMS_OK)
-		reason = event->context;
+		reason = event->operation == KMS_OP_VERIFY ? NULL : event->context;
 	else
 		reason = kms_status_reason((KmsStatus) event->status);
 
@@ -492,7 +492,8 @@ insert_event(EventTable *table, const KmsTrail *trail, int64 ticket,
 	slot->tts_isnull[EVENT_OCCURRED_AT] = false;
 	set_text(slot, EVENT_OPERATION, kms_operation_name(event->operation));
 	set_text(slot, EVENT_STATUS,
-			 event->status == KMS_OK ? "success" : "failure");
+			 kms_status_is_success((KmsStatus) event->status) ? "success"
+			 : "failure");
 	set_text(slot, EVENT_REASON, reason);
 	if (event->duration_us >= 0)
 	{
@@ -558,6 +559,8 @@ static void
 count_event(Counts *counts, const KmsEvent *event)
 {
 	TimestampTz minute = kms_metric_bucket(time_of(event), KMS_METRIC_MINUTE);
+	bool		success = kms_status_is_success((KmsStatus) event->status);
+	int			status = success ? KMS_OK : event->status;
 	Count	   *item = NULL;
 	int			i;
 
@@ -568,7 +571,7 @@ count_event(Counts *counts, const KmsEvent *event)
 
 		if (candidate->metric.bucket == minute &&
 			candidate->operation == event->operation &&
-			candidate->status == event->status)
+			candidate->status == status)
 		{
 			item = candidate;
 			break;
@@ -586,12 +589,12 @@ count_event(Counts *counts, const KmsEvent *event)
 		item = &counts->items[counts->count++];
 		memset(item, 0, sizeof(*item));
 		item->operation = event->operation;
-		item->status = event->status;
+		item->status = status;
 		item->metric.bucket = minute;
 		item->metric.width = KMS_METRIC_MINUTE;
 		item->metric.operation = kms_operation_name(event->operation);
-		item->metric.status = event->status == KMS_OK ? "success" : "failure";
-		item->metric.reason = event->status == KMS_OK ? "" :
+		item->metric.status = success ? "success" : "failure";
+		item->metric.reason = success ? "" :
 			kms_status_reason((KmsStatus) event->status);
 		if (item->metric.reason == NULL)
 			item->metric.reason = "";

@@ -41,7 +41,7 @@ sub content
 			"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM kms.$_ AS t $old")
 	} split / /, $tables;
 }
-my $all = 'event event_epoch event_outbox event_quarantine key key_secret metric';
+my $all = 'denial event event_epoch event_outbox event_quarantine key key_secret metric';
 is( $source->safe_psql('postgres',
 		q{SELECT string_agg(relname, ' ' ORDER BY relname COLLATE "C") FROM pg_class
 		WHERE relnamespace = 'kms'::regnamespace AND relkind = 'r'
@@ -88,8 +88,8 @@ foreach my $how ('plain', 'custom', 'late')
 	{
 		restore_ok($target, $how, $how);
 	}
-	is(content($target, $how, 'event key key_secret metric'),
-		part('event key key_secret metric'),
+	is(content($target, $how, 'denial event key key_secret metric'),
+		part('denial event key key_secret metric'),
 		"$how: keys, events and metrics are the same");
 	is( $target->safe_psql($how,
 			"SELECT kms_decrypt('$key', '$ciphertext'), kms_decrypt('$old_key', '$old_ciphertext')"),
@@ -120,8 +120,8 @@ foreach my $how ('plain', 'custom', 'late')
 # Its order is not that of the tables.
 $target->safe_psql('postgres', 'CREATE DATABASE jobs');
 restore_ok($target, 'jobs', 'directory', '--jobs=4');
-is( content($target, 'jobs', 'event key key_secret metric'),
-	part('event key key_secret metric'),
+is( content($target, 'jobs', 'denial event key key_secret metric'),
+	part('denial event key key_secret metric'),
 	'restored by several jobs');
 $target->stop;
 

@@ -30,6 +30,17 @@ my $ciphertext = $node->safe_psql('postgres', "SELECT kms_encrypt('$key', 'x')")
 my $both = "'$key', '$ciphertext'";
 my $both_bytes = "'$key', decode('$ciphertext', 'base64')";
 
+# keys on which each operation changes nothing
+my %in_state = map {
+	my ($id) = split /\|/,
+	  $node->safe_psql('postgres', "SELECT * FROM kms_issue_key('$_')");
+	$_ => "'$id'"
+} qw(active deprecated disabled revoked pending);
+$node->safe_psql(
+	'postgres', "SELECT kms_deprecate_key($in_state{deprecated}),
+	kms_disable_key($in_state{disabled}), kms_revoke_key($in_state{revoked}, 'test'),
+	kms_schedule_key_deletion($in_state{pending})");
+
 # ---- Functions -----------------------------------------------------------
 
 my %call = (
@@ -44,6 +55,13 @@ my %call = (
 	kms_try_decrypt_bytea => $both_bytes,
 	kms_decrypt_recover => "$both, 'test'",
 	kms_decrypt_recover_bytea => "$both_bytes, 'test'",
+	kms_deprecate_key => $in_state{deprecated},
+	kms_disable_key => $in_state{disabled},
+	kms_enable_key => $in_state{active},
+	kms_revoke_key => "$in_state{revoked}, 'test'",
+	kms_schedule_key_deletion => $in_state{pending},
+	kms_cancel_key_deletion => $in_state{disabled},
+	kms_destroy_key => "'$key', '$key'",
 	kms_key_state => "'$key'",
 	kms_key_valid => "'$key'",
 	kms_metrics_summary => '',
@@ -69,7 +87,9 @@ my %may_call = (
 		  kms_try_decrypt_bytea kms_key_state kms_key_valid)
 	],
 	operator => [
-		qw(kms_rotate_key kms_public_key kms_key_state kms_key_valid
+		qw(kms_rotate_key kms_deprecate_key kms_disable_key kms_enable_key
+		  kms_revoke_key kms_schedule_key_deletion kms_cancel_key_deletion
+		  kms_public_key kms_key_state kms_key_valid
 		  kms_rate_limit_status kms_metrics_summary kms_problematic_keys
 		  kms_maintain kms_flush_events kms_master_key_status kms_check
 		  kms_self_test)
@@ -110,7 +130,7 @@ foreach my $job (@jobs)
 my @auditors =
   qw(event event_quarantine failure_rates keys metric metrics problematic_keys
   status top_failures);
-my @closed = qw(event_epoch event_outbox key key_secret maintenance);
+my @closed = qw(denial event_epoch event_outbox key key_secret maintenance);
 
 is( $node->safe_psql(
 		'postgres',

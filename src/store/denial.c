@@ -1,0 +1,208 @@
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "pg/catalog.h"
+#include "store/denial.h"
+#include "store/spi.h"
+
+/* columns of kms.denial, in the order of the script */
+enum
+{
+	DENIAL_ID = 1, DENIAL_KEY_ID, DENIAL_STATE, DENIAL_REASON,
+	DENIAL_DENIED_AT, DENIAL_DELETE_AT
+};
+
+static void add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc);
+static KmsKeyState state_by_name(const char *name);
+
+bool
+kms_denial_any(void)
+{
+	Relation	rel = table_open(kms_catalog()->denial, AccessShareLock);
+	bool		any = RelationGetNumberOfBlocks(rel) > 0;
+
+	table_close(rel, AccessShareLock);
+	return any;
+}
+
+void
+kms_denial_read(const char *key_id, KmsDenial *denial)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	Relation	rel;
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	text	   *id;
+
+	memset(denial, 0, sizeof(*denial));
+	if (!kms_denial_any())
+		return;
+	rel = table_open(catalog->denial, AccessShareLock);
+	id = cstring_to_text(key_id);
+	ScanKeyEntryInitialize(&scan_key, 0, DENIAL_KEY_ID, BTEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   PointerGetDatum(id));
+	scan = systable_beginscan(rel, catalog->denial_key_idx, true, NULL, 1,
+							  &scan_key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		add(denial, tuple, RelationGetDescr(rel));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	pfree(id);
+}
+
+void
+kms_denial_insert(const char *key_id, KmsKeyState state, const char *reason,
+				  TimestampTz delete_at)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, key_id);
+	kms_spi_text(&spi, kms_key_state_name(state));
+	kms_spi_text(&spi, reason);
+	kms_spi_time(&spi, GetCurrentTimestamp());
+	if (delete_at != 0)
+		kms_spi_time(&spi, delete_at);
+	else
+		kms_spi_null(&spi, TIMESTAMPTZOID);
+	kms_spi_run(&spi, &plan,
+				"INSERT INTO kms.denial (key_id, state, reason, denied_at,"
+				" delete_at) VALUES ($1, $2, $3, $4, $5)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+}
+
+void
+kms_denial_delete(const KmsDenial *denial)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	int			i;
+
+	for (i = 0; i < denial->count; i++)
+	{
+		bool		done;
+
+		kms_spi_begin(&spi);
+		kms_spi_int64(&spi, denial->ids[i]);
+		kms_spi_run(&spi, &plan,
+					"DELETE FROM kms.denial"
+					" WHERE denial_id OPERATOR(pg_catalog.=) $1",
+					SPI_OK_DELETE);
+		done = spi.processed > 0;
+		kms_spi_end(&spi);
+		if (!done)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent change of an encryption key"),
+					 errhint("Run the transaction again.")));
+	}
+}
+
+void
+kms_denial_forget(const char *key_id)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, key_id);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.denial"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_DELETE);
+	kms_spi_end(&spi);
+}
+
+List *
+kms_denial_sweep(int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *ids = NIL;
+	KmsSpi		spi;
+	uint64		i;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"SELECT k.key_id FROM kms.key AS k WHERE k.key_id"
+				" OPERATOR(pg_catalog.=) ANY (ARRAY("
+				"  SELECT d.key_id FROM kms.denial AS d))"
+				" ORDER BY k.tried_at NULLS FIRST, k.key_id LIMIT $1",
+				SPI_OK_SELECT);
+	for (i = 0; i < spi.processed; i++)
+	{
+		bool		isnull;
+		Datum		id = kms_spi_field(i, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		ids = lappend(ids, TextDatumGetCString(id));
+		MemoryContextSwitchTo(old);
+	}
+	kms_spi_end(&spi);
+	return ids;
+}
+
+static void
+add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
+{
+	KmsKeyState state;
+	TimestampTz denied_at;
+	TimestampTz delete_at;
+	Datum		value;
+	bool		isnull;
+
+	value = heap_getattr(tuple, DENIAL_STATE, desc, &isnull);
+	state = state_by_name(TextDatumGetCString(value));
+	denial->state = Max(denial->state, state);
+
+	value = heap_getattr(tuple, DENIAL_DENIED_AT, desc, &isnull);
+	denied_at = DatumGetTimestampTz(value);
+	denial->denied_at = Max(denial->denied_at, denied_at);
+
+	if (state == KMS_STATE_REVOKED)
+	{
+		denial->revoked = true;
+		value = heap_getattr(tuple, DENIAL_REASON, desc, &isnull);
+		if (!isnull)
+			text_to_cstring_buffer(DatumGetTextPP(value), denial->reason,
+								   sizeof(denial->reason));
+	}
+
+	value = heap_getattr(tuple, DENIAL_DELETE_AT, desc, &isnull);
+	delete_at = isnull ? 0 : DatumGetTimestampTz(value);
+	if (delete_at != 0 &&
+		(denial->delete_at == 0 || delete_at < denial->delete_at))
+		denial->delete_at = delete_at;
+
+	if (denial->count < KMS_DENIALS_MAX)
+	{
+		value = heap_getattr(tuple, DENIAL_ID, desc, &isnull);
+		denial->ids[denial->count++] = DatumGetInt64(value);
+	}
+}
+
+/* Whatever else it says, it denies. */
+static KmsKeyState
+state_by_name(const char *name)
+{
+	if (strcmp(name, kms_key_state_name(KMS_STATE_PENDING_DELETION)) == 0)
+		return KMS_STATE_PENDING_DELETION;
+	if (strcmp(name, kms_key_state_name(KMS_STATE_REVOKED)) == 0)
+		return KMS_STATE_REVOKED;
+	return KMS_STATE_DISABLED;
+}

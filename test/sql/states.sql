@@ -1,0 +1,213 @@
+-- The states of a key: every transition of the table, every other refused, each on the record.
+\set SHOW_CONTEXT never
+
+CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text; hint text;
+BEGIN
+	EXECUTE query INTO result;
+	RETURN coalesce(result, 'NULL');
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN SQLSTATE || ' ' ||
+		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g') ||
+		CASE WHEN hint <> '' THEN ' | ' || left(hint, 60) ELSE '' END;
+END $$;
+
+-- brings a new device's key to a state, and returns its id
+CREATE FUNCTION pg_temp.key_in(state text, device text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE id text;
+BEGIN
+	SELECT key_id INTO id FROM kms_issue_key(device);
+	CASE state
+		WHEN 'active' THEN NULL;
+		WHEN 'deprecated' THEN PERFORM kms_deprecate_key(id);
+		WHEN 'disabled' THEN PERFORM kms_disable_key(id);
+		WHEN 'revoked' THEN PERFORM kms_revoke_key(id, 'lost phone');
+		WHEN 'pending_deletion' THEN PERFORM kms_schedule_key_deletion(id);
+	END CASE;
+	RETURN id;
+END $$;
+
+-- every operation on a key of every state; pairs of one state are idempotent
+CREATE TEMP TABLE tried AS
+SELECT s.state, o.operation, pg_temp.outcome(format(o.query,
+		pg_temp.key_in(s.state, s.state || ' ' || o.operation))) AS outcome
+FROM unnest('{active,deprecated,disabled,revoked,pending_deletion}'::text[])
+	WITH ORDINALITY AS s (state, n),
+	(VALUES (1, 'deprecate', 'SELECT kms_deprecate_key(%L)'),
+		(2, 'disable', 'SELECT kms_disable_key(%L)'),
+		(3, 'enable', 'SELECT kms_enable_key(%L)'),
+		(4, 'revoke', 'SELECT kms_revoke_key(%L, ''stolen'')'),
+		(5, 'schedule', 'SELECT kms_schedule_key_deletion(%L) > now() + ''29 days'''),
+		(6, 'cancel', 'SELECT kms_cancel_key_deletion(%L)')) AS o (n, operation, query)
+ORDER BY s.n, o.n;
+SELECT * FROM tried;
+
+-- what each state allows
+CREATE TEMP TABLE sample AS
+SELECT state, 'uses ' || state AS device, pg_temp.key_in('active', 'uses ' || state) AS id
+FROM unnest('{active,deprecated,disabled,revoked,pending_deletion}'::text[]) AS state;
+ALTER TABLE sample ADD COLUMN c text;
+UPDATE sample SET c = kms_encrypt(id, 'four digits');
+DO $$
+DECLARE s record;
+BEGIN
+	FOR s IN SELECT * FROM sample LOOP
+		PERFORM pg_temp.key_in(s.state, s.device);
+	END LOOP;
+END $$;
+SELECT s.state, pg_temp.outcome(format(q.query, s.id, s.c)) AS outcome, q.what
+FROM sample AS s, (VALUES ('public key', 'SELECT kms_public_key(%L) IS NOT NULL'),
+	('encrypt', 'SELECT kms_encrypt(%L, ''x'') IS NOT NULL'),
+	('decrypt', 'SELECT kms_decrypt(%L, %L)'),
+	('recover', 'SELECT kms_decrypt_recover(%L, %L, ''test'')'),
+	('state', 'SELECT kms_key_state(%L)'), ('valid', 'SELECT kms_key_valid(%L)'))
+	AS q (what, query)
+ORDER BY q.what, s.state;
+SELECT s.state, k.key_id = s.id AS same, k.reused
+FROM sample AS s, kms_issue_key(s.device) AS k ORDER BY 1;
+
+-- back to where it was: active, deprecated, revoked; a device's second active key is none
+SELECT pg_temp.key_in('active', 'back') AS id \gset
+SELECT kms_disable_key(:'id'), kms_enable_key(:'id'), kms_enable_key(:'id');
+SELECT kms_deprecate_key(:'id'), kms_disable_key(:'id'), kms_enable_key(:'id');
+SELECT kms_schedule_key_deletion(:'id', '7 days') BETWEEN now() + '7 days' AND now() + '7 days 1 minute' AS at,
+	kms_schedule_key_deletion(:'id', '20 days') < now() + '8 days' AS stands;
+SELECT kms_cancel_key_deletion(:'id'), kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
+SELECT kms_revoke_key(:'id', 'sold'), kms_revoke_key(:'id', 'sold again');
+SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled,
+	kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
+SELECT state, stored_state, state_reason, delete_at, row_version FROM kms.keys WHERE key_id = :'id';
+SELECT pg_temp.key_in('disabled', 'second') AS id \gset
+SELECT kms_encrypt(key_id, 'x') IS NOT NULL AS other, key_id <> :'id' AS new FROM kms_issue_key('second');
+SELECT kms_enable_key(:'id');
+SELECT state, state_reason FROM kms.keys WHERE key_id = :'id';
+SELECT count(*) FROM kms.keys WHERE device_id = 'second' AND state = 'active';
+
+-- a disabled key is revoked by enabling it in the same transaction
+SELECT pg_temp.key_in('disabled', 'both') AS id \gset
+BEGIN;
+SELECT kms_enable_key(:'id'), kms_revoke_key(:'id', 'seen on a market');
+COMMIT;
+SELECT state, state_reason FROM kms.keys WHERE key_id = :'id';
+
+-- arguments
+SELECT pg_temp.outcome(q) FROM unnest(ARRAY[
+	'SELECT kms_disable_key(NULL)', 'SELECT kms_disable_key('''')', 'SELECT kms_disable_key(''4711 4711'')',
+	'SELECT kms_disable_key(''key_1234567890123_0123456789abcdef01234567'')',
+	format('SELECT kms_revoke_key(%L, NULL)', :'id'), format('SELECT kms_revoke_key(%L, '''')', :'id'),
+	format('SELECT kms_revoke_key(%L, repeat(''r'', 256))', :'id'),
+	format('SELECT kms_schedule_key_deletion(%L, NULL)', :'id'),
+	format('SELECT kms_schedule_key_deletion(%L, ''6 days 23:59:59'')', :'id'),
+	format('SELECT kms_schedule_key_deletion(%L, ''30 days 1 second'')', :'id'),
+	format('SELECT kms_schedule_key_deletion(%L, ''-8 days'')', :'id'),
+	format('SELECT kms_schedule_key_deletion(%L, ''178000000 years'')', :'id'),
+	format('SELECT kms_destroy_key(%L, NULL)', :'id'), format('SELECT kms_destroy_key(%L, ''yes'')', :'id'),
+	'SELECT kms_destroy_key(''key_1234567890123_0123456789abcdef01234567'', ''key_1234567890123_0123456789abcdef01234567'')'
+	]) AS q;
+SELECT kms_schedule_key_deletion(:'id', '1 mon') BETWEEN now() + '30 days' AND now() + '30 days 1 minute' AS a_month_has_30;
+
+-- destroyed: gone at once, from any state
+SELECT state, kms_destroy_key(id, confirm => id) FROM sample ORDER BY 1;
+SELECT count(*) FROM kms.key WHERE key_id IN (SELECT id FROM sample);
+SELECT count(*) FROM kms.key_secret WHERE key_id IN (SELECT id FROM sample);
+SELECT DISTINCT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', id, c)) FROM sample;
+
+-- but not one that a foreign key refers to, and none while one acts on deletes
+SELECT pg_temp.key_in('active', 'referred') AS id \gset
+CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key);
+INSERT INTO card VALUES (:'id');
+SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'));
+ALTER TABLE card DROP CONSTRAINT card_key_id_fkey,
+	ADD FOREIGN KEY (key_id) REFERENCES kms.key DEFERRABLE INITIALLY DEFERRED;
+SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'));
+ALTER TABLE card DROP CONSTRAINT card_key_id_fkey,
+	ADD FOREIGN KEY (key_id) REFERENCES kms.key ON DELETE CASCADE;
+SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'));
+SELECT count(*) FROM card;
+DROP TABLE card;
+SELECT kms_destroy_key(:'id', :'id');
+
+-- every call left one event; the reason of a revocation with it; what changed nothing says so
+SELECT kms_flush_events();
+SELECT operation, status, reason, context, count(*) FROM kms.event
+WHERE device_id = 'back' AND operation <> 'issue' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+SELECT t.state, t.operation, e.status, e.reason, count(e.ticket)
+FROM tried AS t JOIN kms.event AS e ON e.device_id = t.state || ' ' || t.operation
+	AND e.operation = CASE t.operation WHEN 'schedule' THEN 'schedule_deletion'
+		WHEN 'cancel' THEN 'cancel_deletion' ELSE t.operation END
+	AND (t.operation <> 'revoke' OR e.context IS DISTINCT FROM 'lost phone')
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+SELECT operation, status, reason, count(*) FROM kms.event WHERE operation = 'destroy'
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- a change that is undone is none, and is recorded as that
+SELECT pg_temp.key_in('active', 'undone') AS id \gset
+BEGIN;
+SELECT kms_revoke_key(:'id', 'a mistake');
+SAVEPOINT s;
+SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled;
+ROLLBACK TO s;
+SELECT kms_key_state(:'id');
+ROLLBACK;
+SELECT kms_key_state(:'id');
+SELECT kms_flush_events();
+SELECT operation, status, reason, context FROM kms.event WHERE key_id = :'id' ORDER BY ticket;
+
+-- what the row says agrees with the trail
+SELECT count(*) FROM kms_check() WHERE finding LIKE '%older than the trail%';
+SELECT count(*) FROM kms.denial;
+
+-- nothing is written where nothing can be
+BEGIN READ ONLY;
+SELECT kms_revoke_key(:'id', 'read only');
+ROLLBACK;
+
+-- a denial that is not in the row yet is in force, and the trail agrees with it
+SELECT pg_temp.key_in('active', 'denied') AS id \gset
+SELECT kms_encrypt(:'id', 'x') AS c \gset
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT kms_revoke_key(:'id', 'in a snapshot'), kms_key_state(:'id');
+COMMIT;
+SELECT kms_key_state(:'id'), pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'id', :'c')),
+	kms_decrypt_recover(:'id', :'c', 'test');
+SELECT reused FROM kms_issue_key('denied');
+SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'id';
+SELECT state, reason, delete_at FROM kms.denial;
+SELECT severity, finding FROM kms_check() WHERE finding LIKE 'keys were%' OR finding LIKE '%older than%';
+-- further ones are merged with it: what denies more counts, and no revocation is lost
+SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled, kms_key_state(:'id');
+SELECT kms_cancel_key_deletion(:'id');
+SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'id';
+SELECT count(*) FROM kms.denial;
+SELECT kms_enable_key(:'id');
+
+-- maintenance brings it into the row
+SELECT pg_temp.key_in('active', 'folded') AS id \gset
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT kms_disable_key(:'id');
+COMMIT;
+SELECT task, done, skipped, more FROM kms_maintain() WHERE task = 'seal denials';
+SELECT state, stored_state, row_version FROM kms.keys WHERE key_id = :'id';
+SELECT count(*) FROM kms.denial;
+SELECT kms_enable_key(:'id');
+
+-- a row that does not authenticate is denied all the same, and never sealed
+SELECT pg_temp.key_in('active', 'edited') AS id \gset
+UPDATE kms.key SET expires_at = expires_at + '1 year' WHERE key_id = :'id';
+SELECT kms_revoke_key(:'id', 'edited by hand');
+SELECT task, done, skipped FROM kms_maintain() WHERE task = 'seal denials';
+SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_cancel_key_deletion(%L)', :'id'));
+SELECT state, stored_state FROM kms.keys WHERE key_id = :'id';
+SELECT kms_destroy_key(:'id', :'id');
+SELECT count(*) FROM kms.denial;
+
+-- a key whose deletion was scheduled is deleted when the time has come
+SELECT pg_temp.key_in('active', 'due') AS id \gset
+INSERT INTO kms.denial (key_id, state, denied_at, delete_at)
+VALUES (:'id', 'pending_deletion', now() - '8 days'::interval, now() - '1 day'::interval);
+SELECT kms_key_state(:'id');
+SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
+SELECT count(*) FROM kms.key WHERE key_id = :'id';
