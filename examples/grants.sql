@@ -14,8 +14,9 @@
 -- Where the extension is in another schema than public, they need USAGE on it.
 
 -- Issuer: talks to devices.  Hands out public keys, opens nothing.
-GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_encrypt,
-    kms_encrypt_bytea, kms_key_state, kms_key_valid, kms_rate_limit_status
+GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_jwk, kms_jwks,
+    kms_encrypt, kms_encrypt_bytea, kms_key_state, kms_key_valid,
+    kms_rate_limit_status
     TO kms_issuer;
 
 -- Decrypter: owns the triggers and functions that open ciphertexts.

@@ -278,6 +278,24 @@ REVOKE ALL ON FUNCTION kms_public_key FROM PUBLIC;
 COMMENT ON FUNCTION kms_public_key IS
 'public key of an active or deprecated key as SPKI PEM. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
 
+CREATE FUNCTION kms_jwk(key_id text) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'kms_api_jwk'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_jwk FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_jwk IS
+'public key of an active or deprecated key as JWK (RFC 7517): kty, n, e, kid (the key id), use and, where the digest has a registered name (RFC 7518), alg. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
+
+CREATE FUNCTION kms_jwks(device_id text) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'kms_api_jwks'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
+
+REVOKE ALL ON FUNCTION kms_jwks FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_jwks IS
+'JWK set (RFC 7517, 5) of the device''s active, unexpired keys, newest first; an empty one for a device that has none. device_id: 1 to 255 bytes. Errors: 22004, 22023, KM007, XX001';
+
 CREATE FUNCTION kms_encrypt(key_id text, plaintext text,
 	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
 	label bytea DEFAULT NULL) RETURNS text

@@ -35,4 +35,11 @@ extern const char *kms_digest_openssl_name(KmsDigest digest);
 /* Length of its output in bytes; 0 for NONE. */
 extern size_t kms_digest_size(KmsDigest digest);
 
+/*
+ * The registered name of RSA-OAEP with it, for OAEP and MGF1, as "alg" of a
+ * JWK has it (RFC 7518, 4.3, and IANA's registry of JOSE algorithms); NULL if
+ * it has none.
+ */
+extern const char *kms_digest_jwa_name(KmsDigest digest);
+
 #endif							/* KMS_CRYPTO_DIGEST_H */

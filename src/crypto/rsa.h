@@ -122,4 +122,21 @@ extern KmsStatus kms_rsa_decrypt(KmsRsaKey *key, const KmsOaep *oaep,
 extern KmsStatus kms_rsa_public_pem(const unsigned char *der, size_t len,
 									char *out, size_t size);
 
+/*
+ * The numbers of a public key, each big-endian in the fewest bytes, as
+ * Base64urlUInt (RFC 7518, 2) wants them.
+ */
+typedef struct KmsRsaNumbers
+{
+	unsigned char n[KMS_RSA_MAX_BLOCK]; /* modulus */
+	size_t		n_len;
+	unsigned char e[KMS_RSA_MAX_BLOCK]; /* public exponent */
+	size_t		e_len;
+} KmsRsaNumbers;
+
+/* From SPKI DER; fails as kms_rsa_open_public does, and then both are empty. */
+extern KmsStatus kms_rsa_public_numbers(KmsRsaOpener *opener,
+										const unsigned char *der, size_t len,
+										KmsRsaNumbers *numbers);
+
 #endif							/* KMS_CRYPTO_RSA_H */

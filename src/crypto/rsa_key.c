@@ -10,6 +10,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>
 #include <openssl/err.h>
@@ -62,6 +63,8 @@ static KmsStatus decode(KmsRsaOpener *opener, OSSL_DECODER_CTX *decoder,
 						bool is_private, KmsRsaKey **key);
 static bool is_fit(const EVP_PKEY *pkey);
 static KmsRsaKey *new_key(EVP_PKEY *pkey, bool is_private);
+static bool number_of(const KmsRsaKey *key, const char *name,
+					  unsigned char *out, size_t *out_len);
 
 KmsRsaOpener *
 kms_rsa_opener_new(void)
@@ -494,4 +497,44 @@ done:
 	BIO_free(bio);
 	ERR_clear_error();
 	return status;
+}
+
+KmsStatus
+kms_rsa_public_numbers(KmsRsaOpener *opener, const unsigned char *der,
+					   size_t len, KmsRsaNumbers *numbers)
+{
+	KmsRsaKey  *key;
+	KmsStatus	status;
+
+	memset(numbers, 0, sizeof(*numbers));
+	status = kms_rsa_open_public(opener, der, len, &key);
+	if (status != KMS_OK)
+		goto done;
+	status = KMS_FAILED;
+	if (number_of(key, OSSL_PKEY_PARAM_RSA_N, numbers->n, &numbers->n_len) &&
+		number_of(key, OSSL_PKEY_PARAM_RSA_E, numbers->e, &numbers->e_len))
+		status = KMS_OK;
+
+done:
+	if (status != KMS_OK)
+		memset(numbers, 0, sizeof(*numbers));
+	kms_rsa_free(key);
+	ERR_clear_error();
+	return status;
+}
+
+/* "out" holds KMS_RSA_MAX_BLOCK bytes; a number of 0 is none. */
+static bool
+number_of(const KmsRsaKey *key, const char *name, unsigned char *out,
+		  size_t *out_len)
+{
+	BIGNUM	   *number = NULL;
+	int			len = 0;
+
+	if (EVP_PKEY_get_bn_param(key->pkey, name, &number) == 1 &&
+		BN_num_bytes(number) <= KMS_RSA_MAX_BLOCK)
+		len = BN_bn2bin(number, out);
+	BN_free(number);
+	*out_len = (size_t) len;
+	return len > 0;
 }

@@ -45,6 +45,11 @@ typedef struct DeviceKeys
 	TimestampTz problematic_at; /* newest problematic; 0: none */
 } DeviceKeys;
 
+static KmsStatus admit_public(KmsCall *call, const char *key_id,
+							  KmsKeyRow *row, KmsKeySecret *secret,
+							  KmsFault *fault);
+static KmsStatus fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
+							  KmsPublicKey *key, KmsFault *fault);
 static bool gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
 static void look(DeviceKeys *keys, const char *device_id, bool only_valid);
 static void lock_and_look(DeviceKeys *keys, const char *device_id);
@@ -132,18 +137,70 @@ kms_issue_public(KmsCall *call, const char *key_id, char *pem, size_t size,
 	KmsKeyRow	row;
 	KmsStatus	status;
 
-	status = kms_key_find(key_id, NULL, &row, fault);
-	if (status == KMS_OK)
-	{
-		kms_call_found(call, row.key_id, row.device_id);
-		status = kms_key_admit(&row, KMS_USE_PUBLIC, secret, fault);
-	}
+	status = admit_public(call, key_id, &row, secret, fault);
 	if (status == KMS_OK)
 		status = kms_fault(fault, kms_rsa_public_pem(secret->public_key,
 													 secret->public_len,
 													 pem, size));
 	pfree(secret);
 	return status;
+}
+
+KmsStatus
+kms_issue_numbers(KmsCall *call, const char *key_id, KmsPublicKey *key,
+				  KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKeyRow	row;
+	KmsStatus	status;
+
+	status = admit_public(call, key_id, &row, secret, fault);
+	if (status == KMS_OK)
+		status = fill_numbers(&row, secret, key, fault);
+	pfree(secret);
+	return status;
+}
+
+KmsStatus
+kms_issue_device_numbers(KmsCall *call, const char *device_id, List **keys,
+						 KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsSecretDigests digests;
+	DeviceKeys	found;
+	ListCell   *cell;
+	KmsStatus	status;
+
+	*keys = NIL;
+	look(&found, device_id, false);
+	foreach(cell, found.active)
+	{
+		KmsKeyRow  *row = lfirst(cell);
+		KmsPublicKey *key;
+
+		if (row->expires_at <= found.now)
+			continue;
+		status = kms_key_authenticate(row, secret, &digests, fault);
+
+		/* it may have been read again, and be another one now, or gone */
+		if (status == KMS_KEY_NOT_FOUND)
+			continue;
+		if (status == KMS_OK && (kms_key_state(row) != KMS_STATE_ACTIVE ||
+								 row->expires_at <= found.now))
+			continue;
+		key = palloc(sizeof(KmsPublicKey));
+		if (status == KMS_OK)
+			status = fill_numbers(row, secret, key, fault);
+		if (status != KMS_OK)
+		{
+			kms_call_found(call, row->key_id, row->device_id);
+			fault->key_id = row->key_id;
+			return status;
+		}
+		*keys = lappend(*keys, key);
+	}
+	pfree(secret);
+	return kms_fault(fault, KMS_OK);
 }
 
 void
@@ -167,6 +224,32 @@ kms_issue_bits(const char *algorithm)
 	if (strcmp(algorithm, "RSA-4096") == 0)
 		return 4096;
 	return 0;
+}
+
+/* A key whose public half is handed out to whoever names it. */
+static KmsStatus
+admit_public(KmsCall *call, const char *key_id, KmsKeyRow *row,
+			 KmsKeySecret *secret, KmsFault *fault)
+{
+	KmsStatus	status;
+
+	status = kms_key_find(key_id, NULL, row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row->key_id, row->device_id);
+	return kms_key_admit(row, KMS_USE_PUBLIC, secret, fault);
+}
+
+static KmsStatus
+fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
+			 KmsPublicKey *key, KmsFault *fault)
+{
+	strlcpy(key->key_id, row->key_id, sizeof(key->key_id));
+	key->oaep_hash = kms_digest_by_name(row->oaep_hash);
+	return kms_fault(fault, kms_rsa_public_numbers(kms_opened_opener(),
+												   secret->public_key,
+												   secret->public_len,
+												   &key->numbers));
 }
 
 static void

@@ -47,6 +47,8 @@ my %call = (
 	kms_issue_key => "'phone'",
 	kms_rotate_key => "'another phone'",
 	kms_public_key => "'$key'",
+	kms_jwk => "'$key'",
+	kms_jwks => "'phone'",
 	kms_encrypt => "'$key', 'x'",
 	kms_encrypt_bytea => "'$key', 'x'",
 	kms_decrypt => $both,
@@ -79,8 +81,9 @@ my %call = (
 
 my %may_call = (
 	issuer => [
-		qw(kms_issue_key kms_public_key kms_encrypt kms_encrypt_bytea
-		  kms_key_state kms_key_valid kms_rate_limit_status)
+		qw(kms_issue_key kms_public_key kms_jwk kms_jwks kms_encrypt
+		  kms_encrypt_bytea kms_key_state kms_key_valid
+		  kms_rate_limit_status)
 	],
 	decrypter => [
 		qw(kms_decrypt kms_decrypt_bytea kms_try_decrypt

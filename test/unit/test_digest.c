@@ -9,16 +9,17 @@ typedef struct Case
 	int			number;			/* bound into seals */
 	const char *name;
 	size_t		size;
+	const char *jwa_name;
 } Case;
 
 static const Case cases[] = {
-	{KMS_SHA1, 1, "sha1", 20},
-	{KMS_SHA224, 2, "sha224", 28},
-	{KMS_SHA256, 3, "sha256", 32},
-	{KMS_SHA384, 4, "sha384", 48},
-	{KMS_SHA512, 5, "sha512", 64},
-	{KMS_SHA512_224, 6, "sha512-224", 28},
-	{KMS_SHA512_256, 7, "sha512-256", 32}
+	{KMS_SHA1, 1, "sha1", 20, "RSA-OAEP"},
+	{KMS_SHA224, 2, "sha224", 28, NULL},
+	{KMS_SHA256, 3, "sha256", 32, "RSA-OAEP-256"},
+	{KMS_SHA384, 4, "sha384", 48, "RSA-OAEP-384"},
+	{KMS_SHA512, 5, "sha512", 64, "RSA-OAEP-512"},
+	{KMS_SHA512_224, 6, "sha512-224", 28, NULL},
+	{KMS_SHA512_256, 7, "sha512-256", 32, NULL}
 };
 
 static const char *const unknown[] = {
@@ -37,6 +38,10 @@ test_known(const Case *c)
 		  "the name of %s", c->name);
 	check(kms_digest_size(c->digest) == c->size, "the size of %s", c->name);
 
+	check(c->jwa_name == NULL ? kms_digest_jwa_name(c->digest) == NULL :
+		  strcmp(kms_digest_jwa_name(c->digest), c->jwa_name) == 0,
+		  "the registered name of OAEP with %s", c->name);
+
 	md = EVP_MD_fetch(NULL, kms_digest_openssl_name(c->digest), NULL);
 	check(md != NULL && EVP_MD_get_size(md) == (int) c->size,
 		  "OpenSSL has %s with that size", c->name);
@@ -48,6 +53,7 @@ test_unknown(KmsDigest digest)
 {
 	check(kms_digest_name(digest) == NULL &&
 		  kms_digest_openssl_name(digest) == NULL &&
+		  kms_digest_jwa_name(digest) == NULL &&
 		  kms_digest_size(digest) == 0,
 		  "digest %d is unknown", (int) digest);
 }

@@ -14,6 +14,8 @@
 #define SECURE_HEAP		16384	/* bytes */
 #define KEYS_MAX		64		/* more than fit into it */
 
+#define MODULUS_AT		33		/* in SPKI DER of 2048 bits and more */
+
 #define BYTES(array) array, sizeof(array)
 
 static KmsRsaOpener *opener;
@@ -558,6 +560,45 @@ test_secure_heap(void)
 	check(CRYPTO_secure_malloc_done() == 1, "the secure heap ends");
 }
 
+/* ---- numbers ----------------------------------------------------------- */
+
+static void
+test_numbers(const Pair *pair)
+{
+	const unsigned char *n = pair->public_der + MODULUS_AT;
+	size_t		n_len = (size_t) pair->bits / 8;
+	KmsRsaNumbers numbers;
+
+	check(kms_rsa_public_numbers(opener, pair->public_der, pair->public_len,
+								 &numbers) == KMS_OK && ERR_peek_error() == 0,
+		  "%s: its numbers", pair->name);
+	check(n[-1] == 0 && numbers.n_len == n_len && numbers.n[0] != 0 &&
+		  memcmp(numbers.n, n, n_len) == 0,
+		  "%s: the modulus, without a leading zero", pair->name);
+	check(numbers.e_len == 3 && memcmp(numbers.e, "\1\0\1", 3) == 0,
+		  "%s: the exponent", pair->name);
+	check(is_all(numbers.n + n_len, sizeof(numbers.n) - n_len, 0) &&
+		  is_all(numbers.e + 3, sizeof(numbers.e) - 3, 0),
+		  "%s: nothing behind them", pair->name);
+}
+
+static void
+test_bad_numbers(void)
+{
+	KmsRsaNumbers numbers;
+	size_t		i;
+
+	for (i = 0; i < LENGTH_OF(bad_public); i++)
+	{
+		memset(&numbers, 0xff, sizeof(numbers));
+		check(kms_rsa_public_numbers(opener, bad_public[i].der,
+									 bad_public[i].len,
+									 &numbers) == KMS_BAD_KEY &&
+			  is_all(&numbers, sizeof(numbers), 0) && ERR_peek_error() == 0,
+			  "no numbers: %s", bad_public[i].name);
+	}
+}
+
 int
 main(void)
 {
@@ -574,6 +615,7 @@ main(void)
 	for (i = 0; i < LENGTH_OF(pairs); i++)
 	{
 		test_der(&pairs[i]);
+		test_numbers(&pairs[i]);
 		test_special_numbers(&pairs[i]);
 		test_all_digests(&pairs[i]);
 	}
@@ -584,6 +626,7 @@ main(void)
 	test_cut_and_extended(BYTES(key_2048), kms_rsa_open_private, "private");
 	test_cut_and_extended(BYTES(public_2048), kms_rsa_open_public, "public");
 	test_pem();
+	test_bad_numbers();
 
 	key = open_private(&pairs[0]);
 	public_key = open_public(&pairs[0]);
