@@ -129,31 +129,35 @@ kms_arg_base64(FunctionCallInfo fcinfo, int n, const unsigned char **data,
 {
 	KmsStatus	status = check_size(fcinfo, n, fault);
 	text	   *value;
-	char	   *normal;
-	size_t		normal_len;
-	unsigned char *out;
-	int			out_len;
 
 	if (status != KMS_OK)
 		return status;
 	value = PG_GETARG_TEXT_PP(n);
-	normal = palloc(VARSIZE_ANY_EXHDR(value) + 4);
-	status = kms_base64_normalize(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
-								  normal, &normal_len);
-	if (status == KMS_OK)
-	{
-		out = palloc(pg_b64_dec_len(normal_len) + 1);
-		out_len = pg_b64_decode(normal, normal_len, (char *) out,
-								pg_b64_dec_len(normal_len));
-		if (out_len >= 0)
-		{
-			*data = out;
-			*len = out_len;
-			return kms_fault(fault, KMS_OK);
-		}
-	}
+	if (kms_arg_decode(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), data, len))
+		return kms_fault(fault, KMS_OK);
 	return kms_fault_ciphertext(fault, "ciphertext is not base64", NULL,
 								"Send the ciphertext in base64 (RFC 4648), of either alphabet.");
+}
+
+bool
+kms_arg_decode(const char *in, size_t in_len, const unsigned char **data,
+			   size_t *len)
+{
+	char	   *normal = palloc(in_len + 4);
+	unsigned char *out;
+	size_t		normal_len;
+	int			out_len;
+
+	if (kms_base64_normalize(in, in_len, normal, &normal_len) != KMS_OK)
+		return false;
+	out = palloc(pg_b64_dec_len(normal_len) + 1);
+	out_len = pg_b64_decode(normal, normal_len, (char *) out,
+							pg_b64_dec_len(normal_len));
+	if (out_len < 0)
+		return false;
+	*data = out;
+	*len = out_len;
+	return true;
 }
 
 KmsStatus

@@ -45,6 +45,10 @@ extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
 /* Length in bytes of a text or bytea argument, without fetching it. */
 extern Size kms_arg_size(FunctionCallInfo fcinfo, int n);
 
+/* Base64 as kms_base64_normalize takes it; false if it is none.  palloc'd. */
+extern bool kms_arg_decode(const char *in, size_t in_len,
+						   const unsigned char **data, size_t *len);
+
 /*
  * A ciphertext, as base64 or as bytes, of at most kms.max_ciphertext_size
  * bytes as it was sent.  *data is palloc'd.

@@ -150,6 +150,22 @@ done:
 	return status;
 }
 
+size_t
+kms_base64_fault(const char *in, size_t len)
+{
+	Base64 text = {EITHER, 0, 0, 0};
+	size_t		i;
+
+	for (i = 0; i < len; i++)
+	{
+		char		digit;
+
+		if (!take_character(&text, in[i], &digit))
+			break;
+	}
+	return i;
+}
+
 /*
  * Read one character; *digit is set if it is one of the 64, as it is in the
  * standard alphabet.  False if it may not stand here.

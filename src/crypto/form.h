@@ -44,4 +44,11 @@ extern KmsStatus kms_key_id_make(int64_t unix_ms, char *out);
 extern KmsStatus kms_base64_normalize(const char *in, size_t len,
 									  char *out, size_t *out_len);
 
+/*
+ * Where a text that kms_base64_normalize refuses goes wrong: the offset of
+ * the first character that may not stand there, or "len" if it is the end,
+ * for there is too much or too little of it.
+ */
+extern size_t kms_base64_fault(const char *in, size_t len);
+
 #endif							/* KMS_CRYPTO_FORM_H */

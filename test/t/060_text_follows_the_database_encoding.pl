@@ -74,6 +74,14 @@ like(
 		"SELECT kms_decrypt_bytea('$key', decode($euro, 'base64'))"),
 	qr/e282ac$/,
 	'and its bytes can be had');
+is( result('LATIN1',
+		"SELECT (SELECT finding FROM kms_diagnose('$key', $euro) OFFSET 1)"),
+	"the plaintext is not text in the database's encoding",
+	'kms_diagnose tells it');
+is( result('LATIN1',
+		"SELECT (SELECT finding FROM kms_diagnose('$key', kms_encrypt('$key', chr(233))) OFFSET 1)"),
+	"the plaintext is text in the database's encoding",
+	'and that of what LATIN1 has');
 foreach my $bytes ('00', 'ff', 'c3', 'e9', 'eda080', 'c0af')
 {
 	my $error = result('LATIN1',

@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../perl";
+use IPC::Run;
 use KmsTest;
 use Math::BigInt;
 use PostgreSQL::Test::Utils;
@@ -135,8 +136,47 @@ is( $node->safe_psql('postgres',
 	'kms_try_decrypt opens none either');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('$key', encode('\\x$good', 'base64'))"),
 	'canary1717', 'and the key still opens what is its own');
+# ---- Diagnosing ----------------------------------------------------------
+
+# A block with the padding of PKCS#1 v1.5 must look like any other.
+my $pkcs1 = run_openssl_pkcs1('canary1717');
+is(length $pkcs1, 512, 'openssl pads with PKCS#1 v1.5, too');
+$node->safe_psql('postgres',
+	"DELETE FROM given WHERE arguments <> ''; INSERT INTO given VALUES ('PKCS#1', '\\x$pkcs1', '')");
+is( $node->safe_psql(
+		'postgres', q{
+		SET application_name = 'diagnose';
+		SELECT DISTINCT finding, hint FROM (SELECT *, row_number() OVER (PARTITION BY kind) AS n FROM given) AS g,
+			LATERAL kms_diagnose('} . $key . q{', encode(g.c, 'base64')) AS d
+		WHERE n <= 5}),
+	"the ciphertext does not open, with any pair of digests|It was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted, or was damaged on its way. Which it is cannot be told.",
+	'kms_diagnose has one answer, also to PKCS#1 v1.5');
+is( KmsTest::events($node, 'postgres',
+		"application_name = 'diagnose' AND (operation, status) = ('diagnose', 'success')"),
+	$node->safe_psql('postgres',
+		'SELECT sum(least(n, 5)) FROM (SELECT count(*) AS n FROM given GROUP BY kind) AS k'),
+	'and records each call once');
+is(KmsTest::events($node, 'postgres', "application_name = 'diagnose' AND operation <> 'diagnose'"),
+	'0', 'as nothing else');
+
 unlike(slurp_file($node->logfile), qr/canary1717|oaep decoding|padding|rsa routines/i,
 	'the log tells no more');
 
 $node->stop;
 done_testing();
+
+# In hexadecimal.
+sub run_openssl_pkcs1
+{
+	my ($plaintext) = @_;
+	my ($ciphertext, $errors);
+
+	IPC::Run::run(
+		[
+			qw(openssl pkeyutl -encrypt -pubin -inkey), $path,
+			'-pkeyopt', 'rsa_padding_mode:pkcs1'
+		],
+		'<', \$plaintext, '>', \$ciphertext, '2>', \$errors)
+	  or die "openssl pkeyutl: $errors";
+	return unpack 'H*', $ciphertext;
+}

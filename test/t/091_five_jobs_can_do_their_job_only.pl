@@ -57,6 +57,7 @@ my %call = (
 	kms_try_decrypt_bytea => $both_bytes,
 	kms_decrypt_recover => "$both, 'test'",
 	kms_decrypt_recover_bytea => "$both_bytes, 'test'",
+	kms_diagnose => $both,
 	kms_deprecate_key => $in_state{deprecated},
 	kms_disable_key => $in_state{disabled},
 	kms_enable_key => $in_state{active},
@@ -95,7 +96,7 @@ my %may_call = (
 		  kms_public_key kms_key_state kms_key_valid
 		  kms_rate_limit_status kms_metrics_summary kms_problematic_keys
 		  kms_maintain kms_flush_events kms_master_key_status kms_check
-		  kms_self_test)
+		  kms_self_test kms_diagnose)
 	],
 	auditor => [
 		qw(kms_metrics_summary kms_problematic_keys kms_flush_events

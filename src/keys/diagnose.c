@@ -1,0 +1,169 @@
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/diagnose.h"
+#include "keys/key.h"
+#include "keys/opened.h"
+
+typedef struct OtherKeys
+{
+	const KmsKeyRow *row;
+	List	   *ids;
+	int			limit;
+} OtherKeys;
+
+static KmsStatus permits(KmsDiagnosis *diagnosis, KmsFault *fault);
+static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
+						  const unsigned char *data, size_t len);
+static Oid	find_conversion(void);
+static bool is_text(Oid conversion, const unsigned char *plain, size_t len);
+static bool gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+
+KmsStatus
+kms_diagnose_key(KmsCall *call, const char *key_id, KmsDiagnosis *diagnosis,
+				 KmsFault *fault)
+{
+	KmsKeyRow  *row = &diagnosis->row;
+	KmsStatus	status;
+
+	diagnosis->key = NULL;
+	status = kms_key_find(key_id, NULL, row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row->key_id, row->device_id);
+	status = permits(diagnosis, fault);
+	if (status != KMS_OK || diagnosis->refused != KMS_OK)
+		return status;
+	status = kms_opened_get(row, &diagnosis->key, fault);
+	if (status != KMS_OK)
+		return status;
+
+	/* the row may have been read again, and be another one now */
+	status = permits(diagnosis, fault);
+	if (diagnosis->refused != KMS_OK)
+		diagnosis->key = NULL;
+	return status;
+}
+
+/* A row that is refused and not authentic either is a failure. */
+static KmsStatus
+permits(KmsDiagnosis *diagnosis, KmsFault *fault)
+{
+	const KmsKeyRow *row = &diagnosis->row;
+	KmsStatus	status;
+
+	diagnosis->refused = kms_key_permits(row, KMS_USE_DECRYPT,
+										 GetCurrentTimestamp(), fault);
+	if (diagnosis->refused == KMS_OK)
+		return KMS_OK;
+	status = kms_key_refuse(row, diagnosis->refused, fault);
+	if (status == KMS_NOT_AUTHENTIC)
+		return status;
+	return kms_fault(fault, KMS_OK);
+}
+
+KmsStatus
+kms_diagnose_digests(const KmsDiagnosis *diagnosis, const unsigned char *data,
+					 size_t len, List **pairs, KmsFault *fault)
+{
+	KmsDigestPair *pair = palloc(sizeof(KmsDigestPair));
+	Oid			conversion = find_conversion();
+	int			i;
+
+	*pairs = NIL;
+	for (i = 0; i < (KMS_DIGEST_COUNT - 1) * (KMS_DIGEST_COUNT - 1); i++)
+	{
+		KmsStatus	status;
+
+		CHECK_FOR_INTERRUPTS();
+		pair->digest = KMS_SHA1 + i / (KMS_DIGEST_COUNT - 1);
+		pair->mgf1 = KMS_SHA1 + i % (KMS_DIGEST_COUNT - 1);
+		status = try_pair(diagnosis->key, pair, conversion, data, len);
+		if (status != KMS_OK)
+			return kms_fault(fault, status);
+		if (pair->opens == KMS_OPENS_NOT)
+			continue;
+		*pairs = lappend(*pairs, pair);
+		pair = palloc(sizeof(KmsDigestPair));
+	}
+	return kms_fault(fault, KMS_OK);
+}
+
+/* Nothing here may raise: there is plaintext in this frame. */
+static KmsStatus
+try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
+		 const unsigned char *data, size_t len)
+{
+	unsigned char plain[KMS_RSA_MAX_BLOCK];
+	KmsOaep		oaep = {pair->digest, pair->mgf1, NULL, 0};
+	size_t		plain_len;
+	KmsStatus	status;
+
+	pair->opens = KMS_OPENS_NOT;
+	status = kms_rsa_decrypt(key, &oaep, data, len, plain, &plain_len);
+	if (status == KMS_OK)
+		pair->opens = is_text(conversion, plain, plain_len) ? KMS_OPENS_TEXT
+			: KMS_OPENS_BYTES;
+	explicit_bzero(plain, sizeof(plain));
+	return status == KMS_REJECTED ? KMS_OK : status;
+}
+
+/* From UTF-8 to the database's encoding; InvalidOid if none is needed. */
+static Oid
+find_conversion(void)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return InvalidOid;
+	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+
+	/* the first conversion loads its library, which may raise */
+	if (OidIsValid(conversion))
+		(void) is_text(conversion, (const unsigned char *) "x", 1);
+	return conversion;
+}
+
+static bool
+is_text(Oid conversion, const unsigned char *plain, size_t len)
+{
+	unsigned char out[KMS_RSA_MAX_BLOCK * MAX_CONVERSION_GROWTH + 1];
+	int			done = (int) len;
+
+	if (!pg_verify_mbstr(PG_UTF8, (const char *) plain, len, true))
+		return false;
+	if (OidIsValid(conversion))
+		done = pg_do_encoding_conversion_buf(conversion, PG_UTF8,
+											 GetDatabaseEncoding(),
+											 unconstify(unsigned char *, plain),
+											 len, out, sizeof(out), true);
+	explicit_bzero(out, sizeof(out));
+	return done == (int) len;
+}
+
+List *
+kms_diagnose_other_keys(const KmsDiagnosis *diagnosis, int limit)
+{
+	OtherKeys	others = {&diagnosis->row, NIL, limit};
+
+	kms_key_visit_device(diagnosis->row.device_id, gather, &others);
+	return others.ids;
+}
+
+static bool
+gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+{
+	OtherKeys  *others = arg;
+	KmsFault	ignored = {0};
+
+	if (strcmp(row->key_id, others->row->key_id) != 0 &&
+		kms_key_permits(row, KMS_USE_DECRYPT, GetCurrentTimestamp(),
+						&ignored) == KMS_OK)
+		others->ids = lappend(others->ids, pstrdup(row->key_id));
+	return list_length(others->ids) < others->limit;
+}
