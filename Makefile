@@ -103,6 +103,14 @@ ifneq ($(PROVE_TESTS),)
 	$(prove_installcheck)
 endif
 
+# Not one of them, since it needs the languages of the clients.
+check-clients:
+	rm -rf $(TEMP)/clients
+	$(MKDIR_P) $(TEMP)/clients
+	TESTDIR='$(TEMP)/clients' PATH="$(bindir):$$PATH" \
+		PGPORT='6$(DEF_PGPORT)' PG_REGRESS=$(PGXS_TESTS)/regress/pg_regress \
+		$(PROVE) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) test/clients
+
 # ---- Tests of the pure layer ---------------------------------------------
 
 PURE_FLAGS = -std=gnu99 -D_GNU_SOURCE -Isrc -Itest/unit -g -O1 \
@@ -175,10 +183,11 @@ indent:
 help:
 	@echo "all install uninstall clean   as PGXS has them"
 	@echo "installcheck                  regress, isolation, TAP on a running server"
-	@echo "check-regress check-isolation check-tap"
+	@echo "check-regress check-isolation check-tap check-clients"
 	@echo "                              the same on temporary servers"
 	@echo "unit fuzz                     the pure layer under sanitizers"
 	@echo "check-house indent            rules of the source tree; its layout"
 	@echo "everything at once            test/run"
 
-.PHONY: check-regress check-isolation check-tap unit fuzz check-house indent help
+.PHONY: check-regress check-isolation check-tap check-clients unit fuzz \
+	check-house indent help

@@ -1,0 +1,3 @@
+module example.com/kms-client
+
+go 1.19
