@@ -14,7 +14,7 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 OBJS = $(SOURCES:.c=.o)
 
 # What compiles and links without PostgreSQL: unit tests and fuzzers use it.
-PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c)
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/attempts.c)
 PURE_OBJS = $(PURE:.c=.o)
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
@@ -129,7 +129,7 @@ build/unit/%.o: %.c Makefile
 	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
 
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_OBJS)
-	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ -lcrypto
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ -lcrypto -lcrypt
 
 unit: $(UNIT_PROGRAMS)
 ifneq ($(UNIT_TESTS),)
@@ -150,7 +150,7 @@ build/fuzz/%.o: %.c Makefile
 	$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lcrypto
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lcrypto -lcrypt
 
 # Inputs found are kept in build/fuzz/corpus, crashing ones in build/fuzz.
 fuzz: $(FUZZ_PROGRAMS)

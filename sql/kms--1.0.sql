@@ -96,6 +96,20 @@ COMMENT ON TABLE kms.denial IS
 'keys that were disabled, revoked or scheduled for deletion and whose rows do not say so yet; in force from its commit';
 
 /*
+ * What hashes of secrets are made with, named in each hash.  A lost row makes
+ * every hash that names it worthless.
+ */
+CREATE TABLE kms.pepper (
+	pepper_id text COLLATE "C" NOT NULL,
+	created_at timestamptz NOT NULL,
+	wrapped bytea NOT NULL,
+	CONSTRAINT pepper_pkey PRIMARY KEY (pepper_id)
+);
+
+COMMENT ON TABLE kms.pepper IS
+'wrapped peppers of kms_hash_secret, which open only under the master key';
+
+/*
  * The trail.  (epoch, ticket) identifies an event; tickets are given by the
  * one writer of a database, count up over all epochs and have no gaps.
  */
@@ -229,6 +243,7 @@ SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.denial', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.denial_denial_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.pepper', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox_event_id_seq', '');
@@ -391,6 +406,29 @@ REVOKE ALL ON FUNCTION kms_diagnose FROM PUBLIC;
 COMMENT ON FUNCTION kms_diagnose IS
 'why a ciphertext does not open: the key''s state, the form (of at most kms.max_ciphertext_size bytes), the length, and which pair of digests for OAEP and MGF1 opens it; never the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001';
 
+CREATE FUNCTION kms_hash_secret(key_id text, ciphertext text,
+	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_hash_secret'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
+
+REVOKE ALL ON FUNCTION kms_hash_secret FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_hash_secret IS
+'opens what kms_decrypt opens and returns a hash of it, of any bytes, to be stored: $kms1$pepper id$ and bcrypt of cost 10, at most 131 bytes. Takes about 60 ms. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001; 25006 only where there is no pepper yet';
+
+CREATE FUNCTION kms_verify_secret(key_id text, ciphertext text, hash text,
+	subject text DEFAULT NULL, device_id text DEFAULT NULL,
+	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
+	label bytea DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'kms_api_verify_secret'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 1000000;
+
+REVOKE ALL ON FUNCTION kms_verify_secret FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_verify_secret IS
+'whether the ciphertext holds the secret of the hash: one of kms_hash_secret, bcrypt ($2a$, $2b$, $2y$, cost up to 14) or yescrypt ($y$, up to 64 MiB). Never NULL; false, after the same time, also for a ciphertext or hash that cannot be used. subject, 1 to 255 bytes, counts failures: see kms.verify_failure_limit. Errors: 22004, 22023 (key id, device id, digests, label, subject), KM002, KM003, KM004, KM007, KM009, XX001';
+
 CREATE FUNCTION kms_key_state(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_key_state'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 500;
@@ -519,7 +557,7 @@ COMMENT ON FUNCTION kms_flush_events IS
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'
-LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 7;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 8;
 
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 

@@ -7,6 +7,7 @@
 #include "keys/opened.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
+#include "shmem/lockout.h"
 #include "shmem/master.h"
 #include "shmem/state.h"
 #include "worker/launcher.h"
@@ -28,6 +29,7 @@ _PG_init(void)
 	kms_protect_install();
 	kms_state_install();
 	kms_master_install();
+	kms_lockout_install();
 	kms_call_install();
 	kms_opened_install();
 	if (!IsBinaryUpgrade)

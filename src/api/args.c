@@ -117,6 +117,36 @@ kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 	return status;
 }
 
+KmsStatus
+kms_arg_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
+			KmsCipherRequest *request, KmsFault *fault)
+{
+	char	   *key_id = palloc(sizeof(KmsKeyIdBuffer));
+	KmsStatus	status = kms_arg_key_id(fcinfo, n, key_id, fault);
+
+	if (status != KMS_OK)
+		return status;
+	request->key_id = key_id;
+	kms_call_key(call, key_id);
+	return status;
+}
+
+KmsStatus
+kms_arg_options(FunctionCallInfo fcinfo, int n, KmsCipherRequest *request,
+				KmsFault *fault)
+{
+	char	   *device_id = palloc(sizeof(KmsDeviceIdBuffer));
+	bool		given;
+	KmsStatus	status;
+
+	status = kms_arg_optional_device_id(fcinfo, n, device_id, &given, fault);
+	if (status != KMS_OK)
+		return status;
+	if (given)
+		request->device_id = device_id;
+	return kms_arg_oaep(fcinfo, n + 1, &request->oaep, fault);
+}
+
 Size
 kms_arg_size(FunctionCallInfo fcinfo, int n)
 {

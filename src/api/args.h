@@ -11,6 +11,7 @@
 
 #include "crypto/form.h"
 #include "crypto/rsa.h"
+#include "keys/cipher.h"
 #include "pg/errors.h"
 
 /* Buffers that a checked key id or device id is copied to. */
@@ -41,6 +42,14 @@ extern KmsStatus kms_arg_reason(FunctionCallInfo fcinfo, int n, char **reason,
 /* oaep_hash, mgf1_hash and label, which stand in this order from n. */
 extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
 							  KmsFault *fault);
+
+/* The key id of a request, which the call notes. */
+extern KmsStatus kms_arg_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
+							 KmsCipherRequest *request, KmsFault *fault);
+
+/* An optional device id and what kms_arg_oaep takes, in this order from n. */
+extern KmsStatus kms_arg_options(FunctionCallInfo fcinfo, int n,
+								 KmsCipherRequest *request, KmsFault *fault);
 
 /* Length in bytes of a text or bytea argument, without fetching it. */
 extern Size kms_arg_size(FunctionCallInfo fcinfo, int n);

@@ -16,7 +16,9 @@
 #include "api/args.h"
 #include "keys/call.h"
 #include "keys/cipher.h"
+#include "pg/client.h"
 #include "pg/compat.h"
+#include "pg/settings.h"
 
 /* the most bytes that a byte of UTF-8 becomes in another encoding */
 #define ENCODING_GROWTH MAX_CONVERSION_GROWTH
@@ -130,16 +132,13 @@ fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text, KmsCall *call,
 	  KmsCipherRequest *request, char **reason, KmsFault *fault)
 {
 	int			n = 2;
-	char	   *key_id = palloc(sizeof(KmsKeyIdBuffer));
-	char	   *device_id = palloc(sizeof(KmsDeviceIdBuffer));
-	bool		given;
 	KmsStatus	status;
 
-	status = kms_arg_key_id(fcinfo, 0, key_id, fault);
+	status = kms_arg_key(fcinfo, 0, call, request, fault);
 	if (status != KMS_OK)
 		return status;
-	request->key_id = key_id;
-	kms_call_key(call, key_id);
+	if (kms_require_tls && kms_client_in_clear())
+		return kms_fault(fault, KMS_NO_TLS);
 	if (kind == RECOVER)
 	{
 		status = kms_arg_reason(fcinfo, n, reason, fault);
@@ -148,12 +147,7 @@ fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text, KmsCall *call,
 		kms_call_context(call, *reason);
 		n++;
 	}
-	status = kms_arg_optional_device_id(fcinfo, n, device_id, &given, fault);
-	if (status != KMS_OK)
-		return status;
-	if (given)
-		request->device_id = device_id;
-	status = kms_arg_oaep(fcinfo, n + 1, &request->oaep, fault);
+	status = kms_arg_options(fcinfo, n, request, fault);
 	if (status != KMS_OK)
 		return status;
 	if (is_text)

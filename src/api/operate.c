@@ -47,7 +47,7 @@ kms_api_version(PG_FUNCTION_ARGS)
 Datum
 kms_api_start(PG_FUNCTION_ARGS)
 {
-	kms_call_maintain();
+	kms_call_installed();
 	PG_RETURN_VOID();
 }
 

@@ -54,6 +54,7 @@
 #define KMS_SHA256_SIZE		32	/* bytes */
 
 #define KMS_PURPOSE_KEY		"key"	/* a device's private key */
+#define KMS_PURPOSE_PEPPER	"pepper"	/* of secret_hash.h; keys/secret.c */
 #define KMS_PURPOSE_TEST	"test"	/* known answers */
 
 /* What a wrap is bound to: what never changes in the life of a key. */

@@ -20,15 +20,10 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
-#include "common/ip.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "portability/instr_time.h"
-#include "storage/proc.h"
-#include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -37,6 +32,7 @@
 #include "crypto/self_test.h"
 #include "keys/call.h"
 #include "pg/catalog.h"
+#include "pg/client.h"
 #include "pg/errors.h"
 #include "shmem/events.h"
 #include "store/outbox.h"
@@ -66,15 +62,14 @@ static int	depth = 0;
 /* in TopTransactionContext, newest first */
 static PendingChange *pending = NULL;
 
-/* maintenance is asked for when this transaction is committed */
+/* what this transaction has done: asked for maintenance, made the extension */
 static bool maintain = false;
+static bool installed = false;
 
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 							  SubTransactionId parent, void *arg);
 static void identify(KmsEvent *event);
-static const char *client_address(void);
-static const SockAddr *leader_address(void);
 static void copy_text(char *out, size_t size, const char *in);
 static void finish(KmsCall *call, KmsStatus status);
 static void remember_change(const KmsEvent *event);
@@ -225,6 +220,19 @@ kms_call_maintain(void)
 	maintain = true;
 }
 
+void
+kms_call_installed(void)
+{
+	installed = true;
+	maintain = true;
+}
+
+bool
+kms_call_is_installing(void)
+{
+	return installed;
+}
+
 /* Stamp the end and take the call off the stack. */
 static void
 finish(KmsCall *call, KmsStatus status)
@@ -277,6 +285,7 @@ on_transaction(XactEvent event, void *arg)
 	}
 	pending = NULL;
 	maintain = false;
+	installed = false;
 }
 
 static void
@@ -346,50 +355,11 @@ identify(KmsEvent *event)
 	name = GetUserNameFromId(GetUserId(), true);
 	if (name != NULL)
 		copy_text(event->effective_role, sizeof(event->effective_role), name);
-	copy_text(event->client_addr, sizeof(event->client_addr), client_address());
+	copy_text(event->client_addr, sizeof(event->client_addr),
+			  kms_client_address());
 	if (application_name != NULL)
 		copy_text(event->application_name, sizeof(event->application_name),
 				  application_name);
-}
-
-/* The numeric address of the client, "" for a local one; found out once. */
-static const char *
-client_address(void)
-{
-	static bool known = false;
-	static char address[64];
-	const SockAddr *addr = NULL;
-
-	if (known)
-		return address;
-	if (MyProcPort != NULL && MyBEEntry != NULL)
-		addr = (const SockAddr *) &MyBEEntry->st_clientaddr;
-	else if (IsParallelWorker())
-		addr = leader_address();
-	if (addr != NULL && addr->addr.ss_family != AF_UNIX &&
-		addr->addr.ss_family != 0 &&
-		pg_getnameinfo_all(&addr->addr, addr->salen, address, sizeof(address),
-						   NULL, 0, NI_NUMERICHOST) != 0)
-		address[0] = '\0';
-	known = true;
-	return address;
-}
-
-static const SockAddr *
-leader_address(void)
-{
-	int			pid = MyProc->lockGroupLeader != NULL
-	? MyProc->lockGroupLeader->pid : 0;
-	int			i;
-
-	for (i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
-	{
-		LocalPgBackendStatus *entry = pgstat_fetch_stat_local_beentry(i);
-
-		if (entry != NULL && entry->backendStatus.st_procpid == pid)
-			return &entry->backendStatus.st_clientaddr;
-	}
-	return NULL;
 }
 
 /* Cut at a character. */

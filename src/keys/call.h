@@ -57,6 +57,13 @@ extern void kms_call_record_change(KmsOperation operation, const char *key_id,
  */
 extern void kms_call_maintain(void);
 
+/*
+ * The extension is being made: the same; and whether this transaction has
+ * made it, so that no other process sees it.
+ */
+extern void kms_call_installed(void);
+extern bool kms_call_is_installing(void);
+
 /* The service works here: preloaded, extension there; else raises. */
 extern void kms_call_require_service(void);
 

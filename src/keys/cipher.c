@@ -6,7 +6,6 @@
 #include "keys/key.h"
 #include "keys/opened.h"
 
-static KmsStatus wrong_length(size_t len, size_t expected, KmsFault *fault);
 static KmsStatus too_long(size_t len, size_t most, KmsFault *fault);
 static void use_digest(const KmsKeyRow *row, const KmsOaep *asked,
 					   KmsOaep *oaep);
@@ -15,10 +14,25 @@ KmsStatus
 kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 				   unsigned char *out, size_t *out_len, KmsFault *fault)
 {
+	KmsCipherOpened opened;
+	KmsStatus	status;
+
+	status = kms_cipher_open(call, request, recover, &opened, fault);
+	if (status == KMS_OK)
+		status = kms_cipher_check_length(request, &opened, fault);
+	if (status != KMS_OK)
+		return status;
+	return kms_fault(fault, kms_rsa_decrypt(opened.key, &opened.oaep,
+											request->data, request->len,
+											out, out_len));
+}
+
+KmsStatus
+kms_cipher_open(KmsCall *call, const KmsCipherRequest *request, bool recover,
+				KmsCipherOpened *opened, KmsFault *fault)
+{
 	KmsUse		use = recover ? KMS_USE_RECOVER : KMS_USE_DECRYPT;
 	KmsKeyRow	row;
-	KmsOaep		oaep;
-	KmsRsaKey  *key;
 	KmsStatus	status;
 
 	status = kms_key_find(request->key_id, request->device_id, &row, fault);
@@ -28,7 +42,7 @@ kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
 		return kms_key_refuse(&row, status, fault);
-	status = kms_opened_get(&row, &key, fault);
+	status = kms_opened_get(&row, &opened->key, fault);
 	if (status != KMS_OK)
 		return status;
 
@@ -36,11 +50,22 @@ kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
 		return status;
-	if (request->len != kms_rsa_block_size(key))
-		return wrong_length(request->len, kms_rsa_block_size(key), fault);
-	use_digest(&row, &request->oaep, &oaep);
-	return kms_fault(fault, kms_rsa_decrypt(key, &oaep, request->data,
-											request->len, out, out_len));
+	opened->block_size = kms_rsa_block_size(opened->key);
+	use_digest(&row, &request->oaep, &opened->oaep);
+	return status;
+}
+
+KmsStatus
+kms_cipher_check_length(const KmsCipherRequest *request,
+						const KmsCipherOpened *opened, KmsFault *fault)
+{
+	if (request->len == opened->block_size)
+		return kms_fault(fault, KMS_OK);
+	return kms_fault_ciphertext(fault,
+								"ciphertext does not have the length of the key",
+								psprintf("The ciphertext has %zu bytes, the key needs %zu.",
+										 request->len, opened->block_size),
+								"Send one RSA-OAEP block, encrypted with this key's public key.");
 }
 
 KmsStatus
@@ -84,16 +109,6 @@ use_digest(const KmsKeyRow *row, const KmsOaep *asked, KmsOaep *oaep)
 	*oaep = *asked;
 	if (oaep->digest == KMS_DIGEST_NONE)
 		oaep->digest = kms_digest_by_name(row->oaep_hash);
-}
-
-static KmsStatus
-wrong_length(size_t len, size_t expected, KmsFault *fault)
-{
-	return kms_fault_ciphertext(fault,
-								"ciphertext does not have the length of the key",
-								psprintf("The ciphertext has %zu bytes, the key needs %zu.",
-										 len, expected),
-								"Send one RSA-OAEP block, encrypted with this key's public key.");
 }
 
 static KmsStatus

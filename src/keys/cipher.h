@@ -24,7 +24,32 @@ extern KmsStatus kms_cipher_encrypt(KmsCall *call,
 									unsigned char *out, size_t *out_len,
 									KmsFault *fault);
 
-/* "recover" is break-glass: opens what expired, disabled and revoked protect. */
+/*
+ * What opens ciphertexts: good until another key is opened (keys/opened.h).
+ */
+typedef struct KmsCipherOpened
+{
+	KmsRsaKey  *key;
+	KmsOaep		oaep;
+	size_t		block_size;		/* bytes of a ciphertext */
+} KmsCipherOpened;
+
+/*
+ * The key of a request, found, permitted and opened; whatever may raise is
+ * done here.  "recover" is break-glass: opens what expired, disabled and
+ * revoked protect.
+ */
+extern KmsStatus kms_cipher_open(KmsCall *call,
+								 const KmsCipherRequest *request,
+								 bool recover, KmsCipherOpened *opened,
+								 KmsFault *fault);
+
+/* Whether the ciphertext has the key's length. */
+extern KmsStatus kms_cipher_check_length(const KmsCipherRequest *request,
+										 const KmsCipherOpened *opened,
+										 KmsFault *fault);
+
+/* Both, and then kms_rsa_decrypt. */
 extern KmsStatus kms_cipher_decrypt(KmsCall *call,
 									const KmsCipherRequest *request,
 									bool recover, unsigned char *out,

@@ -31,6 +31,7 @@
 #include "keys/call.h"
 #include "keys/key.h"
 #include "keys/maintenance.h"
+#include "keys/secret.h"
 #include "keys/state.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -78,6 +79,7 @@ static bool is_due(const KmsKeyRow *row, TimestampTz now);
 static void trim_events(KmsTaskResult *result);
 static void trim_metrics(KmsTaskResult *result);
 static void roll_metrics(KmsTaskResult *result);
+static void make_pepper(KmsTaskResult *result);
 static bool for_each_key(List *ids, KeyTask task, KmsTaskResult *result);
 static KeyOutcome mark_tried(const char *key_id);
 static KeyOutcome in_subtransaction(KeyTask task, const char *key_id);
@@ -109,6 +111,9 @@ kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 			break;
 		case KMS_TASK_ROLL_METRICS:
 			roll_metrics(result);
+			break;
+		case KMS_TASK_PEPPER:
+			make_pepper(result);
 			break;
 	}
 
@@ -352,6 +357,15 @@ roll_metrics(KmsTaskResult *result)
 		return;
 	result->done = kms_trail_roll_metrics(BATCH);
 	result->more = result->done >= BATCH;
+}
+
+/* See keys/secret.c for why it is maintenance that makes it. */
+static void
+make_pepper(KmsTaskResult *result)
+{
+	result->task = "make the pepper";
+	if (kms_secret_make_first_pepper())
+		result->done = 1;
 }
 
 /*

@@ -12,10 +12,11 @@ typedef enum KmsTask
 	KMS_TASK_PURGE,
 	KMS_TASK_TRIM_EVENTS,
 	KMS_TASK_TRIM_METRICS,
-	KMS_TASK_ROLL_METRICS
+	KMS_TASK_ROLL_METRICS,
+	KMS_TASK_PEPPER
 } KmsTask;
 
-#define KMS_TASK_COUNT 7
+#define KMS_TASK_COUNT 8
 
 typedef struct KmsTaskResult
 {

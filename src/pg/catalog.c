@@ -38,7 +38,8 @@ static void
 invalidate(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == catalog.key ||
-		relid == catalog.key_secret || relid == catalog.denial)
+		relid == catalog.key_secret || relid == catalog.denial ||
+		relid == catalog.pepper)
 		catalog_valid = false;
 }
 
@@ -59,11 +60,14 @@ look_up(void)
 		catalog.key_secret_pkey = get_relname_relid("key_secret_pkey", schema);
 		catalog.denial = get_relname_relid("denial", schema);
 		catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
+		catalog.pepper = get_relname_relid("pepper", schema);
+		catalog.pepper_pkey = get_relname_relid("pepper_pkey", schema);
 	}
 	if (!OidIsValid(catalog.extension) || !OidIsValid(catalog.key) ||
 		!OidIsValid(catalog.key_pkey) || !OidIsValid(catalog.key_device_idx) ||
 		!OidIsValid(catalog.key_secret) || !OidIsValid(catalog.key_secret_pkey) ||
-		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx))
+		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx) ||
+		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension kms is not installed in this database"),

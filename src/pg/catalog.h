@@ -16,6 +16,8 @@ typedef struct KmsCatalog
 	Oid			key_secret_pkey;
 	Oid			denial;
 	Oid			denial_key_idx;
+	Oid			pepper;			/* kms.pepper */
+	Oid			pepper_pkey;
 } KmsCatalog;
 
 /*

@@ -308,8 +308,11 @@ report_message(const KmsFault *fault)
 			break;
 		case KMS_OTHER_MASTER_KEY:
 			kms_master_key_id_text(fault->master_key_id, master);
-			errmsg("key \"%s\" was wrapped under master key \"%s\", which this server does not have",
-				   key_id, master);
+			if (fault->message != NULL)
+				errmsg("%s", fault->message);
+			else
+				errmsg("key \"%s\" was wrapped under master key \"%s\", which this server does not have",
+					   key_id, master);
 			break;
 		case KMS_NOT_AUTHENTIC:
 			if (fault->message != NULL)

@@ -194,6 +194,7 @@ initialize(KmsState *state)
 	pg_atomic_init_u64(&state->standby_successes, 0);
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);
+	LWLockInitialize(&state->attempts_lock, state->tranche);
 
 	for (i = 0; i < KMS_DATABASES_MAX; i++)
 	{

@@ -90,6 +90,8 @@ typedef struct KmsState
 	/* events that no ring could take: no disk space for its file, … */
 	pg_atomic_uint64 unrecorded;
 
+	LWLock		attempts_lock;	/* of the log of failed attempts: lockout.c */
+
 	KmsDatabase databases[KMS_DATABASES_MAX];
 } KmsState;
 

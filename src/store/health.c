@@ -27,7 +27,9 @@ kms_health_master_keys(void)
 				" (SELECT key_id, pg_catalog.substr(seal, 2, 8) AS id"
 				"  FROM kms.key WHERE seal IS NOT NULL"
 				"  UNION SELECT key_id, pg_catalog.substr(wrapped_key, 2, 8)"
-				"  FROM kms.key_secret) AS u"
+				"  FROM kms.key_secret"
+				"  UNION SELECT pepper_id, pg_catalog.substr(wrapped, 2, 8)"
+				"  FROM kms.pepper) AS u"
 				" GROUP BY u.id ORDER BY 2 DESC, 1",
 				SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
@@ -191,8 +193,8 @@ const char *
 kms_health_locked_table(void)
 {
 	static const char *const tables[] = {
-		"key", "key_secret", "denial", "event", "event_outbox", "event_quarantine",
-		"maintenance"
+		"key", "key_secret", "denial", "pepper", "event", "event_outbox",
+		"event_quarantine", "maintenance"
 	};
 	Oid			schema = get_namespace_oid("kms", false);
 	int			i;

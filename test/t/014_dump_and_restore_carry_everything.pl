@@ -26,6 +26,8 @@ my $ciphertext =
   $source->safe_psql('postgres', "SELECT kms_encrypt('$key', 'secret')");
 $source->safe_psql('postgres',
 	"SELECT kms_decrypt('$key', '$ciphertext'), kms_try_decrypt('$old_key', '$ciphertext')");
+my $hash = $source->safe_psql('postgres',
+	"SELECT kms_hash_secret('$key', '$ciphertext')");
 $source->safe_psql('postgres', 'SELECT * FROM kms_maintain()');
 $source->safe_psql('postgres', 'SELECT kms_flush_events()');
 
@@ -41,7 +43,7 @@ sub content
 			"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM kms.$_ AS t $old")
 	} split / /, $tables;
 }
-my $all = 'denial event event_epoch event_outbox event_quarantine key key_secret metric';
+my $all = 'denial event event_epoch event_outbox event_quarantine key key_secret metric pepper';
 is( $source->safe_psql('postgres',
 		q{SELECT string_agg(relname, ' ' ORDER BY relname COLLATE "C") FROM pg_class
 		WHERE relnamespace = 'kms'::regnamespace AND relkind = 'r'
@@ -94,6 +96,9 @@ foreach my $how ('plain', 'custom', 'late')
 	is( $target->safe_psql($how,
 			"SELECT kms_decrypt('$key', '$ciphertext'), kms_decrypt('$old_key', '$old_ciphertext')"),
 		'secret|old secret', "$how: keys open");
+	is( $target->safe_psql($how,
+			"SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"),
+		't', "$how: hashes of secrets verify");
 	is( $target->safe_psql($how, "SELECT key_id, reused FROM kms_issue_key('phone')"),
 		"$key|t", "$how: the device has its key");
 	is(KmsClient::sqlstate($target, $how, "SELECT kms_rotate_key('phone')"),
@@ -101,7 +106,7 @@ foreach my $how ('plain', 'custom', 'late')
 	is( $target->safe_psql($how, "SELECT reused FROM kms_issue_key('new phone')"),
 		'f', "$how: keys are made");
 	is( KmsTest::events($target, $how, "ticket > $events AND operation <> 'gap'"),
-		'5', "$how: events are recorded");
+		'6', "$how: events are recorded");
 	is( $target->safe_psql($how,
 			'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
 		't', "$how: tickets go on without a gap");
@@ -176,7 +181,7 @@ like(KmsClient::findings($bare, 'postgres'),
 	'another master key: kms_check() tells');
 is( $bare->safe_psql('postgres',
 		'SELECT status, keys FROM kms_master_key_status() ORDER BY 1'),
-	"current|0\nmissing|2", 'so does kms_master_key_status()');
+	"current|0\nmissing|3", 'so does kms_master_key_status()');
 is( $bare->safe_psql('postgres', "SELECT reused FROM kms_issue_key('new phone')"),
 	'f', 'another master key: new devices are served');
 

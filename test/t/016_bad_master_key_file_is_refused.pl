@@ -23,6 +23,10 @@ my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $decrypt = "SELECT kms_decrypt('$key', '$ciphertext')";
 
+# What needs the master key: a key and the pepper, which is there from now on.
+my $hash = $node->safe_psql('postgres',
+	"SELECT kms_hash_secret('$key', '$ciphertext')");
+
 sub put
 {
 	my ($content, $mode) = @_;
@@ -135,7 +139,10 @@ like(KmsClient::error($node, 'postgres', $decrypt),
 	'a wrong key: KM007 names what is missing');
 is( $node->safe_psql('postgres',
 		'SELECT status, keys FROM kms_master_key_status() ORDER BY 1'),
-	"current|0\nmissing|1", 'a wrong key: kms_master_key_status() shows it');
+	"current|0\nmissing|2", 'a wrong key: kms_master_key_status() shows it');
+is( KmsClient::sqlstate($node, 'postgres',
+		"SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"),
+	'KM007', 'a wrong key: no PIN is called wrong');
 is($node->safe_psql('postgres', 'SELECT * FROM kms.key, kms.key_secret'),
 	$rows, 'a wrong key: rows are untouched');
 
@@ -205,7 +212,7 @@ is($node->safe_psql('postgres', $decrypt), 'secret', 'the second key unwraps');
 my ($new) = KmsClient::issue($node, 'postgres', 'new phone');
 is( $node->safe_psql('postgres',
 		'SELECT label, status, keys FROM kms_master_key_status() ORDER BY 1'),
-	"new|current|1\nold|available|1", 'the first one wraps');
+	"new|current|1\nold|available|2", 'the first one wraps');
 
 put("$wrong\n");
 $node->restart;

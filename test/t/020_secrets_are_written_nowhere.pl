@@ -60,6 +60,14 @@ opens('digest', "kms_decrypt('$key', '$sha256', NULL, 'sha256')");
 opens('parallel', "(SELECT max(kms_decrypt('$key', '$ciphertext')) AS p
 	FROM generate_series(1, 3)) AS s(p), LATERAL (VALUES (s.p))");
 
+# Hashed and verified with all statements logged, without becoming a value.
+$node->safe_psql('postgres',
+	"CREATE TABLE hashed AS SELECT kms_hash_secret('$key', '$ciphertext') AS hash");
+is( $node->safe_psql('postgres',
+		"SELECT kms_verify_secret('$key', '$ciphertext', hash, 'somebody'),
+		kms_verify_secret('$key', '$sha256', hash, 'somebody') FROM hashed"),
+	't|f', 'hash and verify');
+
 $node->safe_psql('postgres', <<"SQL");
 CREATE TABLE pin (hash text);
 CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS \$\$
@@ -102,6 +110,12 @@ foreach my $case (
 	[ '22023', "kms_decrypt('$key', '$ciphertext', mgf1_hash => '$canary')" ],
 	[ 'KM002', "kms_decrypt('$key', '$ciphertext', '$canary')" ],
 	[ 'KM001', "kms_decrypt('$key', '$ciphertext', label => '$canary')" ],
+	[ '22023', "kms_hash_secret('$canary', '$ciphertext')" ],
+	[ '22023', "kms_hash_secret('$key', '$canary')" ],
+	[ 'KM002', "kms_hash_secret('$key', '$ciphertext', '$canary')" ],
+	[ '22023', "kms_verify_secret('$canary', '$ciphertext', 'x')" ],
+	[ 'KM002', "kms_verify_secret('$key', '$ciphertext', 'x', NULL, '$canary')" ],
+	[ '22023', "kms_verify_secret('$key', '$ciphertext', 'x', repeat('$canary', 20))" ],
 	[ '22023', "kms_encrypt('$canary', 'x')" ],
 	[ '22023', "kms_encrypt('$key', repeat('$canary', 20))" ],
 	[ '22023', "kms_public_key('$canary')" ],
@@ -120,6 +134,9 @@ foreach my $case (
 }
 is($node->safe_psql('postgres', "SELECT kms_try_decrypt('$key', '$canary') IS NULL"),
 	't', 'NULL for what is not base64');
+is( $node->safe_psql('postgres',
+		"SELECT kms_verify_secret('$key', '$canary', 'x'), kms_verify_secret('$key', '$ciphertext', '$canary')"),
+	'f|f', 'false for what is no ciphertext or no hash');
 is($node->safe_psql('postgres', "SELECT length(kms_encrypt('$key', '$canary'))"),
 	'344', 'encrypt');
 is( KmsClient::sqlstate($node, 'postgres',

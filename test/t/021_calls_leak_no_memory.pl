@@ -16,6 +16,7 @@ use Test::More;
 my $node = KmsTest->node('memory', conf => <<'CONF');
 kms.key_cache_size = 3
 kms.event_ring_size = 64MB
+kms.verify_failure_limit = 5
 jit = off
 CONF
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
@@ -32,6 +33,7 @@ $node->safe_psql('postgres', "INSERT INTO card VALUES ($_, '$key[$_]', '$ciphert
 
 my $good = "'$key[0]', '$ciphertext[0]'";
 my $wrong = "'$key[0]', '$ciphertext[1]'";
+my $cheap = crypt('secret', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
 my $good_bytes = "'$key[0]', decode('$ciphertext[0]', 'base64')";
 
 # A name, how many calls, and an expression in n.
@@ -42,6 +44,8 @@ my @cases = (
 		'(SELECT kms_decrypt(key_id, ciphertext) FROM card AS c WHERE c.n = s.n % 10)' ],
 	[ 'bytes', 5_000, "kms_decrypt_bytea($good_bytes)" ],
 	[ 'recover', 2_000, "kms_decrypt_recover($good, 'a test')" ],
+	[ 'verify', 2_000, "kms_verify_secret($good, '$cheap', 'somebody')" ],
+	[ 'verify a wrong one', 2_000, "kms_verify_secret($wrong, '$cheap', 'nobody ' || n)" ],
 	[ 'label and digests', 4_000,
 		"kms_try_decrypt($good, NULL, 'sha256', 'sha512', 'label')" ],
 	[ 'unknown key', 200_000, "kms_try_decrypt('no_such_key', '$ciphertext[0]')" ],

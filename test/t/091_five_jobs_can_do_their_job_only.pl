@@ -65,6 +65,8 @@ my %call = (
 	kms_schedule_key_deletion => $in_state{pending},
 	kms_cancel_key_deletion => $in_state{disabled},
 	kms_destroy_key => "'$key', '$key'",
+	kms_hash_secret => $both,
+	kms_verify_secret => "$both, 'no hash'",
 	kms_key_state => "'$key'",
 	kms_key_valid => "'$key'",
 	kms_metrics_summary => '',
@@ -88,7 +90,8 @@ my %may_call = (
 	],
 	decrypter => [
 		qw(kms_decrypt kms_decrypt_bytea kms_try_decrypt
-		  kms_try_decrypt_bytea kms_key_state kms_key_valid)
+		  kms_try_decrypt_bytea kms_hash_secret kms_verify_secret
+		  kms_key_state kms_key_valid)
 	],
 	operator => [
 		qw(kms_rotate_key kms_deprecate_key kms_disable_key kms_enable_key
@@ -134,7 +137,8 @@ foreach my $job (@jobs)
 my @auditors =
   qw(event event_quarantine failure_rates keys metric metrics problematic_keys
   status top_failures);
-my @closed = qw(denial event_epoch event_outbox key key_secret maintenance);
+my @closed =
+  qw(denial event_epoch event_outbox key key_secret maintenance pepper);
 
 is( $node->safe_psql(
 		'postgres',

@@ -1,0 +1,350 @@
+/*
+ * Hashing secrets and comparing with hashes.
+ *
+ * Peppers.  A hash is made with the newest pepper and names it; there is one,
+ * unless rows of another database were brought in.  A pepper that is made by
+ * the caller's own transaction dies with its ROLLBACK, while the hash may
+ * have left to another server or into a log: then nothing verifies it ever
+ * again.  So maintenance makes it, in a transaction of its own, in the first
+ * round that finds none; a call that comes earlier asks for such a round and
+ * waits.  Only where that cannot be (kms.maintenance is off, no worker gets a
+ * place, the extension is not committed yet) the call makes it itself.  Who
+ * makes one holds a lock until the end of his transaction, so there is one.
+ *
+ * A pepper that is not found under the id in a well-formed hash, or does not
+ * open, raises: it would else be "wrong PIN" for everybody.
+ *
+ * Same time.  A verification always does the same: finds the key, opens a
+ * block with it, runs crypt once.  Where the ciphertext cannot be used, the
+ * block is one that nobody made; where the hash cannot be used, crypt runs at
+ * the cost of our own hashes.
+ *
+ * Order.  Whatever may raise comes before the pepper is unwrapped, and from
+ * there on nothing does until pepper and plaintext are wiped.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "keys/secret.h"
+#include "pg/settings.h"
+#include "shmem/lockout.h"
+#include "shmem/master.h"
+#include "shmem/state.h"
+#include "store/pepper.h"
+
+#define PEPPER_ALGORITHM	"HMAC-SHA256"
+#define PEPPER_PATIENCE_MS	5000	/* for maintenance to make one */
+#define PEPPER_POLL_MS		20
+
+static KmsStatus await_pepper(KmsPepperRow *row, KmsFault *fault);
+static bool ask_maintenance(KmsPepperRow *row);
+static KmsStatus make_pepper(KmsPepperRow *row);
+static void fill_context(const KmsPepperRow *row, KmsWrapContext *context);
+static KmsStatus unwrap_pepper(const KmsPepperRow *row, unsigned char *pepper,
+							   KmsFault *fault);
+static KmsStatus pepper_fault(KmsStatus status, const char *pepper_id,
+							  const char *what, KmsFault *fault);
+static KmsStatus hash_opened(const KmsCipherOpened *opened,
+							 const KmsCipherRequest *request,
+							 const KmsPepperRow *row, char *hash,
+							 KmsFault *fault);
+static KmsStatus verify(KmsCall *call, const KmsSecretAttempt *attempt,
+						KmsFault *fault);
+static KmsStatus compare(const KmsCipherOpened *opened,
+						 const KmsSecretAttempt *attempt,
+						 const unsigned char *pepper);
+
+KmsStatus
+kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
+				KmsFault *fault)
+{
+	KmsCipherOpened opened;
+	KmsPepperRow row;
+	KmsStatus	status;
+
+	status = kms_cipher_open(call, request, false, &opened, fault);
+	if (status == KMS_OK && !kms_pepper_newest(&row))
+	{
+		/* time passes, so the key is looked at again */
+		status = await_pepper(&row, fault);
+		if (status == KMS_OK)
+			status = kms_cipher_open(call, request, false, &opened, fault);
+	}
+	if (status == KMS_OK)
+		status = kms_cipher_check_length(request, &opened, fault);
+	if (status == KMS_OK)
+		status = hash_opened(&opened, request, &row, hash, fault);
+	return status;
+}
+
+static KmsStatus
+await_pepper(KmsPepperRow *row, KmsFault *fault)
+{
+	PreventCommandDuringRecovery("kms_hash_secret() without a pepper");
+	if (ask_maintenance(row))
+		return kms_fault(fault, KMS_OK);
+	PreventCommandIfReadOnly("kms_hash_secret() without a pepper");
+	(void) kms_pepper_lock(true);
+	if (kms_pepper_newest(row))
+		return kms_fault(fault, KMS_OK);
+	return kms_fault(fault, make_pepper(row));
+}
+
+/* False if maintenance does not make one in time, or cannot. */
+static bool
+ask_maintenance(KmsPepperRow *row)
+{
+	TimestampTz start = GetCurrentTimestamp();
+
+	if (!kms_maintenance || kms_call_is_installing() ||
+		kms_state_database() == NULL)
+		return false;
+	while (!TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   PEPPER_PATIENCE_MS))
+	{
+		kms_state_request(kms_state_database(), KMS_MAINTENANCE);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 PEPPER_POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (kms_pepper_newest(row))
+			return true;
+	}
+	return false;
+}
+
+bool
+kms_secret_make_first_pepper(void)
+{
+	KmsPepperRow row;
+
+	if (kms_master_generation() == 0 || kms_pepper_newest(&row) ||
+		!kms_pepper_lock(false))
+		return false;
+	return !kms_pepper_newest(&row) && make_pepper(&row) == KMS_OK;
+}
+
+/* Must hold the lock of kms_pepper_lock. */
+static KmsStatus
+make_pepper(KmsPepperRow *row)
+{
+	unsigned char pepper[KMS_PEPPER_SIZE];
+	KmsWrapContext context;
+	KmsMasterKey master;
+	KmsStatus	status;
+
+	/* may raise, so before anything secret is in this frame */
+	status = kms_master_get(NULL, &master);
+	if (status != KMS_OK)
+		return status;
+	memset(row, 0, sizeof(*row));
+	status = kms_pepper_make(row->pepper_id, pepper);
+	if (status == KMS_OK)
+	{
+		row->created_at = GetCurrentTimestamp();
+		fill_context(row, &context);
+		status = kms_wrap(&master, &context, pepper, sizeof(pepper),
+						  row->wrapped, &row->wrapped_len);
+	}
+	explicit_bzero(&master, sizeof(master));
+	explicit_bzero(pepper, sizeof(pepper));
+	if (status == KMS_OK)
+		kms_pepper_insert(row);
+	return status;
+}
+
+static void
+fill_context(const KmsPepperRow *row, KmsWrapContext *context)
+{
+	memset(context, 0, sizeof(*context));
+	context->purpose = KMS_PURPOSE_PEPPER;
+	context->key_id = row->pepper_id;
+	context->device_id = "";
+	context->algorithm = PEPPER_ALGORITHM;
+	context->created_at = row->created_at;
+}
+
+/*
+ * On KMS_OK the caller has a secret to wipe, and raises nothing until it has.
+ */
+static KmsStatus
+unwrap_pepper(const KmsPepperRow *row, unsigned char *pepper, KmsFault *fault)
+{
+	const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
+													 row->wrapped_len);
+	char		master_id[2 * KMS_MASTER_KEY_ID_SIZE + 1];
+	KmsWrapContext context;
+	KmsMasterKey master;
+	size_t		len;
+	KmsStatus	status;
+
+	if (id == NULL)
+		return pepper_fault(KMS_NOT_AUTHENTIC, row->pepper_id,
+							"does not authenticate", fault);
+	fill_context(row, &context);
+	status = kms_master_get(id, &master);
+	if (status == KMS_OTHER_MASTER_KEY)
+	{
+		kms_master_key_id_text(id, master_id);
+		memcpy(fault->master_key_id, id, sizeof(fault->master_key_id));
+		return pepper_fault(status, row->pepper_id,
+							psprintf("was wrapped under master key \"%s\", which this server does not have",
+									 master_id), fault);
+	}
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+	status = kms_unwrap(&master, &context, row->wrapped, row->wrapped_len,
+						pepper, &len);
+	explicit_bzero(&master, sizeof(master));
+	if (status == KMS_NOT_AUTHENTIC)
+		return pepper_fault(status, row->pepper_id, "does not authenticate",
+							fault);
+	return kms_fault(fault, status);
+}
+
+static KmsStatus
+pepper_fault(KmsStatus status, const char *pepper_id, const char *what,
+			 KmsFault *fault)
+{
+	fault->message = psprintf("stored pepper \"%s\" %s", pepper_id, what);
+	if (status == KMS_NOT_AUTHENTIC)
+		fault->hint = "Restore its row of kms.pepper from a backup; without it no hash that was made with it can be verified.";
+	return kms_fault(fault, status);
+}
+
+static KmsStatus
+hash_opened(const KmsCipherOpened *opened, const KmsCipherRequest *request,
+			const KmsPepperRow *row, char *hash, KmsFault *fault)
+{
+	unsigned char pepper[KMS_PEPPER_SIZE];
+	unsigned char plain[KMS_RSA_MAX_BLOCK];
+	size_t		len;
+	KmsStatus	status;
+
+	status = unwrap_pepper(row, pepper, fault);
+	if (status != KMS_OK)
+		return status;
+	status = kms_rsa_decrypt(opened->key, &opened->oaep, request->data,
+							 request->len, plain, &len);
+	if (status == KMS_OK)
+		status = kms_secret_hash_make(row->pepper_id, pepper, plain, len,
+									  hash);
+	explicit_bzero(pepper, sizeof(pepper));
+	explicit_bzero(plain, sizeof(plain));
+	return kms_fault(fault, status);
+}
+
+KmsStatus
+kms_secret_verify(KmsCall *call, const KmsSecretAttempt *attempt,
+				  KmsFault *fault)
+{
+	int			limit = kms_verify_failure_limit;
+	KmsLockout	lockout;
+	KmsStatus	status;
+
+	if (limit == 0 || attempt->subject == NULL)
+		return verify(call, attempt, fault);
+
+	kms_lockout_enter(&lockout, attempt->subject);
+	if (kms_lockout_refuses(&lockout, limit, kms_verify_failure_window,
+							&fault->retry_at))
+		status = kms_fault(fault, KMS_LOCKED_OUT);
+	else
+	{
+		status = verify(call, attempt, fault);
+		if (kms_secret_is_answer(status))
+			kms_lockout_failed(&lockout);
+	}
+	kms_lockout_leave(&lockout);
+	return status;
+}
+
+bool
+kms_secret_is_answer(KmsStatus status)
+{
+	switch (status)
+	{
+		case KMS_MISMATCH:
+		case KMS_REJECTED:
+		case KMS_BAD_CIPHERTEXT:
+		case KMS_TOO_LARGE:
+		case KMS_BAD_FORMAT:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static KmsStatus
+verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
+{
+	unsigned char pepper[KMS_PEPPER_SIZE];
+	bool		peppered = attempt->hash != NULL &&
+	attempt->hash->pepper_id[0] != '\0';
+	KmsCipherOpened opened;
+	KmsPepperRow row;
+	KmsStatus	status;
+
+	status = kms_cipher_open(call, &attempt->cipher, false, &opened, fault);
+	if (status != KMS_OK)
+		return status;
+	if (peppered)
+	{
+		if (!kms_pepper_read(attempt->hash->pepper_id, &row))
+			return pepper_fault(KMS_NOT_AUTHENTIC, attempt->hash->pepper_id,
+								"not found", fault);
+		status = unwrap_pepper(&row, pepper, fault);
+		if (status != KMS_OK)
+			return status;
+	}
+	status = compare(&opened, attempt, peppered ? pepper : NULL);
+	explicit_bzero(pepper, sizeof(pepper));
+	return kms_fault(fault, status);
+}
+
+/* Raises nothing. */
+static KmsStatus
+compare(const KmsCipherOpened *opened, const KmsSecretAttempt *attempt,
+		const unsigned char *pepper)
+{
+	unsigned char block[KMS_RSA_MAX_BLOCK];
+	unsigned char plain[KMS_RSA_MAX_BLOCK];
+	const unsigned char *data = attempt->cipher.data;
+	KmsStatus	refused = attempt->unusable;
+	bool		match = false;
+	size_t		len;
+	KmsStatus	status;
+	KmsStatus	compared;
+
+	if (data == NULL || attempt->cipher.len != opened->block_size)
+	{
+		memset(block, 0, sizeof(block));
+		data = block;
+		if (refused == KMS_OK)
+			refused = KMS_BAD_CIPHERTEXT;
+	}
+	status = kms_rsa_decrypt(opened->key, &opened->oaep, data,
+							 opened->block_size, plain, &len);
+	if (status != KMS_OK && status != KMS_REJECTED)
+		return status;
+	if (status == KMS_OK && attempt->hash != NULL)
+		compared = kms_secret_hash_verify(attempt->hash, pepper, plain, len,
+										  &match);
+	else
+		compared = kms_secret_hash_burn(attempt->hash);
+	explicit_bzero(plain, sizeof(plain));
+
+	if (compared != KMS_OK)
+		return compared;
+	if (refused != KMS_OK)
+		return refused;
+	if (status != KMS_OK)
+		return status;
+	return match ? KMS_OK : KMS_MISMATCH;
+}

@@ -1,0 +1,124 @@
+/*
+ * Failed attempts of a subject.
+ *
+ * The log is a mapping that the postmaster makes while it preloads and every
+ * process inherits; PostgreSQL's own segment would be laid out anew after a
+ * crash, and whoever can crash a session could try again.
+ * kms_state->attempts_lock guards it, for microseconds.
+ *
+ * An attempt takes tens of milliseconds, and between its look at the count
+ * and its failure no other of the same subject may look.  That is what a
+ * heavyweight lock is for: waits are seen in pg_locks, can be cancelled, and
+ * end with the transaction of whoever holds it.  Its tag is that of a tuple
+ * of kms.key that cannot be there, as its block and offset have their high
+ * bits set: locks of objects and relations are refused on a standby in a mode
+ * that excludes itself, those of tuples are not, and advisory locks could be
+ * taken by any user.
+ *
+ * A failure costs a core about 60 ms, so a core makes some 16 a second.
+ * 1,048,576 of them last 64 busy cores for 17 minutes, and one for 18 hours;
+ * they take 40 MB if all are used, and memory only as they come.
+ *
+ * The subject is kept as a digest, of 16 bytes, under a key that is the
+ * server's own and dies with it: nobody can choose subjects that meet in one
+ * bucket, nor tell from memory whose they are.
+ */
+#include "postgres.h"
+
+#include <sys/mman.h>
+#include <time.h>
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "shmem/lockout.h"
+
+#include "crypto/kdf.h"
+#include "pg/catalog.h"
+#include "shmem/state.h"
+
+#define ENTRIES (1024 * 1024)
+
+static KmsAttempts *attempts = NULL;
+static unsigned char digest_key[KMS_HMAC_SIZE];
+
+static int64 boot_time(void);
+
+void
+kms_lockout_install(void)
+{
+	attempts = mmap(NULL, kms_attempts_bytes(ENTRIES), PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (attempts == MAP_FAILED)
+		ereport(FATAL,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not map memory for the failed attempts of kms: %m")));
+	if (!pg_strong_random(digest_key, sizeof(digest_key)))
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes for kms")));
+	kms_attempts_format(attempts, ENTRIES);
+}
+
+void
+kms_lockout_enter(KmsLockout *lockout, const char *subject)
+{
+	unsigned char digest[KMS_HMAC_SIZE];
+	uint32		block;
+	uint16		offset;
+
+	if (!kms_hmac_sha256(digest_key, sizeof(digest_key), &MyDatabaseId,
+						 sizeof(MyDatabaseId), subject, strlen(subject),
+						 digest))
+		elog(ERROR, "could not compute the digest of a subject");
+	memcpy(lockout->subject, digest, sizeof(lockout->subject));
+	memcpy(&block, digest, sizeof(block));
+	memcpy(&offset, digest + sizeof(block), sizeof(offset));
+	SET_LOCKTAG_TUPLE(lockout->tag, MyDatabaseId, kms_catalog()->key,
+					  block | 0x80000000, offset | 0x8000);
+	(void) LockAcquire(&lockout->tag, ExclusiveLock, false, false);
+}
+
+void
+kms_lockout_leave(const KmsLockout *lockout)
+{
+	(void) LockRelease(&lockout->tag, ExclusiveLock, false);
+}
+
+bool
+kms_lockout_refuses(const KmsLockout *lockout, int limit, int window,
+					TimestampTz *retry_at)
+{
+	int64		now;
+	int64		free_at;
+	int			count;
+
+	LWLockAcquire(&kms_state->attempts_lock, LW_SHARED);
+	now = boot_time();
+	count = kms_attempts_count(attempts, lockout->subject, now,
+							   window * USECS_PER_SEC, limit, &free_at);
+	LWLockRelease(&kms_state->attempts_lock);
+	if (count < limit)
+		return false;
+	*retry_at = GetCurrentTimestamp() + (free_at - now);
+	return true;
+}
+
+void
+kms_lockout_failed(const KmsLockout *lockout)
+{
+	LWLockAcquire(&kms_state->attempts_lock, LW_EXCLUSIVE);
+	kms_attempts_add(attempts, lockout->subject, boot_time());
+	LWLockRelease(&kms_state->attempts_lock);
+}
+
+/* No clock of the operator's: setting the time must not end a lock-out. */
+static int64
+boot_time(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
+		elog(ERROR, "could not read the clock");
+	return now.tv_sec * USECS_PER_SEC + now.tv_nsec / 1000;
+}

@@ -1,0 +1,137 @@
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_collation.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "store/pepper.h"
+#include "store/spi.h"
+
+/* columns, in the order of the script */
+enum
+{
+	PEPPER_ID = 1, PEPPER_CREATED_AT, PEPPER_WRAPPED
+};
+
+static bool read_row(HeapTuple tuple, TupleDesc desc, KmsPepperRow *row);
+
+bool
+kms_pepper_read(const char *pepper_id, KmsPepperRow *row)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	Relation	rel = table_open(catalog->pepper, AccessShareLock);
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+	text	   *id = cstring_to_text(pepper_id);
+
+	ScanKeyEntryInitialize(&scan_key, 0, PEPPER_ID, BTEqualStrategyNumber,
+						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   PointerGetDatum(id));
+	scan = systable_beginscan(rel, catalog->pepper_pkey, true, NULL, 1,
+							  &scan_key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple) &&
+		read_row(tuple, RelationGetDescr(rel), row);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	pfree(id);
+	return found;
+}
+
+/* There are one or two of them, so all are looked at. */
+bool
+kms_pepper_newest(KmsPepperRow *row)
+{
+	Relation	rel = table_open(kms_catalog()->pepper, AccessShareLock);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	KmsPepperRow other;
+	bool		found = false;
+
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!read_row(tuple, RelationGetDescr(rel), &other))
+			continue;
+		if (!found || other.created_at > row->created_at ||
+			(other.created_at == row->created_at &&
+			 strcmp(other.pepper_id, row->pepper_id) > 0))
+			*row = other;
+		found = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+kms_pepper_lock(bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, kms_catalog()->pepper, 0, 0);
+	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return true;
+}
+
+void
+kms_pepper_insert(const KmsPepperRow *row)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->pepper_id);
+	kms_spi_time(&spi, row->created_at);
+	kms_spi_bytes(&spi, row->wrapped, row->wrapped_len);
+	kms_spi_run(&spi, &plan,
+				"INSERT INTO kms.pepper (pepper_id, created_at, wrapped)"
+				" VALUES ($1, $2, $3)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+}
+
+static bool
+read_row(HeapTuple tuple, TupleDesc desc, KmsPepperRow *row)
+{
+	Datum		value;
+	bool		isnull;
+
+	memset(row, 0, sizeof(*row));
+	value = heap_getattr(tuple, PEPPER_ID, desc, &isnull);
+	if (!isnull)
+	{
+		text	   *id = DatumGetTextPP(value);
+
+		if (kms_key_id_valid(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)))
+			memcpy(row->pepper_id, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
+	}
+	value = heap_getattr(tuple, PEPPER_CREATED_AT, desc, &isnull);
+	if (!isnull)
+		row->created_at = DatumGetTimestampTz(value);
+	value = heap_getattr(tuple, PEPPER_WRAPPED, desc, &isnull);
+	if (!isnull)
+	{
+		bytea	   *wrapped = DatumGetByteaPP(value);
+
+		if (VARSIZE_ANY_EXHDR(wrapped) == KMS_PEPPER_WRAPPED)
+		{
+			row->wrapped_len = KMS_PEPPER_WRAPPED;
+			memcpy(row->wrapped, VARDATA_ANY(wrapped), KMS_PEPPER_WRAPPED);
+		}
+	}
+	return row->pepper_id[0] != '\0';
+}
