@@ -395,17 +395,6 @@ REVOKE ALL ON FUNCTION kms_decrypt_recover_bytea FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt_recover_bytea IS 'kms_decrypt_recover on bytes';
 
-CREATE FUNCTION kms_diagnose(key_id text, ciphertext text)
-RETURNS TABLE (finding text, hint text)
-AS 'MODULE_PATHNAME', 'kms_api_diagnose'
-LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 500000
-ROWS 2;
-
-REVOKE ALL ON FUNCTION kms_diagnose FROM PUBLIC;
-
-COMMENT ON FUNCTION kms_diagnose IS
-'why a ciphertext does not open: the key''s state, the form (of at most kms.max_ciphertext_size bytes), the length, and which pair of digests for OAEP and MGF1 opens it; never the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001';
-
 CREATE FUNCTION kms_hash_secret(key_id text, ciphertext text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
 	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS text
@@ -520,6 +509,17 @@ REVOKE ALL ON FUNCTION kms_rate_limit_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rate_limit_status IS
 'keys made for the device within kms.keygen_window, how many are allowed, and when the next one may be made (NULL: now). Errors: 22004, 22023';
+
+CREATE FUNCTION kms_diagnose(key_id text, ciphertext text)
+RETURNS TABLE (finding text, hint text)
+AS 'MODULE_PATHNAME', 'kms_api_diagnose'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 500000
+ROWS 2;
+
+REVOKE ALL ON FUNCTION kms_diagnose FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_diagnose IS
+'why a ciphertext does not open: the key''s state, the form (of at most kms.max_ciphertext_size bytes), the length, and which pair of digests for OAEP and MGF1 opens it; never the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001';
 
 CREATE FUNCTION kms_metrics_summary(timeframe_hours integer DEFAULT 24)
 RETURNS jsonb

@@ -74,6 +74,11 @@ RESET kms.key_lifetime;
 SELECT pg_sleep(1.1);
 SELECT pg_temp.outcome(format('SELECT kms_jwk(%L)', :'expired_id'));
 SELECT kms_jwks('jwk-expired');
+-- nor does it stand in the way when it is not authentic any more
+BEGIN;
+UPDATE kms.key_secret SET public_key = '' WHERE key_id = :'expired_id';
+SELECT pg_temp.outcome('SELECT kms_jwks(''jwk-expired'')');
+ROLLBACK;
 
 -- states that deny use need no seal
 BEGIN;
@@ -102,7 +107,8 @@ SELECT pg_temp.outcome(E'SELECT kms_jwks(E''tab\\there'')');
 SET application_name = 'jwk elsewhere';
 BEGIN READ ONLY;
 SELECT kms_jwk(:'key_id') = :'jwk' AS same, jsonb_array_length(kms_jwks('jwk-1') -> 'keys') AS keys;
-SET LOCAL force_parallel_mode = on;
+SELECT set_config(CASE WHEN current_setting('server_version_num')::int < 160000
+	THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END, 'on', true);
 SELECT kms_jwk(:'key_id') = :'jwk' AS same, jsonb_array_length(kms_jwks('jwk-1') -> 'keys') AS keys;
 ROLLBACK;
 

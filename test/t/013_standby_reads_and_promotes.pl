@@ -84,6 +84,8 @@ is( $standby->safe_psql('postgres',
 	'24', 'the summary works, of what is replicated');
 unlike(KmsClient::findings($standby, 'postgres'),
 	qr/^error: (?!fsync)/m, 'kms_check() works, and has no complaint');
+like($standby->safe_psql('postgres', "SELECT kms_diagnose('$key', '$good')"),
+	qr/own digest/, 'kms_diagnose works');
 
 # ---- Not writing ---------------------------------------------------------
 

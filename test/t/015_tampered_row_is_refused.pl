@@ -55,10 +55,13 @@ sub refused
 	my %calls = (
 		decrypt => "kms_decrypt('$asked', '$sent')",
 		kms_public_key => "kms_public_key('$asked')",
+		kms_jwk => "kms_jwk('$asked')",
+		kms_diagnose => "kms_diagnose('$asked', '$sent')",
 		recover => "kms_decrypt_recover('$asked', '$sent', 'test')");
 	my $failures = 1 + keys %calls;
 
 	$calls{issue} = "kms_issue_key('$device')" if defined $device;
+	$calls{kms_jwks} = "kms_jwks('$device')" if defined $device;
 	$node->safe_psql('postgres', $sql);
 	foreach my $call (sort keys %calls)
 	{

@@ -68,6 +68,9 @@ is( $node->safe_psql('postgres',
 		kms_verify_secret('$key', '$sha256', hash, 'somebody') FROM hashed"),
 	't|f', 'hash and verify');
 
+like(
+	$node->safe_psql('postgres', "SELECT kms_diagnose('$key', '$sha256')"),
+	qr/opens with OAEP digest sha256/, 'diagnose opens');
 $node->safe_psql('postgres', <<"SQL");
 CREATE TABLE pin (hash text);
 CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS \$\$
@@ -119,6 +122,8 @@ foreach my $case (
 	[ '22023', "kms_encrypt('$canary', 'x')" ],
 	[ '22023', "kms_encrypt('$key', repeat('$canary', 20))" ],
 	[ '22023', "kms_public_key('$canary')" ],
+	[ '22023', "kms_jwk('$canary')" ],
+	[ '22023', "kms_diagnose('$canary', '$ciphertext')" ],
 	[ '22023', "kms_key_state('$canary')" ],
 	[ '22023', "kms_issue_key('phone', NULL, '$canary')" ],
 	[ '22023', "kms_issue_key('phone', repeat('$canary', 20))" ],
@@ -132,6 +137,11 @@ foreach my $case (
 	like($errors, qr/ERROR:  $state:/, "$state: $name");
 	unlike($errors =~ s/^LINE 1:.*//mr, qr/\Q$random\E/, "not echoed: $name");
 }
+is( $node->safe_psql('postgres',
+		"SELECT count(*) FROM unnest(ARRAY['$ciphertext', '$sha256', '$canary', '\"$canary\"',
+			encode(convert_to('$canary', 'UTF8'), 'base64')]) AS sent,
+		LATERAL kms_diagnose('$key', sent) AS d WHERE d::text LIKE '%$random%'"),
+	'0', 'diagnose tells nothing of a plaintext');
 is($node->safe_psql('postgres', "SELECT kms_try_decrypt('$key', '$canary') IS NULL"),
 	't', 'NULL for what is not base64');
 is( $node->safe_psql('postgres',

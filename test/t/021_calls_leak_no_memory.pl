@@ -55,6 +55,10 @@ my @cases = (
 	[ 'encrypt', 50_000, "kms_encrypt('$key[0]', 'secret')" ],
 	[ 'issue', 50_000, "(SELECT key_id FROM kms_issue_key('phone ' || n % 10))" ],
 	[ 'public key', 50_000, "kms_public_key('$key[0]')" ],
+	[ 'JWK', 20_000, "kms_jwk('$key[0]')" ],
+	[ 'JWK set', 20_000, "kms_jwks('phone ' || n % 10)" ],
+	[ 'diagnose', 250, "diagnose('$ciphertext[0]')" ],
+	[ 'diagnose a malformed one', 20_000, "diagnose(repeat('%2B', n % 9))" ],
 	[ 'state', 200_000, "kms_key_state('$key[0]')" ],
 	[ 'errors that are caught', 5_000, 'catch_error(n)' ]);
 
@@ -64,6 +68,10 @@ BEGIN
 	RETURN kms_decrypt($wrong);
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
+END \$\$;
+CREATE FUNCTION diagnose(sent text) RETURNS bigint LANGUAGE plpgsql AS \$\$
+BEGIN
+	RETURN (SELECT count(*) FROM kms_diagnose('$key[0]', sent));
 END \$\$;
 SQL
 
