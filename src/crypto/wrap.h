@@ -38,6 +38,9 @@
  *
  * The purposes are KMS_PURPOSE_…; one wrapped under one purpose never opens
  * under another.
+ *
+ * A pepper (secret_hash.h) is wrapped with its own id for the key id, an empty
+ * device id, algorithm "HMAC-SHA256" and 32 zero bytes for the SHA-256.
  */
 #ifndef KMS_CRYPTO_WRAP_H
 #define KMS_CRYPTO_WRAP_H

@@ -88,7 +88,7 @@ is(KmsTest::events($node, 'two', "application_name = 'not blocked'"),
 	'500', 'the other database goes on');
 is( $node->safe_psql('two',
 		"SELECT count(*) FROM kms_maintain()"),
-	'6', 'also with its maintenance');
+	'7', 'also with its maintenance');
 is( KmsClient::sqlstate($node, 'one',
 		"SET statement_timeout = '500ms'; SELECT kms_flush_events()"),
 	'57014', 'the blocked one has not written');

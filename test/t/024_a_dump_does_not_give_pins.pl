@@ -27,6 +27,11 @@ my $ciphertext = KmsTest::encrypt_with_openssl($pem, $pin);
 
 # ---- What is stored ------------------------------------------------------
 
+# Maintenance has made a pepper; as if it had not come to it.
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM kms.pepper'),
+	'maintenance makes a pepper');
+$node->safe_psql('postgres', 'DELETE FROM kms.pepper');
+
 # A ROLLBACK does not take the pepper back: the hash may have left by then.
 my $session = KmsClient->session($node, 'postgres');
 $session->query('BEGIN');
@@ -39,6 +44,17 @@ is($node->safe_psql('postgres',
 	't', 'the hash verifies, although the transaction that made it was undone');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.pepper'),
 	'1', 'there is one pepper');
+
+# Where nobody else can make one: nothing waits.
+$node->safe_psql('postgres', 'CREATE DATABASE fresh');
+is( $node->safe_psql('fresh', <<'SQL'), 't', 'in the transaction that makes the extension');
+BEGIN;
+SET LOCAL statement_timeout = '4s';
+CREATE EXTENSION kms;
+SELECT kms_verify_secret(key_id, kms_encrypt(key_id, '1'),
+	kms_hash_secret(key_id, kms_encrypt(key_id, '1'))) FROM kms_issue_key('phone');
+COMMIT;
+SQL
 $node->safe_psql('postgres', "CREATE TABLE account AS SELECT '$hash'::text AS pin");
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 $node->command_ok([ 'pg_dump', '-f', "$dir/dump.sql", $node->connstr('postgres') ],
