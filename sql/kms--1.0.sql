@@ -284,6 +284,19 @@ REVOKE ALL ON FUNCTION kms_rotate_key FROM PUBLIC;
 COMMENT ON FUNCTION kms_rotate_key IS
 'deprecates the device''s active keys and makes a new one, in one transaction; counts against kms.keygen_limit. Errors as kms_issue_key';
 
+CREATE FUNCTION kms_import_key(device_id text, private_key text,
+	key_id text DEFAULT NULL, app_version text DEFAULT NULL,
+	created_at timestamptz DEFAULT pg_catalog.now(),
+	expires_at timestamptz DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	deprecated boolean DEFAULT true) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_import_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
+
+REVOKE ALL ON FUNCTION kms_import_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_import_key IS
+'brings in an RSA key made elsewhere and returns its id. private_key: unencrypted PEM (PKCS#8 or PKCS#1) of two primes, 2048 to 4096 bits, at most 8192 bytes, from a column and never a literal; key_id: 1 to 64 of A-Z a-z 0-9 _ . -, NULL has one made; expires_at NULL: kms.key_lifetime from now. Not counted against kms.keygen_limit. Errors: 22004, 22023, 23505 (the id exists), KM007, 25006';
+
 CREATE FUNCTION kms_public_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_public_key'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;

@@ -17,8 +17,6 @@
 
 static KmsStatus take_device_id(FunctionCallInfo fcinfo, int n,
 								KmsDeviceIdBuffer device_id, KmsFault *fault);
-static KmsStatus take_digest(FunctionCallInfo fcinfo, int n, const char *name,
-							 KmsDigest *digest, KmsFault *fault);
 static KmsStatus check_size(FunctionCallInfo fcinfo, int n, KmsFault *fault);
 
 KmsStatus
@@ -99,9 +97,9 @@ kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 	KmsStatus	status;
 
 	memset(oaep, 0, sizeof(*oaep));
-	status = take_digest(fcinfo, n, "oaep_hash", &oaep->digest, fault);
+	status = kms_arg_digest(fcinfo, n, "oaep_hash", &oaep->digest, fault);
 	if (status == KMS_OK)
-		status = take_digest(fcinfo, n + 1, "mgf1_hash", &oaep->mgf1, fault);
+		status = kms_arg_digest(fcinfo, n + 1, "mgf1_hash", &oaep->mgf1, fault);
 	if (status != KMS_OK || PG_ARGISNULL(n + 2))
 		return status;
 	if (kms_arg_size(fcinfo, n + 2) > LABEL_MAX_BYTES)
@@ -226,9 +224,9 @@ take_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
 	return status;
 }
 
-static KmsStatus
-take_digest(FunctionCallInfo fcinfo, int n, const char *name,
-			KmsDigest *digest, KmsFault *fault)
+KmsStatus
+kms_arg_digest(FunctionCallInfo fcinfo, int n, const char *name,
+			   KmsDigest *digest, KmsFault *fault)
 {
 	if (PG_ARGISNULL(n))
 		return kms_fault(fault, KMS_OK);

@@ -39,6 +39,11 @@ extern KmsStatus kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name,
 extern KmsStatus kms_arg_reason(FunctionCallInfo fcinfo, int n, char **reason,
 								KmsFault *fault);
 
+/* The name of a digest; NULL leaves *digest as it is. */
+extern KmsStatus kms_arg_digest(FunctionCallInfo fcinfo, int n,
+								const char *name, KmsDigest *digest,
+								KmsFault *fault);
+
 /* oaep_hash, mgf1_hash and label, which stand in this order from n. */
 extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
 							  KmsFault *fault);

@@ -53,7 +53,6 @@ static OSSL_DECODER_CTX *new_decoder(EVP_PKEY **pkey, const char *structure,
 static KmsStatus generate_pkey(int bits, StopRequest *request,
 							   EVP_PKEY **pkey);
 static int	ask_stop(EVP_PKEY_CTX *ctx);
-static KmsStatus check_pair(KmsRsaKey *key);
 static KmsStatus copy_der(unsigned char *der, int der_len, unsigned char *out,
 						  size_t size, size_t *out_len);
 static bool is_one_sequence(const unsigned char *der, size_t len);
@@ -151,7 +150,7 @@ kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
 		goto done;
 	}
 	pkey = NULL;
-	status = check_pair(*key);
+	status = kms_rsa_check_pair(*key);
 
 done:
 	if (status != KMS_OK)
@@ -216,8 +215,8 @@ ask_stop(EVP_PKEY_CTX *ctx)
  * A fault in making or using a key (CVE-2022-2274: wrong private operations
  * on some processors) must show before a device encrypts to it.
  */
-static KmsStatus
-check_pair(KmsRsaKey *key)
+KmsStatus
+kms_rsa_check_pair(KmsRsaKey *key)
 {
 	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
 	unsigned char plain[PAIR_TEST_SIZE];

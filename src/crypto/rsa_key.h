@@ -33,4 +33,7 @@ struct KmsRsaKey
  */
 extern bool kms_rsa_secure_heap_full(size_t modulus_size);
 
+/* Encrypt a random block and decrypt it; KMS_FAILED if that goes wrong. */
+extern KmsStatus kms_rsa_check_pair(KmsRsaKey *key);
+
 #endif							/* KMS_CRYPTO_RSA_KEY_H */

@@ -17,17 +17,14 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "keys/create.h"
 #include "keys/issue.h"
 #include "keys/key.h"
 #include "keys/opened.h"
 #include "keys/state.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
-#include "shmem/master.h"
 #include "store/problem.h"
-
-#define UNIX_EPOCH_MS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
 
 /* What is known of a device's keys, gathered newest first. */
 typedef struct DeviceKeys
@@ -64,8 +61,8 @@ static KmsStatus deprecate(List *active, KmsFault *fault);
 static KmsStatus generate(int bits, KmsRsaKey **key);
 static bool should_stop(void *arg);
 static KmsStatus store(const KmsIssueRequest *request, const char *origin,
-					   int bits, KmsRsaKey *key, KmsIssued *issued,
-					   KmsFault *fault);
+					   int bits, KmsRsaKey *key, KmsKeySecret *secret,
+					   KmsIssued *issued, KmsFault *fault);
 static KmsStatus describe(const KmsKeyRow *row, const KmsKeySecret *secret,
 						  bool reused, KmsIssued *issued, KmsFault *fault);
 
@@ -284,7 +281,8 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 	{
 		keys->found = true;
 		keys->of_statement = origin == KMS_ROW_OF_STATEMENT &&
-			row->row_version == 1;
+			row->row_version == 1 &&
+			strcmp(row->origin, KMS_ORIGIN_IMPORTED) != 0;
 		keys->valid = *row;
 	}
 	if (keys->only_valid)
@@ -340,7 +338,7 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 {
 	int			bits = request->bits != 0 ? request->bits : kms_key_bits;
 	bool		replacement = is_replacement(keys);
-	KmsMasterKey master;
+	KmsKeySecret *secret;
 	KmsRsaKey  *key;
 	KmsStatus	status;
 
@@ -351,22 +349,16 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 			return status;
 	}
 
-	/*
-	 * Whatever may raise does so before there is a key: text that UTF-8 does
-	 * not have, the wait for the master key, without which the work would be
-	 * in vain.
-	 */
-	(void) kms_seal_utf8(request->device_id);
-	if (request->app_version != NULL)
-		(void) kms_seal_utf8(request->app_version);
-	status = kms_master_get(NULL, &master);
-	explicit_bzero(&master, sizeof(master));
-	if (status == KMS_OK)
-		status = generate(bits, &key);
+	/* whatever may raise does so before there is a key */
+	status = kms_key_prepare(request->device_id, request->app_version, fault);
+	if (status != KMS_OK)
+		return status;
+	secret = palloc(sizeof(KmsKeySecret));
+	status = generate(bits, &key);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
 	return store(request, replacement ? KMS_ORIGIN_REPLACEMENT
-				 : KMS_ORIGIN_GENERATED, bits, key, issued, fault);
+				 : KMS_ORIGIN_GENERATED, bits, key, secret, issued, fault);
 }
 
 /* The first key after maintenance took one away costs the device nothing. */
@@ -415,16 +407,13 @@ should_stop(void *arg)
 	return QueryCancelPending || ProcDiePending;
 }
 
-/*
- * Takes the key.  It is wrapped and freed before anything that may raise.
- */
+/* Takes the key. */
 static KmsStatus
 store(const KmsIssueRequest *request, const char *origin, int bits,
-	  KmsRsaKey *key, KmsIssued *issued, KmsFault *fault)
+	  KmsRsaKey *key, KmsKeySecret *secret, KmsIssued *issued,
+	  KmsFault *fault)
 {
-	KmsKeySecret *secret;
 	KmsKeyRow	row;
-	KmsSecretDigests digests;
 	KmsStatus	status;
 
 	memset(&row, 0, sizeof(row));
@@ -442,27 +431,16 @@ store(const KmsIssueRequest *request, const char *origin, int bits,
 		row.has_app_version = true;
 		strlcpy(row.app_version, request->app_version, sizeof(row.app_version));
 	}
-	status = kms_key_id_make(row.created_at / 1000 + UNIX_EPOCH_MS, row.key_id);
-
-	secret = MemoryContextAllocExtended(CurrentMemoryContext,
-										sizeof(KmsKeySecret),
-										MCXT_ALLOC_NO_OOM);
-	if (secret == NULL)
-		status = KMS_NO_MEMORY;
-	if (status == KMS_OK)
-		status = kms_opened_wrap(&row, key, secret, fault);
-	kms_rsa_free(key);
-
-	if (status == KMS_OK)
-		status = kms_seal_digests(secret, &digests);
-	if (status == KMS_OK)
-		status = kms_seal_row(&row, &digests, fault);
-	if (status == KMS_OK)
+	status = kms_key_id_now(row.created_at, row.key_id);
+	if (status != KMS_OK)
 	{
-		kms_key_insert(&row, secret);
-		status = describe(&row, secret, false, issued, fault);
+		kms_rsa_free(key);
+		return kms_fault(fault, status);
 	}
-	return kms_fault(fault, status);
+	status = kms_key_create(&row, key, secret, fault);
+	if (status == KMS_OK)
+		status = describe(&row, secret, false, issued, fault);
+	return status;
 }
 
 static KmsStatus

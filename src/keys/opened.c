@@ -49,7 +49,6 @@ static void on_exit_wipe(int code, Datum arg);
 static OpenedKey *find(const char *key_id);
 static bool still_good(OpenedKey *entry, const KmsKeyRow *row);
 static void evict(OpenedKey *entry);
-static bool evict_oldest(void);
 static KmsStatus open_key(KmsKeyRow *row, KmsRsaKey **key,
 						  KmsSecretDigests *digests, KmsFault *fault);
 static KmsStatus unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
@@ -86,7 +85,7 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 	if (entry != NULL && entry->key != NULL)
 		evict(entry);
 
-	while (count >= kms_key_cache_size && evict_oldest())
+	while (count >= kms_key_cache_size && kms_opened_make_room())
 		;
 	generation = kms_master_generation();
 	entry = hash_search(table, row->key_id, HASH_ENTER, &found);
@@ -195,7 +194,7 @@ start(void)
 static void
 on_exit_wipe(int code, Datum arg)
 {
-	while (evict_oldest())
+	while (kms_opened_make_room())
 		;
 	kms_rsa_opener_free(opener);
 	opener = NULL;
@@ -240,8 +239,8 @@ evict(OpenedKey *entry)
 	kms_rsa_free(key);
 }
 
-static bool
-evict_oldest(void)
+bool
+kms_opened_make_room(void)
 {
 	if (dlist_is_empty(&uses))
 		return false;
@@ -304,7 +303,7 @@ open_private(const unsigned char *der, size_t len, KmsRsaKey **key)
 	do
 	{
 		status = kms_rsa_open_private(opener, der, len, key);
-	} while (status == KMS_NO_MEMORY && evict_oldest());
+	} while (status == KMS_NO_MEMORY && kms_opened_make_room());
 	return status;
 }
 

@@ -33,6 +33,9 @@ extern KmsRsaOpener *kms_opened_opener(void);
 extern KmsStatus kms_opened_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
 								 KmsKeySecret *secret, KmsFault *fault);
 
+/* The secure heap is full: give up the oldest key; false if there is none. */
+extern bool kms_opened_make_room(void);
+
 extern int	kms_opened_count(void);
 
 /* Whether private keys of this session are locked into memory. */

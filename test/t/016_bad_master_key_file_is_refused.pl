@@ -95,6 +95,8 @@ foreach my $case (@bad)
 	is( KmsClient::sqlstate($node, 'postgres',
 			"SELECT kms_issue_key('phone'), kms_issue_key('new phone')"),
 		'KM007', "$name: so does issue");
+	is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_import_key('phone', 'x')"),
+		'KM007', "$name: so does import, before it looks at the key");
 	like( $node->safe_psql('postgres', 'SELECT status, detail FROM kms_master_key_status()'),
 		qr/^refused\|.*$reason/m, "$name: kms_master_key_status() says what it is");
 	like(KmsClient::findings($node, 'postgres'),

@@ -46,6 +46,7 @@ $node->safe_psql(
 my %call = (
 	kms_issue_key => "'phone'",
 	kms_rotate_key => "'another phone'",
+	kms_import_key => "'phone', 'x'",
 	kms_public_key => "'$key'",
 	kms_jwk => "'$key'",
 	kms_jwks => "'phone'",

@@ -1,0 +1,33 @@
+/*
+ * Taking in RSA private keys that were made elsewhere.
+ */
+#ifndef KMS_CRYPTO_RSA_IMPORT_H
+#define KMS_CRYPTO_RSA_IMPORT_H
+
+#include "crypto/rsa.h"
+
+#define KMS_RSA_MAX_IMPORT	8192	/* bytes of PEM; the largest key takes 3.3
+									 * kB */
+
+/*
+ * Read one unencrypted private key in PEM (RFC 7468): PKCS#8 PrivateKeyInfo
+ * (RFC 5208) of rsaEncryption, or PKCS#1 RSAPrivateKey (RFC 8017, A.1.2).
+ * White space may stand around it, nothing else.
+ *
+ * It has two primes of the same size with CRT values, a modulus of 2048 to
+ * 4096 bits and an odd public exponent from 3 on of at most 64 bits.  All
+ * numbers are checked: the primes by Miller-Rabin tests, which take some 50 ms
+ * for 2048 bits and 0.3 s for 4096, the others against each other; then the
+ * pair is tried.  What it gives, kms_rsa_private_der writes and
+ * kms_rsa_open_private opens.
+ *
+ * KMS_BAD_KEY: *why is a static phrase, as "it is encrypted", that holds
+ * nothing of the key.  A full secure heap gives KMS_NO_MEMORY.  On any
+ * outcome but KMS_OK *key is NULL, and on any but KMS_BAD_KEY *why is.  "pem"
+ * is the caller's to wipe; copies made of it here are wiped.
+ */
+extern KmsStatus kms_rsa_import_pem(KmsRsaOpener *opener, const char *pem,
+									size_t len, KmsRsaKey **key,
+									const char **why);
+
+#endif							/* KMS_CRYPTO_RSA_IMPORT_H */

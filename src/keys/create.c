@@ -1,0 +1,50 @@
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "keys/create.h"
+#include "keys/opened.h"
+#include "keys/seal.h"
+#include "shmem/master.h"
+
+#define UNIX_EPOCH_MS \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+
+KmsStatus
+kms_key_prepare(const char *device_id, const char *app_version,
+				KmsFault *fault)
+{
+	KmsMasterKey master;
+	KmsStatus	status;
+
+	(void) kms_seal_utf8(device_id);
+	if (app_version != NULL)
+		(void) kms_seal_utf8(app_version);
+	status = kms_master_get(NULL, &master);
+	explicit_bzero(&master, sizeof(master));
+	return kms_fault(fault, status);
+}
+
+KmsStatus
+kms_key_id_now(TimestampTz now, char *key_id)
+{
+	return kms_key_id_make(now / 1000 + UNIX_EPOCH_MS, key_id);
+}
+
+KmsStatus
+kms_key_create(KmsKeyRow *row, KmsRsaKey *key, KmsKeySecret *secret,
+			   KmsFault *fault)
+{
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	status = kms_opened_wrap(row, key, secret, fault);
+	kms_rsa_free(key);
+	if (status == KMS_OK)
+		status = kms_seal_digests(secret, &digests);
+	if (status == KMS_OK)
+		status = kms_seal_row(row, &digests, fault);
+	if (status == KMS_OK)
+		kms_key_insert(row, secret);
+	return kms_fault(fault, status);
+}

@@ -1,0 +1,31 @@
+/*
+ * Storing a key that has just been made or has come from elsewhere.
+ */
+#ifndef KMS_KEYS_CREATE_H
+#define KMS_KEYS_CREATE_H
+
+#include "crypto/rsa.h"
+#include "pg/errors.h"
+#include "store/key.h"
+
+/*
+ * Wrap the key, seal the row and insert both.  The key is taken over in every
+ * case; it is wrapped and freed before anything that may raise.  Therefore
+ * the caller has allocated *secret, which is filled, and has called
+ * kms_key_prepare before there was a key.  *row is complete but for its seal.
+ */
+extern KmsStatus kms_key_create(KmsKeyRow *row, KmsRsaKey *key,
+								KmsKeySecret *secret, KmsFault *fault);
+
+/*
+ * Whatever raises in storing a key does so here: text that UTF-8 does not
+ * have, the wait for the master key, without which the work would be in vain.
+ * "app_version" may be NULL.
+ */
+extern KmsStatus kms_key_prepare(const char *device_id,
+								 const char *app_version, KmsFault *fault);
+
+/* An id for a key that is made or comes now. */
+extern KmsStatus kms_key_id_now(TimestampTz now, char *key_id);
+
+#endif							/* KMS_KEYS_CREATE_H */

@@ -1,0 +1,205 @@
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/create.h"
+#include "keys/import.h"
+#include "keys/opened.h"
+#include "pg/settings.h"
+
+/* by how much the clock of who made a key may be ahead of ours */
+#define CLOCK_TOLERANCE USECS_PER_MINUTE
+
+typedef struct ActiveKey
+{
+	TimestampTz now;
+	bool		found;
+} ActiveKey;
+
+static void fill_row(const KmsImportRequest *request, TimestampTz now,
+					 KmsKeyRow *row);
+static KmsStatus check_times(const KmsImportRequest *request,
+							 const KmsKeyRow *row, TimestampTz now,
+							 KmsFault *fault);
+static KmsStatus check_place(KmsCall *call, const KmsKeyRow *row,
+							 TimestampTz now, KmsFault *fault);
+static const char *of_device(const KmsKeyRow *row);
+static bool is_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+
+KmsStatus
+kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
+				   KmsImport *import, KmsFault *fault)
+{
+	KmsKeyRow  *row = &import->row;
+	TimestampTz now;
+	KmsStatus	status = KMS_OK;
+
+	PreventCommandDuringRecovery("kms_import_key()");
+	PreventCommandIfReadOnly("kms_import_key()");
+	PreventCommandIfParallelMode("kms_import_key()");
+	CHECK_FOR_INTERRUPTS();
+
+	/*
+	 * Only an active key meets others of its device.  Many thousands come in
+	 * one transaction, more than there is room for locks.
+	 */
+	if (!request->deprecated)
+		kms_key_lock_device(request->device_id);
+
+	now = GetCurrentTimestamp();
+	fill_row(request, now, row);
+	if (request->key_id != NULL)
+		strlcpy(row->key_id, request->key_id, sizeof(row->key_id));
+	else
+		status = kms_fault(fault, kms_key_id_now(now, row->key_id));
+
+	if (status == KMS_OK)
+		status = check_times(request, row, now, fault);
+	if (status == KMS_OK)
+		status = check_place(call, row, now, fault);
+	if (status == KMS_OK)
+		status = kms_key_prepare(request->device_id, request->app_version,
+								 fault);
+	(void) kms_opened_opener(); /* this process now holds secrets */
+
+	/* one of many: which */
+	if (status == KMS_INVALID_ARGUMENT)
+		fault->detail = of_device(row);
+	return status;
+}
+
+static void
+fill_row(const KmsImportRequest *request, TimestampTz now, KmsKeyRow *row)
+{
+	KmsDigest	digest = request->oaep_hash != KMS_DIGEST_NONE
+	? request->oaep_hash : (KmsDigest) kms_oaep_hash;
+
+	memset(row, 0, sizeof(*row));
+	row->created_at = request->has_created_at ? request->created_at : now;
+	row->expires_at = request->has_expires_at ? request->expires_at
+		: now + kms_key_lifetime * USECS_PER_SEC;
+	row->state_changed_at = now;
+	row->state = KMS_STATE_ACTIVE;
+	row->row_version = 1;
+	strlcpy(row->oaep_hash, kms_digest_name(digest), sizeof(row->oaep_hash));
+	strlcpy(row->origin, KMS_ORIGIN_IMPORTED, sizeof(row->origin));
+	strlcpy(row->device_id, request->device_id, sizeof(row->device_id));
+	if (request->app_version != NULL)
+	{
+		row->has_app_version = true;
+		strlcpy(row->app_version, request->app_version,
+				sizeof(row->app_version));
+	}
+	if (request->deprecated)
+	{
+		row->state = KMS_STATE_DEPRECATED;
+		row->has_state_reason = true;
+		strlcpy(row->state_reason, KMS_IMPORT_REASON,
+				sizeof(row->state_reason));
+	}
+}
+
+static KmsStatus
+check_times(const KmsImportRequest *request, const KmsKeyRow *row,
+			TimestampTz now, KmsFault *fault)
+{
+	if (TIMESTAMP_NOT_FINITE(row->created_at))
+		return kms_fault_argument(fault, "created_at must be finite", NULL,
+								  NULL);
+	if (TIMESTAMP_NOT_FINITE(row->expires_at))
+		return kms_fault_argument(fault, "expires_at must be finite", NULL,
+								  "Leave it NULL for a key that was never to expire: it gets kms.key_lifetime from now on.");
+	if (row->created_at > now + CLOCK_TOLERANCE)
+		return kms_fault_argument(fault, "created_at must not be in the future",
+								  NULL, NULL);
+	if (row->expires_at <= row->created_at)
+		return kms_fault_argument(fault, "expires_at must be later than created_at",
+								  NULL, NULL);
+	if (row->expires_at <= now - kms_key_retention * USECS_PER_SEC)
+		return kms_fault_argument(fault, "key is past its purge date", NULL,
+								  "It would be purged at once: leave out keys that expired longer ago than kms.key_retention.");
+	return kms_fault(fault, KMS_OK);
+}
+
+static KmsStatus
+check_place(KmsCall *call, const KmsKeyRow *row, TimestampTz now,
+			KmsFault *fault)
+{
+	KmsKeyRow	existing;
+	ActiveKey	active = {now, false};
+
+	if (kms_key_read(row->key_id, &existing))
+	{
+		kms_call_found(call, row->key_id, row->device_id);
+		fault->sqlstate = ERRCODE_UNIQUE_VIOLATION;
+		return kms_fault_argument(fault,
+								  psprintf("encryption key \"%s\" already exists",
+										   row->key_id),
+								  NULL,
+								  "If it was imported before, leave it out; else give another key id, or NULL to have one made.");
+	}
+	if (row->state == KMS_STATE_ACTIVE && row->expires_at > now)
+	{
+		kms_key_visit_device(row->device_id, is_active, &active);
+		if (active.found)
+			return kms_fault_argument(fault, "device already has an active key",
+									  NULL,
+									  "Import the key as deprecated, or rotate the device's key after the import.");
+	}
+	return kms_fault(fault, KMS_OK);
+}
+
+static const char *
+of_device(const KmsKeyRow *row)
+{
+	return psprintf("It is a key of device \"%s\".", row->device_id);
+}
+
+static bool
+is_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+{
+	ActiveKey  *active = arg;
+
+	active->found = kms_key_state(row) == KMS_STATE_ACTIVE &&
+		row->expires_at > active->now;
+	return !active->found;
+}
+
+KmsStatus
+kms_import_read(const KmsImport *import, const char *pem, size_t len,
+				KmsRsaKey **key, KmsFault *fault)
+{
+	KmsRsaOpener *opener = kms_opened_opener();
+	const char *why;
+	KmsStatus	status;
+
+	do
+	{
+		status = kms_rsa_import_pem(opener, pem, len, key, &why);
+	} while (status == KMS_NO_MEMORY && kms_opened_make_room());
+	if (status == KMS_BAD_KEY)
+		return kms_fault_argument(fault,
+								  psprintf("private key cannot be imported: %s", why),
+								  of_device(&import->row),
+								  "Give one unencrypted RSA key of two primes and 2048 to 4096 bits, in PEM of PKCS#8 or PKCS#1.");
+	return kms_fault(fault, status);
+}
+
+KmsStatus
+kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
+				 KmsFault *fault)
+{
+	KmsKeyRow  *row = &import->row;
+	KmsStatus	status;
+
+	snprintf(row->algorithm, sizeof(row->algorithm), "RSA-%d",
+			 kms_rsa_bits(key));
+	status = kms_key_create(row, key, &import->secret, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row->key_id, row->device_id);
+	kms_call_changed(call);
+	return status;
+}
