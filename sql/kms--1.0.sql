@@ -87,7 +87,10 @@ CREATE TABLE kms.denial (
 	delete_at timestamptz,
 	CONSTRAINT denial_pkey PRIMARY KEY (denial_id),
 	CONSTRAINT denial_state_check CHECK (state OPERATOR(pg_catalog.=) ANY
-		('{disabled,revoked,pending_deletion}'::pg_catalog.text[]))
+		('{disabled,revoked,pending_deletion}'::pg_catalog.text[])),
+	CONSTRAINT denial_delete_at_check CHECK
+		((state OPERATOR(pg_catalog.=) 'pending_deletion')
+		 OPERATOR(pg_catalog.=) (delete_at IS NOT NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 0);
 
 CREATE INDEX denial_key_idx ON kms.denial (key_id);
@@ -465,7 +468,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_disable_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_disable_key IS
-'denies every use of an active or deprecated key until kms_enable_key; works without the master key and waits for no other transaction. Returns the state. Errors: 22004, 22023, KM002, KM004';
+'denies every use of an active or deprecated key until kms_enable_key; works without the master key, and waits for no transaction that has the key. Returns the state. Errors: 22004, 22023, KM002, KM004';
 
 CREATE FUNCTION kms_enable_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_enable_key'
@@ -483,7 +486,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_revoke_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_revoke_key IS
-'denies every use of an active or deprecated key for ever, as it is compromised; the reason (1 to 255 bytes) is recorded. Works without the master key and waits for no other transaction. Returns the state. Errors: 22004, 22023, KM002, KM004';
+'denies every use of an active or deprecated key for ever, as it is compromised; the reason (1 to 255 bytes) is recorded. Works without the master key, and waits for no transaction that has the key. Returns the state. Errors: 22004, 22023, KM002, KM004';
 
 CREATE FUNCTION kms_schedule_key_deletion(key_id text,
 	after interval DEFAULT '30 days') RETURNS timestamptz
@@ -493,7 +496,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_schedule_key_deletion FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_schedule_key_deletion IS
-'denies every use of a key and has it deleted after 7 to 30 days (a month is 30); returns when, of a key that is scheduled already the time that stands. Works without the master key and waits for no other transaction. Errors: 22004, 22023, KM002, KM004';
+'denies every use of a key and has it deleted after 7 to 30 days (a month is 30); returns when, of a key that is scheduled already the time that stands. Works without the master key, and waits for no transaction that has the key. Errors: 22004, 22023, KM002, KM004';
 
 CREATE FUNCTION kms_cancel_key_deletion(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_cancel_key_deletion'
@@ -655,16 +658,21 @@ SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
 		WHEN k.expires_at OPERATOR(pg_catalog.<=)
 			pg_catalog.clock_timestamp() THEN 'expired'
 		ELSE k.state END AS state,
-	k.state AS stored_state, COALESCE(d.reason, k.state_reason)
-		AS state_reason, k.created_at, k.expires_at,
-	COALESCE(d.denied_at, k.state_changed_at) AS state_changed_at,
+	k.state AS stored_state,
+	CASE WHEN k.state OPERATOR(pg_catalog.=) 'revoked'
+			OR k.prior_state OPERATOR(pg_catalog.=) 'revoked'
+		THEN k.state_reason
+		ELSE COALESCE(d.reason, k.state_reason) END AS state_reason,
+	k.created_at, k.expires_at,
+	GREATEST(d.denied_at, k.state_changed_at) AS state_changed_at,
 	COALESCE(k.delete_at, d.delete_at) AS delete_at, k.row_version
 FROM kms.key AS k
 LEFT JOIN (SELECT key_id,
 		pg_catalog.bool_or(state OPERATOR(pg_catalog.=) 'pending_deletion')
 			AS deleting,
 		pg_catalog.bool_or(state OPERATOR(pg_catalog.=) 'revoked') AS revoked,
-		pg_catalog.max(reason) AS reason,
+		(pg_catalog.array_agg(reason ORDER BY denial_id)
+			FILTER (WHERE state OPERATOR(pg_catalog.=) 'revoked'))[1] AS reason,
 		pg_catalog.max(denied_at) AS denied_at,
 		pg_catalog.min(delete_at) AS delete_at
 	FROM kms.denial GROUP BY key_id) AS d

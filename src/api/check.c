@@ -296,7 +296,8 @@ check_rows(ReturnSetInfo *result)
 {
 	List	   *bad = NIL;
 	List	   *sample = NIL;
-	List	   *old;
+	List	   *older;
+	List	   *newer;
 	ListCell   *cell;
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
 
@@ -324,11 +325,16 @@ check_rows(ReturnSetInfo *result)
 						list_length(bad), list_length(sample), join(bad)),
 			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.key and kms.key_secret.");
 
-	old = kms_health_old_rows(LISTED);
-	if (old != NIL)
+	older = kms_health_row_versions(false, LISTED);
+	if (older != NIL)
 		report(result, "error",
-			   psprintf("keys are older than the trail says they should be: %s", join(old)),
+			   psprintf("keys are older than the trail says they should be: %s", join(older)),
 			   "An old row was put back; a revoked or deprecated key may be in use again.");
+	newer = kms_health_row_versions(true, LISTED);
+	if (newer != NIL)
+		report(result, "error",
+			   psprintf("keys have changed more often than the trail says: %s", join(newer)),
+			   "Somebody wrote to kms.denial or deleted events; an old row may have been put back.");
 }
 
 static void

@@ -25,7 +25,7 @@
 
 /* Longest contexts: purpose, key id, device id and algorithm, with room. */
 #define INFO_MAX		256		/* bytes */
-#define DATA_MAX		768		/* bytes */
+#define DATA_MAX		1280	/* bytes */
 
 #define SALT_AT			HEADER_SIZE
 #define NONCE_AT		(SALT_AT + KMS_WRAP_SALT_SIZE)

@@ -38,8 +38,8 @@ typedef struct DeviceKeys
 	List	   *active;			/* KmsKeyRow *, expired ones too */
 	int			used;
 	TimestampTz next_at;
-	TimestampTz replaced_at;	/* newest replacement; 0: none */
-	TimestampTz problematic_at; /* newest problematic; 0: none */
+	TimestampTz replaced_at;	/* when the newest replacement was made, and */
+	TimestampTz problematic_at; /* the newest problematic key; 0: none */
 } DeviceKeys;
 
 static KmsStatus admit_public(KmsCall *call, const char *key_id,
@@ -306,8 +306,8 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 	}
 	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
 		keys->replaced_at = Max(keys->replaced_at, row->created_at);
-	if (strcmp(row->state_reason, KMS_PROBLEM_REASON) == 0)
-		keys->problematic_at = Max(keys->problematic_at, row->state_changed_at);
+	if (kms_key_is_problematic(row))
+		keys->problematic_at = Max(keys->problematic_at, row->created_at);
 	return true;
 }
 
@@ -361,12 +361,15 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 				 : KMS_ORIGIN_GENERATED, bits, key, secret, issued, fault);
 }
 
-/* The first key after maintenance took one away costs the device nothing. */
+/*
+ * The first key after maintenance took one away costs the device nothing.
+ * Told by when keys were made, which nothing that is done to them changes.
+ */
 static bool
 is_replacement(const DeviceKeys *keys)
 {
 	return keys->problematic_at != 0 &&
-		keys->replaced_at < keys->problematic_at;
+		keys->replaced_at <= keys->problematic_at;
 }
 
 static KmsStatus

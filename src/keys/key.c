@@ -4,6 +4,7 @@
 
 #include "keys/key.h"
 #include "shmem/master.h"
+#include "store/problem.h"
 
 #define READ_ATTEMPTS 5
 
@@ -126,6 +127,14 @@ kms_key_denies(const KmsKeyRow *row)
 
 	return state == KMS_STATE_DISABLED || state == KMS_STATE_REVOKED ||
 		state == KMS_STATE_PENDING_DELETION;
+}
+
+bool
+kms_key_is_problematic(const KmsKeyRow *row)
+{
+	return strcmp(row->state_reason, KMS_PROBLEM_REASON) == 0 &&
+		row->state != KMS_STATE_REVOKED &&
+		row->prior_state != KMS_STATE_REVOKED;
 }
 
 KmsStatus

@@ -54,6 +54,12 @@ extern KmsStatus kms_key_master_key_there(const KmsKeySecret *secret);
  */
 extern bool kms_key_denies(const KmsKeyRow *row);
 
+/*
+ * Whether maintenance deprecated it for its failed decrypts, whatever became
+ * of it since; a revocation's reason is somebody's own words.
+ */
+extern bool kms_key_is_problematic(const KmsKeyRow *row);
+
 /* What refuses "status" is reported as, once the row has been looked at. */
 extern KmsStatus kms_key_refuse(const KmsKeyRow *row, KmsStatus status,
 								KmsFault *fault);

@@ -129,8 +129,10 @@ fold(KmsTaskResult *result)
 
 	result->task = "seal denials";
 	if (!kms_denial_any() || kms_master_generation() == 0 ||
-		kms_reference_lock("denial") != NULL)
+		kms_reference_lock("denial") != NULL ||
+		!kms_reference_check_now("denial"))
 		return;
+	(void) kms_denial_trim(BATCH);
 	ids = kms_denial_sweep(BATCH);
 	result->more = for_each_key(ids, fold_key, result) &&
 		list_length(ids) == BATCH;
@@ -250,7 +252,9 @@ purge(bool confirm, KmsTaskResult *result)
 
 	limit = Max(0, Min(BATCH, allowed));
 	ids = kms_key_sweep(KMS_SWEEP_PURGE, now, limit, &untried);
-	if (ids == NIL || kms_reference_check_now())
+	if (ids == NIL || (kms_reference_check_now("key") &&
+					   kms_reference_check_now("key_secret") &&
+					   kms_reference_check_now("denial")))
 		moved = for_each_key(ids, purge_key, result);
 	else
 	{
@@ -313,13 +317,12 @@ purge_key(const char *key_id)
 static bool
 is_due(const KmsKeyRow *row, TimestampTz now)
 {
-	/* what denies its use comes into the row first */
-	if (row->denial.count > 0)
-		return false;
-	switch (row->state)
+	TimestampTz delete_at = kms_state_delete_at(row);
+
+	switch (kms_key_state(row))
 	{
 		case KMS_STATE_PENDING_DELETION:
-			return row->has_delete_at && row->delete_at <= now;
+			return delete_at != 0 && delete_at <= now;
 		case KMS_STATE_ACTIVE:
 		case KMS_STATE_DEPRECATED:
 		case KMS_STATE_REVOKED:

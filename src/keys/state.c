@@ -11,9 +11,12 @@
  * row are not locked, and the transaction has no snapshot of its own (under
  * which a row that was changed since could not be locked).  Else a denial is
  * inserted, see store/denial.h; it is in force from its commit, and
- * maintenance or the next change brings it into the row.  The transition was
- * looked up without a lock then: what others did at the same moment and what
- * was denied are merged, and what denies more is what counts.
+ * maintenance or the next change brings it into the row.
+ *
+ * Whoever has the row may be about to permit what is denied now, so without
+ * its lock nothing is "done already", and a disabled key is revoked, too: the
+ * denial is inserted all the same.  What others did at the same moment and
+ * what was denied are merged, and what denies more is what counts.
  *
  * A key that comes back from being disabled must not be a device's second
  * active one, so enabling takes the device's lock, as issuing does.
@@ -62,9 +65,9 @@ static const Transition transitions[] = {
 
 static const Transition *find_transition(KmsOperation operation);
 static KmsStatus check_from(const Transition *transition, const KmsKeyRow *row,
-							bool *already, KmsFault *fault);
-static bool lock_row(const Transition *transition, const KmsKeyRow *row);
-static bool can_wait_for_nobody(const KmsKeyRow *row);
+							bool locked, bool *already, KmsFault *fault);
+static bool lock_row(const Transition *transition, KmsKeyRow *row);
+static void refuse_references(const char *table);
 static KmsStatus change(const Transition *transition,
 						const KmsStateRequest *request, KmsKeyRow *row,
 						KmsFault *fault);
@@ -87,7 +90,7 @@ kms_state_change(KmsCall *call, const KmsStateRequest *request,
 {
 	const Transition *transition = find_transition(request->operation);
 	bool		already;
-	bool		locked = false;
+	bool		locked;
 	KmsStatus	status;
 
 	PreventCommandDuringRecovery(request->function);
@@ -97,17 +100,11 @@ kms_state_change(KmsCall *call, const KmsStateRequest *request,
 	if (status != KMS_OK)
 		return status;
 	kms_call_found(call, row->key_id, row->device_id);
-	status = check_from(transition, row, &already, fault);
-
-	/* once it is locked it stays as it is read then */
-	if (status == KMS_OK && !already)
-		locked = lock_row(transition, row);
+	locked = lock_row(transition, row);
 	if (locked)
-	{
 		status = kms_key_find(request->key_id, NULL, row, fault);
-		if (status == KMS_OK)
-			status = check_from(transition, row, &already, fault);
-	}
+	if (status == KMS_OK)
+		status = check_from(transition, row, locked, &already, fault);
 	if (status != KMS_OK)
 		return status;
 	if (already)
@@ -116,9 +113,11 @@ kms_state_change(KmsCall *call, const KmsStateRequest *request,
 		return status;
 	}
 
-	if (locked)
+	if (locked && !(transition->denies && kms_master_generation() == 0))
 		status = change(transition, request, row, fault);
-	if (transition->denies && (!locked || status != KMS_OK))
+	else
+		status = KMS_NO_MASTER_KEY;
+	if (status != KMS_OK && transition->denies)
 	{
 		deny(transition, request);
 		status = kms_key_find(request->key_id, NULL, row, fault);
@@ -144,32 +143,48 @@ kms_state_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
 		return status;
 	kms_call_found(call, row.key_id, row.device_id);
 	for (i = 0; i < (int) lengthof(deleted_from); i++)
+		refuse_references(deleted_from[i]);
+	if (!kms_key_lock(row.key_id, KMS_TRY_LOCK_TO_DELETE))
 	{
-		char	   *acting = kms_reference_lock(deleted_from[i]);
-
-		if (acting != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("nothing is deleted from kms.%s because of foreign key %s, which acts on deletes",
-							deleted_from[i], acting),
-					 errhint("Make it ON DELETE NO ACTION or RESTRICT.")));
-	}
-	if (!kms_key_lock(row.key_id, KMS_TRY_LOCK_TO_DELETE) ||
-		!kms_key_read(key_id, &row))
+		status = kms_key_find(key_id, NULL, &row, fault);
+		if (status != KMS_OK)
+			return status;
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("encryption key \"%s\" is in use by another transaction",
 						row.key_id),
-				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which waits for nobody.")));
-	if (!kms_reference_check_now())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this transaction has checks of foreign keys pending"),
-				 errhint("Destroy the key in a transaction of its own.")));
+				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which does not wait for it.")));
+	}
+	status = kms_key_find(key_id, NULL, &row, fault);
+	if (status != KMS_OK)
+		return status;
 	if (!kms_key_delete(&row))
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 	kms_call_changed(call);
 	return status;
+}
+
+/*
+ * Nothing may be deleted where a foreign key would have its triggers run with
+ * the extension owner's rights; see store/reference.h.
+ */
+static void
+refuse_references(const char *table)
+{
+	char	   *acting = kms_reference_lock(table);
+
+	if (acting != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing is deleted from kms.%s because of foreign key %s, which acts on deletes",
+						table, acting),
+				 errhint("Make it ON DELETE NO ACTION or RESTRICT.")));
+	if (!kms_reference_check_now(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this transaction has checks of foreign keys to kms.%s pending",
+						table),
+				 errhint("Change the key in a transaction of its own.")));
 }
 
 KmsStatus
@@ -220,13 +235,16 @@ find_transition(KmsOperation operation)
 
 /* Whether the key's state allows it, or is what is asked for. */
 static KmsStatus
-check_from(const Transition *transition, const KmsKeyRow *row, bool *already,
-		   KmsFault *fault)
+check_from(const Transition *transition, const KmsKeyRow *row, bool locked,
+		   bool *already, KmsFault *fault)
 {
 	KmsKeyState state = kms_key_state(row);
+	int			from = transition->from;
 
-	*already = (transition->already & IN(state)) != 0;
-	if (*already || (transition->from & IN(state)) != 0)
+	if (!locked)
+		from |= transition->already | IN(KMS_STATE_DISABLED);
+	*already = locked && (transition->already & IN(state)) != 0;
+	if (*already || (from & IN(state)) != 0)
 		return kms_fault(fault, KMS_OK);
 	switch (state)
 	{
@@ -249,25 +267,28 @@ check_from(const Transition *transition, const KmsKeyRow *row, bool *already,
 	}
 }
 
-/* What denies the use of a key goes on without the lock. */
+/*
+ * What denies the use of a key goes on without the lock.  The others have it,
+ * and not more denials than are told of at once.
+ */
 static bool
-lock_row(const Transition *transition, const KmsKeyRow *row)
+lock_row(const Transition *transition, KmsKeyRow *row)
 {
+	KmsFault	ignored = {0};
+
 	if (transition->denies)
-		return can_wait_for_nobody(row) &&
+		return !IsolationUsesXactSnapshot() && kms_key_try_lock_table() &&
 			kms_key_lock(row->key_id, KMS_TRY_LOCK_TO_CHANGE);
 	if (transition->operation == KMS_OP_ENABLE)
 		kms_key_lock_device(row->device_id);
-
 	(void) kms_key_lock(row->key_id, KMS_LOCK_TO_CHANGE);
-	return true;				/* if it is gone, that will be found */
-}
-
-static bool
-can_wait_for_nobody(const KmsKeyRow *row)
-{
-	return kms_master_generation() != 0 && row->denial.count == 0 &&
-		!IsolationUsesXactSnapshot() && kms_key_try_lock_table();
+	while (kms_key_read(row->key_id, row) &&
+		   row->denial.count == KMS_DENIALS_MAX)
+	{
+		if (kms_state_fold(row, &ignored) != KMS_OK)
+			break;
+	}
+	return true;				/* if the row is gone, that will be found */
 }
 
 static KmsStatus
@@ -276,11 +297,11 @@ change(const Transition *transition, const KmsStateRequest *request,
 {
 	KmsKeyRow	next = *row;
 
-	if (row->denial.count > 0 && kms_reference_lock("denial") != NULL)
+	if (row->denial.count > 0)
 	{
-		fault->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-		return kms_fault_argument(fault, "nothing is deleted from kms.denial because of a foreign key that acts on deletes",
-								  NULL, "kms_check() names it.");
+		if (transition->denies)
+			return KMS_FAILED;	/* maintenance takes them together */
+		refuse_references("denial");
 	}
 	merge_denial(&next);
 	if (transition->to == KMS_STATE_NONE)

@@ -26,7 +26,8 @@ typedef struct KmsStateRequest
  * KMS_KEY_NOT_FOUND; the status of a state from which there is no such
  * transition (KM004), with a hint; what authenticating may end with.  What
  * denies the use of a key (disable, revoke, schedule) needs no master key and
- * waits for no other transaction; the others may wait for the key's row.
+ * waits for no lock on the key, its device, or the table as long as that can
+ * be read; the others may wait for the key's row.
  */
 extern KmsStatus kms_state_change(KmsCall *call,
 								  const KmsStateRequest *request,

@@ -35,31 +35,32 @@ kms_denial_any(void)
 	return any;
 }
 
-void
-kms_denial_read(const char *key_id, KmsDenial *denial)
+bool
+kms_denial_read(const char *key_id, Snapshot snapshot, KmsDenial *denial)
 {
 	const KmsCatalog *catalog = kms_catalog();
-	Relation	rel;
+	Relation	rel = table_open(catalog->denial, AccessShareLock);
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	text	   *id;
+	bool		stale = false;
+	text	   *id = cstring_to_text(key_id);
 
 	memset(denial, 0, sizeof(*denial));
-	if (!kms_denial_any())
-		return;
-	rel = table_open(catalog->denial, AccessShareLock);
-	id = cstring_to_text(key_id);
 	ScanKeyEntryInitialize(&scan_key, 0, DENIAL_KEY_ID, BTEqualStrategyNumber,
 						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 						   PointerGetDatum(id));
-	scan = systable_beginscan(rel, catalog->denial_key_idx, true, NULL, 1,
+	scan = systable_beginscan(rel, catalog->denial_key_idx, true, snapshot, 1,
 							  &scan_key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
 		add(denial, tuple, RelationGetDescr(rel));
+		stale = stale || kms_key_row_origin(tuple) == KMS_ROW_STALE;
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	pfree(id);
+	return stale;
 }
 
 void
@@ -127,6 +128,31 @@ kms_denial_forget(const char *key_id)
 	kms_spi_end(&spi);
 }
 
+/* A restore that has not brought the key in a week does not bring it. */
+int64
+kms_denial_trim(int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	int64		done;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.denial WHERE denial_id"
+				" OPERATOR(pg_catalog.=) ANY (ARRAY("
+				"  SELECT d.denial_id FROM kms.denial AS d"
+				"  WHERE d.denied_at OPERATOR(pg_catalog.<)"
+				"   (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
+				"    '7 days'::pg_catalog.interval)"
+				"  AND NOT EXISTS (SELECT 1 FROM kms.key AS k"
+				"   WHERE k.key_id OPERATOR(pg_catalog.=) d.key_id) LIMIT $1))",
+				SPI_OK_DELETE);
+	done = spi.processed;
+	kms_spi_end(&spi);
+	return done;
+}
+
 List *
 kms_denial_sweep(int limit)
 {
@@ -163,8 +189,13 @@ add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
 	KmsKeyState state;
 	TimestampTz denied_at;
 	TimestampTz delete_at;
+	int64		id;
 	Datum		value;
 	bool		isnull;
+
+	id = DatumGetInt64(heap_getattr(tuple, DENIAL_ID, desc, &isnull));
+	if (denial->count < KMS_DENIALS_MAX)
+		denial->ids[denial->count++] = id;
 
 	value = heap_getattr(tuple, DENIAL_STATE, desc, &isnull);
 	state = state_by_name(TextDatumGetCString(value));
@@ -174,9 +205,11 @@ add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
 	denied_at = DatumGetTimestampTz(value);
 	denial->denied_at = Max(denial->denied_at, denied_at);
 
-	if (state == KMS_STATE_REVOKED)
+	if (state == KMS_STATE_REVOKED &&
+		(!denial->revoked || id < denial->revoked_by))
 	{
 		denial->revoked = true;
+		denial->revoked_by = id;
 		value = heap_getattr(tuple, DENIAL_REASON, desc, &isnull);
 		if (!isnull)
 			text_to_cstring_buffer(DatumGetTextPP(value), denial->reason,
@@ -188,12 +221,6 @@ add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
 	if (delete_at != 0 &&
 		(denial->delete_at == 0 || delete_at < denial->delete_at))
 		denial->delete_at = delete_at;
-
-	if (denial->count < KMS_DENIALS_MAX)
-	{
-		value = heap_getattr(tuple, DENIAL_ID, desc, &isnull);
-		denial->ids[denial->count++] = DatumGetInt64(value);
-	}
 }
 
 /* Whatever else it says, it denies. */

@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -134,8 +135,14 @@ kms_health_outbox(void)
 	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_outbox");
 }
 
+/* Operations that make a key, and that make another version of its row. */
+#define MADE "{generate,rotate,import}"
+#define CHANGED "{deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion}"
+#define IS_ONE_OF(operations) \
+	"operation OPERATOR(pg_catalog.=) ANY ('" operations "'::pg_catalog.text[])"
+
 List *
-kms_health_old_rows(int limit)
+kms_health_row_versions(bool newer, int limit)
 {
 	static SPIPlanPtr plan = NULL;
 	MemoryContext caller = CurrentMemoryContext;
@@ -145,35 +152,57 @@ kms_health_old_rows(int limit)
 
 	/*
 	 * Every version of a row, or a denial that waits for it, has left one
-	 * event, so a key with more of them has lost some: it was put back.  What
-	 * changed nothing says so as its reason, which is not in its context
-	 * then.
+	 * event, in the trail or on its way there.  What changed nothing says so
+	 * as its reason, which is not in its context then.  Of a key that is
+	 * older than the trail some are gone.  And a key that was denied last
+	 * cannot be in use.
 	 */
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, limit);
+	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(newer));
 	kms_spi_run(&spi, &plan,
-				"SELECT k.key_id FROM kms.key AS k, LATERAL"
-				" (SELECT pg_catalog.count(*) AS changes FROM kms.event AS e"
+				"SELECT k.key_id FROM kms.key AS k"
+				" LEFT JOIN (SELECT o.key_id, pg_catalog.count(*) AS changes,"
+				"   pg_catalog.bool_or(o." IS_ONE_OF(MADE) ") AS made"
+				"  FROM kms.event_outbox AS o WHERE o." IS_ONE_OF(MADE)
+				"  OR o." IS_ONE_OF(CHANGED) " GROUP BY o.key_id) AS o"
+				" ON o.key_id OPERATOR(pg_catalog.=) k.key_id, LATERAL"
+				" (SELECT pg_catalog.count(*) AS changes,"
+				"   pg_catalog.bool_or(e." IS_ONE_OF(MADE) ") AS made"
+				"  FROM kms.event AS e"
 				"  WHERE e.key_id OPERATOR(pg_catalog.=) k.key_id"
 				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
 				"  AND (e.reason IS DISTINCT FROM 'No change'"
 				"   OR e.context IS NOT NULL)"
-				"  AND e.operation OPERATOR(pg_catalog.=) ANY ('{generate,rotate,"
-				"import,deprecate,disable,enable,revoke,schedule_deletion,"
-				"cancel_deletion}'::pg_catalog.text[])) AS t"
+				"  AND (e." IS_ONE_OF(MADE) " OR e." IS_ONE_OF(CHANGED) ")) AS t,"
+				" LATERAL (SELECT e.operation FROM kms.event AS e"
+				"  WHERE e.key_id OPERATOR(pg_catalog.=) k.key_id"
+				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
+				"  AND (e.reason IS DISTINCT FROM 'No change'"
+				"   OR e.context IS NOT NULL)"
+				"  AND e." IS_ONE_OF(CHANGED)
+				"  ORDER BY e.ticket DESC LIMIT 1) AS l,"
+				" LATERAL (SELECT t.changes OPERATOR(pg_catalog.+)"
+				"   COALESCE(o.changes, 0) AS expected, k.row_version"
+				"   OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*)"
+				"    FROM kms.denial AS d"
+				"    WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id) AS found) AS v,"
+				" LATERAL (SELECT v.found OPERATOR(pg_catalog.=) k.row_version"
+				"  AND o.changes IS NULL AND CASE l.operation"
+				"   WHEN 'enable' THEN false"
+				"   WHEN 'deprecate' THEN k.state OPERATOR(pg_catalog.=) 'active'"
+				"   ELSE k.state OPERATOR(pg_catalog.=) ANY"
+				"    ('{active,deprecated}'::pg_catalog.text[]) END AS back) AS b"
 				" WHERE k.key_id OPERATOR(pg_catalog.=) ANY (ARRAY("
 				"  SELECT DISTINCT e.key_id FROM kms.event AS e"
 				"  WHERE e.occurred_at OPERATOR(pg_catalog.>)"
 				"   (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
 				"    '7 days'::pg_catalog.interval)"
 				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
-				"  AND e.operation OPERATOR(pg_catalog.=) ANY ('{deprecate,disable,"
-				"enable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[])"
-				"  LIMIT 10000))"
-				" AND t.changes OPERATOR(pg_catalog.>)"
-				"  (k.row_version OPERATOR(pg_catalog.+)"
-				"   (SELECT pg_catalog.count(*) FROM kms.denial AS d"
-				"    WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id))"
+				"  AND e." IS_ONE_OF(CHANGED) " LIMIT 10000))"
+				" AND CASE WHEN $2 THEN v.expected OPERATOR(pg_catalog.<) v.found"
+				"  AND (t.made OR o.made)"
+				"  ELSE v.expected OPERATOR(pg_catalog.>) v.found OR b.back END"
 				" LIMIT $1",
 				SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)

@@ -43,9 +43,11 @@ extern int64 kms_health_outbox(void);
 
 /*
  * Keys, of those changed within a week, whose row is older than the trail
- * says: a complete old row was put back.  Ids, at most "limit".
+ * says, or in use though it was denied last (a complete old row was put
+ * back); or newer (versions were made up to hide that, or events deleted).
+ * Ids, at most "limit".
  */
-extern List *kms_health_old_rows(int limit);
+extern List *kms_health_row_versions(bool newer, int limit);
 
 /*
  * A table of kms that another session has locked against reading, so that

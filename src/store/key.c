@@ -64,7 +64,6 @@ static bool read_text(Datum value, bool isnull, char *out, size_t size,
 static size_t read_bytes(Datum value, bool isnull, unsigned char *out,
 						 size_t size);
 static KmsKeyState state_by_name(const char *name);
-static KmsRowOrigin origin_of(HeapTuple tuple);
 
 const char *
 kms_key_state_name(KmsKeyState state)
@@ -78,33 +77,41 @@ kms_key_state(const KmsKeyRow *row)
 	return Max(row->state, row->denial.state);
 }
 
+/*
+ * The row and what denies its use are read under one snapshot, for one commit
+ * may change both.  Both tables are locked before it is taken, as a table that
+ * is rewritten meanwhile would show nothing.
+ */
 bool
 kms_key_read(const char *key_id, KmsKeyRow *row)
 {
 	const KmsCatalog *catalog = kms_catalog();
-	Relation	rel;
+	Relation	denials = table_open(catalog->denial, AccessShareLock);
+	Relation	rel = table_open(catalog->key, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(catalog->key));
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
-	KmsDenial	denial;
 	text	   *id = cstring_to_text(key_id);
 
-	kms_denial_read(key_id, &denial);
-	rel = table_open(catalog->key, AccessShareLock);
 	ScanKeyEntryInitialize(&scan_key, 0, KEY_ID, BTEqualStrategyNumber,
 						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 						   PointerGetDatum(id));
-	scan = systable_beginscan(rel, catalog->key_pkey, true, NULL, 1, &scan_key);
+	scan = systable_beginscan(rel, catalog->key_pkey, true, snapshot, 1,
+							  &scan_key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
 	{
 		read_row(tuple, RelationGetDescr(rel), row);
-		row->denial = denial;
+		if (kms_denial_any())
+			(void) kms_denial_read(key_id, snapshot, &row->denial);
 	}
 	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
+	table_close(denials, AccessShareLock);
 	pfree(id);
 	return found;
 }
@@ -151,31 +158,37 @@ void
 kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 {
 	const KmsCatalog *catalog = kms_catalog();
+	Relation	denials = table_open(catalog->denial, AccessShareLock);
 	Relation	rel = table_open(catalog->key, AccessShareLock);
 	Relation	index = index_open(catalog->key_device_idx, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(catalog->key));
+	bool		denied = kms_denial_any();
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	KmsKeyRow  *row = palloc(sizeof(KmsKeyRow));
-	bool		denials = kms_denial_any();
 
 	ScanKeyEntryInitialize(&scan_key, 0, KEY_DEVICE_ID, BTEqualStrategyNumber,
 						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 						   CStringGetTextDatum(device_id));
-	scan = systable_beginscan_ordered(rel, index, NULL, 1, &scan_key);
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &scan_key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
 															 BackwardScanDirection)))
 	{
+		KmsRowOrigin origin = kms_key_row_origin(tuple);
+
 		CHECK_FOR_INTERRUPTS();
 		read_row(tuple, RelationGetDescr(rel), row);
-		if (denials && !kms_key_read(row->key_id, row))
-			continue;
-		if (!visit(row, origin_of(tuple), arg))
+		if (denied && kms_denial_read(row->key_id, snapshot, &row->denial))
+			origin = KMS_ROW_STALE;
+		if (!visit(row, origin, arg))
 			break;
 	}
 	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
 	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
+	table_close(denials, AccessShareLock);
 	pfree(row);
 }
 
@@ -184,8 +197,8 @@ kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
  * after it was taken, by somebody else; one of a command that began after the
  * running statement took its snapshot, by the statement.
  */
-static KmsRowOrigin
-origin_of(HeapTuple tuple)
+KmsRowOrigin
+kms_key_row_origin(HeapTuple tuple)
 {
 	TransactionId xmin = HeapTupleHeaderGetXmin(tuple->t_data);
 

@@ -13,6 +13,7 @@
 #include "crypto/form.h"
 #include "crypto/rsa.h"
 #include "crypto/wrap.h"
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
@@ -44,9 +45,10 @@ typedef struct KmsDenial
 	int64		ids[KMS_DENIALS_MAX];
 	KmsKeyState state;			/* what denies most; NONE: nothing */
 	bool		revoked;		/* one of them is a revocation */
+	int64		revoked_by;		/* the first revocation's id */
 	TimestampTz denied_at;		/* the latest */
 	TimestampTz delete_at;		/* the earliest; 0: none */
-	char		reason[KMS_REASON_MAX + 1]; /* of the revocation, "": none */
+	char		reason[KMS_REASON_MAX + 1]; /* its reason, "": none */
 } KmsDenial;
 
 /*
@@ -107,6 +109,8 @@ typedef enum KmsRowOrigin
 								 * was taken */
 	KMS_ROW_OF_STATEMENT		/* the running statement itself */
 } KmsRowOrigin;
+
+extern KmsRowOrigin kms_key_row_origin(HeapTuple tuple);
 
 /* Call "visit" for the device's keys, newest first, until it returns false. */
 typedef bool (*KmsKeyVisitor) (const KmsKeyRow *row, KmsRowOrigin origin,

@@ -56,6 +56,8 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 				"   AND NOT EXISTS (SELECT 1 FROM kms.key AS r"
 				"    WHERE r.device_id OPERATOR(pg_catalog.=) k.device_id"
 				"    AND r.state_reason OPERATOR(pg_catalog.=) 'Problematic'"
+				"    AND r.state OPERATOR(pg_catalog.<>) 'revoked'"
+				"    AND r.prior_state IS DISTINCT FROM 'revoked'"
 				"    AND r.state_changed_at OPERATOR(pg_catalog.>)"
 				"     (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
 				"      '1 day'::pg_catalog.interval)))) AS p"
@@ -97,6 +99,8 @@ kms_problem_recent(const char *device_id)
 				"SELECT 1 FROM kms.key"
 				" WHERE device_id OPERATOR(pg_catalog.=) $1"
 				" AND state_reason OPERATOR(pg_catalog.=) 'Problematic'"
+				" AND state OPERATOR(pg_catalog.<>) 'revoked'"
+				" AND prior_state IS DISTINCT FROM 'revoked'"
 				" AND state_changed_at OPERATOR(pg_catalog.>)"
 				" (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
 				"  '1 day'::pg_catalog.interval) LIMIT 1",

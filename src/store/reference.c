@@ -76,10 +76,10 @@ kms_reference_tables(void)
 }
 
 bool
-kms_reference_check_now(void)
+kms_reference_check_now(const char *table)
 {
 	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
-	Relation	rel = table_open(kms_catalog()->key, AccessShareLock);
+	Relation	rel = table_open(table_oid(table), AccessShareLock);
 	bool		pending = false;
 	KmsOwnerScope owner;
 	int			i;

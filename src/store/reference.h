@@ -29,12 +29,12 @@ extern char *kms_reference_lock(const char *table);
 extern char *kms_reference_acting(const char *table);
 
 /*
- * Let deferrable foreign keys to kms.key say at once, and not at commit, that
- * they refer to a key; until the end of the transaction.  False, and nothing
- * is done, if this transaction has triggers of theirs pending: those would
- * run now, with the extension owner's rights.
+ * Let deferrable foreign keys to this table of kms say at once, and not at
+ * commit, that they refer to a row; until the end of the transaction.  False,
+ * and nothing is done, if this transaction has triggers of theirs pending:
+ * those would run now, with the extension owner's rights.
  */
-extern bool kms_reference_check_now(void);
+extern bool kms_reference_check_now(const char *table);
 
 /* Names of the tables that refer to kms.key, or NULL. */
 extern char *kms_reference_tables(void);

@@ -204,6 +204,49 @@ SELECT state, stored_state FROM kms.keys WHERE key_id = :'id';
 SELECT kms_destroy_key(:'id', :'id');
 SELECT count(*) FROM kms.denial;
 
+-- more of them than are taken at once
+SELECT pg_temp.key_in('active', 'many') AS id \gset
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(kms_disable_key(:'id')) FROM generate_series(1, 20);
+COMMIT;
+SELECT kms_enable_key(:'id'), kms_key_state(:'id');
+SELECT row_version FROM kms.keys WHERE key_id = :'id';
+SELECT count(*) FROM kms.denial;
+
+-- no deletion without its time
+SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at)
+	VALUES (''k'', ''pending_deletion'', now())');
+SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at, delete_at)
+	VALUES (''k'', ''revoked'', now(), now())');
+
+-- versions that are made up do not hide a row that was put back
+INSERT INTO kms.denial (key_id, state, denied_at) VALUES (:'id', 'disabled', now());
+SELECT task, done FROM kms_maintain() WHERE task = 'seal denials';
+SELECT kms_enable_key(:'id');
+SELECT kms_flush_events();
+SELECT count(*) FROM kms_check() WHERE finding LIKE 'keys have changed more often than the trail says%';
+CREATE TEMP TABLE saved AS SELECT * FROM kms.key WHERE key_id = :'id';
+SELECT kms_revoke_key(:'id', 'stolen');
+SELECT kms_flush_events();
+UPDATE kms.key AS k SET state = s.state, state_reason = s.state_reason, state_changed_at = s.state_changed_at,
+	row_version = s.row_version, seal = s.seal FROM saved AS s WHERE k.key_id = s.key_id;
+SELECT kms_key_state(:'id');
+SELECT count(*) FROM kms_check() WHERE finding LIKE 'keys are older than the trail says%';
+SELECT kms_destroy_key(:'id', :'id');
+
+-- a revocation of the words that maintenance uses is no replacement of a problematic key
+SELECT pg_temp.key_in('active', 'words') AS id \gset
+SELECT kms_revoke_key(:'id', 'Problematic');
+SELECT FROM kms_issue_key('words');
+SELECT origin, count(*) FROM kms.keys WHERE device_id = 'words' GROUP BY 1;
+
+-- a denial whose key has been gone for long is dropped
+INSERT INTO kms.denial (key_id, state, denied_at) VALUES ('gone', 'disabled', now() - '6 days'::interval),
+	('long-gone', 'disabled', now() - '8 days'::interval);
+SELECT task, done FROM kms_maintain() WHERE task = 'seal denials';
+SELECT key_id FROM kms.denial;
+DELETE FROM kms.denial;
+
 -- a key whose deletion was scheduled is deleted when the time has come
 SELECT pg_temp.key_in('active', 'due') AS id \gset
 INSERT INTO kms.denial (key_id, state, denied_at, delete_at)

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $source = KmsTest->node('source', conf => 'kms.keygen_limit = 2');
+my $source = KmsTest->node('source', conf => "kms.keygen_limit = 2\nkms.maintenance = off");
 
 # ---- What is dumped ------------------------------------------------------
 
@@ -29,6 +29,13 @@ $source->safe_psql('postgres',
 my $hash = $source->safe_psql('postgres',
 	"SELECT kms_hash_secret('$key', '$ciphertext')");
 $source->safe_psql('postgres', 'SELECT * FROM kms_maintain()');
+
+# A denial that is not in its row yet, as the transaction has a snapshot.
+my ($denied) = KmsClient::issue($source, 'postgres', 'stolen phone');
+$source->safe_psql('postgres',
+	"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT kms_revoke_key('$denied', 'stolen'); COMMIT");
+is($source->safe_psql('postgres', 'SELECT count(*) FROM kms.denial'),
+	1, 'there is a denial');
 $source->safe_psql('postgres', 'SELECT kms_flush_events()');
 
 # A line of table and checksum each; of the events only those of the source.
@@ -61,7 +68,8 @@ $source->stop;
 # ---- Into a server with the same master key ------------------------------
 
 my $target = KmsTest->node('target',
-	conf => 'kms.keygen_limit = 2', master_key => [ split /\n/, $master_key ]);
+	conf => "kms.keygen_limit = 2\nkms.maintenance = off",
+	master_key => [ split /\n/, $master_key ]);
 my $connstr = $target->connstr;
 foreach my $how ('plain', 'custom', 'late')
 {
@@ -173,15 +181,18 @@ $bare->restart;
 refused('another master key',
 	qr/KM007: key "\Q$key\E" was wrapped under master key "[0-9a-f]{16}", which this server does not have\nHINT:  Add that master key/);
 $bare->safe_psql('postgres', 'SELECT * FROM kms_maintain()');
-is(content($bare, 'postgres', 'key key_secret'),
-	part('key key_secret'),
+
+# but that the denial was tried in vain
+$bare->safe_psql('postgres', 'UPDATE kms.key SET tried_at = NULL');
+is(content($bare, 'postgres', 'denial key key_secret'),
+	part('denial key key_secret'),
 	'another master key: keys are as they were');
 like(KmsClient::findings($bare, 'postgres'),
 	qr/^error: keys wrapped under master key "[0-9a-f]{16}", which this server does not have: \d/m,
 	'another master key: kms_check() tells');
 is( $bare->safe_psql('postgres',
 		'SELECT status, keys FROM kms_master_key_status() ORDER BY 1'),
-	"current|0\nmissing|3", 'so does kms_master_key_status()');
+	"current|0\nmissing|4", 'so does kms_master_key_status()');
 is( $bare->safe_psql('postgres', "SELECT reused FROM kms_issue_key('new phone')"),
 	'f', 'another master key: new devices are served');
 
