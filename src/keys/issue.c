@@ -8,6 +8,10 @@
  * REPEATABLE READ snapshot, whatever others did to the device's keys since is
  * a serialization failure, for the caller's own queries would not see it.
  *
+ * Rotating takes the rows of the keys that it deprecates, too.  Whoever has a
+ * row (as he disables a key, say) may ask for the device next, so nobody waits
+ * for a row while he has the device: it is given back for that time.
+ *
  * The limit counts rows made within the window, this transaction's own and
  * those of others that committed; the lock makes it exact.
  */
@@ -50,6 +54,8 @@ static KmsStatus fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
 static bool gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
 static void look(DeviceKeys *keys, const char *device_id, bool only_valid);
 static void lock_and_look(DeviceKeys *keys, const char *device_id);
+static void lock_all_and_look(DeviceKeys *keys, const char *device_id);
+static const char *lock_active(const DeviceKeys *keys);
 static KmsStatus hand_out(KmsCall *call, const KmsKeyRow *row,
 						  KmsIssued *issued, KmsFault *fault);
 static KmsStatus make(const KmsIssueRequest *request, const DeviceKeys *keys,
@@ -106,7 +112,7 @@ kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 	PreventCommandIfReadOnly("kms_rotate_key()");
 	PreventCommandIfParallelMode("kms_rotate_key()");
 	fault->device_id = request->device_id;
-	lock_and_look(&keys, request->device_id);
+	lock_all_and_look(&keys, request->device_id);
 
 	/* (kms_rotate_key(…)).* calls once a column */
 	if (keys.found && keys.of_statement)
@@ -268,6 +274,38 @@ lock_and_look(DeviceKeys *keys, const char *device_id)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent change of the device's keys"),
 				 errhint("Run the transaction again.")));
+}
+
+static void
+lock_all_and_look(DeviceKeys *keys, const char *device_id)
+{
+	const char *busy;
+
+	for (;;)
+	{
+		lock_and_look(keys, device_id);
+		busy = keys->of_statement ? NULL : lock_active(keys);
+		if (busy == NULL)
+			return;
+		kms_key_unlock_device(device_id);
+		(void) kms_key_lock(busy, KMS_LOCK_TO_CHANGE);
+	}
+}
+
+/* The first one that another has, or NULL if all are locked. */
+static const char *
+lock_active(const DeviceKeys *keys)
+{
+	ListCell   *cell;
+
+	foreach(cell, keys->active)
+	{
+		const KmsKeyRow *row = lfirst(cell);
+
+		if (!kms_key_lock(row->key_id, KMS_TRY_LOCK_TO_CHANGE))
+			return row->key_id;
+	}
+	return NULL;
 }
 
 static bool
@@ -456,15 +494,11 @@ deprecate(List *active, KmsFault *fault)
 		KmsKeyRow  *row = lfirst(cell);
 		KmsStatus	status;
 
-		/* maintenance may have been quicker */
-		do
-		{
-			status = kms_state_deprecate(row, "Rotated", fault);
-		} while (status == KMS_KEY_NOT_FOUND &&
-				 kms_key_read(row->key_id, row) &&
-				 kms_key_state(row) == KMS_STATE_ACTIVE);
-		if (status == KMS_KEY_NOT_FOUND)
+		/* as it is now that it is locked */
+		if (!kms_key_read(row->key_id, row) ||
+			kms_key_state(row) != KMS_STATE_ACTIVE)
 			continue;
+		status = kms_state_deprecate(row, "Rotated", fault);
 
 		/*
 		 * One that cannot be authenticated, or whose master key is gone, must

@@ -19,7 +19,8 @@
  * what was denied are merged, and what denies more is what counts.
  *
  * A key that comes back from being disabled must not be a device's second
- * active one, so enabling takes the device's lock, as issuing does.
+ * active one, so enabling takes the device's lock, as issuing does; after the
+ * row, see keys/issue.c.
  */
 #include "postgres.h"
 
@@ -279,9 +280,9 @@ lock_row(const Transition *transition, KmsKeyRow *row)
 	if (transition->denies)
 		return !IsolationUsesXactSnapshot() && kms_key_try_lock_table() &&
 			kms_key_lock(row->key_id, KMS_TRY_LOCK_TO_CHANGE);
+	(void) kms_key_lock(row->key_id, KMS_LOCK_TO_CHANGE);
 	if (transition->operation == KMS_OP_ENABLE)
 		kms_key_lock_device(row->device_id);
-	(void) kms_key_lock(row->key_id, KMS_LOCK_TO_CHANGE);
 	while (kms_key_read(row->key_id, row) &&
 		   row->denial.count == KMS_DENIALS_MAX)
 	{

@@ -56,6 +56,7 @@ static const char *const state_names[] = {
 	"unknown"
 };
 
+static void set_device_tag(LOCKTAG *tag, const char *device_id);
 static void bind_sweep(KmsSpi *spi, TimestampTz now, int64 limit);
 static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
 static void read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row);
@@ -217,14 +218,30 @@ kms_key_row_origin(HeapTuple tuple)
 void
 kms_key_lock_device(const char *device_id)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) device_id,
-										   strlen(device_id), 0);
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, kms_catalog()->key,
-					   (uint32) (hash >> 32), (uint16) hash);
+	set_device_tag(&tag, device_id);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();
+}
+
+void
+kms_key_unlock_device(const char *device_id)
+{
+	LOCKTAG		tag;
+
+	set_device_tag(&tag, device_id);
+	(void) LockRelease(&tag, ExclusiveLock, false);
+}
+
+static void
+set_device_tag(LOCKTAG *tag, const char *device_id)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) device_id,
+										   strlen(device_id), 0);
+
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, kms_catalog()->key,
+					   (uint32) (hash >> 32), (uint16) hash);
 }
 
 int

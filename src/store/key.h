@@ -119,8 +119,9 @@ typedef bool (*KmsKeyVisitor) (const KmsKeyRow *row, KmsRowOrigin origin,
 extern void kms_key_visit_device(const char *device_id, KmsKeyVisitor visit,
 								 void *arg);
 
-/* Held until the end of the transaction. */
+/* Held until the end of the transaction, or until it is given back. */
 extern void kms_key_lock_device(const char *device_id);
+extern void kms_key_unlock_device(const char *device_id);
 
 /* One of kms.keygen_concurrency places, for the time of generating. */
 extern int	kms_key_lock_generation(void);
