@@ -153,7 +153,7 @@ SELECT kms_key_state(:'id');
 ROLLBACK;
 SELECT kms_key_state(:'id');
 SELECT kms_flush_events();
-SELECT operation, status, reason, context FROM kms.event WHERE key_id = :'id' ORDER BY ticket;
+SELECT operation, status, reason, context FROM kms.event WHERE key_id = :'id' ORDER BY operation;
 
 -- what the row says agrees with the trail
 SELECT count(*) FROM kms_check() WHERE finding LIKE '%older than the trail%';

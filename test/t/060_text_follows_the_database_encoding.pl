@@ -12,7 +12,7 @@ use Test::More;
 my $node = KmsTest->node('encodings', conf => 'log_min_messages = debug1');
 my $canary = 'canary1717';
 
-foreach my $encoding (qw(LATIN1 SQL_ASCII EUC_JP))
+foreach my $encoding (qw(LATIN1 WIN1252 SQL_ASCII EUC_JP))
 {
 	$node->safe_psql('postgres',
 		"CREATE DATABASE \"$encoding\" ENCODING '$encoding' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -96,6 +96,15 @@ is( result('LATIN1',
 		"SELECT kms_decrypt(k, kms_encrypt(k, 'x'), 'd' || chr(252)) FROM (SELECT key_id AS k FROM kms_issue_key('d' || chr(252), chr(233))) AS i"),
 	'x',
 	'a device id of LATIN1 works');
+
+# The longest of them, of characters that take three bytes there.
+is( result('WIN1252',
+		"SELECT kms_decrypt(k, kms_encrypt(k, 'x')), kms_revoke_key(k, repeat(chr(128), 255)) FROM
+		(SELECT key_id AS k FROM kms_issue_key(repeat(chr(128), 255), repeat(chr(128), 64))) AS i"),
+	'x|revoked',
+	'the longest device id, app version and reason of WIN1252 work');
+is( result('WIN1252', 'SELECT kms_key_state(key_id), length(state_reason) FROM kms.keys'),
+	'revoked|255', 'and are sealed');
 
 # ---- A multi-byte encoding -----------------------------------------------
 

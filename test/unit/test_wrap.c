@@ -189,7 +189,7 @@ test_refused_to_wrap(void)
 {
 	static const char digits[] = "0123456789";
 	unsigned char out[KMS_WRAP_OVERHEAD + 1];
-	char		long_text[1000];
+	char		long_text[2000];
 	KmsWrapContext other = context;
 	size_t		len = 99;
 
