@@ -157,10 +157,8 @@ List *
 kms_denial_sweep(int limit)
 {
 	static SPIPlanPtr plan = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *ids = NIL;
+	List	   *ids;
 	KmsSpi		spi;
-	uint64		i;
 
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, limit);
@@ -170,15 +168,7 @@ kms_denial_sweep(int limit)
 				"  SELECT d.key_id FROM kms.denial AS d))"
 				" ORDER BY k.tried_at NULLS FIRST, k.key_id LIMIT $1",
 				SPI_OK_SELECT);
-	for (i = 0; i < spi.processed; i++)
-	{
-		bool		isnull;
-		Datum		id = kms_spi_field(i, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		ids = lappend(ids, TextDatumGetCString(id));
-		MemoryContextSwitchTo(old);
-	}
+	ids = kms_spi_texts(&spi);
 	kms_spi_end(&spi);
 	return ids;
 }

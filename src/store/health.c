@@ -145,10 +145,8 @@ List *
 kms_health_row_versions(bool newer, int limit)
 {
 	static SPIPlanPtr plan = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *ids = NIL;
+	List	   *ids;
 	KmsSpi		spi;
-	uint64		i;
 
 	/*
 	 * Every version of a row, or a denial that waits for it, has left one
@@ -205,15 +203,7 @@ kms_health_row_versions(bool newer, int limit)
 				"  ELSE v.expected OPERATOR(pg_catalog.>) v.found OR b.back END"
 				" LIMIT $1",
 				SPI_OK_SELECT);
-	for (i = 0; i < spi.processed; i++)
-	{
-		bool		isnull;
-		Datum		id = kms_spi_field(i, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		ids = lappend(ids, TextDatumGetCString(id));
-		MemoryContextSwitchTo(old);
-	}
+	ids = kms_spi_texts(&spi);
 	kms_spi_end(&spi);
 	return ids;
 }

@@ -13,6 +13,7 @@ kms_spi_begin(KmsSpi *spi)
 {
 	spi->count = 0;
 	spi->processed = 0;
+	spi->caller = CurrentMemoryContext;
 	kms_owner_enter(&spi->owner);
 	SPI_connect();
 }
@@ -114,4 +115,22 @@ kms_spi_field(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 						 column, isnull);
+}
+
+List *
+kms_spi_texts(const KmsSpi *spi)
+{
+	MemoryContext old = MemoryContextSwitchTo(spi->caller);
+	List	   *texts = NIL;
+	uint64		i;
+
+	for (i = 0; i < spi->processed; i++)
+	{
+		bool		isnull;
+		Datum		value = kms_spi_field(i, 1, &isnull);
+
+		texts = lappend(texts, TextDatumGetCString(value));
+	}
+	MemoryContextSwitchTo(old);
+	return texts;
 }

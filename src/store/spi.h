@@ -14,6 +14,7 @@
 #define KMS_STORE_SPI_H
 
 #include "executor/spi.h"
+#include "nodes/pg_list.h"
 
 #include "pg/catalog.h"
 
@@ -22,6 +23,7 @@
 typedef struct KmsSpi
 {
 	KmsOwnerScope owner;
+	MemoryContext caller;		/* the one in which it began */
 	int			count;
 	Oid			types[KMS_SPI_PARAMETERS];
 	Datum		values[KMS_SPI_PARAMETERS];
@@ -44,5 +46,8 @@ extern void kms_spi_end(KmsSpi *spi);
 
 /* A field of the result; row and column from 0 and 1. */
 extern Datum kms_spi_field(uint64 row, int column, bool *isnull);
+
+/* The first column, of text, of all rows: C strings in the caller's context. */
+extern List *kms_spi_texts(const KmsSpi *spi);
 
 #endif							/* KMS_STORE_SPI_H */
