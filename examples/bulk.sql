@@ -7,13 +7,14 @@
 
 CREATE TABLE IF NOT EXISTS inbox (
     id bigint PRIMARY KEY,
-    key_id text NOT NULL,
+    key_id text NOT NULL CHECK (key_id ~ '^[A-Za-z0-9_.-]{1,64}$'),
     body text NOT NULL,         -- a ciphertext
     postcode text,              -- what is kept of the plaintext
     tried_at timestamptz
 );
 
--- One bad row must not stop the others: kms_try_decrypt gives NULL for it.
+-- One bad row must not stop the others: kms_try_decrypt gives NULL for it (but
+-- not for what is no key id at all, which the table's check keeps out).
 -- Each event carries application_name, which here says which row it was.  (If
 -- you need no reasons, "SELECT id, kms_try_decrypt(key_id, body) FROM inbox"
 -- is faster: a query that only reads decrypts in parallel workers.)

@@ -24,7 +24,8 @@ AS $$
 $$;
 
 -- Never NULL.  An account that is not there has no hash: that is false, too,
--- takes as long, and counts.  After too many failures of an account it raises
+-- takes as long, and counts.  (As long as a hash of login_set_pin: while there
+-- are hashes of another cost from elsewhere, the time tells.)  After too many failures of an account it raises
 -- KM009 until the window is over, for the right PIN also.  (It does not insist
 -- on the account's own device: KM002 would tell that there is the account.)
 CREATE FUNCTION login_check_pin(account text, key_id text, pin text)

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -25,6 +26,7 @@ static KmsStatus fetch_hash(FunctionCallInfo fcinfo, KmsCall *call,
 							KmsCipherRequest *request, KmsFault *fault);
 static KmsStatus fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 							  KmsSecretAttempt *attempt, KmsFault *fault);
+static bool is_hash(const char *subject);
 static KmsStatus fetch_ciphertext(FunctionCallInfo fcinfo,
 								  KmsCipherRequest *request);
 static KmsStatus fetch_stored(FunctionCallInfo fcinfo,
@@ -68,6 +70,17 @@ kms_api_verify_secret(PG_FUNCTION_ARGS)
 
 	CHECK_FOR_INTERRUPTS();
 	call = kms_call_begin(KMS_OP_VERIFY);
+
+	/*
+	 * Processes that share a query share its locks, that of a subject too.
+	 * The function's label keeps it out of workers; not so if one that calls
+	 * it is labelled PARALLEL SAFE.
+	 */
+	if (IsParallelWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("kms_verify_secret() cannot run in a parallel worker"),
+				 errhint("Mark the functions that call it PARALLEL RESTRICTED or UNSAFE.")));
 	status = fetch_verify(fcinfo, call, &attempt, &fault);
 	if (status == KMS_OK)
 		status = kms_secret_verify(call, &attempt, &fault);
@@ -110,6 +123,9 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 							  &subject, fault);
 	if (status != KMS_OK)
 		return status;
+	if (subject != NULL && is_hash(subject))
+		return kms_fault_argument(fault, "subject is a hash", NULL,
+								  "Check the order of the arguments: the hash comes before the subject.");
 	if (subject != NULL)
 		kms_call_context(call, subject);
 	attempt->subject = subject;
@@ -122,6 +138,15 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 	if (attempt->unusable == KMS_OK)
 		attempt->unusable = stored;
 	return status;
+}
+
+/* It would stand in the trail. */
+static bool
+is_hash(const char *subject)
+{
+	KmsSecretHash ignored;
+
+	return kms_secret_hash_parse(subject, strlen(subject), &ignored) == KMS_OK;
 }
 
 static KmsStatus

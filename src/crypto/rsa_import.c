@@ -24,6 +24,13 @@
 /* OpenSSL uses no longer ones with moduli above 3072 bits. */
 #define MAX_PUBLIC_EXPONENT_BITS 64
 
+/*
+ * By how many bits the difference of the primes may be shorter than they are
+ * (FIPS 186-4, B.3.3).  Primes that are closer whoever has the modulus finds
+ * (Fermat).
+ */
+#define MIN_DISTANCE 100
+
 /* The INTEGERs of RSAPrivateKey, in their order. */
 typedef enum Number
 {
@@ -59,6 +66,8 @@ static KmsStatus check_exponents(BIGNUM **numbers, BN_CTX *ctx,
 								 const char **why);
 static KmsStatus is_product(const BIGNUM *product, const BIGNUM *a,
 							const BIGNUM *b, BN_CTX *ctx);
+static KmsStatus is_far(const BIGNUM *a, const BIGNUM *b, int bits,
+						BN_CTX *ctx);
 static KmsStatus is_prime(const BIGNUM *number, BN_CTX *ctx);
 static KmsStatus is_inverse(const BIGNUM *a, const BIGNUM *b,
 							const BIGNUM *modulus, BN_CTX *ctx);
@@ -302,6 +311,7 @@ check_numbers(BIGNUM **numbers, BN_CTX *ctx, const char **why)
 {
 	int			bits = BN_num_bits(numbers[N]);
 	int			half = (bits + 1) / 2;
+	KmsStatus	status;
 
 	*why = "its modulus does not have 2048 to 4096 bits";
 	if (bits < KMS_RSA_MIN_BITS || bits > KMS_RSA_MAX_BITS)
@@ -316,6 +326,10 @@ check_numbers(BIGNUM **numbers, BN_CTX *ctx, const char **why)
 	*why = "its primes are equal";
 	if (BN_cmp(numbers[P], numbers[Q]) == 0)
 		return KMS_BAD_KEY;
+	*why = "its primes are too close to each other";
+	status = is_far(numbers[P], numbers[Q], half - MIN_DISTANCE, ctx);
+	if (status != KMS_OK)
+		return status;
 	*why = "its private exponent is wrong";
 	if (BN_num_bits(numbers[D]) <= half || BN_cmp(numbers[D], numbers[N]) >= 0)
 		return KMS_BAD_KEY;
@@ -383,6 +397,21 @@ is_product(const BIGNUM *product, const BIGNUM *a, const BIGNUM *b,
 	result = BN_CTX_get(ctx);
 	if (result != NULL && BN_mul(result, a, b, ctx) == 1)
 		status = BN_cmp(result, product) == 0 ? KMS_OK : KMS_BAD_KEY;
+	BN_CTX_end(ctx);
+	return status;
+}
+
+/* Whether they differ by more than 2 to the power of "bits". */
+static KmsStatus
+is_far(const BIGNUM *a, const BIGNUM *b, int bits, BN_CTX *ctx)
+{
+	BIGNUM	   *difference;
+	KmsStatus	status = KMS_FAILED;
+
+	BN_CTX_start(ctx);
+	difference = BN_CTX_get(ctx);
+	if (difference != NULL && BN_sub(difference, a, b) == 1)
+		status = BN_num_bits(difference) > bits ? KMS_OK : KMS_BAD_KEY;
 	BN_CTX_end(ctx);
 	return status;
 }

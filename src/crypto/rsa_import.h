@@ -24,7 +24,8 @@
  * KMS_BAD_KEY: *why is a static phrase, as "it is encrypted", that holds
  * nothing of the key.  A full secure heap gives KMS_NO_MEMORY.  On any
  * outcome but KMS_OK *key is NULL, and on any but KMS_BAD_KEY *why is.  "pem"
- * is the caller's to wipe; copies made of it here are wiped.
+ * is the caller's to wipe.  Copies made of it here are wiped; OpenSSL's decoder
+ * leaves one of the numbers' DER in the ordinary heap.
  */
 extern KmsStatus kms_rsa_import_pem(KmsRsaOpener *opener, const char *pem,
 									size_t len, KmsRsaKey **key,

@@ -45,7 +45,8 @@ typedef enum KmsStatus
 	KMS_WRONG_STATE = 47,		/* KM004 of a transition that there is not */
 	KMS_MISMATCH = 48,			/* the secret is not the one of the hash */
 	KMS_LOCKED_OUT = 49,		/* KM009 */
-	KMS_NO_TLS = 50				/* 28000 */
+	KMS_NO_TLS = 50,			/* 28000 */
+	KMS_NO_PEPPER = 51			/* a hash names one that is not here (XX001) */
 } KmsStatus;
 
 #endif							/* KMS_CRYPTO_STATUS_H */

@@ -129,7 +129,7 @@ fold(KmsTaskResult *result)
 
 	result->task = "seal denials";
 	if (!kms_denial_any() || kms_master_generation() == 0 ||
-		kms_reference_lock("denial") != NULL ||
+		!kms_key_try_lock_table() || kms_reference_lock("denial") != NULL ||
 		!kms_reference_check_now("denial"))
 		return;
 	(void) kms_denial_trim(BATCH);

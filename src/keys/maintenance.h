@@ -6,14 +6,14 @@
 
 typedef enum KmsTask
 {
+	KMS_TASK_PEPPER,			/* first, for callers wait for it */
 	KMS_TASK_FOLD,				/* what was denied comes into the rows */
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,
 	KMS_TASK_PURGE,
 	KMS_TASK_TRIM_EVENTS,
 	KMS_TASK_TRIM_METRICS,
-	KMS_TASK_ROLL_METRICS,
-	KMS_TASK_PEPPER
+	KMS_TASK_ROLL_METRICS
 } KmsTask;
 
 #define KMS_TASK_COUNT 8

@@ -7,8 +7,8 @@
  * have left to another server or into a log: then nothing verifies it ever
  * again.  So maintenance makes it, in a transaction of its own, in the first
  * round that finds none; a call that comes earlier asks for such a round and
- * waits.  Only where that cannot be (kms.maintenance is off, no worker gets a
- * place, the extension is not committed yet) the call makes it itself.  Who
+ * waits.  Only where that cannot be (kms.maintenance is off, the extension is
+ * not committed yet) the call makes it itself.  Who
  * makes one holds a lock until the end of his transaction, so there is one.
  *
  * A pepper that is not found under the id in a well-formed hash, or does not
@@ -42,6 +42,7 @@
 #define PEPPER_POLL_MS		20
 
 static KmsStatus await_pepper(KmsPepperRow *row, KmsFault *fault);
+static bool can_ask_maintenance(void);
 static bool ask_maintenance(KmsPepperRow *row);
 static KmsStatus make_pepper(KmsPepperRow *row);
 static void fill_context(const KmsPepperRow *row, KmsWrapContext *context);
@@ -86,8 +87,15 @@ static KmsStatus
 await_pepper(KmsPepperRow *row, KmsFault *fault)
 {
 	PreventCommandDuringRecovery("kms_hash_secret() without a pepper");
-	if (ask_maintenance(row))
-		return kms_fault(fault, KMS_OK);
+	if (can_ask_maintenance())
+	{
+		if (ask_maintenance(row))
+			return kms_fault(fault, KMS_OK);
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no pepper yet"),
+				 errhint("Maintenance makes it, and has not come to it: see kms_check(), or run SELECT * FROM kms_maintain().")));
+	}
 	PreventCommandIfReadOnly("kms_hash_secret() without a pepper");
 	(void) kms_pepper_lock(true);
 	if (kms_pepper_newest(row))
@@ -95,15 +103,19 @@ await_pepper(KmsPepperRow *row, KmsFault *fault)
 	return kms_fault(fault, make_pepper(row));
 }
 
-/* False if maintenance does not make one in time, or cannot. */
+static bool
+can_ask_maintenance(void)
+{
+	return kms_maintenance && kms_master_generation() != 0 &&
+		!kms_call_is_installing() && kms_state_database() != NULL;
+}
+
+/* False if maintenance does not make one in time. */
 static bool
 ask_maintenance(KmsPepperRow *row)
 {
 	TimestampTz start = GetCurrentTimestamp();
 
-	if (!kms_maintenance || kms_call_is_installing() ||
-		kms_state_database() == NULL)
-		return false;
 	while (!TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
 									   PEPPER_PATIENCE_MS))
 	{
@@ -213,8 +225,8 @@ pepper_fault(KmsStatus status, const char *pepper_id, const char *what,
 			 KmsFault *fault)
 {
 	fault->message = psprintf("stored pepper \"%s\" %s", pepper_id, what);
-	if (status == KMS_NOT_AUTHENTIC)
-		fault->hint = "Restore its row of kms.pepper from a backup; without it no hash that was made with it can be verified.";
+	if (status == KMS_NOT_AUTHENTIC || status == KMS_NO_PEPPER)
+		fault->hint = "Restore its row of kms.pepper from a backup; without it no hash that was made with it can be verified. If no hash names it, delete the row.";
 	return kms_fault(fault, status);
 }
 
@@ -297,7 +309,7 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 	if (peppered)
 	{
 		if (!kms_pepper_read(attempt->hash->pepper_id, &row))
-			return pepper_fault(KMS_NOT_AUTHENTIC, attempt->hash->pepper_id,
+			return pepper_fault(KMS_NO_PEPPER, attempt->hash->pepper_id,
 								"not found", fault);
 		status = unwrap_pepper(&row, pepper, fault);
 		if (status != KMS_OK)

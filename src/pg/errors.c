@@ -58,6 +58,8 @@ kms_status_reason(KmsStatus status)
 			return "Secret does not match";
 		case KMS_LOCKED_OUT:
 			return "Too many failed attempts";
+		case KMS_NO_PEPPER:
+			return "Stored pepper not found";
 		case KMS_NO_TLS:
 			return "TLS is required";
 		case KMS_INVALID_ARGUMENT:
@@ -92,6 +94,7 @@ kms_status_is_form(KmsStatus status)
 	{
 		case KMS_KEY_NOT_FOUND:
 		case KMS_TOO_LARGE:
+		case KMS_LOCKED_OUT:
 		case KMS_INVALID_ARGUMENT:
 		case KMS_BAD_CIPHERTEXT:
 		case KMS_BAD_LENGTH:
@@ -194,6 +197,7 @@ kms_fault_raise(const KmsFault *fault)
 			code = ERRCODE_KMS_NO_MASTER_KEY;
 			break;
 		case KMS_NOT_AUTHENTIC:
+		case KMS_NO_PEPPER:
 			code = ERRCODE_DATA_CORRUPTED;
 			break;
 		case KMS_NOT_TEXT:

@@ -16,8 +16,8 @@
  * taken by any user.
  *
  * A failure costs a core about 60 ms, so a core makes some 16 a second.
- * 1,048,576 of them last 64 busy cores for 17 minutes, and one for 18 hours;
- * they take 40 MB if all are used, and memory only as they come.
+ * 1,048,576 of them last 64 busy cores for 17 minutes, and one for 18 hours
+ * (against hashes of other systems that cost less it is less); they take 40 MB if all are used, and memory only as they come.
  *
  * The subject is kept as a digest, of 16 bytes, under a key that is the
  * server's own and dies with it: nobody can choose subjects that meet in one

@@ -81,14 +81,15 @@ kms_key_state(const KmsKeyRow *row)
 /*
  * The row and what denies its use are read under one snapshot, for one commit
  * may change both.  Both tables are locked before it is taken, as a table that
- * is rewritten meanwhile would show nothing.
+ * is rewritten meanwhile would show nothing; in the order in which the script
+ * made them, in which DROP EXTENSION locks them, too.
  */
 bool
 kms_key_read(const char *key_id, KmsKeyRow *row)
 {
 	const KmsCatalog *catalog = kms_catalog();
-	Relation	denials = table_open(catalog->denial, AccessShareLock);
 	Relation	rel = table_open(catalog->key, AccessShareLock);
+	Relation	denials = table_open(catalog->denial, AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(catalog->key));
 	ScanKeyData scan_key;
 	SysScanDesc scan;
@@ -159,9 +160,9 @@ void
 kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 {
 	const KmsCatalog *catalog = kms_catalog();
-	Relation	denials = table_open(catalog->denial, AccessShareLock);
 	Relation	rel = table_open(catalog->key, AccessShareLock);
 	Relation	index = index_open(catalog->key_device_idx, AccessShareLock);
+	Relation	denials = table_open(catalog->denial, AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(catalog->key));
 	bool		denied = kms_denial_any();
 	ScanKeyData scan_key;

@@ -49,7 +49,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.pepper'),
 $node->safe_psql('postgres', 'CREATE DATABASE fresh');
 is( $node->safe_psql('fresh', <<'SQL'), 't', 'in the transaction that makes the extension');
 BEGIN;
-SET LOCAL statement_timeout = '4s';
+SET LOCAL statement_timeout = '60s';
 CREATE EXTENSION kms;
 SELECT kms_verify_secret(key_id, kms_encrypt(key_id, '1'),
 	kms_hash_secret(key_id, kms_encrypt(key_id, '1'))) FROM kms_issue_key('phone');

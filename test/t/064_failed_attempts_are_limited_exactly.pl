@@ -68,8 +68,30 @@ is( KmsTest::events($primary, 'postgres',
 		"context = 'crowd' AND operation = 'verify' AND reason = 'Too many failed attempts'"),
 	'20', 'and each refusal');
 is( $primary->safe_psql('postgres',
-		"SELECT count(*) FROM pg_locks WHERE locktype IN ('tuple', 'object')"),
+		"SELECT count(*) FROM pg_locks WHERE locktype = 'tuple'"),
 	'0', 'no lock is left');
+
+# Processes that share a query share its locks.
+$primary->safe_psql('postgres', <<"SQL");
+CREATE FUNCTION mislabelled(pin text) RETURNS boolean LANGUAGE plpgsql PARALLEL SAFE
+AS \$body\$ BEGIN RETURN kms_verify_secret('$key', pin, '$hash', 'parallel'); END \$body\$;
+CREATE TABLE guess AS SELECT '$wrong'::text AS pin, repeat('x', 5000) AS filler
+FROM generate_series(1, 200);
+ANALYZE guess;
+SQL
+like(KmsClient::error($primary, 'postgres', <<'SQL'),
+SET parallel_leader_participation = off;
+SET max_parallel_workers_per_gather = 4;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(mislabelled(pin)) FROM guess;
+SQL
+	qr/25000: kms_verify_secret\(\) cannot run in a parallel worker/,
+	'a function with a wrong label does not get it into parallel workers');
+is( KmsTest::events($primary, 'postgres',
+		"context = 'parallel' AND reason = 'Secret does not match'"),
+	'0', 'nothing was tried');
 
 # ---- What counts and what does not ---------------------------------------
 

@@ -47,10 +47,10 @@ my %no = (
 my @kinds = sort keys %no;
 my $script = join ";\n",
   map { "SELECT kms_verify_secret('$key', $no{$_}, '$_')" } @kinds;
-is($node->safe_psql('postgres', $script), join("\n", map { 'f' } @kinds), 'all are false')
-  foreach 1 .. 9;
-is($node->safe_psql('postgres', "SELECT kms_verify_secret('$key', '$right', '$hash', 'yes')"),
-	't', 'the right one is true')
+is( $node->safe_psql('postgres',
+		"SELECT kms_verify_secret('$key', '$right', '$hash', 'yes');\n$script"),
+	join("\n", 't', map { 'f' } @kinds),
+	'the right one is true, the others are false')
   foreach 1 .. 9;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 my %median = map { split /\|/ } split /\n/,
@@ -63,6 +63,32 @@ foreach my $kind (@kinds)
 {
 	ok($median{$kind} > $median{yes} / 2 && $median{$kind} < $median{yes} * 2,
 		"$kind: $median{$kind} ms");
+}
+
+# What is cheaper than the block of a large key shows whether that is opened.
+my $large = $node->safe_psql('postgres',
+	"SELECT key_id FROM kms_issue_key('large', algorithm => 'RSA-4096')");
+my $cheap = crypt('4711', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
+my %block = (
+	'opened' => "kms_encrypt('$large', '4712')",
+	'does not open' => "encode(set_byte(decode(kms_encrypt('$large', '4712'), 'base64'), 511, 0), 'base64')",
+	'not there' => 'NULL',
+	'malformed' => "'***'");
+my @blocks = sort keys %block;
+$script = join ";\n",
+  map { "SELECT kms_verify_secret('$large', $block{$_}, '$cheap', 'block $_')" } @blocks;
+is($node->safe_psql('postgres', $script), join("\n", map { 'f' } @blocks),
+	'all are false with a cheap hash')
+  foreach 1 .. 15;
+$node->safe_psql('postgres', 'SELECT kms_flush_events()');
+%median = map { split /\|/ } split /\n/,
+  $node->safe_psql('postgres',
+	q{SELECT context, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms)
+	FROM kms.event WHERE context LIKE 'block %' GROUP BY 1 HAVING count(*) = 15});
+foreach my $block (@blocks)
+{
+	cmp_ok($median{"block $block"}, '>', $median{'block opened'} * 0.7,
+		"$block: $median{\"block $block\"} ms");
 }
 
 # ---- Hashes of others ----------------------------------------------------

@@ -36,6 +36,7 @@
 #define EXPONENT "its public exponent is even, too small or too large"
 #define UNBALANCED "its primes are not of the same size"
 #define EQUAL "its primes are equal"
+#define CLOSE "its primes are too close to each other"
 #define PRODUCT "its modulus is not the product of its primes"
 #define COMPOSITE "one of its primes is not prime"
 #define PRIVATE "its private exponent is wrong"
@@ -494,6 +495,37 @@ test_der(void)
 }
 
 /* Each case starts from a good key, with the fault alone. */
+/* The next q that fits from p + 2^bits on; taken if "why" is NULL. */
+static void
+test_distance(int bits, const char *why, const char *name)
+{
+	BIGNUM	   *numbers[NUMBERS];
+	BIGNUM	   *distance = BN_new();
+	unsigned char der[DER_MAX];
+	size_t		len;
+	char	   *pem;
+
+	read_pkcs1(BYTES(key_2048), numbers);
+	require(BN_set_bit(distance, bits) == 1 &&
+			BN_add(numbers[Q], numbers[P], distance) == 1, "no distance");
+	if (!BN_is_odd(numbers[Q]))
+		BN_add_word(numbers[Q], 1);
+	while (BN_check_prime(numbers[Q], ctx, NULL) != 1 || !complete(numbers) ||
+		   BN_num_bits(numbers[N]) != 2048)
+		BN_add_word(numbers[Q], 2);
+	if (why != NULL)
+		refused_numbers(numbers, why, name);
+	else
+	{
+		len = write_pkcs1(numbers, 0, der);
+		pem = new_pem("RSA PRIVATE KEY", "", der, len);
+		taken(pem, der, len, name);
+		free(pem);
+	}
+	BN_free(distance);
+	free_numbers(numbers);
+}
+
 static void
 test_numbers(void)
 {
@@ -526,6 +558,10 @@ test_numbers(void)
 	BN_sqr(numbers[N], numbers[P], ctx);
 	refused_numbers(numbers, EQUAL, "p = q");
 	free_numbers(numbers);
+
+	test_distance(0, CLOSE, "q after p");
+	test_distance(920, CLOSE, "q - p of 921 bits");
+	test_distance(930, NULL, "q - p of 931 bits");
 
 	read_pkcs1(BYTES(key_2048), numbers);
 	BN_sub_word(numbers[N], 2);
