@@ -420,7 +420,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_hash_secret FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_hash_secret IS
-'opens what kms_decrypt opens and returns a hash of it, of any bytes, to be stored: $kms1$pepper id$ and bcrypt of cost 10, at most 131 bytes. Takes about 60 ms. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001; 25006 only where there is no pepper yet';
+'opens what kms_decrypt opens and returns a hash of it, of any bytes, to be stored: $kms1$pepper id$ and bcrypt of cost 10, at most 131 bytes. Takes about 60 ms. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001; 25006, 55000 only where there is no pepper yet';
 
 CREATE FUNCTION kms_verify_secret(key_id text, ciphertext text, hash text,
 	subject text DEFAULT NULL, device_id text DEFAULT NULL,
@@ -432,7 +432,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 1000000;
 REVOKE ALL ON FUNCTION kms_verify_secret FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_verify_secret IS
-'whether the ciphertext holds the secret of the hash: one of kms_hash_secret, bcrypt ($2a$, $2b$, $2y$, cost up to 14) or yescrypt ($y$, up to 64 MiB). Never NULL; false, after the same time, also for a ciphertext or hash that cannot be used. subject, 1 to 255 bytes, counts failures: see kms.verify_failure_limit. Errors: 22004, 22023 (key id, device id, digests, label, subject), KM002, KM003, KM004, KM007, KM009, XX001';
+'whether the ciphertext holds the secret of the hash: one of kms_hash_secret, bcrypt ($2a$, $2b$, $2y$, cost up to 14) or yescrypt ($y$, up to 64 MiB). Never NULL; false, after the same time, also for a ciphertext or hash that cannot be used. subject, 1 to 255 bytes, counts failures: see kms.verify_failure_limit. Errors: 22004, 22023 (key id, device id, digests, label, subject), KM002, KM003, KM004, KM007, KM009, XX001, 25000 (in a parallel worker)';
 
 CREATE FUNCTION kms_key_state(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_key_state'

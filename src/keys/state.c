@@ -286,6 +286,7 @@ lock_row(const Transition *transition, KmsKeyRow *row)
 	while (kms_key_read(row->key_id, row) &&
 		   row->denial.count == KMS_DENIALS_MAX)
 	{
+		refuse_references("denial");
 		if (kms_state_fold(row, &ignored) != KMS_OK)
 			break;
 	}
