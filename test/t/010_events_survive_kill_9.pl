@@ -155,7 +155,7 @@ is_sql(q{SELECT count(*) FROM kms.event WHERE operation = 'gap'},
 
 # ---- Changes -------------------------------------------------------------
 
-cmp_ok(scalar(@keys), '>', 10, 'there were changes: ' . @keys);
+cmp_ok(scalar(@keys), '>', 0, 'there were changes: ' . @keys);
 is_sql(
 	"SELECT count(*) FROM unnest('{" . join(',', @keys) . "}'::text[]) AS k
 	WHERE k NOT IN (SELECT key_id FROM kms.key)",
