@@ -142,6 +142,15 @@ CREATE INDEX event_time_idx ON kms.event (occurred_at);
 CREATE INDEX event_decrypt_failure_idx ON kms.event (occurred_at)
 	WHERE operation = 'decrypt' AND status = 'failure';
 
+-- changes of a key in their order, and keys that were ever denied, which
+-- kms_check() compares with their rows
+CREATE INDEX event_change_idx ON kms.event (key_id, ticket)
+	WHERE status = 'success' AND operation = ANY
+		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
+CREATE INDEX event_denial_idx ON kms.event (key_id)
+	WHERE status = 'success' AND operation = ANY
+		('{disable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
+
 COMMENT ON TABLE kms.event IS
 'the trail: one row an event, kept kms.event_retention';
 

@@ -298,6 +298,7 @@ check_rows(ReturnSetInfo *result)
 	List	   *sample = NIL;
 	List	   *older;
 	List	   *newer;
+	const char *severity;
 	ListCell   *cell;
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
 
@@ -325,16 +326,17 @@ check_rows(ReturnSetInfo *result)
 						list_length(bad), list_length(sample), join(bad)),
 			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.key and kms.key_secret.");
 
-	older = kms_health_row_versions(false, LISTED);
+	severity = kms_health_quarantined() > 0 ? "warning" : "error";
+	older = kms_health_row_versions(false, sample);
 	if (older != NIL)
-		report(result, "error",
+		report(result, severity,
 			   psprintf("keys are older than the trail says they should be: %s", join(older)),
-			   "An old row was put back; a revoked or deprecated key may be in use again.");
-	newer = kms_health_row_versions(true, LISTED);
+			   "An old row was put back, and a revoked or deprecated key may be in use again; or an event of it was set aside (kms.event_quarantine).");
+	newer = kms_health_row_versions(true, sample);
 	if (newer != NIL)
-		report(result, "error",
+		report(result, severity,
 			   psprintf("keys have changed more often than the trail says: %s", join(newer)),
-			   "Somebody wrote to kms.denial or deleted events; an old row may have been put back.");
+			   "Somebody wrote to kms.denial or deleted events, and an old row may have been put back; or an event of it was set aside (kms.event_quarantine).");
 }
 
 static void

@@ -44,6 +44,8 @@ typedef struct DeviceKeys
 	TimestampTz next_at;
 	TimestampTz replaced_at;	/* when the newest replacement was made, and */
 	TimestampTz problematic_at; /* the newest problematic key; 0: none */
+	int			problematic;
+	int			replacements;	/* that are not problematic themselves */
 } DeviceKeys;
 
 static KmsStatus admit_public(KmsCall *call, const char *key_id,
@@ -81,13 +83,18 @@ kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 
 	fault->device_id = request->device_id;
 	look(&keys, request->device_id, true);
-	if (!keys.found)
+	while (keys.found)
 	{
-		PreventCommandDuringRecovery("kms_issue_key()");
-		PreventCommandIfReadOnly("kms_issue_key()");
-		PreventCommandIfParallelMode("kms_issue_key()");
-		lock_and_look(&keys, request->device_id);
+		status = hand_out(call, &keys.valid, issued, fault);
+		if (status != KMS_KEY_NOT_FOUND)
+			return status;
+		look(&keys, request->device_id, true);
 	}
+
+	PreventCommandDuringRecovery("kms_issue_key()");
+	PreventCommandIfReadOnly("kms_issue_key()");
+	PreventCommandIfParallelMode("kms_issue_key()");
+	lock_and_look(&keys, request->device_id);
 	if (keys.found)
 		return hand_out(call, &keys.valid, issued, fault);
 
@@ -312,6 +319,7 @@ static bool
 gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 {
 	DeviceKeys *keys = arg;
+	bool		problematic;
 	bool		valid = kms_key_state(row) == KMS_STATE_ACTIVE &&
 	row->expires_at > keys->now;
 
@@ -342,13 +350,21 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		if (keys->used <= kms_keygen_limit)
 			keys->next_at = row->created_at + kms_keygen_window * USECS_PER_SEC;
 	}
-	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
-		keys->replaced_at = Max(keys->replaced_at, row->created_at);
-	if (kms_key_is_problematic(row))
+	problematic = kms_key_is_problematic(row);
+	if (problematic)
+	{
 		keys->problematic_at = Max(keys->problematic_at, row->created_at);
+		keys->problematic++;
+	}
+	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
+	{
+		keys->replaced_at = Max(keys->replaced_at, row->created_at);
+		keys->replacements += problematic ? 0 : 1;
+	}
 	return true;
 }
 
+/* KMS_KEY_NOT_FOUND if it is not the device's valid key any more. */
 static KmsStatus
 hand_out(KmsCall *call, const KmsKeyRow *valid, KmsIssued *issued,
 		 KmsFault *fault)
@@ -362,6 +378,12 @@ hand_out(KmsCall *call, const KmsKeyRow *valid, KmsIssued *issued,
 	kms_call_found(call, valid->key_id, valid->device_id);
 	fault->key_id = pstrdup(valid->key_id);
 	status = kms_key_authenticate(&row, secret, &digests, fault);
+
+	/* it may have been read again, and be another one now */
+	if (status == KMS_OK && (strcmp(row.device_id, valid->device_id) != 0 ||
+							 kms_key_state(&row) != KMS_STATE_ACTIVE ||
+							 row.expires_at <= GetCurrentTimestamp()))
+		status = kms_fault(fault, KMS_KEY_NOT_FOUND);
 	if (status == KMS_OK)
 		status = describe(&row, secret, true, issued, fault);
 	pfree(secret);
@@ -401,13 +423,15 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 
 /*
  * The first key after maintenance took one away costs the device nothing.
- * Told by when keys were made, which nothing that is done to them changes.
+ * Told by when keys were made, which nothing that is done to them changes, and
+ * by how many, for the clock may have been put back.
  */
 static bool
 is_replacement(const DeviceKeys *keys)
 {
 	return keys->problematic_at != 0 &&
-		keys->replaced_at <= keys->problematic_at;
+		keys->replaced_at <= keys->problematic_at &&
+		keys->replacements < keys->problematic;
 }
 
 static KmsStatus

@@ -143,11 +143,17 @@ fold_key(const char *key_id)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
+	KeyOutcome	outcome = KEY_NOT_OURS;
 
-	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
-		!kms_key_read(key_id, &row) || row.denial.count == 0)
-		return KEY_NOT_OURS;
-	return kms_state_fold(&row, &fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return outcome;
+	while (kms_key_read(key_id, &row) && row.denial.count > 0)
+	{
+		if (kms_state_fold(&row, &fault) != KMS_OK)
+			return KEY_FAILED;
+		outcome = KEY_DONE;
+	}
+	return outcome;
 }
 
 static void

@@ -4,6 +4,7 @@
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 
 #include "pg/compat.h"
@@ -135,73 +136,78 @@ kms_health_outbox(void)
 	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_outbox");
 }
 
-/* Operations that make a key, and that make another version of its row. */
-#define MADE "{generate,rotate,import}"
-#define CHANGED "{deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion}"
-#define IS_ONE_OF(operations) \
-	"operation OPERATOR(pg_catalog.=) ANY ('" operations "'::pg_catalog.text[])"
+/*
+ * Successful changes, as the indexes of kms.event have them: of keys, those
+ * that make one, and those that deny the use of one or end that.
+ */
+#define CHANGES "generate,rotate,import,deprecate,disable,enable,revoke," \
+	"schedule_deletion,cancel_deletion"
+#define MAKING "generate,rotate,import"
+#define DENIAL "disable,revoke,schedule_deletion,cancel_deletion"
+#define SUCCESSFUL(operations) \
+	"e.status OPERATOR(pg_catalog.=) 'success'" \
+	" AND e.operation OPERATOR(pg_catalog.=) ANY ('{" operations "}'::pg_catalog.text[])"
+#define OF_KEY "e.key_id OPERATOR(pg_catalog.=) k.key_id AND "
 
 List *
-kms_health_row_versions(bool newer, int limit)
+kms_health_row_versions(bool newer, List *sample)
 {
 	static SPIPlanPtr plan = NULL;
+	Datum	   *values = palloc(Max(1, list_length(sample)) * sizeof(Datum));
+	int			count = 0;
+	ListCell   *cell;
 	List	   *ids;
 	KmsSpi		spi;
 
+	foreach(cell, sample)
+		values[count++] = CStringGetTextDatum(lfirst(cell));
+
 	/*
-	 * Every version of a row, or a denial that waits for it, has left one
-	 * event, in the trail or on its way there.  What changed nothing says so
-	 * as its reason, which is not in its context then.  Of a key that is
-	 * older than the trail some are gone.  And a key that was denied last
-	 * cannot be in use.
+	 * Since a key was made, every version of its row, or a denial that waits
+	 * for it, has left one event.  What changed nothing says so as its
+	 * reason, which is not in its context then.  Where the making is no
+	 * longer in the trail other events may be gone, too.  And a key that was
+	 * denied last cannot be in use.  Keys with changes on their way to the
+	 * trail are looked at another time.
 	 */
 	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, limit);
 	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(newer));
+	kms_spi_datum(&spi, TEXTARRAYOID,
+				  PointerGetDatum(construct_array(values, count, TEXTOID, -1,
+												  false, TYPALIGN_INT)));
 	kms_spi_run(&spi, &plan,
-				"SELECT k.key_id FROM kms.key AS k"
-				" LEFT JOIN (SELECT o.key_id, pg_catalog.count(*) AS changes,"
-				"   pg_catalog.bool_or(o." IS_ONE_OF(MADE) ") AS made"
-				"  FROM kms.event_outbox AS o WHERE o." IS_ONE_OF(MADE)
-				"  OR o." IS_ONE_OF(CHANGED) " GROUP BY o.key_id) AS o"
-				" ON o.key_id OPERATOR(pg_catalog.=) k.key_id, LATERAL"
+				"SELECT k.key_id FROM kms.key AS k, LATERAL"
+				" (SELECT pg_catalog.max(e.ticket) AS ticket FROM kms.event AS e"
+				"  WHERE " OF_KEY SUCCESSFUL(CHANGES)
+				"  AND e.operation OPERATOR(pg_catalog.=) ANY"
+				"   ('{" MAKING "}'::pg_catalog.text[])) AS m, LATERAL"
 				" (SELECT pg_catalog.count(*) AS changes,"
-				"   pg_catalog.bool_or(e." IS_ONE_OF(MADE) ") AS made"
-				"  FROM kms.event AS e"
-				"  WHERE e.key_id OPERATOR(pg_catalog.=) k.key_id"
-				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
+				"   (pg_catalog.array_agg(e.operation ORDER BY e.ticket DESC))[1]"
+				"    AS operation"
+				"  FROM kms.event AS e WHERE " OF_KEY SUCCESSFUL(CHANGES)
+				"  AND e.ticket OPERATOR(pg_catalog.>=) COALESCE(m.ticket, 0)"
 				"  AND (e.reason IS DISTINCT FROM 'No change'"
-				"   OR e.context IS NOT NULL)"
-				"  AND (e." IS_ONE_OF(MADE) " OR e." IS_ONE_OF(CHANGED) ")) AS t,"
-				" LATERAL (SELECT e.operation FROM kms.event AS e"
-				"  WHERE e.key_id OPERATOR(pg_catalog.=) k.key_id"
-				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
-				"  AND (e.reason IS DISTINCT FROM 'No change'"
-				"   OR e.context IS NOT NULL)"
-				"  AND e." IS_ONE_OF(CHANGED)
-				"  ORDER BY e.ticket DESC LIMIT 1) AS l,"
-				" LATERAL (SELECT t.changes OPERATOR(pg_catalog.+)"
-				"   COALESCE(o.changes, 0) AS expected, k.row_version"
-				"   OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*)"
-				"    FROM kms.denial AS d"
-				"    WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id) AS found) AS v,"
-				" LATERAL (SELECT v.found OPERATOR(pg_catalog.=) k.row_version"
-				"  AND o.changes IS NULL AND CASE l.operation"
-				"   WHEN 'enable' THEN false"
-				"   WHEN 'deprecate' THEN k.state OPERATOR(pg_catalog.=) 'active'"
-				"   ELSE k.state OPERATOR(pg_catalog.=) ANY"
-				"    ('{active,deprecated}'::pg_catalog.text[]) END AS back) AS b"
+				"   OR e.context IS NOT NULL)) AS t, LATERAL"
+				" (SELECT pg_catalog.count(*) AS denials FROM kms.denial AS d"
+				"  WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id) AS d, LATERAL"
+				" (SELECT k.row_version OPERATOR(pg_catalog.+) d.denials AS versions,"
+				"   d.denials OPERATOR(pg_catalog.=) 0 AND CASE"
+				"    WHEN t.operation OPERATOR(pg_catalog.=) 'deprecate'"
+				"     THEN k.state OPERATOR(pg_catalog.=) 'active'"
+				"    WHEN t.operation OPERATOR(pg_catalog.=) ANY"
+				"     ('{" DENIAL "}'::pg_catalog.text[])"
+				"     THEN k.state OPERATOR(pg_catalog.=) ANY"
+				"      ('{active,deprecated}'::pg_catalog.text[])"
+				"    ELSE false END AS back) AS v"
 				" WHERE k.key_id OPERATOR(pg_catalog.=) ANY (ARRAY("
-				"  SELECT DISTINCT e.key_id FROM kms.event AS e"
-				"  WHERE e.occurred_at OPERATOR(pg_catalog.>)"
-				"   (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
-				"    '7 days'::pg_catalog.interval)"
-				"  AND e.status OPERATOR(pg_catalog.=) 'success'"
-				"  AND e." IS_ONE_OF(CHANGED) " LIMIT 10000))"
-				" AND CASE WHEN $2 THEN v.expected OPERATOR(pg_catalog.<) v.found"
-				"  AND (t.made OR o.made)"
-				"  ELSE v.expected OPERATOR(pg_catalog.>) v.found OR b.back END"
-				" LIMIT $1",
+				"  SELECT e.key_id FROM kms.event AS e"
+				"  WHERE " SUCCESSFUL(DENIAL) " AND e.key_id IS NOT NULL"
+				"  UNION SELECT pg_catalog.unnest($2)"
+				"  EXCEPT SELECT o.key_id FROM kms.event_outbox AS o))"
+				" AND CASE WHEN $1 THEN m.ticket IS NOT NULL"
+				"   AND t.changes OPERATOR(pg_catalog.<) v.versions"
+				"  ELSE t.changes OPERATOR(pg_catalog.>) v.versions OR v.back END"
+				" ORDER BY k.key_id LIMIT 10",
 				SPI_OK_SELECT);
 	ids = kms_spi_texts(&spi);
 	kms_spi_end(&spi);

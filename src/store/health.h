@@ -42,12 +42,12 @@ extern int64 kms_health_quarantined(void);
 extern int64 kms_health_outbox(void);
 
 /*
- * Keys, of those changed within a week, whose row is older than the trail
- * says, or in use though it was denied last (a complete old row was put
- * back); or newer (versions were made up to hide that, or events deleted).
- * Ids, at most "limit".
+ * Keys, of all that were ever denied as far as the trail goes and of a sample
+ * of ids, whose row is older than the trail says, or in use though it was
+ * denied last (a complete old row was put back); or newer (versions were made
+ * up to hide that, or events deleted).  Ids, at most ten.
  */
-extern List *kms_health_row_versions(bool newer, int limit);
+extern List *kms_health_row_versions(bool newer, List *sample);
 
 /*
  * A table of kms that another session has locked against reading, so that

@@ -209,9 +209,18 @@ SELECT pg_temp.key_in('active', 'many') AS id \gset
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(kms_disable_key(:'id')) FROM generate_series(1, 20);
 COMMIT;
+CREATE TABLE noted (denial_id bigint REFERENCES kms.denial ON DELETE CASCADE);
+SELECT pg_temp.outcome(format('SELECT kms_enable_key(%L)', :'id'));
+DROP TABLE noted;
 SELECT kms_enable_key(:'id'), kms_key_state(:'id');
 SELECT row_version FROM kms.keys WHERE key_id = :'id';
 SELECT count(*) FROM kms.denial;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(kms_disable_key(:'id')) FROM generate_series(1, 20);
+COMMIT;
+SELECT task, done, skipped FROM kms_maintain() WHERE task = 'seal denials';
+SELECT count(*) FROM kms.denial;
+SELECT kms_enable_key(:'id');
 
 -- no deletion without its time
 SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at)
@@ -233,6 +242,16 @@ UPDATE kms.key AS k SET state = s.state, state_reason = s.state_reason, state_ch
 SELECT kms_key_state(:'id');
 SELECT count(*) FROM kms_check() WHERE finding LIKE 'keys are older than the trail says%';
 SELECT kms_destroy_key(:'id', :'id');
+
+-- a key id that was destroyed and comes back begins anew
+\set pem `openssl genrsa 2048 2>/dev/null`
+CREATE TEMP TABLE pem AS SELECT :'pem'::text AS pem;
+SELECT kms_import_key('again', pem, 'again-1') FROM pem;
+SELECT kms_disable_key('again-1'), kms_destroy_key('again-1', 'again-1');
+SELECT kms_import_key('again', pem, 'again-1') FROM pem;
+SELECT kms_disable_key('again-1'), kms_enable_key('again-1');
+SELECT kms_flush_events();
+SELECT finding FROM kms_check() WHERE finding ~ 'again-1';
 
 -- a revocation of the words that maintenance uses is no replacement of a problematic key
 SELECT pg_temp.key_in('active', 'words') AS id \gset
