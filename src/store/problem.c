@@ -2,6 +2,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "store/problem.h"
 #include "store/spi.h"
@@ -12,16 +13,20 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 {
 	static SPIPlanPtr plan = NULL;
 	MemoryContext caller = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
 	List	   *problems = NIL;
 	KmsSpi		spi;
 	uint64		i;
 
+	/* times are parameters, for no index serves a volatile function */
 	kms_spi_begin(&spi);
 	kms_spi_double(&spi, threshold_percent);
 	kms_spi_int64(&spi, min_operations);
-	kms_spi_datum(&spi, INT4OID, Int32GetDatum(hours));
+	kms_spi_time(&spi, now - hours * USECS_PER_HOUR);
 	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(active_only));
 	kms_spi_int64(&spi, limit);
+	kms_spi_time(&spi, now);
+	kms_spi_time(&spi, now - USECS_PER_DAY);
 	kms_spi_run(&spi, &plan,
 				"SELECT p.key_id, p.device_id, p.operations, p.failures, p.rate"
 				" FROM (SELECT k.key_id, k.device_id,"
@@ -36,9 +41,7 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 				"   WHERE e.operation OPERATOR(pg_catalog.=) 'decrypt'"
 				"   AND e.status OPERATOR(pg_catalog.=) 'failure'"
 				"   AND e.reason OPERATOR(pg_catalog.=) 'Failed to decrypt data'"
-				"   AND e.occurred_at OPERATOR(pg_catalog.>=)"
-				"    (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
-				"     pg_catalog.make_interval(hours => $3))"
+				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3"
 				"   GROUP BY e.key_id) AS f"
 				"  JOIN kms.key AS k"
 				"   ON k.key_id OPERATOR(pg_catalog.=) f.key_id,"
@@ -47,20 +50,15 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 				"   WHERE e.key_id OPERATOR(pg_catalog.=) f.key_id"
 				"   AND e.operation OPERATOR(pg_catalog.=) 'decrypt'"
 				"   AND e.status OPERATOR(pg_catalog.=) 'success'"
-				"   AND e.occurred_at OPERATOR(pg_catalog.>=)"
-				"    (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
-				"     pg_catalog.make_interval(hours => $3))) AS s"
+				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3) AS s"
 				"  WHERE NOT $4 OR (k.state OPERATOR(pg_catalog.=) 'active'"
-				"   AND k.expires_at OPERATOR(pg_catalog.>)"
-				"    pg_catalog.clock_timestamp()"
+				"   AND k.expires_at OPERATOR(pg_catalog.>) $6"
 				"   AND NOT EXISTS (SELECT 1 FROM kms.key AS r"
 				"    WHERE r.device_id OPERATOR(pg_catalog.=) k.device_id"
 				"    AND r.state_reason OPERATOR(pg_catalog.=) 'Problematic'"
 				"    AND r.state OPERATOR(pg_catalog.<>) 'revoked'"
 				"    AND r.prior_state IS DISTINCT FROM 'revoked'"
-				"    AND r.state_changed_at OPERATOR(pg_catalog.>)"
-				"     (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
-				"      '1 day'::pg_catalog.interval)))) AS p"
+				"    AND r.state_changed_at OPERATOR(pg_catalog.>) $7))) AS p"
 				" WHERE p.rate OPERATOR(pg_catalog.>) $1"
 				" AND p.operations OPERATOR(pg_catalog.>=) $2"
 				" ORDER BY p.rate DESC, p.failures DESC, p.key_id LIMIT $5",
@@ -95,15 +93,14 @@ kms_problem_recent(const char *device_id)
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, device_id);
+	kms_spi_time(&spi, GetCurrentTimestamp() - USECS_PER_DAY);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM kms.key"
 				" WHERE device_id OPERATOR(pg_catalog.=) $1"
 				" AND state_reason OPERATOR(pg_catalog.=) 'Problematic'"
 				" AND state OPERATOR(pg_catalog.<>) 'revoked'"
 				" AND prior_state IS DISTINCT FROM 'revoked'"
-				" AND state_changed_at OPERATOR(pg_catalog.>)"
-				" (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
-				"  '1 day'::pg_catalog.interval) LIMIT 1",
+				" AND state_changed_at OPERATOR(pg_catalog.>) $2 LIMIT 1",
 				SPI_OK_SELECT);
 	recent = spi.processed > 0;
 	kms_spi_end(&spi);
