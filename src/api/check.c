@@ -25,6 +25,7 @@
 #include "store/key.h"
 #include "store/purge.h"
 #include "store/reference.h"
+#include "store/sweep.h"
 
 #define SAMPLE		1000		/* keys that are authenticated */
 #define LISTED		10			/* ids named in a finding */
@@ -114,7 +115,7 @@ try_one_key(const char **what)
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 	KmsRsaKey  *key;
-	List	   *ids = kms_key_sweep(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
+	List	   *ids = kms_sweep_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
 
 	if (ids == NIL || !kms_key_read(linitial(ids), &row))
 		return true;
@@ -304,8 +305,8 @@ check_rows(ReturnSetInfo *result)
 
 	if (kms_master_generation() != 0)
 	{
-		sample = kms_key_sweep(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
-							   SAMPLE, NULL);
+		sample = kms_sweep_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
+								SAMPLE, NULL);
 		foreach(cell, sample)
 		{
 			KmsKeyRow	row;

@@ -40,6 +40,7 @@
 #include "store/problem.h"
 #include "store/purge.h"
 #include "store/reference.h"
+#include "store/sweep.h"
 #include "store/trail.h"
 
 #define BATCH				1000	/* keys, or rows of the trail */
@@ -165,8 +166,8 @@ expire(KmsTaskResult *result)
 	result->task = "expire keys";
 	if (kms_master_generation() == 0)
 		return;
-	ids = kms_key_sweep(KMS_SWEEP_EXPIRED, GetCurrentTimestamp(), BATCH,
-						&untried);
+	ids = kms_sweep_find(KMS_SWEEP_EXPIRED, GetCurrentTimestamp(), BATCH,
+						 &untried);
 	result->more = for_each_key(ids, expire_key, result) && untried == BATCH;
 }
 
@@ -176,7 +177,8 @@ expire_key(const char *key_id)
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
-	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) || !kms_key_read(key_id, &row) ||
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_read(key_id, &row) ||
 		kms_key_state(&row) != KMS_STATE_ACTIVE ||
 		row.expires_at > GetCurrentTimestamp())
 		return KEY_NOT_OURS;
@@ -211,7 +213,8 @@ deprecate_problematic_key(const char *key_id)
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
-	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) || !kms_key_read(key_id, &row) ||
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_read(key_id, &row) ||
 		kms_key_state(&row) != KMS_STATE_ACTIVE ||
 		kms_problem_recent(row.device_id))
 		return KEY_NOT_OURS;
@@ -235,7 +238,7 @@ purge(bool confirm, KmsTaskResult *result)
 	if (kms_master_generation() == 0 || !kms_purge_lock(&state))
 		return;
 	allowed = purge_allowance(&state, confirm, now);
-	due = kms_key_purge_count(now, PURGE_COUNT_LIMIT);
+	due = kms_sweep_purge_count(now, PURGE_COUNT_LIMIT);
 	if (kms_reference_lock("key") != NULL ||
 		kms_reference_lock("key_secret") != NULL ||
 		kms_reference_lock("denial") != NULL)
@@ -257,7 +260,7 @@ purge(bool confirm, KmsTaskResult *result)
 	state.waiting = 0;
 
 	limit = Max(0, Min(BATCH, allowed));
-	ids = kms_key_sweep(KMS_SWEEP_PURGE, now, limit, &untried);
+	ids = kms_sweep_find(KMS_SWEEP_PURGE, now, limit, &untried);
 	if (ids == NIL || (kms_reference_check_now("key") &&
 					   kms_reference_check_now("key_secret") &&
 					   kms_reference_check_now("denial")))
@@ -282,7 +285,7 @@ purge_allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
 		now >= state->window_start + USECS_PER_DAY)
 	{
 		state->window_start = now;
-		state->window_keys = kms_key_count();
+		state->window_keys = kms_sweep_key_count();
 		state->purged = 0;
 	}
 	if (state->confirmed_until > now &&
@@ -305,7 +308,8 @@ purge_key(const char *key_id)
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_DELETE) || !kms_key_read(key_id, &row) ||
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_DELETE) ||
+		!kms_key_read(key_id, &row) ||
 		!is_due(&row, GetCurrentTimestamp()))
 		return KEY_NOT_OURS;
 	secret = palloc(sizeof(KmsKeySecret));
@@ -411,7 +415,7 @@ mark_tried(const char *key_id)
 {
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
 		return KEY_NOT_OURS;
-	kms_key_mark_tried(key_id, GetCurrentTimestamp());
+	kms_sweep_mark_tried(key_id, GetCurrentTimestamp());
 	return KEY_DONE;
 }
 

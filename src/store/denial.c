@@ -3,16 +3,15 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "pg/catalog.h"
 #include "store/denial.h"
+#include "store/scan.h"
 #include "store/spi.h"
 
 /* columns of kms.denial, in the order of the script */
@@ -44,12 +43,9 @@ kms_denial_read(const char *key_id, Snapshot snapshot, KmsDenial *denial)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		stale = false;
-	text	   *id = cstring_to_text(key_id);
 
 	memset(denial, 0, sizeof(*denial));
-	ScanKeyEntryInitialize(&scan_key, 0, DENIAL_KEY_ID, BTEqualStrategyNumber,
-						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
-						   PointerGetDatum(id));
+	kms_scan_text(&scan_key, DENIAL_KEY_ID, key_id);
 	scan = systable_beginscan(rel, catalog->denial_key_idx, true, snapshot, 1,
 							  &scan_key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -59,7 +55,6 @@ kms_denial_read(const char *key_id, Snapshot snapshot, KmsDenial *denial)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	pfree(id);
 	return stale;
 }
 

@@ -4,7 +4,6 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -12,7 +11,6 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -22,6 +20,7 @@
 #include "pg/settings.h"
 #include "store/denial.h"
 #include "store/key.h"
+#include "store/scan.h"
 #include "store/spi.h"
 
 /* columns of kms.key and kms.key_secret, in the order of the script */
@@ -57,7 +56,6 @@ static const char *const state_names[] = {
 };
 
 static void set_device_tag(LOCKTAG *tag, const char *device_id);
-static void bind_sweep(KmsSpi *spi, TimestampTz now, int64 limit);
 static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
 static void read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row);
 static bool read_text(Datum value, bool isnull, char *out, size_t size,
@@ -95,11 +93,8 @@ kms_key_read(const char *key_id, KmsKeyRow *row)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
-	text	   *id = cstring_to_text(key_id);
 
-	ScanKeyEntryInitialize(&scan_key, 0, KEY_ID, BTEqualStrategyNumber,
-						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
-						   PointerGetDatum(id));
+	kms_scan_text(&scan_key, KEY_ID, key_id);
 	scan = systable_beginscan(rel, catalog->key_pkey, true, snapshot, 1,
 							  &scan_key);
 	tuple = systable_getnext(scan);
@@ -114,7 +109,6 @@ kms_key_read(const char *key_id, KmsKeyRow *row)
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	table_close(denials, AccessShareLock);
-	pfree(id);
 	return found;
 }
 
@@ -129,11 +123,8 @@ kms_key_secret_read(const char *key_id, KmsKeySecret *secret)
 	Datum		values[COLUMNS_MAX];
 	bool		nulls[COLUMNS_MAX];
 	bool		found;
-	text	   *id = cstring_to_text(key_id);
 
-	ScanKeyEntryInitialize(&scan_key, 0, SECRET_ID, BTEqualStrategyNumber,
-						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
-						   PointerGetDatum(id));
+	kms_scan_text(&scan_key, SECRET_ID, key_id);
 	scan = systable_beginscan(rel, catalog->key_secret_pkey, true, NULL, 1,
 							  &scan_key);
 	tuple = systable_getnext(scan);
@@ -152,7 +143,6 @@ kms_key_secret_read(const char *key_id, KmsKeySecret *secret)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	pfree(id);
 	return found;
 }
 
@@ -170,9 +160,7 @@ kms_key_visit_device(const char *device_id, KmsKeyVisitor visit, void *arg)
 	HeapTuple	tuple;
 	KmsKeyRow  *row = palloc(sizeof(KmsKeyRow));
 
-	ScanKeyEntryInitialize(&scan_key, 0, KEY_DEVICE_ID, BTEqualStrategyNumber,
-						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
-						   CStringGetTextDatum(device_id));
+	kms_scan_text(&scan_key, KEY_DEVICE_ID, device_id);
 	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &scan_key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
 															 BackwardScanDirection)))
@@ -386,120 +374,6 @@ kms_key_delete(const KmsKeyRow *row)
 	return true;
 }
 
-/*
- * What a sweep looks for; $1 is the time, $2 the limit, $3 the retention, $4
- * the percentage of a sample.  A key that could not be dealt with is tried
- * again after all that never were, so that it does not stand in their way.
- *
- * An expired key whose row was never brought to "deprecated", as its master
- * key is lost, is purged like one that was.
- */
-#define EXPIRED(state) \
-	" state OPERATOR(pg_catalog.=) '" state "'" \
-	" AND expires_at OPERATOR(pg_catalog.<=) $1"
-#define PAST_RETENTION(state) \
-	" state OPERATOR(pg_catalog.=) '" state "'" \
-	" AND expires_at OPERATOR(pg_catalog.<=) ($1 OPERATOR(pg_catalog.-) $3)"
-#define SCHEDULED \
-	" state OPERATOR(pg_catalog.=) 'pending_deletion'" \
-	" AND delete_at OPERATOR(pg_catalog.<=) $1"
-#define UNTRIED(condition, order) \
-	"(SELECT key_id, false FROM kms.key WHERE" condition \
-	" AND tried_at IS NULL ORDER BY " order " LIMIT $2)"
-#define TRIED(condition) \
-	"(SELECT key_id, true FROM kms.key WHERE tried_at IS NOT NULL" \
-	" AND (" condition ") ORDER BY tried_at LIMIT $2)"
-#define UNTRIED_PURGE \
-	UNTRIED(PAST_RETENTION("deprecated"), "expires_at") " UNION ALL " \
-	UNTRIED(PAST_RETENTION("revoked"), "expires_at") " UNION ALL " \
-	UNTRIED(PAST_RETENTION("active"), "expires_at") " UNION ALL " \
-	UNTRIED(SCHEDULED, "delete_at")
-
-/* a sample of a table that is too large to be sorted */
-#define SWEEP_SAMPLE_OF_MANY	(KMS_SWEEP_SAMPLE + 1)
-#define SAMPLE_SORTED_MAX		100000	/* keys */
-
-static const char *const sweep_queries[] = {
-	[KMS_SWEEP_EXPIRED] =
-	UNTRIED(EXPIRED("active"), "expires_at") " UNION ALL "
-	TRIED(EXPIRED("active"))
-	" LIMIT $2",
-	[KMS_SWEEP_PURGE] =
-	UNTRIED_PURGE " UNION ALL "
-	TRIED("(" PAST_RETENTION("deprecated") ") OR (" PAST_RETENTION("revoked")
-		  ") OR (" PAST_RETENTION("active") ") OR (" SCHEDULED ")")
-	" LIMIT $2",
-	[KMS_SWEEP_SAMPLE] =
-	"SELECT key_id, false FROM kms.key ORDER BY pg_catalog.random() LIMIT $2",
-	[SWEEP_SAMPLE_OF_MANY] =
-	"SELECT key_id, false FROM kms.key TABLESAMPLE SYSTEM ($4) LIMIT $2"
-};
-
-static void
-bind_sweep(KmsSpi *spi, TimestampTz now, int64 limit)
-{
-	kms_spi_time(spi, now);
-	kms_spi_int64(spi, limit);
-	kms_spi_seconds(spi, kms_key_retention);
-}
-
-List *
-kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit, int *untried)
-{
-	static SPIPlanPtr plans[lengthof(sweep_queries)];
-	MemoryContext caller = CurrentMemoryContext;
-	int			query = what;
-	double		percent = 100.0;
-	List	   *ids = NIL;
-	KmsSpi		spi;
-	uint64		i;
-
-	if (what == KMS_SWEEP_SAMPLE && kms_key_count() > SAMPLE_SORTED_MAX)
-	{
-		query = SWEEP_SAMPLE_OF_MANY;
-		percent = Min(100.0, Max(1.0, 300.0 * limit / kms_key_count()));
-	}
-	if (untried != NULL)
-		*untried = 0;
-
-	kms_spi_begin(&spi);
-	bind_sweep(&spi, now, limit);
-	kms_spi_datum(&spi, FLOAT4OID, Float4GetDatum((float4) percent));
-	kms_spi_run(&spi, &plans[query], sweep_queries[query], SPI_OK_SELECT);
-	for (i = 0; i < spi.processed; i++)
-	{
-		bool		isnull;
-		Datum		id = kms_spi_field(i, 1, &isnull);
-		bool		tried = DatumGetBool(kms_spi_field(i, 2, &isnull));
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		ids = lappend(ids, TextDatumGetCString(id));
-		MemoryContextSwitchTo(old);
-		if (!tried && untried != NULL)
-			(*untried)++;
-	}
-	kms_spi_end(&spi);
-	return ids;
-}
-
-int64
-kms_key_purge_count(TimestampTz now, int64 limit)
-{
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	bool		isnull;
-	int64		count;
-
-	kms_spi_begin(&spi);
-	bind_sweep(&spi, now, limit);
-	kms_spi_run(&spi, &plan,
-				"SELECT pg_catalog.count(*) FROM (" UNTRIED_PURGE ") AS due",
-				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
-}
-
 bool
 kms_key_lock(const char *key_id, KmsKeyLock how)
 {
@@ -524,44 +398,6 @@ bool
 kms_key_try_lock_table(void)
 {
 	return ConditionalLockRelationOid(kms_catalog()->key, RowExclusiveLock);
-}
-
-void
-kms_key_mark_tried(const char *key_id, TimestampTz now)
-{
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-
-	kms_spi_begin(&spi);
-	kms_spi_text(&spi, key_id);
-	kms_spi_time(&spi, now);
-	kms_spi_run(&spi, &plan,
-				"UPDATE kms.key SET tried_at = $2"
-				" WHERE key_id OPERATOR(pg_catalog.=) $1",
-				SPI_OK_UPDATE);
-	kms_spi_end(&spi);
-}
-
-int64
-kms_key_count(void)
-{
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	bool		isnull;
-	int64		count;
-
-	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &plan,
-				"SELECT CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 100000"
-				" THEN c.reltuples::pg_catalog.int8"
-				" ELSE (SELECT pg_catalog.count(*) FROM kms.key) END"
-				" FROM pg_catalog.pg_class AS c"
-				" WHERE c.oid OPERATOR(pg_catalog.=)"
-				" 'kms.key'::pg_catalog.regclass::pg_catalog.oid",
-				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
 }
 
 static void

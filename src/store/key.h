@@ -141,23 +141,6 @@ extern bool kms_key_update(const KmsKeyRow *row, int64 version);
 extern bool kms_key_delete(const KmsKeyRow *row);
 
 /*
- * Maintenance: ids of at most "limit" keys, in the caller's memory context.
- */
-typedef enum KmsKeySweep
-{
-	KMS_SWEEP_EXPIRED,			/* active and past expires_at */
-	KMS_SWEEP_PURGE,			/* past retention or delete_at */
-	KMS_SWEEP_SAMPLE			/* some keys, at random */
-} KmsKeySweep;
-
-/* "untried": how many of them were never tried before. */
-extern List *kms_key_sweep(KmsKeySweep what, TimestampTz now, int limit,
-						   int *untried);
-
-/* How many are due to be purged and were never tried, up to a few "limit". */
-extern int64 kms_key_purge_count(TimestampTz now, int64 limit);
-
-/*
  * Lock the row for the transaction; false if it is gone, or if another has it
  * and this is not to wait.  To change it does not exclude that rows which
  * refer to it are inserted.
@@ -176,11 +159,5 @@ extern bool kms_key_lock(const char *key_id, KmsKeyLock how);
  * the table as a whole; if so that lock is held to the end of the transaction.
  */
 extern bool kms_key_try_lock_table(void);
-
-/* This key could not be dealt with: let the others go first. */
-extern void kms_key_mark_tried(const char *key_id, TimestampTz now);
-
-/* Number of keys, exact up to 100,000, an estimate above. */
-extern int64 kms_key_count(void);
 
 #endif							/* KMS_STORE_KEY_H */

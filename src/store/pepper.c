@@ -2,11 +2,9 @@
 
 #include "access/genam.h"
 #include "access/table.h"
-#include "catalog/pg_collation.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -14,6 +12,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/pepper.h"
+#include "store/scan.h"
 #include "store/spi.h"
 
 /* columns, in the order of the script */
@@ -33,11 +32,8 @@ kms_pepper_read(const char *pepper_id, KmsPepperRow *row)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
-	text	   *id = cstring_to_text(pepper_id);
 
-	ScanKeyEntryInitialize(&scan_key, 0, PEPPER_ID, BTEqualStrategyNumber,
-						   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
-						   PointerGetDatum(id));
+	kms_scan_text(&scan_key, PEPPER_ID, pepper_id);
 	scan = systable_beginscan(rel, catalog->pepper_pkey, true, NULL, 1,
 							  &scan_key);
 	tuple = systable_getnext(scan);
@@ -45,7 +41,6 @@ kms_pepper_read(const char *pepper_id, KmsPepperRow *row)
 		read_row(tuple, RelationGetDescr(rel), row);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	pfree(id);
 	return found;
 }
 

@@ -1,0 +1,160 @@
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "pg/settings.h"
+#include "store/spi.h"
+#include "store/sweep.h"
+
+/*
+ * What a sweep looks for; $1 is the time, $2 the limit, $3 the retention, $4
+ * the percentage of a sample.  A key that could not be dealt with is tried
+ * again after all that never were, so that it does not stand in their way.
+ *
+ * An expired key whose row was never brought to "deprecated", as its master
+ * key is lost, is purged like one that was.
+ */
+#define EXPIRED(state) \
+	" state OPERATOR(pg_catalog.=) '" state "'" \
+	" AND expires_at OPERATOR(pg_catalog.<=) $1"
+#define PAST_RETENTION(state) \
+	" state OPERATOR(pg_catalog.=) '" state "'" \
+	" AND expires_at OPERATOR(pg_catalog.<=) ($1 OPERATOR(pg_catalog.-) $3)"
+#define SCHEDULED \
+	" state OPERATOR(pg_catalog.=) 'pending_deletion'" \
+	" AND delete_at OPERATOR(pg_catalog.<=) $1"
+#define UNTRIED(condition, order) \
+	"(SELECT key_id, false FROM kms.key WHERE" condition \
+	" AND tried_at IS NULL ORDER BY " order " LIMIT $2)"
+#define TRIED(condition) \
+	"(SELECT key_id, true FROM kms.key WHERE tried_at IS NOT NULL" \
+	" AND (" condition ") ORDER BY tried_at LIMIT $2)"
+#define UNTRIED_PURGE \
+	UNTRIED(PAST_RETENTION("deprecated"), "expires_at") " UNION ALL " \
+	UNTRIED(PAST_RETENTION("revoked"), "expires_at") " UNION ALL " \
+	UNTRIED(PAST_RETENTION("active"), "expires_at") " UNION ALL " \
+	UNTRIED(SCHEDULED, "delete_at")
+
+/* a sample of a table that is too large to be sorted */
+#define SAMPLE_OF_MANY	(KMS_SWEEP_SAMPLE + 1)
+#define SAMPLE_SORTED_MAX		100000	/* keys */
+
+static const char *const queries[] = {
+	[KMS_SWEEP_EXPIRED] =
+	UNTRIED(EXPIRED("active"), "expires_at") " UNION ALL "
+	TRIED(EXPIRED("active"))
+	" LIMIT $2",
+	[KMS_SWEEP_PURGE] =
+	UNTRIED_PURGE " UNION ALL "
+	TRIED("(" PAST_RETENTION("deprecated") ") OR (" PAST_RETENTION("revoked")
+		  ") OR (" PAST_RETENTION("active") ") OR (" SCHEDULED ")")
+	" LIMIT $2",
+	[KMS_SWEEP_SAMPLE] =
+	"SELECT key_id, false FROM kms.key ORDER BY pg_catalog.random() LIMIT $2",
+	[SAMPLE_OF_MANY] =
+	"SELECT key_id, false FROM kms.key TABLESAMPLE SYSTEM ($4) LIMIT $2"
+};
+
+static void
+bind(KmsSpi *spi, TimestampTz now, int64 limit)
+{
+	kms_spi_time(spi, now);
+	kms_spi_int64(spi, limit);
+	kms_spi_seconds(spi, kms_key_retention);
+}
+
+List *
+kms_sweep_find(KmsSweep what, TimestampTz now, int limit, int *untried)
+{
+	static SPIPlanPtr plans[lengthof(queries)];
+	MemoryContext caller = CurrentMemoryContext;
+	int			query = what;
+	double		percent = 100.0;
+	List	   *ids = NIL;
+	KmsSpi		spi;
+	uint64		i;
+
+	if (what == KMS_SWEEP_SAMPLE && kms_sweep_key_count() > SAMPLE_SORTED_MAX)
+	{
+		query = SAMPLE_OF_MANY;
+		percent = Min(100.0, Max(1.0, 300.0 * limit / kms_sweep_key_count()));
+	}
+	if (untried != NULL)
+		*untried = 0;
+
+	kms_spi_begin(&spi);
+	bind(&spi, now, limit);
+	kms_spi_datum(&spi, FLOAT4OID, Float4GetDatum((float4) percent));
+	kms_spi_run(&spi, &plans[query], queries[query], SPI_OK_SELECT);
+	for (i = 0; i < spi.processed; i++)
+	{
+		bool		isnull;
+		Datum		id = kms_spi_field(i, 1, &isnull);
+		bool		tried = DatumGetBool(kms_spi_field(i, 2, &isnull));
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		ids = lappend(ids, TextDatumGetCString(id));
+		MemoryContextSwitchTo(old);
+		if (!tried && untried != NULL)
+			(*untried)++;
+	}
+	kms_spi_end(&spi);
+	return ids;
+}
+
+int64
+kms_sweep_purge_count(TimestampTz now, int64 limit)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	int64		count;
+
+	kms_spi_begin(&spi);
+	bind(&spi, now, limit);
+	kms_spi_run(&spi, &plan,
+				"SELECT pg_catalog.count(*) FROM (" UNTRIED_PURGE ") AS due",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
+}
+
+void
+kms_sweep_mark_tried(const char *key_id, TimestampTz now)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, key_id);
+	kms_spi_time(&spi, now);
+	kms_spi_run(&spi, &plan,
+				"UPDATE kms.key SET tried_at = $2"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_UPDATE);
+	kms_spi_end(&spi);
+}
+
+int64
+kms_sweep_key_count(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	int64		count;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 100000"
+				" THEN c.reltuples::pg_catalog.int8"
+				" ELSE (SELECT pg_catalog.count(*) FROM kms.key) END"
+				" FROM pg_catalog.pg_class AS c"
+				" WHERE c.oid OPERATOR(pg_catalog.=)"
+				" 'kms.key'::pg_catalog.regclass::pg_catalog.oid",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
+}
