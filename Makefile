@@ -47,7 +47,7 @@ PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DKMS_VERSION='"$(KMS_VERSION)"'
 PG_CFLAGS = -std=gnu99
-SHLIB_LINK = -lcrypto -lcrypt
+SHLIB_LINK = -lcrypto -lcrypt -lpthread
 
 # What a bare "make" makes.
 all:

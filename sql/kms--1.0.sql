@@ -16,7 +16,27 @@ COMMENT ON SCHEMA kms IS 'tables and views of the key management service';
  * reads.  kms.key_secret holds the large, constant bytes; a sweep over many
  * keys does not rewrite them.  State, times, version and seal are written by
  * the C code only; a row edited by hand no longer authenticates (XX001).
+ * kms.pool_key holds keys that are to become a device's; it comes first as
+ * issuing uses it first, and DROP EXTENSION locks tables in this order.
  */
+CREATE TABLE kms.pool_key (
+	pool_key_id text COLLATE "C" NOT NULL,
+	algorithm text COLLATE "C" NOT NULL,
+	created_at timestamptz NOT NULL,
+	public_key bytea NOT NULL,
+	wrapped_key bytea NOT NULL,
+	CONSTRAINT pool_key_pkey PRIMARY KEY (pool_key_id)
+) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0,
+		autovacuum_vacuum_threshold = 100);
+
+ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STORAGE EXTERNAL;
+ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STORAGE EXTERNAL;
+ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STATISTICS 0;
+ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STATISTICS 0;
+
+COMMENT ON TABLE kms.pool_key IS
+'ready-made keys that no device has yet: public key (SPKI DER) and wrapped private key. Not dumped: it is filled again';
+
 CREATE TABLE kms.key (
 	key_id text COLLATE "C" NOT NULL,
 	device_id text COLLATE "C" NOT NULL,
@@ -248,8 +268,9 @@ COMMENT ON TABLE kms.maintenance IS
 'state of the purge: how much was deleted today, whether it waits for confirmation';
 
 /*
- * Dump and restore carry all of it but kms.maintenance, which begins anew: a
- * worker may have made its row before the restore comes to it.
+ * Dump and restore carry all of it but kms.maintenance, which begins anew (a
+ * worker may have made its row before the restore comes to it), and the pool,
+ * from which two servers would give the same key to two devices.
  */
 SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
@@ -582,7 +603,7 @@ COMMENT ON FUNCTION kms_flush_events IS
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'
-LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 8;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 9;
 
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 

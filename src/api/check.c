@@ -33,7 +33,11 @@
 /* A worker that has not finished a round for so long is stuck. */
 #define STALE_ROUNDS 3
 
-static const char *const worker_names[] = {"event writer", "maintenance worker"};
+static const char *const worker_names[] = {
+	[KMS_WRITER] = "event writer",
+	[KMS_MAINTENANCE] = "maintenance worker",
+	[KMS_KEYGEN] = "key generation worker"
+};
 
 static void report(ReturnSetInfo *result, const char *severity,
 				   const char *finding, const char *hint);
@@ -172,22 +176,22 @@ static void
 check_workers(ReturnSetInfo *result)
 {
 	KmsDatabase *database = kms_state_database();
-	int			kind;
+	int			number;
 
 	if (database == NULL)
 		return;
-	for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+	for (number = 0; number < KMS_WORKERS; number++)
 	{
+		const char *name = worker_names[Min(number, KMS_KEYGEN)];
 		KmsWorkerState worker;
 
 		LWLockAcquire(&kms_state->lock, LW_SHARED);
-		worker = database->worker[kind];
+		worker = database->worker[number];
 		LWLockRelease(&kms_state->lock);
 		if (worker.failed_at != 0)
 			report(result, "error",
 				   psprintf("the %s failed last at %s: %s",
-							worker_names[kind],
-							timestamptz_to_str(worker.failed_at),
+							name, timestamptz_to_str(worker.failed_at),
 							worker.last_error),
 				   "Remove the cause; it tries again by itself.");
 		else if (worker.pid != 0 && worker.heartbeat != 0 &&
@@ -196,8 +200,7 @@ check_workers(ReturnSetInfo *result)
 											STALE_ROUNDS * 60 * 1000))
 			report(result, "warning",
 				   psprintf("the %s has not finished a round since %s",
-							worker_names[kind],
-							timestamptz_to_str(worker.heartbeat)),
+							name, timestamptz_to_str(worker.heartbeat)),
 				   psprintf("Look at process %d in pg_stat_activity.", worker.pid));
 	}
 }

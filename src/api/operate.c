@@ -20,6 +20,7 @@
 #include "shmem/events.h"
 #include "shmem/master.h"
 #include "store/health.h"
+#include "store/pool.h"
 
 static void put_master_key(ReturnSetInfo *result, const unsigned char *id,
 						   const char *label, const char *status, int64 keys,
@@ -169,7 +170,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	KmsDatabase *database;
 	KmsMasterStatus *master = palloc(sizeof(KmsMasterStatus));
 	KmsRingCounters ring;
-	KmsWorkerState workers[KMS_WORKER_KINDS];
+	KmsWorkerState workers[KMS_WORKERS];
 	int64		epoch;
 	int			launcher;
 
@@ -189,6 +190,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	put_status(result, "launcher", launcher != 0 ? "running" : "not running");
 	put_worker(result, "writer", &workers[KMS_WRITER]);
 	put_worker(result, "maintenance", &workers[KMS_MAINTENANCE]);
+	put_worker(result, "key generation", &workers[KMS_KEYGEN]);
 	put_status(result, "master key", master_words[master->state]);
 	put_count(result, "master keys", master->count);
 	if (kms_events_counters(&ring, &epoch))
@@ -203,6 +205,8 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	}
 	put_count(result, "events without a ring",
 			  pg_atomic_read_u64(&kms_state->unrecorded));
+	put_count(result, "keys in the pool", kms_pool_count());
+	put_count(result, "keys wanted in the pool", kms_key_pool_size);
 	put_count(result, "changes in the outbox", kms_health_outbox());
 	put_count(result, "events set aside", kms_health_quarantined());
 	put_count(result, "standby successes",

@@ -83,6 +83,11 @@ extern void kms_rsa_free(KmsRsaKey *key);
 
 extern int	kms_rsa_bits(const KmsRsaKey *key);
 
+/* What a key of this size is called, as "RSA-2048". */
+#define KMS_RSA_ALGORITHM_SIZE 32
+
+extern void kms_rsa_algorithm(int bits, char *name);
+
 /* Length of the modulus, and so of a ciphertext, in bytes. */
 extern size_t kms_rsa_block_size(const KmsRsaKey *key);
 

@@ -6,6 +6,7 @@
  * d2i_PUBKEY take over 100; EVP_PKEY_fromdata, and d2i_RSAPrivateKey at the
  * key's first use, copy the numbers to the ordinary heap.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/bio.h>
@@ -459,6 +460,12 @@ int
 kms_rsa_bits(const KmsRsaKey *key)
 {
 	return key->bits;
+}
+
+void
+kms_rsa_algorithm(int bits, char *name)
+{
+	snprintf(name, KMS_RSA_ALGORITHM_SIZE, "RSA-%d", bits);
 }
 
 KmsStatus

@@ -39,6 +39,9 @@
  * The purposes are KMS_PURPOSE_…; one wrapped under one purpose never opens
  * under another.
  *
+ * A key of the pool has an id of its own for the key id and an empty device
+ * id.  It is wrapped anew when it becomes a device's.
+ *
  * A pepper (secret_hash.h) is wrapped with its own id for the key id, an empty
  * device id, algorithm "HMAC-SHA256" and 32 zero bytes for the SHA-256.
  */
@@ -57,6 +60,7 @@
 #define KMS_SHA256_SIZE		32	/* bytes */
 
 #define KMS_PURPOSE_KEY		"key"	/* a device's private key */
+#define KMS_PURPOSE_POOL	"pool"	/* one that no device has yet; keys/pool.c */
 #define KMS_PURPOSE_PEPPER	"pepper"	/* of secret_hash.h; keys/secret.c */
 #define KMS_PURPOSE_TEST	"test"	/* known answers */
 

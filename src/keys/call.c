@@ -62,13 +62,16 @@ static int	depth = 0;
 /* in TopTransactionContext, newest first */
 static PendingChange *pending = NULL;
 
-/* what this transaction has done: asked for maintenance, made the extension */
-static bool maintain = false;
+/* the workers that this transaction wants at its commit, a bit each */
+static uint32 wishes = 0;
+
+/* it has made the extension */
 static bool installed = false;
 
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 							  SubTransactionId parent, void *arg);
+static void request_workers(void);
 static void identify(KmsEvent *event);
 static void copy_text(char *out, size_t size, const char *in);
 static void finish(KmsCall *call, KmsStatus status);
@@ -215,16 +218,16 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 }
 
 void
-kms_call_maintain(void)
+kms_call_wish(int worker)
 {
-	maintain = true;
+	wishes |= UINT32_C(1) << worker;
 }
 
 void
 kms_call_installed(void)
 {
 	installed = true;
-	maintain = true;
+	kms_call_wish(KMS_MAINTENANCE);
 }
 
 bool
@@ -270,10 +273,9 @@ on_transaction(XactEvent event, void *arg)
 			abort_changes(InvalidSubTransactionId);
 			break;
 		case XACT_EVENT_COMMIT:
-			if (pending != NULL && kms_state_database() != NULL)
-				kms_state_request(kms_state_database(), KMS_WRITER);
-			if (maintain && kms_state_database() != NULL)
-				kms_state_request(kms_state_database(), KMS_MAINTENANCE);
+			if (pending != NULL)
+				kms_call_wish(KMS_WRITER);
+			request_workers();
 			depth = 0;
 			break;
 		case XACT_EVENT_PARALLEL_COMMIT:
@@ -284,8 +286,21 @@ on_transaction(XactEvent event, void *arg)
 			return;				/* before the end */
 	}
 	pending = NULL;
-	maintain = false;
+	wishes = 0;
 	installed = false;
+}
+
+static void
+request_workers(void)
+{
+	int			worker;
+
+	for (worker = 0; wishes != 0 && worker < KMS_WORKERS; worker++)
+	{
+		if ((wishes & UINT32_C(1) << worker) != 0 &&
+			kms_state_database() != NULL)
+			kms_state_request(kms_state_database(), worker);
+	}
 }
 
 static void

@@ -14,6 +14,7 @@
 
 #include "crypto/status.h"
 #include "shmem/ring.h"
+#include "shmem/state.h"
 
 typedef struct KmsCall KmsCall;
 
@@ -52,14 +53,14 @@ extern void kms_call_record_change(KmsOperation operation, const char *key_id,
 								   const char *device_id, const char *reason);
 
 /*
- * Ask for a round of maintenance when this transaction is committed, for the
- * worker sees nothing of it before.
+ * Ask for a worker (a number of KmsWorkerKind) when this transaction is
+ * committed, for it sees nothing of it before.
  */
-extern void kms_call_maintain(void);
+extern void kms_call_wish(int worker);
 
 /*
- * The extension is being made: the same; and whether this transaction has
- * made it, so that no other process sees it.
+ * The extension is being made: maintenance is wished; and whether this
+ * transaction has made it, so that no other process sees it.
  */
 extern void kms_call_installed(void);
 extern bool kms_call_is_installing(void);

@@ -1,14 +1,18 @@
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "keys/create.h"
 #include "keys/opened.h"
 #include "keys/seal.h"
+#include "keys/wrapping.h"
 #include "shmem/master.h"
 
 #define UNIX_EPOCH_MS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+
+static bool should_stop(void *arg);
 
 KmsStatus
 kms_key_prepare(const char *device_id, const char *app_version,
@@ -32,16 +36,50 @@ kms_key_id_now(TimestampTz now, char *key_id)
 }
 
 KmsStatus
+kms_key_generate(int bits, KmsRsaKey **key)
+{
+	int			place = kms_key_lock_generation();
+	KmsStatus	status;
+
+	(void) kms_opened_opener(); /* this process now holds secrets */
+	for (;;)
+	{
+		status = kms_rsa_generate(bits, should_stop, NULL, key);
+		if (status != KMS_INTERRUPTED)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	kms_key_unlock_generation(place);
+	return status;
+}
+
+static bool
+should_stop(void *arg)
+{
+	return QueryCancelPending || ProcDiePending;
+}
+
+KmsStatus
 kms_key_create(KmsKeyRow *row, KmsRsaKey *key, KmsKeySecret *secret,
 			   KmsFault *fault)
+{
+	KmsStatus	status;
+
+	status = kms_wrapping_wrap(row, key, secret, fault);
+	kms_rsa_free(key);
+	if (status == KMS_OK)
+		status = kms_key_insert_sealed(row, secret, fault);
+	return kms_fault(fault, status);
+}
+
+KmsStatus
+kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
+					  KmsFault *fault)
 {
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	status = kms_opened_wrap(row, key, secret, fault);
-	kms_rsa_free(key);
-	if (status == KMS_OK)
-		status = kms_seal_digests(secret, &digests);
+	status = kms_seal_digests(secret, &digests);
 	if (status == KMS_OK)
 		status = kms_seal_row(row, &digests, fault);
 	if (status == KMS_OK)

@@ -9,6 +9,13 @@
 #include "store/key.h"
 
 /*
+ * Make a key pair, in one of kms.keygen_concurrency places for it.  A cancel
+ * is seen within milliseconds; other interrupts wait until the key is made,
+ * for the search would have to begin anew.
+ */
+extern KmsStatus kms_key_generate(int bits, KmsRsaKey **key);
+
+/*
  * Wrap the key, seal the row and insert both.  The key is taken over in every
  * case; it is wrapped and freed before anything that may raise.  Therefore
  * the caller has allocated *secret, which is filled, and has called
@@ -16,6 +23,11 @@
  */
 extern KmsStatus kms_key_create(KmsKeyRow *row, KmsRsaKey *key,
 								KmsKeySecret *secret, KmsFault *fault);
+
+/* Seal the row and insert it with what is wrapped for it already. */
+extern KmsStatus kms_key_insert_sealed(KmsKeyRow *row,
+									   const KmsKeySecret *secret,
+									   KmsFault *fault);
 
 /*
  * Whatever raises in storing a key does so here: text that UTF-8 does not

@@ -194,8 +194,7 @@ kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
 	KmsKeyRow  *row = &import->row;
 	KmsStatus	status;
 
-	snprintf(row->algorithm, sizeof(row->algorithm), "RSA-%d",
-			 kms_rsa_bits(key));
+	kms_rsa_algorithm(kms_rsa_bits(key), row->algorithm);
 	status = kms_key_create(row, key, &import->secret, fault);
 	if (status != KMS_OK)
 		return status;

@@ -25,6 +25,7 @@
 #include "keys/issue.h"
 #include "keys/key.h"
 #include "keys/opened.h"
+#include "keys/pool.h"
 #include "keys/state.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
@@ -66,11 +67,11 @@ static bool is_replacement(const DeviceKeys *keys);
 static KmsStatus check_limit(const char *device_id, const DeviceKeys *keys,
 							 KmsFault *fault);
 static KmsStatus deprecate(List *active, KmsFault *fault);
-static KmsStatus generate(int bits, KmsRsaKey **key);
-static bool should_stop(void *arg);
-static KmsStatus store(const KmsIssueRequest *request, const char *origin,
-					   int bits, KmsRsaKey *key, KmsKeySecret *secret,
-					   KmsIssued *issued, KmsFault *fault);
+static KmsStatus generate(const KmsIssueRequest *request, const char *origin,
+						  int bits, KmsKeyRow *row, KmsKeySecret *secret,
+						  KmsFault *fault);
+static KmsStatus fill_row(const KmsIssueRequest *request, const char *origin,
+						  int bits, KmsKeyRow *row);
 static KmsStatus describe(const KmsKeyRow *row, const KmsKeySecret *secret,
 						  bool reused, KmsIssued *issued, KmsFault *fault);
 
@@ -398,9 +399,12 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 {
 	int			bits = request->bits != 0 ? request->bits : kms_key_bits;
 	bool		replacement = is_replacement(keys);
+	const char *origin = replacement ? KMS_ORIGIN_REPLACEMENT
+	: KMS_ORIGIN_GENERATED;
 	KmsKeySecret *secret;
-	KmsRsaKey  *key;
+	KmsKeyRow	row;
 	KmsStatus	status;
+	bool		taken;
 
 	if (!replacement)
 	{
@@ -414,11 +418,36 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 	if (status != KMS_OK)
 		return status;
 	secret = palloc(sizeof(KmsKeySecret));
-	status = generate(bits, &key);
+	status = kms_fault(fault, fill_row(request, origin, bits, &row));
+	if (status == KMS_OK)
+		status = kms_pool_take(&row, secret, &taken, fault);
+	if (status == KMS_OK)
+		status = taken ? kms_key_insert_sealed(&row, secret, fault)
+			: generate(request, origin, bits, &row, secret, fault);
+	if (status == KMS_OK)
+		status = describe(&row, secret, false, issued, fault);
+	pfree(secret);
+	return status;
+}
+
+/* Generating takes a while, and a key is as old as its row. */
+static KmsStatus
+generate(const KmsIssueRequest *request, const char *origin, int bits,
+		 KmsKeyRow *row, KmsKeySecret *secret, KmsFault *fault)
+{
+	KmsRsaKey  *key;
+	KmsStatus	status;
+
+	status = kms_key_generate(bits, &key);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
-	return store(request, replacement ? KMS_ORIGIN_REPLACEMENT
-				 : KMS_ORIGIN_GENERATED, bits, key, secret, issued, fault);
+	status = fill_row(request, origin, bits, row);
+	if (status != KMS_OK)
+	{
+		kms_rsa_free(key);
+		return kms_fault(fault, status);
+	}
+	return kms_key_create(row, key, secret, fault);
 }
 
 /*
@@ -443,69 +472,29 @@ check_limit(const char *device_id, const DeviceKeys *keys, KmsFault *fault)
 	return kms_fault(fault, KMS_RATE_LIMITED);
 }
 
-/*
- * Make a key pair, in one of the places for it.  A cancel is seen within
- * milliseconds; other interrupts wait until the key is made, for the search
- * would have to begin anew.
- */
+/* A new row, complete but for its seal. */
 static KmsStatus
-generate(int bits, KmsRsaKey **key)
+fill_row(const KmsIssueRequest *request, const char *origin, int bits,
+		 KmsKeyRow *row)
 {
-	int			place = kms_key_lock_generation();
-	KmsStatus	status;
-
-	(void) kms_opened_opener(); /* this process now holds secrets */
-	for (;;)
-	{
-		status = kms_rsa_generate(bits, should_stop, NULL, key);
-		if (status != KMS_INTERRUPTED)
-			break;
-		CHECK_FOR_INTERRUPTS();
-	}
-	kms_key_unlock_generation(place);
-	return status;
-}
-
-static bool
-should_stop(void *arg)
-{
-	return QueryCancelPending || ProcDiePending;
-}
-
-/* Takes the key. */
-static KmsStatus
-store(const KmsIssueRequest *request, const char *origin, int bits,
-	  KmsRsaKey *key, KmsKeySecret *secret, KmsIssued *issued,
-	  KmsFault *fault)
-{
-	KmsKeyRow	row;
-	KmsStatus	status;
-
-	memset(&row, 0, sizeof(row));
-	row.created_at = GetCurrentTimestamp();
-	row.expires_at = row.created_at + kms_key_lifetime * USECS_PER_SEC;
-	row.state_changed_at = row.created_at;
-	row.state = KMS_STATE_ACTIVE;
-	row.row_version = 1;
-	snprintf(row.algorithm, sizeof(row.algorithm), "RSA-%d", bits);
-	strlcpy(row.oaep_hash, kms_digest_name(kms_oaep_hash), sizeof(row.oaep_hash));
-	strlcpy(row.origin, origin, sizeof(row.origin));
-	strlcpy(row.device_id, request->device_id, sizeof(row.device_id));
+	memset(row, 0, sizeof(*row));
+	row->created_at = GetCurrentTimestamp();
+	row->expires_at = row->created_at + kms_key_lifetime * USECS_PER_SEC;
+	row->state_changed_at = row->created_at;
+	row->state = KMS_STATE_ACTIVE;
+	row->row_version = 1;
+	kms_rsa_algorithm(bits, row->algorithm);
+	strlcpy(row->oaep_hash, kms_digest_name(kms_oaep_hash),
+			sizeof(row->oaep_hash));
+	strlcpy(row->origin, origin, sizeof(row->origin));
+	strlcpy(row->device_id, request->device_id, sizeof(row->device_id));
 	if (request->app_version != NULL)
 	{
-		row.has_app_version = true;
-		strlcpy(row.app_version, request->app_version, sizeof(row.app_version));
+		row->has_app_version = true;
+		strlcpy(row->app_version, request->app_version,
+				sizeof(row->app_version));
 	}
-	status = kms_key_id_now(row.created_at, row.key_id);
-	if (status != KMS_OK)
-	{
-		kms_rsa_free(key);
-		return kms_fault(fault, status);
-	}
-	status = kms_key_create(&row, key, secret, fault);
-	if (status == KMS_OK)
-		status = describe(&row, secret, false, issued, fault);
-	return status;
+	return kms_key_id_now(row->created_at, row->key_id);
 }
 
 static KmsStatus

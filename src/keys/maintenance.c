@@ -29,8 +29,10 @@
 #include "utils/timestamp.h"
 
 #include "keys/call.h"
+#include "keys/create.h"
 #include "keys/key.h"
 #include "keys/maintenance.h"
+#include "keys/pool.h"
 #include "keys/secret.h"
 #include "keys/state.h"
 #include "pg/settings.h"
@@ -45,6 +47,7 @@
 
 #define BATCH				1000	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
+#define POOL_BATCH			4	/* keys, each some tenths of a second */
 #define PURGE_FLOOR			1000	/* keys a day that need no confirmation */
 #define PURGE_SHARE			20	/* one in ... keys a day neither */
 #define PURGE_COUNT_LIMIT	1000000
@@ -81,6 +84,7 @@ static void trim_events(KmsTaskResult *result);
 static void trim_metrics(KmsTaskResult *result);
 static void roll_metrics(KmsTaskResult *result);
 static void make_pepper(KmsTaskResult *result);
+static void fill_pool(KmsTaskResult *result);
 static bool for_each_key(List *ids, KeyTask task, KmsTaskResult *result);
 static KeyOutcome mark_tried(const char *key_id);
 static KeyOutcome in_subtransaction(KeyTask task, const char *key_id);
@@ -115,6 +119,9 @@ kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 			break;
 		case KMS_TASK_PEPPER:
 			make_pepper(result);
+			break;
+		case KMS_TASK_POOL:
+			fill_pool(result);
 			break;
 	}
 
@@ -379,6 +386,30 @@ make_pepper(KmsTaskResult *result)
 	result->task = "make the pepper";
 	if (kms_secret_make_first_pepper())
 		result->done = 1;
+}
+
+/* It takes a while, so it is done before a row is locked. */
+static void
+fill_pool(KmsTaskResult *result)
+{
+	KmsPoolKey *room;
+	KmsRsaKey  *key;
+	int			missing;
+
+	result->task = "fill the pool of keys";
+	if (kms_keygen_workers > 0)
+	{
+		kms_call_wish(KMS_KEYGEN);
+		return;
+	}
+	missing = kms_pool_missing(false);
+	room = palloc(sizeof(KmsPoolKey));
+	while (result->done < Min(missing, POOL_BATCH) &&
+		   kms_key_generate(kms_key_bits, &key) == KMS_OK &&
+		   kms_pool_add(room, key) == KMS_OK)
+		result->done++;
+	pfree(room);
+	result->more = missing > result->done;
 }
 
 /*

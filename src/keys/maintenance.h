@@ -7,6 +7,7 @@
 typedef enum KmsTask
 {
 	KMS_TASK_PEPPER,			/* first, for callers wait for it */
+	KMS_TASK_POOL,
 	KMS_TASK_FOLD,				/* what was denied comes into the rows */
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,
@@ -16,7 +17,7 @@ typedef enum KmsTask
 	KMS_TASK_ROLL_METRICS
 } KmsTask;
 
-#define KMS_TASK_COUNT 8
+#define KMS_TASK_COUNT 9
 
 typedef struct KmsTaskResult
 {
@@ -28,6 +29,8 @@ typedef struct KmsTaskResult
 
 /*
  * One batch of a task in the current transaction, safe to run twice at once.
+ * That of the pool asks for a worker; where there is to be none
+ * (kms.keygen_workers is 0) it generates itself.
  * "confirm_purge" lets a purge that waits for confirmation go on, for a day.
  */
 extern void kms_maintenance_run(KmsTask task, bool confirm_purge,

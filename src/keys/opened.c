@@ -21,6 +21,7 @@
 #include "crypto/self_test.h"
 #include "keys/key.h"
 #include "keys/opened.h"
+#include "keys/wrapping.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -56,8 +57,6 @@ static KmsStatus unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 						KmsFault *fault);
 static KmsStatus open_private(const unsigned char *der, size_t len,
 							  KmsRsaKey **key);
-static void fill_context(const KmsKeyRow *row, const unsigned char *public_hash,
-						 KmsWrapContext *context);
 
 void
 kms_opened_install(void)
@@ -123,39 +122,6 @@ kms_opened_opener(void)
 {
 	start();
 	return opener;
-}
-
-KmsStatus
-kms_opened_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
-				KmsKeySecret *secret, KmsFault *fault)
-{
-	unsigned char der[KMS_RSA_MAX_PRIVATE];
-	unsigned char public_hash[KMS_SHA256_SIZE];
-	KmsWrapContext context;
-	KmsMasterKey master;
-	size_t		der_len;
-	KmsStatus	status;
-
-	status = kms_rsa_public_der(key, secret->public_key,
-								sizeof(secret->public_key),
-								&secret->public_len);
-	if (status != KMS_OK)
-		return kms_fault(fault, status);
-	if (!kms_sha256(secret->public_key, secret->public_len, public_hash))
-		return kms_fault(fault, KMS_FAILED);
-	fill_context(row, public_hash, &context);
-
-	/* may raise, so before anything secret is in this frame */
-	status = kms_master_get(NULL, &master);
-	if (status != KMS_OK)
-		return kms_fault(fault, status);
-	status = kms_rsa_private_der(key, der, sizeof(der), &der_len);
-	if (status == KMS_OK)
-		status = kms_wrap(&master, &context, der, der_len,
-						  secret->wrapped_key, &secret->wrapped_len);
-	explicit_bzero(&master, sizeof(master));
-	explicit_bzero(der, sizeof(der));
-	return kms_fault(fault, status);
 }
 
 static void
@@ -276,7 +242,7 @@ unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 	id = kms_wrap_master_key_id(secret->wrapped_key, secret->wrapped_len);
 	if (id == NULL)
 		return kms_fault(fault, KMS_NOT_AUTHENTIC);
-	fill_context(row, digests->public_key, &context);
+	kms_wrapping_of_row(row, digests->public_key, &context);
 
 	/* may raise, so before anything secret is in this frame */
 	status = kms_master_get(id, &master);
@@ -305,16 +271,4 @@ open_private(const unsigned char *der, size_t len, KmsRsaKey **key)
 		status = kms_rsa_open_private(opener, der, len, key);
 	} while (status == KMS_NO_MEMORY && kms_opened_make_room());
 	return status;
-}
-
-static void
-fill_context(const KmsKeyRow *row, const unsigned char *public_hash,
-			 KmsWrapContext *context)
-{
-	context->purpose = KMS_PURPOSE_KEY;
-	context->key_id = row->key_id;
-	context->device_id = kms_seal_utf8(row->device_id);
-	context->algorithm = row->algorithm;
-	context->created_at = row->created_at;
-	memcpy(context->public_hash, public_hash, KMS_SHA256_SIZE);
 }

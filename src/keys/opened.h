@@ -29,10 +29,6 @@ extern KmsStatus kms_opened_get(KmsKeyRow *row, KmsRsaKey **key,
 /* What opens public keys; lives as long as the process. */
 extern KmsRsaOpener *kms_opened_opener(void);
 
-/* Wrap a fresh private key for the row it will be stored with. */
-extern KmsStatus kms_opened_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
-								 KmsKeySecret *secret, KmsFault *fault);
-
 /* The secure heap is full: give up the oldest key; false if there is none. */
 extern bool kms_opened_make_room(void);
 

@@ -320,7 +320,7 @@ deny(const Transition *transition, const KmsStateRequest *request)
 {
 	kms_denial_insert(request->key_id, transition->to, request->reason,
 					  request->delete_at);
-	kms_call_maintain();
+	kms_call_wish(KMS_MAINTENANCE);
 }
 
 /*

@@ -39,7 +39,7 @@ invalidate(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == catalog.key ||
 		relid == catalog.key_secret || relid == catalog.denial ||
-		relid == catalog.pepper)
+		relid == catalog.pepper || relid == catalog.pool_key)
 		catalog_valid = false;
 }
 
@@ -62,12 +62,15 @@ look_up(void)
 		catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
 		catalog.pepper = get_relname_relid("pepper", schema);
 		catalog.pepper_pkey = get_relname_relid("pepper_pkey", schema);
+		catalog.pool_key = get_relname_relid("pool_key", schema);
+		catalog.pool_key_pkey = get_relname_relid("pool_key_pkey", schema);
 	}
 	if (!OidIsValid(catalog.extension) || !OidIsValid(catalog.key) ||
 		!OidIsValid(catalog.key_pkey) || !OidIsValid(catalog.key_device_idx) ||
 		!OidIsValid(catalog.key_secret) || !OidIsValid(catalog.key_secret_pkey) ||
 		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx) ||
-		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey))
+		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey) ||
+		!OidIsValid(catalog.pool_key) || !OidIsValid(catalog.pool_key_pkey))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension kms is not installed in this database"),

@@ -23,6 +23,8 @@ bool		kms_maintenance = true;
 int			kms_maintenance_interval = 300;
 int			kms_max_workers = 4;
 int			kms_key_cache_size = 128;
+int			kms_key_pool_size = 16;
+int			kms_keygen_workers = 1;
 int			kms_max_ciphertext_size = 2048;
 int			kms_keygen_concurrency = 2;
 bool		kms_protect_memory = true;
@@ -103,10 +105,22 @@ define_server_settings(void)
 							NULL, &kms_key_cache_size,
 							kms_key_cache_size, 1, 4096,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.key_pool_size",
+							"Ready-made keys that each database keeps for its devices.",
+							"0 has each key made when it is asked for.",
+							&kms_key_pool_size,
+							kms_key_pool_size, 0, 10000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("kms.keygen_concurrency",
 							"Sessions that may generate a key at the same time.",
 							NULL, &kms_keygen_concurrency,
 							kms_keygen_concurrency, 1, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.keygen_workers",
+							"Background workers at a time that fill pools of keys, over all databases.",
+							"They run only where no other process wants the processor. 0 leaves it to kms_maintain().",
+							&kms_keygen_workers,
+							kms_keygen_workers, 0, KMS_KEYGEN_WORKERS_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.maintenance",
 							 "Whether a background worker expires and purges keys.",

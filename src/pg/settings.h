@@ -6,6 +6,8 @@
 #ifndef KMS_PG_SETTINGS_H
 #define KMS_PG_SETTINGS_H
 
+#define KMS_KEYGEN_WORKERS_MAX 8
+
 /* for the server */
 extern char *kms_master_key_file;	/* "" when not set */
 extern int	kms_event_ring_size;	/* kB */
@@ -16,6 +18,8 @@ extern bool kms_maintenance;
 extern int	kms_maintenance_interval;
 extern int	kms_max_workers;
 extern int	kms_key_cache_size; /* keys a session */
+extern int	kms_key_pool_size;	/* keys a database; 0: no pool */
+extern int	kms_keygen_workers; /* at most KMS_KEYGEN_WORKERS_MAX */
 extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;

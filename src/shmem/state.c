@@ -96,24 +96,24 @@ kms_state_enter(Oid database_oid)
 }
 
 void
-kms_state_request(KmsDatabase *database, KmsWorkerKind kind)
+kms_state_request(KmsDatabase *database, int worker)
 {
-	KmsWorkerState *worker = &database->worker[kind];
-	volatile int *pid = &worker->pid;
+	KmsWorkerState *state = &database->worker[worker];
+	volatile int *pid = &state->pid;
 
 	pg_memory_barrier();
-	if (pg_atomic_read_u32(&worker->requested) == KMS_REQUEST_MADE)
+	if (pg_atomic_read_u32(&state->requested) == KMS_REQUEST_MADE)
 		return;
-	if (pg_atomic_exchange_u32(&worker->requested,
+	if (pg_atomic_exchange_u32(&state->requested,
 							   KMS_REQUEST_MADE) != KMS_REQUEST_MADE &&
 		*pid == 0)
 		kms_state_wake_launcher();
 }
 
 bool
-kms_state_wake(KmsDatabase *database, KmsWorkerKind kind)
+kms_state_wake(KmsDatabase *database, int worker)
 {
-	Latch	   *latch = *(Latch *volatile *) &database->worker[kind].latch;
+	Latch	   *latch = *(Latch *volatile *) &database->worker[worker].latch;
 
 	if (latch == NULL)
 		return false;
@@ -191,6 +191,7 @@ initialize(KmsState *state)
 
 	pg_atomic_init_u64(&state->ring_generations, 0);
 	pg_atomic_init_u32(&state->waiting, 0);
+	pg_atomic_init_u32(&state->keygen_waiting, 0);
 	pg_atomic_init_u64(&state->standby_successes, 0);
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);
@@ -199,11 +200,12 @@ initialize(KmsState *state)
 	for (i = 0; i < KMS_DATABASES_MAX; i++)
 	{
 		KmsDatabase *database = &state->databases[i];
-		int			kind;
+		int			worker;
 
-		for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
-			pg_atomic_init_u32(&database->worker[kind].requested,
+		for (worker = 0; worker < KMS_WORKERS; worker++)
+			pg_atomic_init_u32(&database->worker[worker].requested,
 							   KMS_REQUEST_NONE);
+		pg_atomic_init_u32(&database->pool_coming, 0);
 		pg_atomic_init_u64(&database->ring_generation, 0);
 		LWLockInitialize(&database->ring_lock, state->tranche);
 		pg_atomic_init_u64(&database->flush_wanted, 0);
@@ -234,11 +236,11 @@ find(Oid database_oid)
 static void
 reset_database(KmsDatabase *database, Oid database_oid)
 {
-	int			kind;
+	int			i;
 
-	for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+	for (i = 0; i < KMS_WORKERS; i++)
 	{
-		KmsWorkerState *worker = &database->worker[kind];
+		KmsWorkerState *worker = &database->worker[i];
 
 		pg_atomic_write_u32(&worker->requested, KMS_REQUEST_NONE);
 		worker->pid = 0;
@@ -255,6 +257,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->maintained_at = 0;
 	database->closed_until = 0;
 	database->ring_silent_until = 0;
+	pg_atomic_write_u32(&database->pool_coming, 0);
 	pg_atomic_write_u64(&database->ring_generation, 0);
 	pg_atomic_write_u64(&database->flush_done,
 						pg_atomic_read_u64(&database->flush_wanted));

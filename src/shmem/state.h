@@ -12,17 +12,23 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
+#include "pg/settings.h"
+
 #define KMS_DATABASES_MAX	256
 #define KMS_ERROR_SIZE		256 /* bytes of a worker's last error */
 
-/* The kinds of worker a database can have. */
+/*
+ * The workers a database can have, by number: the writer, the one for
+ * maintenance, and from KMS_KEYGEN on those that generate keys.
+ */
 typedef enum KmsWorkerKind
 {
 	KMS_WRITER,
-	KMS_MAINTENANCE
+	KMS_MAINTENANCE,
+	KMS_KEYGEN
 } KmsWorkerKind;
 
-#define KMS_WORKER_KINDS 2
+#define KMS_WORKERS (KMS_KEYGEN + KMS_KEYGEN_WORKERS_MAX)
 
 #define KMS_REQUEST_NONE	0
 #define KMS_REQUEST_MADE	1
@@ -50,7 +56,10 @@ typedef struct KmsDatabase
 	TimestampTz maintained_at;	/* 0: never since start; under state->lock */
 	TimestampTz closed_until;	/* being dropped: no workers; under
 								 * state->lock */
-	KmsWorkerState worker[KMS_WORKER_KINDS];
+	KmsWorkerState worker[KMS_WORKERS];
+
+	/* keys for the pool that are being generated; see keys/pool.c */
+	pg_atomic_uint32 pool_coming;
 
 	/*
 	 * Which ring its sessions should have mapped; changes when one is made.
@@ -80,8 +89,9 @@ typedef struct KmsState
 	Latch	   *launcher_latch; /* NULL: does not run; under lock */
 	int			launcher_pid;	/* under lock */
 
-	/* databases whose worker waits until another leaves */
+	/* workers that wait until another leaves */
 	pg_atomic_uint32 waiting;
+	pg_atomic_uint32 keygen_waiting;	/* to generate keys */
 
 	/* on a standby, calls are only counted */
 	pg_atomic_uint64 standby_successes;
@@ -116,10 +126,10 @@ extern KmsDatabase *kms_state_enter(Oid database_oid);
  * called after what the worker is to see is committed or pushed: a worker
  * that runs makes one more round before it leaves.
  */
-extern void kms_state_request(KmsDatabase *database, KmsWorkerKind kind);
+extern void kms_state_request(KmsDatabase *database, int worker);
 
 /* Wake a worker that runs; false if it does not.  Takes no lock. */
-extern bool kms_state_wake(KmsDatabase *database, KmsWorkerKind kind);
+extern bool kms_state_wake(KmsDatabase *database, int worker);
 
 /* Wake the launcher, if it runs. */
 extern void kms_state_wake_launcher(void);

@@ -60,7 +60,7 @@ typedef struct KmsKeyRow
 	char		key_id[KMS_KEY_ID_MAX + 1];
 	char		device_id[KMS_DEVICE_ID_MAX + 1];
 	char		app_version[KMS_APP_VERSION_MAX + 1];
-	char		algorithm[32];
+	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
 	char		oaep_hash[16];
 	char		origin[16];
 	char		state_reason[KMS_REASON_MAX + 1];

@@ -5,12 +5,16 @@
  * It reads the master key at start and at each reload.  Once recovery has
  * ended it has every database looked at once (a maintenance worker that finds
  * no extension just leaves), and from then on starts a worker where one is
- * asked for (kms_state_request) or maintenance is due: never more than
- * kms.max_workers, of each kind from the database after the one served last.
- * Neither kind may take all places from the other; where there is only one,
- * they take turns.  What a worker found, and how it failed, is in the
- * shared state; a database whose workers keep failing is left alone for up to
- * half a minute between tries.
+ * asked for (kms_state_request) or maintenance is due: of writers and
+ * maintenance together never more than kms.max_workers, of those that
+ * generate keys never more than kms.keygen_workers, of each from the database
+ * after the one served last.  Neither writers nor maintenance may take all
+ * places from the other; where there is only one, they take turns.  What a
+ * worker found, and how it failed, is in the shared state; a database whose
+ * workers keep failing is left alone for up to half a minute between tries.
+ *
+ * Each reload has the pools of keys looked at, too: the master key or the
+ * size of keys may be another.
  *
  * A database that is being dropped is closed to workers for some seconds by
  * the session that drops it (object_access_hook), which also makes those that
@@ -68,9 +72,9 @@ typedef struct Child
 
 typedef struct Launcher
 {
-	Child		children[KMS_DATABASES_MAX][KMS_WORKER_KINDS];
-	int			next[KMS_WORKER_KINDS]; /* slot to be served first */
-	KmsWorkerKind last;			/* kind started last */
+	Child		children[KMS_DATABASES_MAX][KMS_WORKERS];
+	int			next[KMS_WORKERS];	/* slot to be served first */
+	int			last;			/* worker started last; none generates keys */
 	bool		key_read;
 	bool		listed;			/* databases have been listed since recovery */
 	Oid		   *unprobed;		/* of those, what has no slot yet */
@@ -89,6 +93,17 @@ typedef struct Candidate
 	TimestampTz due;
 } Candidate;
 
+/* How the workers are called; those that generate keys are all alike. */
+static const struct
+{
+	const char *name;
+	const char *function;
+}			kinds[] = {
+	[KMS_WRITER] = {"kms writer", "kms_writer_main"},
+	[KMS_MAINTENANCE] = {"kms maintenance", "kms_maintenance_main"},
+	[KMS_KEYGEN] = {"kms key generation", "kms_keygen_main"}
+};
+
 static object_access_hook_type prev_object_access_hook = NULL;
 
 static void on_object_access(ObjectAccessType access, Oid class_oid,
@@ -99,18 +114,21 @@ static void detach(int code, Datum arg);
 static void one_round(void *arg);
 static void list_databases(Launcher *launcher);
 static void enter_unprobed(Launcher *launcher);
-static void reap(Launcher *launcher, int slot, int kind, TimestampTz now);
-static bool is_running(Launcher *launcher, int slot, int kind);
-static int	count_running(Launcher *launcher, int kind);
+static void request_keys(void);
+static void reap(Launcher *launcher, int slot, int number, TimestampTz now);
+static bool is_running(Launcher *launcher, int slot, int number);
+static bool any_running(Launcher *launcher, int slot);
+static int	count_running(Launcher *launcher, int first, int last);
 static void start_workers(Launcher *launcher, TimestampTz now);
-static bool is_due(Launcher *launcher, KmsWorkerKind kind, TimestampTz now);
-static int	start_kind(Launcher *launcher, KmsWorkerKind kind, int most,
-					   TimestampTz now);
-static void look_at(Launcher *launcher, int slot, KmsWorkerKind kind,
+static void start_keygen(Launcher *launcher, TimestampTz now);
+static bool is_due(Launcher *launcher, int number, TimestampTz now);
+static int	start_number(Launcher *launcher, int number, int most,
+						 TimestampTz now);
+static void look_at(Launcher *launcher, int slot, int number,
 					TimestampTz now, Candidate *candidate);
 static TimestampTz maintenance_due(const KmsDatabase *database,
 								   TimestampTz now);
-static bool start(Launcher *launcher, int slot, KmsWorkerKind kind,
+static bool start(Launcher *launcher, int slot, int number,
 				  const Candidate *candidate, TimestampTz now);
 static void sweep(Launcher *launcher, TimestampTz now);
 static bool sweep_due(Launcher *launcher, TimestampTz now);
@@ -202,6 +220,7 @@ close_database(Oid database_oid)
 	TimestampTz until =
 	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), KMS_DROP_CLOSED_MS);
 	KmsDatabase *database = NULL;
+	int			number;
 	int			i;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -216,8 +235,8 @@ close_database(Oid database_oid)
 
 	if (database != NULL)
 	{
-		(void) kms_state_wake(database, KMS_WRITER);
-		(void) kms_state_wake(database, KMS_MAINTENANCE);
+		for (number = 0; number < KMS_WORKERS; number++)
+			(void) kms_state_wake(database, number);
 		kms_state_wake_launcher();
 		wait_for_workers(database_oid);
 	}
@@ -254,12 +273,13 @@ one_round(void *arg)
 	Launcher   *launcher = arg;
 	TimestampTz now = GetCurrentTimestamp();
 	int			slot;
-	int			kind;
+	int			number;
 
 	if (ConfigReloadPending || !launcher->key_read)
 	{
 		kms_worker_reload();
 		kms_master_read();
+		request_keys();
 		launcher->key_read = true;
 	}
 	if (RecoveryInProgress())
@@ -272,8 +292,8 @@ one_round(void *arg)
 		list_databases(launcher);
 	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
 	{
-		for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
-			reap(launcher, slot, kind, now);
+		for (number = 0; number < KMS_WORKERS; number++)
+			reap(launcher, slot, number, now);
 	}
 	if (sweep_due(launcher, now))
 		sweep(launcher, now);
@@ -337,12 +357,27 @@ enter_unprobed(Launcher *launcher)
 	}
 }
 
+/* Have the pools of all databases looked at that are known to have one. */
+static void
+request_keys(void)
+{
+	int			slot;
+
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		KmsDatabase *database = &kms_state->databases[slot];
+
+		if (OidIsValid(database->oid) && database->has_extension)
+			kms_state_request(database, KMS_KEYGEN);
+	}
+}
+
 /* Notice that a worker has ended, and whether it ever worked. */
 static void
-reap(Launcher *launcher, int slot, int kind, TimestampTz now)
+reap(Launcher *launcher, int slot, int number, TimestampTz now)
 {
-	Child	   *child = &launcher->children[slot][kind];
-	KmsWorkerState *state = &kms_state->databases[slot].worker[kind];
+	Child	   *child = &launcher->children[slot][number];
+	KmsWorkerState *state = &kms_state->databases[slot].worker[number];
 	pid_t		pid;
 
 	if (child->handle == NULL ||
@@ -367,25 +402,38 @@ reap(Launcher *launcher, int slot, int kind, TimestampTz now)
 }
 
 static bool
-is_running(Launcher *launcher, int slot, int kind)
+is_running(Launcher *launcher, int slot, int number)
 {
-	return launcher->children[slot][kind].handle != NULL ||
-		*(volatile int *) &kms_state->databases[slot].worker[kind].pid != 0;
+	return launcher->children[slot][number].handle != NULL ||
+		*(volatile int *) &kms_state->databases[slot].worker[number].pid != 0;
 }
 
-/* Of one kind, or of all (-1). */
+static bool
+any_running(Launcher *launcher, int slot)
+{
+	int			number;
+
+	for (number = 0; number < KMS_WORKERS; number++)
+	{
+		if (is_running(launcher, slot, number))
+			return true;
+	}
+	return false;
+}
+
+/* Workers of these numbers, in all databases. */
 static int
-count_running(Launcher *launcher, int kind)
+count_running(Launcher *launcher, int first, int last)
 {
 	int			count = 0;
 	int			slot;
-	int			k;
+	int			number;
 
 	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
 	{
-		for (k = 0; k < KMS_WORKER_KINDS; k++)
+		for (number = first; number <= last; number++)
 		{
-			if ((kind < 0 || kind == k) && is_running(launcher, slot, k))
+			if (is_running(launcher, slot, number))
 				count++;
 		}
 	}
@@ -400,26 +448,42 @@ static void
 start_workers(Launcher *launcher, TimestampTz now)
 {
 	int			waiting = 0;
-	int			running = count_running(launcher, -1);
-	int			maintenance = count_running(launcher, KMS_MAINTENANCE);
+	int			running = count_running(launcher, KMS_WRITER, KMS_MAINTENANCE);
+	int			maintenance = count_running(launcher, KMS_MAINTENANCE,
+											KMS_MAINTENANCE);
 	int			kept = 0;
 
 	if (maintenance == 0 && is_due(launcher, KMS_MAINTENANCE, now) &&
 		(kms_max_workers > 1 || launcher->last == KMS_WRITER))
 		kept = 1;
-	waiting += start_kind(launcher, KMS_WRITER,
-						  kms_max_workers - running - kept, now);
+	waiting += start_number(launcher, KMS_WRITER,
+							kms_max_workers - running - kept, now);
 
-	running = count_running(launcher, -1);
-	waiting += start_kind(launcher, KMS_MAINTENANCE,
-						  Min(kms_max_workers - running,
-							  Max(1, kms_max_workers - 1) - maintenance), now);
+	running = count_running(launcher, KMS_WRITER, KMS_MAINTENANCE);
+	waiting += start_number(launcher, KMS_MAINTENANCE,
+							Min(kms_max_workers - running,
+								Max(1, kms_max_workers - 1) - maintenance), now);
 	pg_atomic_write_u32(&kms_state->waiting, waiting);
+	start_keygen(launcher, now);
 }
 
-/* Whether some database waits for a worker of this kind. */
+/* The first of each database before the second of any. */
+static void
+start_keygen(Launcher *launcher, TimestampTz now)
+{
+	int			waiting = 0;
+	int			number;
+
+	for (number = KMS_KEYGEN; number < KMS_WORKERS; number++)
+		waiting += start_number(launcher, number, kms_keygen_workers -
+								count_running(launcher, KMS_KEYGEN,
+											  KMS_WORKERS - 1), now);
+	pg_atomic_write_u32(&kms_state->keygen_waiting, waiting);
+}
+
+/* Whether some database waits for its worker of this number. */
 static bool
-is_due(Launcher *launcher, KmsWorkerKind kind, TimestampTz now)
+is_due(Launcher *launcher, int number, TimestampTz now)
 {
 	int			slot;
 
@@ -427,7 +491,7 @@ is_due(Launcher *launcher, KmsWorkerKind kind, TimestampTz now)
 	{
 		Candidate	candidate;
 
-		look_at(launcher, slot, kind, now, &candidate);
+		look_at(launcher, slot, number, now, &candidate);
 		if (candidate.wanted && candidate.due <= now)
 			return true;
 	}
@@ -436,9 +500,9 @@ is_due(Launcher *launcher, KmsWorkerKind kind, TimestampTz now)
 
 /* Start at most "most" workers; returns how many have to wait. */
 static int
-start_kind(Launcher *launcher, KmsWorkerKind kind, int most, TimestampTz now)
+start_number(Launcher *launcher, int number, int most, TimestampTz now)
 {
-	int			first = launcher->next[kind];
+	int			first = launcher->next[number];
 	int			waiting = 0;
 	int			i;
 
@@ -447,17 +511,18 @@ start_kind(Launcher *launcher, KmsWorkerKind kind, int most, TimestampTz now)
 		int			slot = (first + i) % KMS_DATABASES_MAX;
 		Candidate	candidate;
 
-		look_at(launcher, slot, kind, now, &candidate);
+		look_at(launcher, slot, number, now, &candidate);
 		if (!candidate.wanted)
 			continue;
 		if (candidate.due > now)
 			want_wake(launcher, candidate.due);
 		else if (most <= 0)
 			waiting++;
-		else if (start(launcher, slot, kind, &candidate, now))
+		else if (start(launcher, slot, number, &candidate, now))
 		{
-			launcher->next[kind] = (slot + 1) % KMS_DATABASES_MAX;
-			launcher->last = kind;
+			launcher->next[number] = (slot + 1) % KMS_DATABASES_MAX;
+			if (number < KMS_KEYGEN)
+				launcher->last = number;
 			most--;
 		}
 		else
@@ -468,15 +533,16 @@ start_kind(Launcher *launcher, KmsWorkerKind kind, int most, TimestampTz now)
 
 /* Whether, and when, a worker has to be started. */
 static void
-look_at(Launcher *launcher, int slot, KmsWorkerKind kind, TimestampTz now,
+look_at(Launcher *launcher, int slot, int number, TimestampTz now,
 		Candidate *candidate)
 {
 	KmsDatabase *database = &kms_state->databases[slot];
-	KmsWorkerState *state = &database->worker[kind];
+	KmsWorkerState *state = &database->worker[number];
 	uint32		requested = pg_atomic_read_u32(&state->requested);
 
 	memset(candidate, 0, sizeof(*candidate));
-	if (!OidIsValid(database->oid) || is_running(launcher, slot, kind))
+	if (!OidIsValid(database->oid) || is_running(launcher, slot, number) ||
+		number >= KMS_KEYGEN + kms_keygen_workers)
 		return;
 
 	LWLockAcquire(&kms_state->lock, LW_SHARED);
@@ -486,7 +552,7 @@ look_at(Launcher *launcher, int slot, KmsWorkerKind kind, TimestampTz now,
 		candidate->wanted = true;
 		candidate->due = 0;
 	}
-	else if (kind == KMS_MAINTENANCE && kms_maintenance &&
+	else if (number == KMS_MAINTENANCE && kms_maintenance &&
 			 database->has_extension)
 	{
 		candidate->wanted = true;
@@ -517,12 +583,13 @@ maintenance_due(const KmsDatabase *database, TimestampTz now)
 }
 
 static bool
-start(Launcher *launcher, int slot, KmsWorkerKind kind,
-	  const Candidate *candidate, TimestampTz now)
+start(Launcher *launcher, int slot, int number, const Candidate *candidate,
+	  TimestampTz now)
 {
-	Child	   *child = &launcher->children[slot][kind];
-	KmsWorkerState *state = &kms_state->databases[slot].worker[kind];
-	const char *name = kind == KMS_WRITER ? "kms writer" : "kms maintenance";
+	Child	   *child = &launcher->children[slot][number];
+	KmsWorkerState *state = &kms_state->databases[slot].worker[number];
+	int			kind = Min(number, KMS_KEYGEN);
+	const char *name = kinds[kind].name;
 	BackgroundWorker worker;
 	KmsWorkerOrder order;
 	MemoryContext context;
@@ -541,14 +608,14 @@ start(Launcher *launcher, int slot, KmsWorkerKind kind,
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	strlcpy(worker.bgw_library_name, "kms", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name,
-			kind == KMS_WRITER ? "kms_writer_main" : "kms_maintenance_main",
+	strlcpy(worker.bgw_function_name, kinds[kind].function,
 			sizeof(worker.bgw_function_name));
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s of database %u",
 			 name, candidate->oid);
 	strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
 	memset(&order, 0, sizeof(order));
 	order.database_oid = candidate->oid;
+	order.number = number;
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -634,8 +701,7 @@ sweep(Launcher *launcher, TimestampTz now)
 		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 		if (!kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 			database->closed_until = 0;
-		if (!exists && !is_running(launcher, slot, KMS_WRITER) &&
-			!is_running(launcher, slot, KMS_MAINTENANCE))
+		if (!exists && !any_running(launcher, slot))
 			database->oid = InvalidOid;
 		LWLockRelease(&kms_state->lock);
 	}
@@ -662,13 +728,13 @@ free_unused(Launcher *launcher)
 	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
-		bool		used = !database->probed || database->has_extension;
-		int			kind;
+		bool		used = !database->probed || database->has_extension ||
+		any_running(launcher, slot);
+		int			number;
 
-		for (kind = 0; kind < KMS_WORKER_KINDS; kind++)
+		for (number = 0; number < KMS_KEYGEN; number++)
 		{
-			if (is_running(launcher, slot, kind) ||
-				pg_atomic_read_u32(&database->worker[kind].requested) !=
+			if (pg_atomic_read_u32(&database->worker[number].requested) !=
 				KMS_REQUEST_NONE)
 				used = true;
 		}

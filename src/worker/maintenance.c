@@ -38,7 +38,7 @@ kms_maintenance_main(Datum arg)
 	bool		present;
 	bool		unfinished = false;
 
-	kms_worker_start(worker, KMS_MAINTENANCE, "kms maintenance");
+	kms_worker_start(worker);
 	/* it comes by less often than the writer, so it is more patient */
 	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
 	pg_atomic_write_u32(&worker->database->worker[KMS_MAINTENANCE].requested,
@@ -60,6 +60,10 @@ kms_maintenance_main(Datum arg)
 		 maintenance.task++)
 	{
 		KmsWorkerError task_error;
+
+		/* the pool is none of this worker's work, for it takes a core */
+		if (maintenance.task == KMS_TASK_POOL && kms_keygen_workers == 0)
+			continue;
 
 		/* one that fails does not keep the others from their turn */
 		do

@@ -32,13 +32,13 @@ static void detach(int code, Datum arg);
 static void note_error(KmsWorkerError *error, const ErrorData *edata);
 
 void
-kms_worker_start(KmsWorker *worker, KmsWorkerKind kind, const char *name)
+kms_worker_start(KmsWorker *worker)
 {
 	KmsWorkerOrder order;
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	memset(worker, 0, sizeof(*worker));
-	worker->kind = kind;
+	worker->number = order.number;
 
 	/* never a handler of our own for SIGTERM: see die() */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -46,7 +46,7 @@ kms_worker_start(KmsWorker *worker, KmsWorkerKind kind, const char *name)
 	BackgroundWorkerUnblockSignals();
 
 	BackgroundWorkerInitializeConnectionByOid(order.database_oid, InvalidOid, 0);
-	set_session(name);
+	set_session(MyBgworkerEntry->bgw_type);
 	kms_protect_process();
 	attach(worker);
 	if (kms_worker_must_leave(worker))
@@ -80,7 +80,7 @@ kms_worker_present(KmsWorker *worker)
 	LWLockRelease(&kms_state->lock);
 
 	/* what a ring or the outbox has kept since before the server started */
-	if (first && worker->kind != KMS_WRITER)
+	if (first && worker->number != KMS_WRITER)
 		kms_state_request(database, KMS_WRITER);
 }
 
@@ -92,7 +92,7 @@ void
 kms_worker_absent(KmsWorker *worker)
 {
 	KmsDatabase *database = worker->database;
-	KmsWorkerState *state = &database->worker[worker->kind];
+	KmsWorkerState *state = &database->worker[worker->number];
 	TimestampTz now = GetCurrentTimestamp();
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -146,7 +146,7 @@ kms_worker_try(void (*round) (void *arg), void *arg, KmsWorkerError *error)
 void
 kms_worker_good(KmsWorker *worker)
 {
-	KmsWorkerState *state = &worker->database->worker[worker->kind];
+	KmsWorkerState *state = &worker->database->worker[worker->number];
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	state->heartbeat = GetCurrentTimestamp();
@@ -159,7 +159,7 @@ kms_worker_good(KmsWorker *worker)
 void
 kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 {
-	KmsWorkerState *state = &worker->database->worker[worker->kind];
+	KmsWorkerState *state = &worker->database->worker[worker->number];
 	TimestampTz now = GetCurrentTimestamp();
 	bool		changed;
 
@@ -186,7 +186,7 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 int
 kms_worker_failures(const KmsWorker *worker)
 {
-	return worker->database->worker[worker->kind].failures;
+	return worker->database->worker[worker->number].failures;
 }
 
 long
@@ -268,7 +268,7 @@ attach(KmsWorker *worker)
 	if (worker->database == NULL)
 		proc_exit(0);
 
-	state = &worker->database->worker[worker->kind];
+	state = &worker->database->worker[worker->number];
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	if (state->pid != 0)
 	{
@@ -287,7 +287,7 @@ static void
 detach(int code, Datum arg)
 {
 	KmsWorker  *worker = (KmsWorker *) DatumGetPointer(arg);
-	KmsWorkerState *state = &worker->database->worker[worker->kind];
+	KmsWorkerState *state = &worker->database->worker[worker->number];
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	state->pid = 0;
@@ -296,7 +296,7 @@ detach(int code, Datum arg)
 		state->heartbeat = GetCurrentTimestamp();
 	LWLockRelease(&kms_state->lock);
 	pg_memory_barrier();
-	if (worker->kind == KMS_WRITER && !worker->absent && kms_events_pending())
+	if (worker->number == KMS_WRITER && !worker->absent && kms_events_pending())
 		pg_atomic_write_u32(&state->requested, KMS_REQUEST_MADE);
 	if (pg_atomic_read_u32(&state->requested) != KMS_REQUEST_NONE)
 		kms_state_wake_launcher();

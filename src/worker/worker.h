@@ -13,12 +13,13 @@
 typedef struct KmsWorkerOrder
 {
 	Oid			database_oid;
+	int			number;			/* of the worker: see KmsWorkerKind */
 } KmsWorkerOrder;
 
 typedef struct KmsWorker
 {
 	KmsDatabase *database;
-	KmsWorkerKind kind;
+	int			number;
 	bool		leaving;		/* it ends because it wants to */
 	bool		absent;			/* there is no extension here to work for */
 	TimestampTz logged_at;		/* of the last error in the log */
@@ -35,8 +36,7 @@ typedef struct KmsWorkerError
  * Connect to the database, set the session up and enter the worker in the
  * shared state; ends the process if there is nothing to do for it.
  */
-extern void kms_worker_start(KmsWorker *worker, KmsWorkerKind kind,
-							 const char *name);
+extern void kms_worker_start(KmsWorker *worker);
 
 /* Whether it has to leave at once, because its database is being dropped. */
 extern bool kms_worker_must_leave(const KmsWorker *worker);

@@ -111,7 +111,7 @@ kms_writer_main(Datum arg)
 	TimestampTz started = GetCurrentTimestamp();
 	TimestampTz last_work = started;
 
-	kms_worker_start(worker, KMS_WRITER, "kms writer");
+	kms_worker_start(worker);
 	state = &worker->database->worker[KMS_WRITER];
 	writer.events = MemoryContextAllocHuge(TopMemoryContext,
 										   BATCH_SIZE * sizeof(KmsEvent));

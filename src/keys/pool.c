@@ -1,0 +1,166 @@
+/*
+ * The pool of ready-made keys.
+ *
+ * A row of kms.pool_key is a key that no device has yet, wrapped with an id of
+ * its own and without a device.  Whoever issues deletes a row that nobody else
+ * is deleting and wraps its private key anew for the row of kms.key, in the
+ * same transaction: a rollback gives it back.  The private key is not opened
+ * for that.  A key whose size or master key is not the current one is not
+ * taken, and is deleted when the pool is looked at next.  Nothing is copied
+ * out of the pool that stays in it, and dumps leave it out; a base backup has
+ * it, so that a server restored from one may give a key to one device that
+ * the original server gives to another.
+ *
+ * The pool is filled by workers (worker/keygen.c) and, without them, by
+ * kms_maintain().  They agree on who makes what under kms_pool_lock, held to
+ * the end of a transaction: there the rows are counted and, in shared memory,
+ * the keys that are coming (database->pool_coming).  A worker adds its own to
+ * those, commits, generates, and takes its own off in the transaction that
+ * inserts the row; kms_maintain() keeps the lock meanwhile.  So the sum never
+ * falls short of what is there, and no two make the same missing key.  A key
+ * that has been taken is counted until that is committed.  A reservation is
+ * this process's and ends with it; a crash begins anew with none.
+ *
+ * Who takes a key asks for a worker when his transaction commits; who finds
+ * none asks at once.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/call.h"
+#include "keys/create.h"
+#include "keys/pool.h"
+#include "keys/wrapping.h"
+#include "pg/settings.h"
+#include "shmem/master.h"
+#include "shmem/state.h"
+
+/* What a key of the pool has to be. */
+typedef struct Wanted
+{
+	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
+	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
+} Wanted;
+
+static KmsDatabase *reserved_in = NULL;
+
+static KmsStatus current_master_key(unsigned char *id);
+static bool fits(const KmsPoolKey *key, void *arg);
+static void ask_for_more(void);
+
+KmsStatus
+kms_pool_take(const KmsKeyRow *row, KmsKeySecret *secret, bool *taken,
+			  KmsFault *fault)
+{
+	KmsPoolKey *pool;
+	Wanted		wanted;
+	KmsStatus	status = KMS_OK;
+
+	*taken = false;
+	if (kms_key_pool_size == 0)
+		return kms_fault(fault, KMS_OK);
+	pool = palloc(sizeof(KmsPoolKey));
+	strlcpy(wanted.algorithm, row->algorithm, sizeof(wanted.algorithm));
+	while (!*taken)
+	{
+		status = current_master_key(wanted.master_key_id);
+		if (status != KMS_OK || !kms_pool_pick(fits, &wanted, pool))
+			break;
+		status = kms_wrapping_rewrap(pool, row, secret);
+		if (status == KMS_NOT_AUTHENTIC)
+			ereport(LOG,
+					(errmsg("kms: a key in kms.pool_key does not authenticate and is removed"),
+					 errhidestmt(true), errhidecontext(true)));
+		else if (status != KMS_OTHER_MASTER_KEY)
+			*taken = true;
+	}
+	pfree(pool);
+	if (*taken)
+		kms_call_wish(KMS_KEYGEN);
+	else
+		ask_for_more();
+	return kms_fault(fault, status);
+}
+
+int
+kms_pool_missing(bool wait)
+{
+	KmsDatabase *database = kms_state_database();
+	Wanted		wanted;
+
+	if (database == NULL ||
+		current_master_key(wanted.master_key_id) != KMS_OK ||
+		!kms_pool_lock(wait))
+		return 0;
+	kms_rsa_algorithm(kms_key_bits, wanted.algorithm);
+	return Max(0, kms_key_pool_size -
+			   kms_pool_tidy(fits, &wanted, kms_key_pool_size) -
+			   (int) pg_atomic_read_u32(&database->pool_coming));
+}
+
+void
+kms_pool_reserve(KmsDatabase *database)
+{
+	pg_atomic_fetch_add_u32(&database->pool_coming, 1);
+	reserved_in = database;
+}
+
+void
+kms_pool_release(void)
+{
+	if (reserved_in != NULL)
+		pg_atomic_fetch_sub_u32(&reserved_in->pool_coming, 1);
+	reserved_in = NULL;
+}
+
+KmsStatus
+kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
+{
+	KmsStatus	status;
+
+	room->created_at = GetCurrentTimestamp();
+	kms_rsa_algorithm(kms_rsa_bits(key), room->algorithm);
+	status = kms_key_id_now(room->created_at, room->id);
+	if (status == KMS_OK)
+		status = kms_wrapping_wrap_pool(room, key);
+	kms_rsa_free(key);
+	if (status != KMS_OK)
+		return status;
+	(void) kms_pool_lock(true);
+	kms_pool_insert(room);
+	kms_pool_release();
+	return KMS_OK;
+}
+
+static KmsStatus
+current_master_key(unsigned char *id)
+{
+	KmsMasterKey master;
+	KmsStatus	status;
+
+	status = kms_master_get(NULL, &master);
+	memcpy(id, master.id, KMS_MASTER_KEY_ID_SIZE);
+	explicit_bzero(&master, sizeof(master));
+	return status;
+}
+
+static bool
+fits(const KmsPoolKey *key, void *arg)
+{
+	const Wanted *wanted = arg;
+	const unsigned char *id = kms_wrap_master_key_id(key->secret.wrapped_key,
+													 key->secret.wrapped_len);
+
+	return strcmp(key->algorithm, wanted->algorithm) == 0 && id != NULL &&
+		memcmp(id, wanted->master_key_id, KMS_MASTER_KEY_ID_SIZE) == 0;
+}
+
+/* There is none to be taken. */
+static void
+ask_for_more(void)
+{
+	if (kms_state_database() != NULL)
+		kms_state_request(kms_state_database(), KMS_KEYGEN);
+}

@@ -1,0 +1,194 @@
+/*
+ * Generating a key where no other process wants the processor.
+ *
+ * A search for primes takes a tenth of a second to seconds of a core, which
+ * queries should have first.  The priority of a whole worker must not be
+ * lowered for that: it takes locks that queries wait for, and could then be
+ * kept from giving them back by the very processes that wait; and the way up
+ * again is not allowed to it.  On Linux each thread has a priority of its own.
+ * So the search, which takes no lock but malloc's and OpenSSL's, runs in a
+ * thread of the class SCHED_IDLE, and the process waits for it at its latch.
+ *
+ * Rules.  The thread calls OpenSSL only, never PostgreSQL; all its signals are
+ * blocked, so that handlers run in the process's own thread.  There is one at
+ * a time, and the process never goes on, raises or ends before it has ended:
+ * kms_idle_generate joins it on each way out, a callback before exit if that
+ * is the way.  It is told to stop by a flag that the search looks at every few
+ * milliseconds of processor time; on a machine without idle time that can
+ * take a second or two.  (A SIGQUIT or SIGKILL ends both at once.)
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+
+#include "pg/compat.h"
+#include "worker/idle.h"
+
+/* The search under way; what the two threads share, and the pipe's ends. */
+static struct
+{
+	bool		running;		/* there is a thread to be joined */
+	pthread_t	thread;
+	int			done[2];		/* the thread writes a byte when it has ended */
+	bool		stop;			/* atomic */
+	int			bits;
+	KmsStatus	status;			/* the thread's, until it is joined */
+	KmsRsaKey  *key;
+}			search;
+
+static void start(int bits);
+static void *run(void *arg);
+static void lower_priority(void);
+static bool should_stop(void *arg);
+static void wait_for_end(bool (*must_stop) (void *arg), void *arg);
+static void end(void);
+static void stop_at_exit(int code, Datum arg);
+
+KmsStatus
+kms_idle_generate(int bits, bool (*must_stop) (void *arg), void *arg,
+				  KmsRsaKey **key)
+{
+	*key = NULL;
+	start(bits);
+	PG_TRY();
+	{
+		wait_for_end(must_stop, arg);
+	}
+	PG_CATCH();
+	{
+		end();
+		kms_rsa_free(search.key);
+		search.key = NULL;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	end();
+	*key = search.key;
+	search.key = NULL;
+	return search.status;
+}
+
+static void
+start(int bits)
+{
+	static bool registered = false;
+	sigset_t	all;
+	sigset_t	before;
+	int			error;
+
+	if (!registered)
+	{
+		before_shmem_exit(stop_at_exit, (Datum) 0);
+		registered = true;
+	}
+	search.bits = bits;
+	search.stop = false;
+	search.status = KMS_FAILED;
+	search.key = NULL;
+	if (pipe(search.done) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create a pipe: %m")));
+	(void) fcntl(search.done[0], F_SETFD, FD_CLOEXEC);
+	(void) fcntl(search.done[1], F_SETFD, FD_CLOEXEC);
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&search.thread, NULL, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	search.running = error == 0;
+	if (error != 0)
+	{
+		close(search.done[0]);
+		close(search.done[1]);
+		errno = error;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not create a thread: %m")));
+	}
+}
+
+/* The thread. */
+static void *
+run(void *arg)
+{
+	lower_priority();
+	search.status = kms_rsa_generate(search.bits, should_stop, NULL,
+									 &search.key);
+	OPENSSL_thread_stop();
+	while (write(search.done[1], "", 1) < 0 && errno == EINTR)
+		;
+	return NULL;
+}
+
+/* Where there is no such thing the search runs like any other process. */
+static void
+lower_priority(void)
+{
+#ifdef __linux__
+	struct sched_param parameter = {0};
+
+	/* both are the calling thread's */
+	(void) setpriority(PRIO_PROCESS, 0, 19);
+	(void) sched_setscheduler(0, SCHED_IDLE, &parameter);
+#endif
+}
+
+static bool
+should_stop(void *arg)
+{
+	return __atomic_load_n(&search.stop, __ATOMIC_RELAXED);
+}
+
+static void
+wait_for_end(bool (*must_stop) (void *arg), void *arg)
+{
+	for (;;)
+	{
+		int			events = WaitLatchOrSocket(MyLatch,
+											   WL_LATCH_SET |
+											   WL_SOCKET_READABLE |
+											   WL_EXIT_ON_PM_DEATH,
+											   search.done[0], -1,
+											   PG_WAIT_EXTENSION);
+
+		if (events & WL_SOCKET_READABLE)
+			return;
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (must_stop(arg))
+			return;
+	}
+}
+
+static void
+end(void)
+{
+	if (!search.running)
+		return;
+	__atomic_store_n(&search.stop, true, __ATOMIC_RELAXED);
+	(void) pthread_join(search.thread, NULL);
+	search.running = false;
+	close(search.done[0]);
+	close(search.done[1]);
+}
+
+static void
+stop_at_exit(int code, Datum arg)
+{
+	end();
+	kms_rsa_free(search.key);
+	search.key = NULL;
+}

@@ -1,0 +1,18 @@
+/*
+ * Generating a key where no other process wants the processor.
+ */
+#ifndef KMS_WORKER_IDLE_H
+#define KMS_WORKER_IDLE_H
+
+#include "crypto/rsa.h"
+
+/*
+ * Generate a key of so many bits, while the process goes on serving its latch
+ * and interrupts.  "must_stop" is asked whenever the latch is set; when it
+ * says so the status is KMS_INTERRUPTED.  An interrupt may raise; the thread
+ * has ended then, too.
+ */
+extern KmsStatus kms_idle_generate(int bits, bool (*must_stop) (void *arg),
+								   void *arg, KmsRsaKey **key);
+
+#endif							/* KMS_WORKER_IDLE_H */

@@ -1,0 +1,137 @@
+/*
+ * A worker that fills the pool of its database; see keys/pool.c.
+ *
+ * It makes a key after the other until none is missing, and leaves.  Several
+ * of them (kms.keygen_workers) may serve the same database: the first is asked
+ * for, and each that finds more than one key missing asks for the next.
+ * While another database waits for its turn, it leaves after each key.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+
+#include "worker/keygen.h"
+
+#include "keys/call.h"
+#include "keys/opened.h"
+#include "keys/pool.h"
+#include "pg/settings.h"
+#include "worker/idle.h"
+#include "worker/worker.h"
+
+typedef struct Keygen
+{
+	KmsWorker	worker;
+	bool		absent;
+	bool		again;			/* there may be more to do */
+	KmsPoolKey	room;
+} Keygen;
+
+static void one_round(void *arg);
+static int	look(Keygen *keygen);
+static bool must_stop(void *arg);
+static void release_at_exit(int code, Datum arg);
+
+void
+kms_keygen_main(Datum arg)
+{
+	static Keygen keygen;
+	KmsWorker  *worker = &keygen.worker;
+
+	kms_worker_start(worker);
+	before_shmem_exit(release_at_exit, (Datum) 0);
+	do
+	{
+		KmsWorkerError error;
+
+		pg_atomic_write_u32(&worker->database->worker[worker->number].requested,
+							KMS_REQUEST_NONE);
+		pg_memory_barrier();
+		keygen.again = false;
+		if (kms_worker_try(one_round, &keygen, &error))
+			kms_worker_good(worker);
+		else
+		{
+			kms_pool_release();
+			keygen.again = true;
+			if (error.sqlstate != ERRCODE_QUERY_CANCELED)
+			{
+				kms_worker_failed(worker, &error);
+				break;
+			}
+		}
+		if (keygen.absent)
+			kms_worker_absent(worker);
+	} while (keygen.again && !kms_worker_must_leave(worker) &&
+			 pg_atomic_read_u32(&kms_state->keygen_waiting) == 0);
+
+	if (keygen.again)
+		kms_state_request(worker->database, worker->number);
+	worker->leaving = true;
+	proc_exit(0);
+}
+
+static void
+one_round(void *arg)
+{
+	Keygen	   *keygen = arg;
+	int			bits;
+	KmsRsaKey  *key;
+	KmsStatus	status;
+
+	kms_worker_reload();
+	bits = look(keygen);
+	if (bits == 0)
+		return;
+
+	(void) kms_opened_opener(); /* this process now holds secrets */
+	status = kms_idle_generate(bits, must_stop, &keygen->worker, &key);
+	if (status == KMS_OK)
+	{
+		kms_worker_begin("adding a key to the pool");
+		status = kms_pool_add(&keygen->room, key);
+		kms_worker_commit();
+	}
+	kms_pool_release();
+	if (status != KMS_OK && status != KMS_INTERRUPTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not make a key for the pool")));
+	keygen->again = true;
+}
+
+/* The size of the key to be made; 0: none. */
+static int
+look(Keygen *keygen)
+{
+	KmsWorker  *worker = &keygen->worker;
+	int			missing = 0;
+
+	kms_worker_begin("looking at the pool of keys");
+	keygen->absent = !OidIsValid(kms_worker_extension());
+	if (!keygen->absent)
+	{
+		kms_call_require_service();
+		missing = kms_pool_missing(true);
+		if (missing > 0)
+			kms_pool_reserve(worker->database);
+	}
+	kms_worker_commit();
+
+	if (missing > 1 && worker->number + 1 < KMS_KEYGEN + kms_keygen_workers)
+		kms_state_request(worker->database, worker->number + 1);
+	return missing > 0 ? kms_key_bits : 0;
+}
+
+static bool
+must_stop(void *arg)
+{
+	return kms_worker_must_leave(arg);
+}
+
+static void
+release_at_exit(int code, Datum arg)
+{
+	kms_pool_release();
+}
