@@ -84,6 +84,8 @@ one_round(void *arg)
 	bits = look(keygen);
 	if (bits == 0)
 		return;
+	if (kms_worker_failures(&keygen->worker) == 0)
+		kms_worker_good(&keygen->worker);	/* a key may take a minute */
 
 	(void) kms_opened_opener(); /* this process now holds secrets */
 	status = kms_idle_generate(bits, must_stop, &keygen->worker, &key);

@@ -59,6 +59,7 @@
 #define NAP_LONGEST_MS		60000
 #define NO_SLOT_PAUSE_MS	1000	/* no background worker slot is free */
 #define NO_SLOT_LOG_MS		60000
+#define KEYGEN_PATIENCE_MS	60000	/* for a slot, before that is an error */
 #define DROP_WAIT_MS		1000	/* for workers to leave a dropped database */
 #define DROP_STEP_MS		10
 #define SWEEP_INTERVAL_MS	300000
@@ -68,6 +69,7 @@ typedef struct Child
 {
 	BackgroundWorkerHandle *handle; /* NULL: none */
 	TimestampTz started_at;
+	TimestampTz no_slot_since;	/* 0: it got one when it last wanted one */
 } Child;
 
 typedef struct Launcher
@@ -628,16 +630,25 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	if (registered)
 	{
 		launcher->no_slot_until = 0;
+		child->no_slot_since = 0;
 		return true;
 	}
 
 	child->handle = NULL;
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	state->failed_at = now;
-	strlcpy(state->last_error,
-			"no background worker slot is free (max_worker_processes)",
-			sizeof(state->last_error));
-	LWLockRelease(&kms_state->lock);
+	if (child->no_slot_since == 0 || child->no_slot_since > now)
+		child->no_slot_since = now;
+
+	/* keys can wait for a while, events cannot */
+	if (number < KMS_KEYGEN ||
+		TimestampDifferenceExceeds(child->no_slot_since, now, KEYGEN_PATIENCE_MS))
+	{
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		state->failed_at = now;
+		strlcpy(state->last_error,
+				"no background worker slot is free (max_worker_processes)",
+				sizeof(state->last_error));
+		LWLockRelease(&kms_state->lock);
+	}
 	launcher->no_slot_until = TimestampTzPlusMilliseconds(now,
 														  NO_SLOT_PAUSE_MS);
 	want_wake(launcher, launcher->no_slot_until);
