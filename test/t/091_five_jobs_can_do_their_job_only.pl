@@ -139,7 +139,7 @@ my @auditors =
   qw(event event_quarantine failure_rates keys metric metrics problematic_keys
   status top_failures);
 my @closed =
-  qw(denial event_epoch event_outbox key key_secret maintenance pepper);
+  qw(denial event_epoch event_outbox key key_secret maintenance pepper pool_key);
 
 is( $node->safe_psql(
 		'postgres',
