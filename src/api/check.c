@@ -180,7 +180,7 @@ check_workers(ReturnSetInfo *result)
 
 	if (database == NULL)
 		return;
-	for (number = 0; number < KMS_WORKERS; number++)
+	for (number = 0; number < KMS_KEYGEN + kms_keygen_workers; number++)
 	{
 		const char *name = worker_names[Min(number, KMS_KEYGEN)];
 		KmsWorkerState worker;

@@ -22,7 +22,8 @@
  * this process's and ends with it; a crash begins anew with none.
  *
  * Who takes a key asks for a worker when his transaction commits; who finds
- * none asks at once.
+ * none asks at once.  COMMIT PREPARED asks nobody: maintenance does, or the
+ * next who takes one.
  */
 #include "postgres.h"
 

@@ -1,7 +1,9 @@
 /*
  * Rows are read and deleted through the table's own interface, not through
  * SQL: a row that another has taken since this transaction's snapshot is
- * passed over, where a DELETE under REPEATABLE READ would fail.
+ * passed over, where a DELETE under REPEATABLE READ would fail.  They are read
+ * as they are now, without a snapshot: what SERIALIZABLE notes of rows that
+ * are read with one would make takers of different rows conflict.
  *
  * The newest come first: what has been taken lately, and is still in the
  * table until it is vacuumed, is newer than the rest for as long as the pool
@@ -37,7 +39,6 @@ typedef struct PoolScan
 {
 	Relation	rel;
 	Relation	index;
-	Snapshot	snapshot;
 	SysScanDesc scan;
 } PoolScan;
 
@@ -140,9 +141,8 @@ begin_scan(PoolScan *scan, LOCKMODE mode)
 
 	scan->rel = table_open(catalog->pool_key, mode);
 	scan->index = index_open(catalog->pool_key_pkey, AccessShareLock);
-	scan->snapshot = RegisterSnapshot(GetCatalogSnapshot(catalog->pool_key));
 	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
-											scan->snapshot, 0, NULL);
+											SnapshotSelf, 0, NULL);
 }
 
 static bool
@@ -164,7 +164,6 @@ static void
 end_scan(PoolScan *scan)
 {
 	systable_endscan_ordered(scan->scan);
-	UnregisterSnapshot(scan->snapshot);
 	index_close(scan->index, AccessShareLock);
 	table_close(scan->rel, NoLock);
 }
@@ -224,6 +223,6 @@ delete_row(PoolScan *scan, ItemPointer tid)
 	TM_FailureData failure;
 
 	return table_tuple_delete(scan->rel, tid, GetCurrentCommandId(true),
-							  scan->snapshot, InvalidSnapshot, false,
+							  SnapshotSelf, InvalidSnapshot, false,
 							  &failure, false) == TM_Ok;
 }

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 
 #include "worker/keygen.h"
@@ -81,6 +82,8 @@ one_round(void *arg)
 	KmsStatus	status;
 
 	kms_worker_reload();
+	if (keygen->worker.number >= KMS_KEYGEN + kms_keygen_workers)
+		return;
 	bits = look(keygen);
 	if (bits == 0)
 		return;
@@ -126,10 +129,11 @@ look(Keygen *keygen)
 	return missing > 0 ? kms_key_bits : 0;
 }
 
+/* A reload may change what is wanted; the key under way is no great loss. */
 static bool
 must_stop(void *arg)
 {
-	return kms_worker_must_leave(arg);
+	return ConfigReloadPending || kms_worker_must_leave(arg);
 }
 
 static void

@@ -43,6 +43,8 @@ kms_worker_start(KmsWorker *worker)
 	/* never a handler of our own for SIGTERM: see die() */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	/* a reload since the fork was ignored: see StartBackgroundWorker */
+	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 
 	BackgroundWorkerInitializeConnectionByOid(order.database_oid, InvalidOid, 0);
@@ -82,6 +84,10 @@ kms_worker_present(KmsWorker *worker)
 	/* what a ring or the outbox has kept since before the server started */
 	if (first && worker->number != KMS_WRITER)
 		kms_state_request(database, KMS_WRITER);
+
+	/* its pool may be empty, and no round of maintenance may come to it */
+	if (first)
+		kms_state_request(database, KMS_KEYGEN);
 }
 
 /*

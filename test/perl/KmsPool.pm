@@ -1,0 +1,68 @@
+# The pool of ready-made keys, as tests look at it.
+#
+#   ok(KmsPool::filled($node, 'postgres', 3), 'the pool is full');
+#   my ($key_id, $pool_key_id) = KmsPool::issue($node, 'postgres', 'phone');
+package KmsPool;
+
+use strict;
+use warnings;
+
+use KmsTest;
+
+# The ids of its rows, in order.
+sub ids
+{
+	my ($node, $db) = @_;
+	return split /\n/, $node->safe_psql($db,
+		'SELECT pool_key_id FROM kms.pool_key ORDER BY pool_key_id');
+}
+
+# Whether no worker generates keys, for this database or, without one, for any.
+sub idle
+{
+	my ($node, $db) = @_;
+	my $where = defined $db ? "datname = '$db'" : 'true';
+	return $node->safe_psql('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'kms key generation' AND $where") eq 't';
+}
+
+# Wait until there are exactly so many and nobody makes more.
+sub filled
+{
+	my ($node, $db, $size) = @_;
+	return KmsTest::poll(sub { ids($node, $db) == $size && idle($node, $db) });
+}
+
+# How many keys were ever put into it; to be asked while nobody makes more.
+sub made
+{
+	my ($node, $db) = @_;
+	return $node->safe_psql($db,
+		"SELECT n_tup_ins FROM pg_stat_all_tables WHERE relid = 'kms.pool_key'::regclass");
+}
+
+# The id of the row of the pool whose public key this device's only key has;
+# to be asked with the ids and public keys that keys() has given before.
+sub origin
+{
+	my ($node, $db, $device, $keys) = @_;
+	return $keys->{ $node->safe_psql($db,
+			"SELECT translate(encode(s.public_key, 'base64'), E'\\n', '')
+			FROM kms.key_secret AS s JOIN kms.key USING (key_id)
+			WHERE device_id = '$device' ORDER BY key_id DESC LIMIT 1")
+	} || 'none';
+}
+
+# What is in the pool: public key, in base64 => id.
+sub keys
+{
+	my ($node, $db) = @_;
+	return {
+		map { split /\|/ } split /\n/, $node->safe_psql($db,
+			"SELECT translate(encode(public_key, 'base64'), E'\\n', ''), pool_key_id
+			FROM kms.pool_key")
+	};
+}
+
+1;

@@ -1,0 +1,73 @@
+# A standby has the pool of its primary, makes no keys, and uses and fills the
+# pool once it is promoted; a dump leaves the pool out, and the database that
+# it is restored into fills its own.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../perl";
+use KmsClient;
+use KmsPool;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = KmsTest->node('primary', init => [ allows_streaming => 1 ],
+	conf => 'kms.key_pool_size = 2');
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
+
+$primary->safe_psql('postgres', 'CREATE EXTENSION kms');
+ok(KmsPool::filled($primary, 'postgres', 2), 'the pool of the primary is full');
+my $standby = KmsTest->standby($primary, 'standby', conf => 'kms.key_pool_size = 3');
+
+# ---- On the standby ------------------------------------------------------
+
+$primary->safe_psql('postgres', "SELECT kms_issue_key('phone')");
+ok(KmsPool::filled($primary, 'postgres', 2), 'it is filled again');
+my $ids = join ' ', KmsPool::ids($primary, 'postgres');
+$primary->wait_for_catchup('standby', 'replay', $primary->lsn('insert'));
+is(join(' ', KmsPool::ids($standby, 'postgres')), $ids, 'the standby has the same');
+is( $standby->safe_psql('postgres',
+		"SELECT value FROM kms.status WHERE item = 'keys in the pool'"),
+	'2', 'and says so in kms.status');
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_issue_key('tablet')"),
+	'25006', 'it issues none of them');
+$standby->reload;
+is( $standby->safe_psql('postgres',
+		"SELECT value FROM kms.status WHERE item = 'key generation last round'"),
+	'never', 'no worker has looked at it');
+is(join(' ', KmsPool::ids($standby, 'postgres')), $ids, 'though it should be larger here');
+
+# ---- After promotion -----------------------------------------------------
+
+my $keys = KmsPool::keys($primary, 'postgres');
+$primary->stop;
+$standby->promote;
+$standby->safe_psql('postgres', "SELECT kms_issue_key('tablet')");
+isnt(KmsPool::origin($standby, 'postgres', 'tablet', $keys), 'none',
+	'after promotion it issues what was replicated');
+ok(KmsPool::filled($standby, 'postgres', 3), 'and fills the pool to its own size');
+
+# ---- A dump --------------------------------------------------------------
+
+$standby->command_ok([ 'pg_dump', '-f', $dump, $standby->connstr('postgres') ],
+	'dumped');
+unlike(slurp_file($dump), qr/COPY kms\.pool_key/, 'without the pool');
+$standby->safe_psql('postgres', 'CREATE DATABASE restored');
+$standby->command_ok(
+	[
+		'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d',
+		$standby->connstr('restored')
+	],
+	'restored');
+ok(KmsPool::filled($standby, 'restored', 3), 'the restored database fills its own');
+$keys = KmsPool::keys($standby, 'postgres');
+is(scalar(grep { $keys->{$_} } keys %{ KmsPool::keys($standby, 'restored') }),
+	0, 'with keys of its own');
+$standby->safe_psql('restored', "SELECT kms_issue_key('console')");
+is( $standby->safe_psql('restored',
+		"SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.keys WHERE device_id = 'console'"),
+	'x', 'that work');
+ok(slurp_file($standby->logfile) !~ /PANIC|terminated by signal/, 'no process crashed');
+$standby->stop;
+done_testing();
