@@ -16,27 +16,7 @@ COMMENT ON SCHEMA kms IS 'tables and views of the key management service';
  * reads.  kms.key_secret holds the large, constant bytes; a sweep over many
  * keys does not rewrite them.  State, times, version and seal are written by
  * the C code only; a row edited by hand no longer authenticates (XX001).
- * kms.pool_key holds keys that are to become a device's; it comes first as
- * issuing uses it first, and DROP EXTENSION locks tables in this order.
  */
-CREATE TABLE kms.pool_key (
-	pool_key_id text COLLATE "C" NOT NULL,
-	algorithm text COLLATE "C" NOT NULL,
-	created_at timestamptz NOT NULL,
-	public_key bytea NOT NULL,
-	wrapped_key bytea NOT NULL,
-	CONSTRAINT pool_key_pkey PRIMARY KEY (pool_key_id)
-) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0,
-		autovacuum_vacuum_threshold = 100);
-
-ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STORAGE EXTERNAL;
-ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STORAGE EXTERNAL;
-ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STATISTICS 0;
-ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STATISTICS 0;
-
-COMMENT ON TABLE kms.pool_key IS
-'ready-made keys that no device has yet: public key (SPKI DER) and wrapped private key. Not dumped: it is filled again';
-
 CREATE TABLE kms.key (
 	key_id text COLLATE "C" NOT NULL,
 	device_id text COLLATE "C" NOT NULL,
@@ -92,6 +72,29 @@ ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STATISTICS 0;
 
 COMMENT ON TABLE kms.key_secret IS
 'public keys (SPKI DER) and wrapped private keys, which open only under the master key';
+
+/*
+ * Keys that are to become a device's.  "home" is the database that made them,
+ * so that no other uses a copy: system identifier, timeline, OID.
+ */
+CREATE TABLE kms.pool_key (
+	pool_key_id text COLLATE "C" NOT NULL,
+	home text COLLATE "C" NOT NULL,
+	algorithm text COLLATE "C" NOT NULL,
+	created_at timestamptz NOT NULL,
+	public_key bytea NOT NULL,
+	wrapped_key bytea NOT NULL,
+	CONSTRAINT pool_key_pkey PRIMARY KEY (pool_key_id)
+) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0,
+		autovacuum_vacuum_threshold = 100);
+
+ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STORAGE EXTERNAL;
+ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STORAGE EXTERNAL;
+ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STATISTICS 0;
+ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STATISTICS 0;
+
+COMMENT ON TABLE kms.pool_key IS
+'ready-made keys that no device has yet: public key (SPKI DER) and wrapped private key. Not dumped: it is filled again';
 
 /*
  * What denies the use of a key whose row could not be changed at once: the
@@ -270,7 +273,7 @@ COMMENT ON TABLE kms.maintenance IS
 /*
  * Dump and restore carry all of it but kms.maintenance, which begins anew (a
  * worker may have made its row before the restore comes to it), and the pool,
- * from which two servers would give the same key to two devices.
+ * which is filled again.
  */
 SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');

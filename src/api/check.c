@@ -194,7 +194,8 @@ check_workers(ReturnSetInfo *result)
 							name, timestamptz_to_str(worker.failed_at),
 							worker.last_error),
 				   "Remove the cause; it tries again by itself.");
-		else if (worker.pid != 0 && worker.heartbeat != 0 &&
+		else if (number < KMS_KEYGEN && /* has all the time it needs */
+				 worker.pid != 0 && worker.heartbeat != 0 &&
 				 TimestampDifferenceExceeds(worker.heartbeat,
 											GetCurrentTimestamp(),
 											STALE_ROUNDS * 60 * 1000))

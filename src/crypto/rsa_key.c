@@ -151,7 +151,8 @@ kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
 		goto done;
 	}
 	pkey = NULL;
-	status = kms_rsa_check_pair(*key);
+	status = stop != NULL && stop(arg) ? KMS_INTERRUPTED
+		: kms_rsa_check_pair(*key);
 
 done:
 	if (status != KMS_OK)

@@ -39,8 +39,8 @@
  * The purposes are KMS_PURPOSE_…; one wrapped under one purpose never opens
  * under another.
  *
- * A key of the pool has an id of its own for the key id and an empty device
- * id.  It is wrapped anew when it becomes a device's.
+ * A key of the pool has an id of its own for the key id, and for the device
+ * id the database it was made in.  It is wrapped anew when it becomes a device's.
  *
  * A pepper (secret_hash.h) is wrapped with its own id for the key id, an empty
  * device id, algorithm "HMAC-SHA256" and 32 zero bytes for the SHA-256.

@@ -278,8 +278,13 @@ on_transaction(XactEvent event, void *arg)
 			request_workers();
 			depth = 0;
 			break;
-		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PREPARE:
+			/* nothing is called again; what is taken is as good as gone */
+			wishes &= UINT32_C(1) << KMS_KEYGEN;
+			request_workers();
+			depth = 0;
+			break;
+		case XACT_EVENT_PARALLEL_COMMIT:
 			depth = 0;
 			break;
 		default:

@@ -420,7 +420,7 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 	secret = palloc(sizeof(KmsKeySecret));
 	status = kms_fault(fault, fill_row(request, origin, bits, &row));
 	if (status == KMS_OK)
-		status = kms_pool_take(&row, secret, &taken, fault);
+		status = kms_pool_take(bits, &row, secret, &taken, fault);
 	if (status == KMS_OK)
 		status = taken ? kms_key_insert_sealed(&row, secret, fault)
 			: generate(request, origin, bits, &row, secret, fault);

@@ -39,6 +39,7 @@
 #include "shmem/master.h"
 #include "shmem/state.h"
 #include "store/denial.h"
+#include "store/health.h"
 #include "store/problem.h"
 #include "store/purge.h"
 #include "store/reference.h"
@@ -388,7 +389,7 @@ make_pepper(KmsTaskResult *result)
 		result->done = 1;
 }
 
-/* It takes a while, so it is done before a row is locked. */
+/* It takes a while, so it is done before anything else is locked. */
 static void
 fill_pool(KmsTaskResult *result)
 {
@@ -402,6 +403,8 @@ fill_pool(KmsTaskResult *result)
 		kms_call_wish(KMS_KEYGEN);
 		return;
 	}
+	if (!kms_health_has_database_setting("kms.key_bits"))
+		return;
 	missing = kms_pool_missing(false);
 	room = palloc(sizeof(KmsPoolKey));
 	while (result->done < Min(missing, POOL_BATCH) &&
@@ -409,7 +412,8 @@ fill_pool(KmsTaskResult *result)
 		   kms_pool_add(room, key) == KMS_OK)
 		result->done++;
 	pfree(room);
-	result->more = missing > result->done;
+	result->skipped = result->done == 0 ? missing : 0;
+	result->more = result->done > 0 && missing > result->done;
 }
 
 /*

@@ -6,8 +6,8 @@
 
 typedef enum KmsTask
 {
-	KMS_TASK_PEPPER,			/* first, for callers wait for it */
-	KMS_TASK_POOL,
+	KMS_TASK_POOL,				/* first, before anything is locked */
+	KMS_TASK_PEPPER,			/* then this, for callers wait for it */
 	KMS_TASK_FOLD,				/* what was denied comes into the rows */
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,

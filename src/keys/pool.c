@@ -2,14 +2,17 @@
  * The pool of ready-made keys.
  *
  * A row of kms.pool_key is a key that no device has yet, wrapped with an id of
- * its own and without a device.  Whoever issues deletes a row that nobody else
+ * its own and its database in place of the device.  Whoever issues deletes a row that nobody else
  * is deleting and wraps its private key anew for the row of kms.key, in the
  * same transaction: a rollback gives it back.  The private key is not opened
  * for that.  A key whose size or master key is not the current one is not
- * taken, and is deleted when the pool is looked at next.  Nothing is copied
- * out of the pool that stays in it, and dumps leave it out; a base backup has
- * it, so that a server restored from one may give a key to one device that
- * the original server gives to another.
+ * taken, and is deleted when the pool is looked at next.
+ *
+ * No two devices are to have the same key.  Rows are of use only where they
+ * were made: not in a copy by CREATE DATABASE … TEMPLATE, by logical
+ * replication, or by a backup or standby that has left the original's timeline
+ * (kms_pool_home).  Who rolls back may have seen the public key that the next
+ * one gets; it was for a key id that never came to be.
  *
  * The pool is filled by workers (worker/keygen.c) and, without them, by
  * kms_maintain().  They agree on who makes what under kms_pool_lock, held to
@@ -18,12 +21,17 @@
  * those, commits, generates, and takes its own off in the transaction that
  * inserts the row; kms_maintain() keeps the lock meanwhile.  So the sum never
  * falls short of what is there, and no two make the same missing key.  A key
- * that has been taken is counted until that is committed.  A reservation is
- * this process's and ends with it; a crash begins anew with none.
+ * that is being taken is not counted, so that a transaction that stays open
+ * keeps nobody from filling the pool; one too many after a rollback goes when
+ * the pool is looked at next.  A reservation is this process's and ends with
+ * it; a crash begins anew with none.
  *
- * Who takes a key asks for a worker when his transaction commits; who finds
- * none asks at once.  COMMIT PREPARED asks nobody: maintenance does, or the
- * next who takes one.
+ * Who takes a key asks for a worker when his transaction is committed or
+ * prepared; who finds none asks at once.
+ *
+ * The size of the pool's keys is the database's: workers, whose settings have
+ * no other source, remove those of another size and do not live for long; a
+ * session with a kms.key_bits of its own leaves the pool alone.
  */
 #include "postgres.h"
 
@@ -42,31 +50,32 @@
 typedef struct Wanted
 {
 	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
+	char		home[KMS_POOL_HOME_SIZE];
 	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
 } Wanted;
 
 static KmsDatabase *reserved_in = NULL;
 
-static KmsStatus current_master_key(unsigned char *id);
+static KmsStatus find_wanted(Wanted *wanted);
 static bool fits(const KmsPoolKey *key, void *arg);
 static void ask_for_more(void);
 
 KmsStatus
-kms_pool_take(const KmsKeyRow *row, KmsKeySecret *secret, bool *taken,
-			  KmsFault *fault)
+kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
+			  bool *taken, KmsFault *fault)
 {
 	KmsPoolKey *pool;
 	Wanted		wanted;
 	KmsStatus	status = KMS_OK;
 
 	*taken = false;
-	if (kms_key_pool_size == 0)
+	if (kms_key_pool_size == 0 || bits != kms_key_bits)
 		return kms_fault(fault, KMS_OK);
 	pool = palloc(sizeof(KmsPoolKey));
 	strlcpy(wanted.algorithm, row->algorithm, sizeof(wanted.algorithm));
 	while (!*taken)
 	{
-		status = current_master_key(wanted.master_key_id);
+		status = find_wanted(&wanted);
 		if (status != KMS_OK || !kms_pool_pick(fits, &wanted, pool))
 			break;
 		status = kms_wrapping_rewrap(pool, row, secret);
@@ -92,7 +101,7 @@ kms_pool_missing(bool wait)
 	Wanted		wanted;
 
 	if (database == NULL ||
-		current_master_key(wanted.master_key_id) != KMS_OK ||
+		find_wanted(&wanted) != KMS_OK ||
 		!kms_pool_lock(wait))
 		return 0;
 	kms_rsa_algorithm(kms_key_bits, wanted.algorithm);
@@ -108,12 +117,15 @@ kms_pool_reserve(KmsDatabase *database)
 	reserved_in = database;
 }
 
-void
+bool
 kms_pool_release(void)
 {
-	if (reserved_in != NULL)
+	bool		reserved = reserved_in != NULL;
+
+	if (reserved)
 		pg_atomic_fetch_sub_u32(&reserved_in->pool_coming, 1);
 	reserved_in = NULL;
+	return reserved;
 }
 
 KmsStatus
@@ -122,6 +134,7 @@ kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
 	KmsStatus	status;
 
 	room->created_at = GetCurrentTimestamp();
+	kms_pool_home(room->home);
 	kms_rsa_algorithm(kms_rsa_bits(key), room->algorithm);
 	status = kms_key_id_now(room->created_at, room->id);
 	if (status == KMS_OK)
@@ -131,18 +144,20 @@ kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
 		return status;
 	(void) kms_pool_lock(true);
 	kms_pool_insert(room);
-	kms_pool_release();
+	(void) kms_pool_release();
 	return KMS_OK;
 }
 
+/* All but the algorithm. */
 static KmsStatus
-current_master_key(unsigned char *id)
+find_wanted(Wanted *wanted)
 {
 	KmsMasterKey master;
 	KmsStatus	status;
 
+	kms_pool_home(wanted->home);
 	status = kms_master_get(NULL, &master);
-	memcpy(id, master.id, KMS_MASTER_KEY_ID_SIZE);
+	memcpy(wanted->master_key_id, master.id, KMS_MASTER_KEY_ID_SIZE);
 	explicit_bzero(&master, sizeof(master));
 	return status;
 }
@@ -154,7 +169,8 @@ fits(const KmsPoolKey *key, void *arg)
 	const unsigned char *id = kms_wrap_master_key_id(key->secret.wrapped_key,
 													 key->secret.wrapped_len);
 
-	return strcmp(key->algorithm, wanted->algorithm) == 0 && id != NULL &&
+	return strcmp(key->algorithm, wanted->algorithm) == 0 &&
+		strcmp(key->home, wanted->home) == 0 && id != NULL &&
 		memcmp(id, wanted->master_key_id, KMS_MASTER_KEY_ID_SIZE) == 0;
 }
 

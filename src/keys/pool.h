@@ -12,12 +12,13 @@
 #include "store/pool.h"
 
 /*
- * Take a key from the pool for a row that is complete but for its seal; fills
- * *secret.  *taken is false if there is none of the row's algorithm: then the
- * caller has to make one.  Given back by a rollback.
+ * Take a key of so many bits from the pool for a row that is complete but for
+ * its seal; fills *secret.  *taken is false if there is none: then the caller
+ * has to make one.  Given back by a rollback.
  */
-extern KmsStatus kms_pool_take(const KmsKeyRow *row, KmsKeySecret *secret,
-							   bool *taken, KmsFault *fault);
+extern KmsStatus kms_pool_take(int bits, const KmsKeyRow *row,
+							   KmsKeySecret *secret, bool *taken,
+							   KmsFault *fault);
 
 /*
  * For those who fill the pool: remove what has become useless and return how
@@ -30,10 +31,10 @@ extern int	kms_pool_missing(bool wait);
 /*
  * The worker that makes one of them says so before that transaction ends.
  * The reservation ends with kms_pool_add or kms_pool_release, which may be
- * called at any time.
+ * called at any time and tells whether there was one.
  */
 extern void kms_pool_reserve(KmsDatabase *database);
-extern void kms_pool_release(void);
+extern bool kms_pool_release(void);
 
 /*
  * Add the key, which is taken over: wrapped and freed before anything that may

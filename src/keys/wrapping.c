@@ -29,7 +29,7 @@ of_pool(const KmsPoolKey *pool, const unsigned char *public_hash,
 {
 	context->purpose = KMS_PURPOSE_POOL;
 	context->key_id = pool->id;
-	context->device_id = "";
+	context->device_id = pool->home;
 	context->algorithm = pool->algorithm;
 	context->created_at = pool->created_at;
 	memcpy(context->public_hash, public_hash, KMS_SHA256_SIZE);

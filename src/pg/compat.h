@@ -20,4 +20,11 @@
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* 15: what timeline WAL is written on, once recovery has ended */
+#if PG_VERSION_NUM >= 150000
+#define kms_timeline() GetWALInsertionTimeLine()
+#else
+#define kms_timeline() (RecoveryInProgress() ? 0 : ThisTimeLineID)
+#endif
+
 #endif							/* KMS_PG_COMPAT_H */

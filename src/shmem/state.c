@@ -192,6 +192,7 @@ initialize(KmsState *state)
 	pg_atomic_init_u64(&state->ring_generations, 0);
 	pg_atomic_init_u32(&state->waiting, 0);
 	pg_atomic_init_u32(&state->keygen_waiting, 0);
+	pg_atomic_init_u32(&state->keygen_unwanted, 0);
 	pg_atomic_init_u64(&state->standby_successes, 0);
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);

@@ -93,6 +93,9 @@ typedef struct KmsState
 	pg_atomic_uint32 waiting;
 	pg_atomic_uint32 keygen_waiting;	/* to generate keys */
 
+	/* another worker got no slot: those that generate keys are to leave */
+	pg_atomic_uint32 keygen_unwanted;
+
 	/* on a standby, calls are only counted */
 	pg_atomic_uint64 standby_successes;
 	pg_atomic_uint64 standby_failures;

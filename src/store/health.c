@@ -100,6 +100,27 @@ kms_health_plain_sessions(void)
 				  "  '::1'::pg_catalog.inet");
 }
 
+bool
+kms_health_has_database_setting(const char *name)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		has;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, name);
+	kms_spi_run(&spi, &plan,
+				"SELECT 1 FROM pg_catalog.pg_settings"
+				" WHERE name OPERATOR(pg_catalog.=) $1"
+				" AND source OPERATOR(pg_catalog.=) ANY"
+				" ('{default,environment variable,configuration file,"
+				"command line,global,database}'::pg_catalog.text[])",
+				SPI_OK_SELECT);
+	has = spi.processed > 0;
+	kms_spi_end(&spi);
+	return has;
+}
+
 int64
 kms_health_quarantined(void)
 {

@@ -18,6 +18,12 @@ typedef struct KmsMasterKeyUse
 /* A list of KmsMasterKeyUse; reads the whole of kms.key. */
 extern List *kms_health_master_keys(void);
 
+/*
+ * Whether the session has the value of this setting from the database or the
+ * server, and not one of its role's or its own.
+ */
+extern bool kms_health_has_database_setting(const char *name);
+
 /* Roles, other than superusers, that can read files of the server or run
  * programs there; a palloc'd list in English, or NULL. */
 extern char *kms_health_file_readers(void);

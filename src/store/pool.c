@@ -2,8 +2,12 @@
  * Rows are read and deleted through the table's own interface, not through
  * SQL: a row that another has taken since this transaction's snapshot is
  * passed over, where a DELETE under REPEATABLE READ would fail.  They are read
- * as they are now, without a snapshot: what SERIALIZABLE notes of rows that
- * are read with one would make takers of different rows conflict.
+ * as they are now, what others have not committed included: it tells which
+ * rows are being taken, and what SERIALIZABLE notes of rows that are read with
+ * a snapshot would make takers of different rows conflict.
+ *
+ * Whoever takes a row is about to change kms.key.  He has that table locked
+ * first, as all who change keys have, and so has DROP EXTENSION.
  *
  * The newest come first: what has been taken lately, and is still in the
  * table until it is vacuumed, is newer than the rest for as long as the pool
@@ -14,8 +18,11 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -30,8 +37,8 @@
 /* columns, in the order of the script */
 enum
 {
-	POOL_ID = 1, POOL_ALGORITHM, POOL_CREATED_AT, POOL_PUBLIC_KEY,
-	POOL_WRAPPED_KEY
+	POOL_ID = 1, POOL_HOME, POOL_ALGORITHM, POOL_CREATED_AT,
+	POOL_PUBLIC_KEY, POOL_WRAPPED_KEY
 };
 
 /* A scan of the pool, newest first. */
@@ -39,6 +46,7 @@ typedef struct PoolScan
 {
 	Relation	rel;
 	Relation	index;
+	SnapshotData dirty;
 	SysScanDesc scan;
 } PoolScan;
 
@@ -71,6 +79,7 @@ kms_pool_pick(KmsPoolTest fits, void *arg, KmsPoolKey *key)
 	ItemPointerData tid;
 	bool		picked = false;
 
+	LockRelationOid(kms_catalog()->key, RowExclusiveLock);
 	begin_scan(&scan, RowExclusiveLock);
 	while (!picked && next_row(&scan, key, &tid))
 		picked = fits(key, arg) && delete_row(&scan, &tid);
@@ -123,15 +132,24 @@ kms_pool_insert(const KmsPoolKey *key)
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, key->id);
+	kms_spi_text(&spi, key->home);
 	kms_spi_text(&spi, key->algorithm);
 	kms_spi_time(&spi, key->created_at);
 	kms_spi_bytes(&spi, key->secret.public_key, key->secret.public_len);
 	kms_spi_bytes(&spi, key->secret.wrapped_key, key->secret.wrapped_len);
 	kms_spi_run(&spi, &plan,
-				"INSERT INTO kms.pool_key (pool_key_id, algorithm, created_at,"
-				" public_key, wrapped_key) VALUES ($1, $2, $3, $4, $5)",
+				"INSERT INTO kms.pool_key (pool_key_id, home, algorithm,"
+				" created_at, public_key, wrapped_key)"
+				" VALUES ($1, $2, $3, $4, $5, $6)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
+}
+
+void
+kms_pool_home(char home[KMS_POOL_HOME_SIZE])
+{
+	snprintf(home, KMS_POOL_HOME_SIZE, UINT64_FORMAT "/%u/%u",
+			 GetSystemIdentifier(), kms_timeline(), MyDatabaseId);
 }
 
 static void
@@ -141,19 +159,25 @@ begin_scan(PoolScan *scan, LOCKMODE mode)
 
 	scan->rel = table_open(catalog->pool_key, mode);
 	scan->index = index_open(catalog->pool_key_pkey, AccessShareLock);
+	InitDirtySnapshot(scan->dirty);
 	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
-											SnapshotSelf, 0, NULL);
+											&scan->dirty, 0, NULL);
 }
 
 static bool
 next_row(PoolScan *scan, KmsPoolKey *key, ItemPointer tid)
 {
-	HeapTuple	tuple = systable_getnext_ordered(scan->scan,
-												 BackwardScanDirection);
+	HeapTuple	tuple;
 
-	CHECK_FOR_INTERRUPTS();
-	if (!HeapTupleIsValid(tuple))
-		return false;
+	/* the snapshot tells who is just making or deleting a row */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuple = systable_getnext_ordered(scan->scan, BackwardScanDirection);
+		if (!HeapTupleIsValid(tuple))
+			return false;
+	} while (TransactionIdIsValid(scan->dirty.xmin) ||
+			 TransactionIdIsValid(scan->dirty.xmax));
 	*tid = tuple->t_self;
 	read_row(tuple, RelationGetDescr(scan->rel), key);
 	return true;
@@ -176,6 +200,7 @@ read_row(HeapTuple tuple, TupleDesc desc, KmsPoolKey *key)
 	bool		isnull;
 
 	read_text(tuple, POOL_ID, desc, key->id, sizeof(key->id));
+	read_text(tuple, POOL_HOME, desc, key->home, sizeof(key->home));
 	read_text(tuple, POOL_ALGORITHM, desc, key->algorithm,
 			  sizeof(key->algorithm));
 	value = heap_getattr(tuple, POOL_CREATED_AT, desc, &isnull);
@@ -223,6 +248,6 @@ delete_row(PoolScan *scan, ItemPointer tid)
 	TM_FailureData failure;
 
 	return table_tuple_delete(scan->rel, tid, GetCurrentCommandId(true),
-							  SnapshotSelf, InvalidSnapshot, false,
+							  &scan->dirty, InvalidSnapshot, false,
 							  &failure, false) == TM_Ok;
 }

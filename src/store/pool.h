@@ -8,10 +8,13 @@
 
 #include "store/key.h"
 
+#define KMS_POOL_HOME_SIZE 48
+
 /* A row of kms.pool_key.  What does not fit its field reads as empty. */
 typedef struct KmsPoolKey
 {
 	char		id[KMS_KEY_ID_MAX + 1];
+	char		home[KMS_POOL_HOME_SIZE];	/* the database it is for */
 	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
 	TimestampTz created_at;
 	KmsKeySecret secret;
@@ -29,19 +32,22 @@ typedef bool (*KmsPoolTest) (const KmsPoolKey *key, void *arg);
 /*
  * Take the newest row that fits and that no other transaction is taking:
  * delete it and fill *key.  False if there is none.  Waits for nobody and
- * raises no serialization failure, whatever snapshot the transaction has.
+ * raises no serialization failure, whatever the isolation level.
  */
 extern bool kms_pool_pick(KmsPoolTest fits, void *arg, KmsPoolKey *key);
 
 /*
- * Count the rows that fit, up to "most"; delete the others, but for what
- * another transaction is just taking.
+ * Count the rows that fit, up to "most", and delete the others.  What another
+ * transaction is taking counts as taken.
  */
 extern int	kms_pool_tidy(KmsPoolTest fits, void *arg, int most);
 
-/* How many rows there are. */
+/* How many rows nobody is taking. */
 extern int64 kms_pool_count(void);
 
 extern void kms_pool_insert(const KmsPoolKey *key);
+
+/* Fill in this database, as it is now: "system identifier/timeline/OID". */
+extern void kms_pool_home(char home[KMS_POOL_HOME_SIZE]);
 
 #endif							/* KMS_STORE_POOL_H */

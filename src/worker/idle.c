@@ -9,17 +9,26 @@
  * So the search, which takes no lock but malloc's and OpenSSL's, runs in a
  * thread of the class SCHED_IDLE, and the process waits for it at its latch.
  *
+ * Where the kernel groups processes by session (autogroup), priorities count
+ * within a session only, and each process of PostgreSQL has its own.  There
+ * the weight of the session is lowered as well for the time of the search,
+ * and raised before anything else is done; this is allowed both ways, though
+ * only ten times a second in the whole system.  The file for it is opened
+ * before kms_protect_process makes it root's.
+ *
  * Rules.  The thread calls OpenSSL only, never PostgreSQL; all its signals are
  * blocked, so that handlers run in the process's own thread.  There is one at
  * a time, and the process never goes on, raises or ends before it has ended:
  * kms_idle_generate joins it on each way out, a callback before exit if that
  * is the way.  It is told to stop by a flag that the search looks at every few
  * milliseconds of processor time; on a machine without idle time that can
- * take a second or two.  (A SIGQUIT or SIGKILL ends both at once.)
+ * take seconds.  Barriers that other processes wait for are served meanwhile.
+ * (A SIGQUIT or SIGKILL ends both at once.)
  */
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,9 +41,14 @@
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/procsignal.h"
 
 #include "pg/compat.h"
 #include "worker/idle.h"
+
+#define AUTOGROUP_TRIES		50
+#define AUTOGROUP_PAUSE_US	20000
+#define STOP_STEP_MS		50
 
 /* The search under way; what the two threads share, and the pipe's ends. */
 static struct
@@ -48,13 +62,26 @@ static struct
 	KmsRsaKey  *key;
 }			search;
 
+/* /proc/self/autogroup, open for writing, or -1 */
+static int	autogroup = -1;
+
 static void start(int bits);
 static void *run(void *arg);
 static void lower_priority(void);
+static void set_session_nice(const char *nice);
+static void wait_out(void);
 static bool should_stop(void *arg);
 static void wait_for_end(bool (*must_stop) (void *arg), void *arg);
 static void end(void);
 static void stop_at_exit(int code, Datum arg);
+
+void
+kms_idle_prepare(void)
+{
+#ifdef __linux__
+	autogroup = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+#endif
+}
 
 KmsStatus
 kms_idle_generate(int bits, bool (*must_stop) (void *arg), void *arg,
@@ -118,6 +145,21 @@ start(int bits)
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("could not create a thread: %m")));
 	}
+	set_session_nice("19");
+}
+
+/* Tried again while others have done it too often of late. */
+static void
+set_session_nice(const char *nice)
+{
+	int			i;
+
+	for (i = 0; autogroup >= 0 && i < AUTOGROUP_TRIES; i++)
+	{
+		if (write(autogroup, nice, strlen(nice)) >= 0 || errno != EAGAIN)
+			break;
+		pg_usleep(AUTOGROUP_PAUSE_US);
+	}
 }
 
 /* The thread. */
@@ -179,10 +221,25 @@ end(void)
 	if (!search.running)
 		return;
 	__atomic_store_n(&search.stop, true, __ATOMIC_RELAXED);
+	set_session_nice("0");
+	wait_out();
 	(void) pthread_join(search.thread, NULL);
 	search.running = false;
 	close(search.done[0]);
 	close(search.done[1]);
+}
+
+/* Raises nothing, as it is a way out of errors and of the process, too. */
+static void
+wait_out(void)
+{
+	struct pollfd done = {search.done[0], POLLIN, 0};
+
+	while (poll(&done, 1, STOP_STEP_MS) <= 0)
+	{
+		if (ProcSignalBarrierPending && !proc_exit_inprogress)
+			ProcessProcSignalBarrier();
+	}
 }
 
 static void

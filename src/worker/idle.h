@@ -6,6 +6,9 @@
 
 #include "crypto/rsa.h"
 
+/* Before kms_worker_start, which closes off what this opens. */
+extern void kms_idle_prepare(void);
+
 /*
  * Generate a key of so many bits, while the process goes on serving its latch
  * and interrupts.  "must_stop" is asked whenever the latch is set; when it

@@ -4,13 +4,18 @@
  * It makes a key after the other until none is missing, and leaves.  Several
  * of them (kms.keygen_workers) may serve the same database: the first is asked
  * for, and each that finds more than one key missing asks for the next.
- * While another database waits for its turn, it leaves after each key.
+ * While another database waits for its turn, it leaves after each key; while
+ * a writer waits for a slot, at once; and in any case after some seconds, as
+ * only a new process sees what ALTER DATABASE has set.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
 
 #include "worker/keygen.h"
 
@@ -21,16 +26,20 @@
 #include "worker/idle.h"
 #include "worker/worker.h"
 
+#define LIFE_MS 5000
+
 typedef struct Keygen
 {
 	KmsWorker	worker;
 	bool		absent;
 	bool		again;			/* there may be more to do */
+	KmsRsaKey  *key;			/* made, and not yet in the pool */
 	KmsPoolKey	room;
 } Keygen;
 
 static void one_round(void *arg);
 static int	look(Keygen *keygen);
+static bool must_leave(const KmsWorker *worker);
 static bool must_stop(void *arg);
 static void release_at_exit(int code, Datum arg);
 
@@ -39,9 +48,13 @@ kms_keygen_main(Datum arg)
 {
 	static Keygen keygen;
 	KmsWorker  *worker = &keygen.worker;
+	TimestampTz start = GetCurrentTimestamp();
 
+	kms_idle_prepare();
 	kms_worker_start(worker);
-	before_shmem_exit(release_at_exit, (Datum) 0);
+	before_shmem_exit(release_at_exit, PointerGetDatum(worker));
+	/* as maintenance: whoever adds a key waits for those who commit one */
+	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
 	do
 	{
 		KmsWorkerError error;
@@ -54,7 +67,9 @@ kms_keygen_main(Datum arg)
 			kms_worker_good(worker);
 		else
 		{
-			kms_pool_release();
+			(void) kms_pool_release();
+			kms_rsa_free(keygen.key);
+			keygen.key = NULL;
 			keygen.again = true;
 			if (error.sqlstate != ERRCODE_QUERY_CANCELED)
 			{
@@ -64,7 +79,8 @@ kms_keygen_main(Datum arg)
 		}
 		if (keygen.absent)
 			kms_worker_absent(worker);
-	} while (keygen.again && !kms_worker_must_leave(worker) &&
+	} while (keygen.again && !must_leave(worker) &&
+			 !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LIFE_MS) &&
 			 pg_atomic_read_u32(&kms_state->keygen_waiting) == 0);
 
 	if (keygen.again)
@@ -91,14 +107,18 @@ one_round(void *arg)
 		kms_worker_good(&keygen->worker);	/* a key may take a minute */
 
 	(void) kms_opened_opener(); /* this process now holds secrets */
-	status = kms_idle_generate(bits, must_stop, &keygen->worker, &key);
+	status = kms_idle_generate(bits, must_stop, &keygen->worker,
+							   &keygen->key);
 	if (status == KMS_OK)
 	{
 		kms_worker_begin("adding a key to the pool");
+		key = keygen->key;
+		keygen->key = NULL;
 		status = kms_pool_add(&keygen->room, key);
 		kms_worker_commit();
+		pgstat_report_stat(true);
 	}
-	kms_pool_release();
+	(void) kms_pool_release();
 	if (status != KMS_OK && status != KMS_INTERRUPTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -129,15 +149,26 @@ look(Keygen *keygen)
 	return missing > 0 ? kms_key_bits : 0;
 }
 
+static bool
+must_leave(const KmsWorker *worker)
+{
+	return kms_worker_must_leave(worker) ||
+		pg_atomic_read_u32(&kms_state->keygen_unwanted) != 0;
+}
+
 /* A reload may change what is wanted; the key under way is no great loss. */
 static bool
 must_stop(void *arg)
 {
-	return ConfigReloadPending || kms_worker_must_leave(arg);
+	return ConfigReloadPending || must_leave(arg);
 }
 
+/* One that is terminated leaves its work to another. */
 static void
 release_at_exit(int code, Datum arg)
 {
-	kms_pool_release();
+	KmsWorker  *worker = (KmsWorker *) DatumGetPointer(arg);
+
+	if (kms_pool_release())
+		kms_state_request(worker->database, worker->number);
 }

@@ -132,6 +132,7 @@ static TimestampTz maintenance_due(const KmsDatabase *database,
 								   TimestampTz now);
 static bool start(Launcher *launcher, int slot, int number,
 				  const Candidate *candidate, TimestampTz now);
+static void send_keygen_away(void);
 static void sweep(Launcher *launcher, TimestampTz now);
 static bool sweep_due(Launcher *launcher, TimestampTz now);
 static bool database_exists(Oid database_oid, void *arg);
@@ -632,6 +633,7 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	{
 		launcher->no_slot_until = 0;
 		child->no_slot_since = 0;
+		pg_atomic_write_u32(&kms_state->keygen_unwanted, 0);
 		return true;
 	}
 
@@ -640,6 +642,8 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 		child->no_slot_since = now;
 
 	/* keys can wait for a while, events cannot */
+	if (number < KMS_KEYGEN)
+		send_keygen_away();
 	if (number < KMS_KEYGEN ||
 		TimestampDifferenceExceeds(child->no_slot_since, now, KEYGEN_PATIENCE_MS))
 	{
@@ -664,6 +668,21 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 				 errhint("Raise max_worker_processes.")));
 	}
 	return false;
+}
+
+/* Until a worker is started again; a writer comes before them. */
+static void
+send_keygen_away(void)
+{
+	int			slot;
+	int			number;
+
+	pg_atomic_write_u32(&kms_state->keygen_unwanted, 1);
+	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	{
+		for (number = KMS_KEYGEN; number < KMS_WORKERS; number++)
+			(void) kms_state_wake(&kms_state->databases[slot], number);
+	}
 }
 
 /* At start, now and then, and when a DROP DATABASE should be done. */

@@ -61,10 +61,6 @@ kms_maintenance_main(Datum arg)
 	{
 		KmsWorkerError task_error;
 
-		/* the pool is none of this worker's work, for it takes a core */
-		if (maintenance.task == KMS_TASK_POOL && kms_keygen_workers == 0)
-			continue;
-
 		/* one that fails does not keep the others from their turn */
 		do
 		{
@@ -119,6 +115,10 @@ batch(void *arg)
 	KmsTaskResult result;
 
 	kms_worker_reload();
+
+	/* the pool is none of this worker's work, for it takes a core */
+	if (maintenance->task == KMS_TASK_POOL && kms_keygen_workers == 0)
+		return;
 	kms_worker_begin("maintaining keys, events and metrics");
 	kms_call_require_service();
 	kms_maintenance_run(maintenance->task, false, &result);

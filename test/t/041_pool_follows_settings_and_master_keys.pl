@@ -124,8 +124,8 @@ my %case = (
 	'endless public key' => "SET public_key = convert_to(repeat('x', 100000), 'UTF8')",
 	'date' => "SET created_at = created_at + interval '1 us'",
 	'id' => "SET pool_key_id = pool_key_id || '0'",
-	'key of a device' => "SET pool_key_id = 'z', (algorithm, created_at, public_key, wrapped_key) =
-		(SELECT algorithm, created_at, public_key, wrapped_key
+	'key of a device' => "SET pool_key_id = 'z', (home, algorithm, created_at, public_key, wrapped_key) =
+		(SELECT home, algorithm, created_at, public_key, wrapped_key
 		FROM kms.key JOIN kms.key_secret USING (key_id) WHERE key_id = '$device_key')");
 query('CREATE TABLE kept AS SELECT * FROM kms.pool_key');
 foreach my $name (sort keys %case)

@@ -10,7 +10,18 @@ use KmsClient;
 use KmsPool;
 use KmsTest;
 use PostgreSQL::Test::Utils;
+use POSIX qw(setsid);
 use Test::More;
+
+# Processor time of a process, in ticks.
+sub ticks
+{
+	my $pid = shift;
+	open my $file, '<', "/proc/$pid/stat" or return undef;
+	my (undef, $rest) = split /\) /, scalar(<$file>), 2;
+	my @fields = split ' ', $rest;
+	return $fields[11] + $fields[12];
+}
 
 # Long generations, so that there is something to end.
 my $node = KmsTest->node('slow', conf => "kms.key_pool_size = 1000
@@ -75,6 +86,37 @@ SKIP:
 				return defined $own && "$own @{[values %class]}" eq 'TS IDL';
 			}),
 		'the thread that generates runs in idle time only, the process itself is like any other');
+}
+
+# A class alone says little: the kernel may count it within a session only.  So
+# have the worker and a process of another session compete for one core.
+SKIP:
+{
+	skip 'no taskset', 1
+	  if $^O ne 'linux' || system('taskset -p $$ >/dev/null 2>&1') != 0;
+	my ($core) = `taskset -c -p $$` =~ /: (\d+)/;
+	my ($its, $other) = (1, 0);
+	for (1 .. 5)
+	{
+		my $pid = generating('postgres');
+		my $hog = fork;
+		if ($hog == 0)
+		{
+			setsid();
+			exec 'taskset', '-c', $core, $^X, '-e', '1 while 1';
+		}
+		system("taskset -a -c -p $core $pid >/dev/null 2>&1");
+		my $before = ticks($pid);
+		KmsTest::poll(sub { (ticks($hog) || 0) > 200 });
+		$other = ticks($hog);
+		kill 'KILL', $hog;
+		waitpid $hog, 0;
+		my $after = ticks($pid);
+		next unless defined $before && defined $after;
+		$its = $after - $before;
+		last;
+	}
+	cmp_ok($its, '<', $other / 4, "a busy process of another session has the core (of $other ticks)");
 }
 
 # ---- Signals -------------------------------------------------------------

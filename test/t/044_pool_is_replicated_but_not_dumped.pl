@@ -1,6 +1,7 @@
-# A standby has the pool of its primary, makes no keys, and uses and fills the
-# pool once it is promoted; a dump leaves the pool out, and the database that
-# it is restored into fills its own.
+# No two servers or databases issue the same key: a standby has the pool of its
+# primary and makes no keys, and once it is promoted it fills a pool of its own,
+# for the primary may go on; so does a copy of a database; a dump leaves the
+# pool out.
 use strict;
 use warnings;
 
@@ -44,9 +45,23 @@ my $keys = KmsPool::keys($primary, 'postgres');
 $primary->stop;
 $standby->promote;
 $standby->safe_psql('postgres', "SELECT kms_issue_key('tablet')");
-isnt(KmsPool::origin($standby, 'postgres', 'tablet', $keys), 'none',
-	'after promotion it issues what was replicated');
+is(KmsPool::origin($standby, 'postgres', 'tablet', $keys), 'none',
+	'after promotion it issues nothing that was replicated');
 ok(KmsPool::filled($standby, 'postgres', 3), 'and fills the pool to its own size');
+
+is(scalar(grep { $keys->{$_} } keys %{ KmsPool::keys($standby, 'postgres') }),
+	0, 'with keys of its own');
+
+# ---- A copy --------------------------------------------------------------
+
+$standby->safe_psql('template1', 'CREATE DATABASE copied TEMPLATE postgres');
+$keys = KmsPool::keys($standby, 'copied');
+is(scalar(keys %$keys), 3, 'a copy of the database has a copy of the pool');
+$standby->safe_psql('copied', "SELECT kms_issue_key('scanner')");
+is(KmsPool::origin($standby, 'copied', 'scanner', $keys), 'none', 'issues nothing of it');
+ok(KmsPool::filled($standby, 'copied', 3), 'and fills its own');
+is(scalar(grep { $keys->{$_} } keys %{ KmsPool::keys($standby, 'copied') }),
+	0, 'with keys of its own, too');
 
 # ---- A dump --------------------------------------------------------------
 
