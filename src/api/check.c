@@ -272,11 +272,12 @@ check_master_key_use(ReturnSetInfo *result)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
 	ListCell   *cell;
+	bool		sampled;
 
 	kms_master_status(status);
 	if (status->state != KMS_MASTER_READY)
 		return;
-	foreach(cell, kms_health_master_keys())
+	foreach(cell, kms_health_master_keys(&sampled))
 	{
 		KmsMasterKeyUse *use = lfirst(cell);
 		char		id[2 * KMS_MASTER_KEY_ID_SIZE + 1];
@@ -291,7 +292,9 @@ check_master_key_use(ReturnSetInfo *result)
 			continue;
 		kms_master_key_id_text(use->id, id);
 		report(result, "error",
-			   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT, id, use->keys),
+			   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT "%s",
+						id, use->keys, sampled
+						? " in a sample; kms_master_key_status() counts all" : ""),
 			   "Add that master key to the master key file, below the current one, and reload the server.");
 	}
 }

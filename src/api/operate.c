@@ -95,7 +95,7 @@ kms_api_master_key_status(PG_FUNCTION_ARGS)
 	kms_call_require_service();
 	InitMaterializedSRF(fcinfo, 0);
 	kms_master_status(status);
-	uses = kms_health_master_keys();
+	uses = kms_health_master_keys(NULL);
 	for (i = 0; i < status->count; i++)
 		put_master_key(result, status->id[i], status->label[i],
 					   i == 0 ? "current" : "available",

@@ -59,7 +59,8 @@ static const char *broken = NULL;
 static KmsCall calls[CALLS_MAX];
 static int	depth = 0;
 
-/* in TopTransactionContext, newest first */
+/* in TopTransactionContext, newest first; those of a subtransaction that ends
+ * are the first ones, for what has ended inside of it has become its own */
 static PendingChange *pending = NULL;
 
 /* the workers that this transaction wants at its commit, a bit each */
@@ -321,11 +322,10 @@ on_subtransaction(SubXactEvent event, SubTransactionId subid,
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		for (change = pending; change != NULL; change = change->next)
-		{
-			if (change->subid == subid)
-				change->subid = parent;
-		}
+		/* the newest ones: a batch has thousands before them */
+		for (change = pending; change != NULL && change->subid == subid;
+			 change = change->next)
+			change->subid = parent;
 	}
 }
 
@@ -346,20 +346,12 @@ abort_calls(SubTransactionId from)
 static void
 abort_changes(SubTransactionId subid)
 {
-	PendingChange **link = &pending;
-
-	while (*link != NULL)
+	while (pending != NULL &&
+		   (subid == InvalidSubTransactionId || pending->subid == subid))
 	{
-		PendingChange *change = *link;
-
-		if (subid != InvalidSubTransactionId && change->subid != subid)
-		{
-			link = &change->next;
-			continue;
-		}
-		change->event.status = KMS_ROLLED_BACK;
-		kms_events_push(&change->event, false);
-		*link = change->next;
+		pending->event.status = KMS_ROLLED_BACK;
+		kms_events_push(&pending->event, false);
+		pending = pending->next;
 	}
 }
 

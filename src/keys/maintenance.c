@@ -18,7 +18,9 @@
  * The purge has a breaker: within a day it deletes no more than 5 % of the
  * keys there were at the day's begin, or 1,000 if that is more.  If more are
  * due, nothing is deleted until an operator confirms; the state is one row,
- * locked by whoever purges.  For foreign keys see store/reference.h.
+ * locked by whoever purges.  To count what is due takes time when it is much,
+ * so what was counted and may go is not counted again with each batch.  For
+ * foreign keys see store/reference.h.
  */
 #include "postgres.h"
 
@@ -46,12 +48,12 @@
 #include "store/sweep.h"
 #include "store/trail.h"
 
-#define BATCH				1000	/* keys, or rows of the trail */
+#define BATCH				KMS_SWEEP_MAX	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
 #define POOL_BATCH			4	/* keys, each some tenths of a second */
 #define PURGE_FLOOR			1000	/* keys a day that need no confirmation */
 #define PURGE_SHARE			20	/* one in ... keys a day neither */
-#define PURGE_COUNT_LIMIT	1000000
+#define PURGE_SHOWN			1000000 /* waiting keys are counted so far */
 
 #define LOCKED_MAX			3	/* waits for locks in vain, each up to the
 								 * lock_timeout, that end a batch */
@@ -79,6 +81,7 @@ static KeyOutcome deprecate_problematic_key(const char *key_id);
 static void purge(bool confirm, KmsTaskResult *result);
 static int64 purge_allowance(KmsPurgeState *state, bool confirm,
 							 TimestampTz now);
+static bool purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now);
 static KeyOutcome purge_key(const char *key_id);
 static bool is_due(const KmsKeyRow *row, TimestampTz now);
 static void trim_events(KmsTaskResult *result);
@@ -236,7 +239,6 @@ purge(bool confirm, KmsTaskResult *result)
 	TimestampTz now = GetCurrentTimestamp();
 	KmsPurgeState state;
 	List	   *ids;
-	int64		due;
 	int64		allowed;
 	int64		limit;
 	int			untried;
@@ -246,26 +248,20 @@ purge(bool confirm, KmsTaskResult *result)
 	if (kms_master_generation() == 0 || !kms_purge_lock(&state))
 		return;
 	allowed = purge_allowance(&state, confirm, now);
-	due = kms_sweep_purge_count(now, PURGE_COUNT_LIMIT);
 	if (kms_reference_lock("key") != NULL ||
 		kms_reference_lock("key_secret") != NULL ||
 		kms_reference_lock("denial") != NULL)
 	{
-		result->skipped = due;
+		result->skipped = kms_sweep_purge_count(now, PURGE_SHOWN);
 		kms_purge_save(&state);
 		return;
 	}
-	if (due > 0 && due > allowed)
+	if (!purge_clear(&state, allowed, now))
 	{
-		if (state.blocked_at == 0)
-			state.blocked_at = now;
-		state.waiting = due;
-		result->skipped = due;
+		result->skipped = state.waiting;
 		kms_purge_save(&state);
 		return;
 	}
-	state.blocked_at = 0;
-	state.waiting = 0;
 
 	limit = Max(0, Min(BATCH, allowed));
 	ids = kms_sweep_find(KMS_SWEEP_PURGE, now, limit, &untried);
@@ -279,6 +275,7 @@ purge(bool confirm, KmsTaskResult *result)
 		result->skipped = list_length(ids);
 	}
 	state.purged += result->done;
+	state.cleared = Max(0, state.cleared - untried);
 	result->more = moved && untried == BATCH;
 	kms_purge_save(&state);
 }
@@ -295,11 +292,38 @@ purge_allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
 		state->window_start = now;
 		state->window_keys = kms_sweep_key_count();
 		state->purged = 0;
+		state->cleared = 0;
 	}
 	if (state->confirmed_until > now &&
 		state->confirmed_until <= now + USECS_PER_DAY)
 		return PG_INT64_MAX;
 	return Max(PURGE_FLOOR, state->window_keys / PURGE_SHARE) - state->purged;
+}
+
+/* Whether no more are due than may go. */
+static bool
+purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now)
+{
+	int64		due = 0;
+
+	if (allowed != PG_INT64_MAX)
+	{
+		if (state->cleared >= BATCH && state->cleared <= allowed)
+			return true;
+		due = kms_sweep_purge_count(now, Max(PURGE_SHOWN, 2 * allowed));
+	}
+	state->cleared = 0;
+	if (due > 0 && due > allowed)
+	{
+		if (state->blocked_at == 0)
+			state->blocked_at = now;
+		state->waiting = due;
+		return false;
+	}
+	state->blocked_at = 0;
+	state->waiting = 0;
+	state->cleared = due;
+	return true;
 }
 
 /*

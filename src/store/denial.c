@@ -132,6 +132,7 @@ kms_denial_trim(int limit)
 	int64		done;
 
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.denial WHERE denial_id"
@@ -156,6 +157,7 @@ kms_denial_sweep(int limit)
 	KmsSpi		spi;
 
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT k.key_id FROM kms.key AS k WHERE k.key_id"

@@ -10,30 +10,50 @@
 #include "pg/compat.h"
 #include "store/health.h"
 #include "store/spi.h"
+#include "store/sweep.h"
+
+/* a table that is larger is not read as a whole to see whether it is well */
+#define READ_WHOLE_MAX	100000	/* keys */
+#define SAMPLE_ROWS		10000
 
 static char *names(SPIPlanPtr *plan, const char *query);
-static int64 number(SPIPlanPtr *plan, const char *query);
+static int64 number(SPIPlanPtr *plan, bool by_index, const char *query);
+
+/* Fingerprints of master keys in rows, from tables as a whole or in part. */
+#define MASTER_KEYS(part) \
+	"SELECT u.id, pg_catalog.count(*) FROM" \
+	" (SELECT key_id, pg_catalog.substr(seal, 2, 8) AS id" \
+	"  FROM kms.key" part " WHERE seal IS NOT NULL" \
+	"  UNION SELECT key_id, pg_catalog.substr(wrapped_key, 2, 8)" \
+	"  FROM kms.key_secret" part \
+	"  UNION SELECT pepper_id, pg_catalog.substr(wrapped, 2, 8)" \
+	"  FROM kms.pepper) AS u" \
+	" GROUP BY u.id ORDER BY 2 DESC, 1"
 
 List *
-kms_health_master_keys(void)
+kms_health_master_keys(bool *sampled)
 {
 	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr sample_plan = NULL;
 	MemoryContext caller = CurrentMemoryContext;
+	int64		keys = sampled != NULL ? kms_sweep_key_count() : 0;
+	bool		many = keys > READ_WHOLE_MAX;
 	List	   *uses = NIL;
 	KmsSpi		spi;
 	uint64		i;
 
+	if (sampled != NULL)
+		*sampled = many;
 	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &plan,
-				"SELECT u.id, pg_catalog.count(*) FROM"
-				" (SELECT key_id, pg_catalog.substr(seal, 2, 8) AS id"
-				"  FROM kms.key WHERE seal IS NOT NULL"
-				"  UNION SELECT key_id, pg_catalog.substr(wrapped_key, 2, 8)"
-				"  FROM kms.key_secret"
-				"  UNION SELECT pepper_id, pg_catalog.substr(wrapped, 2, 8)"
-				"  FROM kms.pepper) AS u"
-				" GROUP BY u.id ORDER BY 2 DESC, 1",
-				SPI_OK_SELECT);
+	if (many)
+	{
+		kms_spi_datum(&spi, FLOAT4OID,
+					  Float4GetDatum(100.0f * SAMPLE_ROWS / keys));
+		kms_spi_run(&spi, &sample_plan,
+					MASTER_KEYS(" TABLESAMPLE SYSTEM ($1)"), SPI_OK_SELECT);
+	}
+	else
+		kms_spi_run(&spi, &plan, MASTER_KEYS(""), SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
 	{
 		KmsMasterKeyUse *use = MemoryContextAllocZero(caller,
@@ -89,7 +109,7 @@ kms_health_plain_sessions(void)
 {
 	static SPIPlanPtr plan = NULL;
 
-	return number(&plan,
+	return number(&plan, false,
 				  "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity AS a"
 				  " JOIN pg_catalog.pg_stat_ssl AS s"
 				  " ON s.pid OPERATOR(pg_catalog.=) a.pid"
@@ -126,7 +146,8 @@ kms_health_quarantined(void)
 {
 	static SPIPlanPtr plan = NULL;
 
-	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_quarantine");
+	return number(&plan, false,
+				  "SELECT pg_catalog.count(*) FROM kms.event_quarantine");
 }
 
 int64
@@ -134,7 +155,7 @@ kms_health_tried_keys(void)
 {
 	static SPIPlanPtr plan = NULL;
 
-	return number(&plan,
+	return number(&plan, true,
 				  "SELECT pg_catalog.count(*) FROM kms.key"
 				  " WHERE tried_at IS NOT NULL");
 }
@@ -144,7 +165,8 @@ kms_health_denials(void)
 {
 	static SPIPlanPtr plan = NULL;
 
-	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.denial AS d"
+	return number(&plan, true,
+				  "SELECT pg_catalog.count(*) FROM kms.denial AS d"
 				  " WHERE EXISTS (SELECT 1 FROM kms.key AS k"
 				  "  WHERE k.key_id OPERATOR(pg_catalog.=) d.key_id)");
 }
@@ -154,7 +176,8 @@ kms_health_outbox(void)
 {
 	static SPIPlanPtr plan = NULL;
 
-	return number(&plan, "SELECT pg_catalog.count(*) FROM kms.event_outbox");
+	return number(&plan, false,
+				  "SELECT pg_catalog.count(*) FROM kms.event_outbox");
 }
 
 /*
@@ -192,6 +215,7 @@ kms_health_row_versions(bool newer, List *sample)
 	 * trail are looked at another time.
 	 */
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(newer));
 	kms_spi_datum(&spi, TEXTARRAYOID,
 				  PointerGetDatum(construct_array(values, count, TEXTOID, -1,
@@ -281,13 +305,15 @@ names(SPIPlanPtr *plan, const char *query)
 }
 
 static int64
-number(SPIPlanPtr *plan, const char *query)
+number(SPIPlanPtr *plan, bool by_index, const char *query)
 {
 	KmsSpi		spi;
 	bool		isnull;
 	int64		value;
 
 	kms_spi_begin(&spi);
+	if (by_index)
+		kms_spi_by_index(&spi);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
 	value = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);

@@ -15,8 +15,12 @@ typedef struct KmsMasterKeyUse
 	int64		keys;
 } KmsMasterKeyUse;
 
-/* A list of KmsMasterKeyUse; reads the whole of kms.key. */
-extern List *kms_health_master_keys(void);
+/*
+ * A list of KmsMasterKeyUse, of all rows of kms.key and kms.key_secret.  Where
+ * there are more than 100,000 keys and "sampled" is not NULL, of some 10,000
+ * rows of either; it tells.
+ */
+extern List *kms_health_master_keys(bool *sampled);
 
 /*
  * Whether the session has the value of this setting from the database or the

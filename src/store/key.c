@@ -370,7 +370,8 @@ kms_key_delete(const KmsKeyRow *row)
 				" WHERE key_id OPERATOR(pg_catalog.=) $1",
 				SPI_OK_DELETE);
 	kms_spi_end(&spi);
-	kms_denial_forget(row->key_id);
+	if (kms_denial_any())
+		kms_denial_forget(row->key_id);
 	return true;
 }
 

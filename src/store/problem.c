@@ -20,6 +20,7 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 
 	/* times are parameters, for no index serves a volatile function */
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_double(&spi, threshold_percent);
 	kms_spi_int64(&spi, min_operations);
 	kms_spi_time(&spi, now - hours * USECS_PER_HOUR);
@@ -92,6 +93,7 @@ kms_problem_recent(const char *device_id)
 	bool		recent;
 
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_text(&spi, device_id);
 	kms_spi_time(&spi, GetCurrentTimestamp() - USECS_PER_DAY);
 	kms_spi_run(&spi, &plan,

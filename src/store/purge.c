@@ -8,7 +8,8 @@
 
 #define READ_STATE \
 	"SELECT purge_window_start, purge_window_keys, purged, purge_blocked_at," \
-	" purge_waiting, purge_confirmed_until FROM kms.maintenance"
+	" purge_waiting, purge_confirmed_until, purge_cleared" \
+	" FROM kms.maintenance"
 
 static bool fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query);
 static TimestampTz time_or_zero(int column);
@@ -57,10 +58,12 @@ kms_purge_save(const KmsPurgeState *state)
 	bind_time(&spi, state->blocked_at);
 	kms_spi_int64(&spi, state->waiting);
 	bind_time(&spi, state->confirmed_until);
+	kms_spi_int64(&spi, state->cleared);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.maintenance SET purge_window_start = $1,"
 				" purge_window_keys = $2, purged = $3, purge_blocked_at = $4,"
-				" purge_waiting = $5, purge_confirmed_until = $6",
+				" purge_waiting = $5, purge_confirmed_until = $6,"
+				" purge_cleared = $7",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
 }
@@ -83,6 +86,7 @@ fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query)
 		state->blocked_at = time_or_zero(4);
 		state->waiting = number_or_zero(5);
 		state->confirmed_until = time_or_zero(6);
+		state->cleared = number_or_zero(7);
 	}
 	kms_spi_end(&spi);
 	return found;

@@ -14,6 +14,8 @@ typedef struct KmsPurgeState
 	TimestampTz blocked_at;		/* 0: not blocked */
 	int64		waiting;		/* keys that wait for confirmation */
 	TimestampTz confirmed_until;	/* 0: not confirmed */
+	int64		cleared;		/* keys due that were counted, may go, and
+								 * have not gone yet */
 } KmsPurgeState;
 
 /*

@@ -3,6 +3,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "pg/compat.h"
@@ -16,6 +17,14 @@ kms_spi_begin(KmsSpi *spi)
 	spi->caller = CurrentMemoryContext;
 	kms_owner_enter(&spi->owner);
 	SPI_connect();
+}
+
+void
+kms_spi_by_index(KmsSpi *spi)
+{
+	/* in force to the end of the owner's scope */
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 void

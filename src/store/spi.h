@@ -32,6 +32,13 @@ typedef struct KmsSpi
 } KmsSpi;
 
 extern void kms_spi_begin(KmsSpi *spi);
+
+/*
+ * Until the end no table is read as a whole if an index serves.  For what
+ * finds a few rows of many: statistics that are missing, or older than the
+ * rows, must not decide on that.
+ */
+extern void kms_spi_by_index(KmsSpi *spi);
 extern void kms_spi_datum(KmsSpi *spi, Oid type, Datum value);
 extern void kms_spi_null(KmsSpi *spi, Oid type);
 extern void kms_spi_text(KmsSpi *spi, const char *value);	/* NULL is null */

@@ -8,8 +8,11 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#define KMS_SWEEP_MAX 1000		/* keys that a sweep finds at once */
+
 /*
- * Ids of at most "limit" keys, in the caller's memory context.
+ * Ids of at most "limit" keys, and KMS_SWEEP_MAX, in the caller's memory
+ * context.
  */
 typedef enum KmsSweep
 {
@@ -22,7 +25,10 @@ typedef enum KmsSweep
 extern List *kms_sweep_find(KmsSweep what, TimestampTz now, int limit,
 							int *untried);
 
-/* How many are due to be purged and were never tried, up to a few "limit". */
+/*
+ * How many are due to be purged and were never tried, exact up to "limit"
+ * less those that were.
+ */
 extern int64 kms_sweep_purge_count(TimestampTz now, int64 limit);
 
 /* This key could not be dealt with: let the others go first. */

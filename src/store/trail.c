@@ -157,6 +157,7 @@ kms_trail_move_outbox(KmsTrail *trail, int limit)
 	int			i;
 
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"WITH moved AS (DELETE FROM kms.event_outbox"
@@ -241,6 +242,7 @@ kms_trail_purge_events(int limit)
 	int64		purged;
 
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_time(&spi, GetCurrentTimestamp() -
 				 (int64) kms_event_retention * USECS_PER_SEC);
 	kms_spi_int64(&spi, limit);
