@@ -3,6 +3,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "api/discard.h"
 #include "keys/call.h"
 #include "keys/opened.h"
 #include "pg/protect.h"
@@ -32,6 +33,7 @@ _PG_init(void)
 	kms_lockout_install();
 	kms_call_install();
 	kms_opened_install();
+	kms_discard_install();
 	if (!IsBinaryUpgrade)
 		kms_launcher_install();
 }

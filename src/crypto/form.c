@@ -26,11 +26,27 @@ typedef struct Base64
 	int			last;			/* value of the last digit */
 } Base64;
 
+/* One more than what a digit stands for, of both alphabets; 0: no digit. */
+#define FIRST_SPECIAL	62		/* the digits that differ between them */
+
+static const unsigned char digit_values[256] = {
+	['A'] = 1,['B'] = 2,['C'] = 3,['D'] = 4,['E'] = 5,['F'] = 6,
+	['G'] = 7,['H'] = 8,['I'] = 9,['J'] = 10,['K'] = 11,['L'] = 12,
+	['M'] = 13,['N'] = 14,['O'] = 15,['P'] = 16,['Q'] = 17,['R'] = 18,
+	['S'] = 19,['T'] = 20,['U'] = 21,['V'] = 22,['W'] = 23,['X'] = 24,
+	['Y'] = 25,['Z'] = 26,['a'] = 27,['b'] = 28,['c'] = 29,['d'] = 30,
+	['e'] = 31,['f'] = 32,['g'] = 33,['h'] = 34,['i'] = 35,['j'] = 36,
+	['k'] = 37,['l'] = 38,['m'] = 39,['n'] = 40,['o'] = 41,['p'] = 42,
+	['q'] = 43,['r'] = 44,['s'] = 45,['t'] = 46,['u'] = 47,['v'] = 48,
+	['w'] = 49,['x'] = 50,['y'] = 51,['z'] = 52,['0'] = 53,['1'] = 54,
+	['2'] = 55,['3'] = 56,['4'] = 57,['5'] = 58,['6'] = 59,['7'] = 60,
+	['8'] = 61,['9'] = 62,['+'] = 63,['-'] = 63,['/'] = 64,['_'] = 64
+};
+
 static bool is_key_id_character(char c);
-static bool take_character(Base64 *text, char c, char *digit);
-static int	digit_value(char c);
+static bool take_character(Base64 *base64, char c, char *digit);
 static bool is_base64_space(char c);
-static bool is_complete(const Base64 *text, size_t *padding);
+static bool is_complete(const Base64 *base64, size_t *padding);
 
 bool
 kms_key_id_valid(const char *id, size_t len)
@@ -120,7 +136,7 @@ done:
 KmsStatus
 kms_base64_normalize(const char *in, size_t len, char *out, size_t *out_len)
 {
-	Base64 text = {EITHER, 0, 0, 0};
+	Base64		base64 = {EITHER, 0, 0, 0};
 	KmsStatus	status = KMS_BAD_FORMAT;
 	size_t		padding = 0;
 	size_t		i;
@@ -130,37 +146,37 @@ kms_base64_normalize(const char *in, size_t len, char *out, size_t *out_len)
 	{
 		char		digit = '\0';
 
-		if (!take_character(&text, in[i], &digit))
+		if (!take_character(&base64, in[i], &digit))
 			goto done;
 		if (digit != '\0')
-			out[text.digits - 1] = digit;
+			out[base64.digits - 1] = digit;
 	}
-	if (!is_complete(&text, &padding))
+	if (!is_complete(&base64, &padding))
 		goto done;
-	*out_len = text.digits + padding;
+	*out_len = base64.digits + padding;
 
-	for (i = text.digits; i < *out_len; i++)
+	for (i = base64.digits; i < *out_len; i++)
 		out[i] = '=';
 	out[*out_len] = '\0';
 	status = KMS_OK;
 
 done:
 	if (status != KMS_OK)
-		OPENSSL_cleanse(out, text.digits);
+		OPENSSL_cleanse(out, base64.digits);
 	return status;
 }
 
 size_t
 kms_base64_fault(const char *in, size_t len)
 {
-	Base64 text = {EITHER, 0, 0, 0};
+	Base64		base64 = {EITHER, 0, 0, 0};
 	size_t		i;
 
 	for (i = 0; i < len; i++)
 	{
 		char		digit;
 
-		if (!take_character(&text, in[i], &digit))
+		if (!take_character(&base64, in[i], &digit))
 			break;
 	}
 	return i;
@@ -171,59 +187,34 @@ kms_base64_fault(const char *in, size_t len)
  * standard alphabet.  False if it may not stand here.
  */
 static bool
-take_character(Base64 *text, char c, char *digit)
+take_character(Base64 *base64, char c, char *digit)
 {
-	Alphabet	alphabet = EITHER;
+	Alphabet	alphabet;
 	int			value;
 
-	if (is_base64_space(c))
-		return true;
-	if (c == '=')
-	{
-		text	  ->padding++;
-		return text->padding <= 2;
-	}
-	if (text->padding > 0)
-		return false;
-
-	if (c == '-' || c == '_')
-	{
-		alphabet = URL_SAFE;
-		c = (c == '-') ? '+' : '/';
-	}
-	else if (c == '+' || c == '/')
-		alphabet = STANDARD;
-	if (alphabet != EITHER)
-	{
-		if (text->alphabet != EITHER && text->alphabet != alphabet)
-			return false;
-		text	  ->alphabet = alphabet;
-	}
-
-	value = digit_value(c);
+	value = digit_values[(unsigned char) c] - 1;
 	if (value < 0)
+	{
+		if (c != '=')
+			return is_base64_space(c);
+		base64->padding++;
+		return base64->padding <= 2;
+	}
+	if (base64->padding > 0)
 		return false;
-	text	  ->last = value;
-	text	  ->digits++;
+	if (value >= FIRST_SPECIAL)
+	{
+		alphabet = (c == '+' || c == '/') ? STANDARD : URL_SAFE;
+		if (base64->alphabet != EITHER && base64->alphabet != alphabet)
+			return false;
+		base64->alphabet = alphabet;
+		c = (value == FIRST_SPECIAL) ? '+' : '/';
+	}
+	base64->last = value;
+	base64->digits++;
 
 	*digit = c;
 	return true;
-}
-
-static int
-digit_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	if (c == '/')
-		return 63;
-	return -1;
 }
 
 static bool
@@ -237,25 +228,25 @@ is_base64_space(char c)
  * for the same bytes.
  */
 static bool
-is_complete(const Base64 *text, size_t *padding)
+is_complete(const Base64 *base64, size_t *padding)
 {
-	switch (text->digits % 4)
+	switch (base64->digits % 4)
 	{
 		case 0:
 			*padding = 0;
 			break;
 		case 2:
 			*padding = 2;
-			if ((text->last & 0x0f) !=0)
+			if ((base64->last & 0x0f) != 0)
 				return false;
 			break;
 		case 3:
 			*padding = 1;
-			if ((text->last & 0x03) !=0)
+			if ((base64->last & 0x03) != 0)
 				return false;
 			break;
 		default:
 			return false;
 	}
-	return text->padding <= *padding;
+	return base64->padding <= *padding;
 }

@@ -5,6 +5,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
+#include "crypto/algorithm.h"
 #include "crypto/kdf.h"
 
 /* OSSL_PARAM takes pointers to data it does not change as non-const. */
@@ -17,8 +18,7 @@ kms_hkdf_sha256(const unsigned char *key, size_t key_len,
 				const unsigned char *info, size_t info_len,
 				unsigned char *out, size_t out_len)
 {
-	EVP_KDF    *kdf;
-	EVP_KDF_CTX *ctx = NULL;
+	EVP_KDF_CTX *ctx;
 	OSSL_PARAM	params[5];
 	OSSL_PARAM *p = params;
 	bool		ok = false;
@@ -36,10 +36,7 @@ kms_hkdf_sha256(const unsigned char *key, size_t key_len,
 												 PARAM_BYTES(info), info_len);
 	*p = OSSL_PARAM_construct_end();
 
-	kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
-	if (kdf == NULL)
-		goto done;
-	ctx = EVP_KDF_CTX_new(kdf);
+	ctx = EVP_KDF_CTX_new(kms_algorithm_hkdf());
 	if (ctx == NULL)
 		goto done;
 	ok = EVP_KDF_derive(ctx, out, out_len, params) == 1;
@@ -48,7 +45,6 @@ done:
 	if (!ok)
 		OPENSSL_cleanse(out, out_len);
 	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
 	ERR_clear_error();
 	return ok;
 }
@@ -59,8 +55,7 @@ kms_hmac_sha256(const unsigned char *key, size_t key_len,
 				const void *data, size_t data_len,
 				unsigned char out[KMS_HMAC_SIZE])
 {
-	EVP_MAC    *mac;
-	EVP_MAC_CTX *ctx = NULL;
+	EVP_MAC_CTX *ctx;
 	OSSL_PARAM	params[2];
 	size_t		out_len = 0;
 	bool		ok = false;
@@ -70,10 +65,7 @@ kms_hmac_sha256(const unsigned char *key, size_t key_len,
 												 PARAM_SHA256, 0);
 	params[1] = OSSL_PARAM_construct_end();
 
-	mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-	if (mac == NULL)
-		goto done;
-	ctx = EVP_MAC_CTX_new(mac);
+	ctx = EVP_MAC_CTX_new(kms_algorithm_hmac());
 	if (ctx == NULL)
 		goto done;
 	if (EVP_MAC_init(ctx, key, key_len, params) != 1)
@@ -89,7 +81,6 @@ done:
 	if (!ok)
 		OPENSSL_cleanse(out, KMS_HMAC_SIZE);
 	EVP_MAC_CTX_free(ctx);
-	EVP_MAC_free(mac);
 	ERR_clear_error();
 	return ok;
 }

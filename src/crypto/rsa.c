@@ -7,8 +7,10 @@
  */
 #include <limits.h>
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
@@ -22,6 +24,7 @@ static KmsStatus find_template(KmsRsaKey *key, const KmsOaep *oaep,
 							   bool decrypt, KmsRsaTemplate **found);
 static EVP_PKEY_CTX *new_context(EVP_PKEY *pkey, KmsDigest digest,
 								 KmsDigest mgf1, bool decrypt);
+static OSSL_PARAM option(const char *name, const char *value);
 static bool set_label(EVP_PKEY_CTX *ctx, const unsigned char *label,
 					  size_t len);
 
@@ -186,29 +189,28 @@ find_template(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
 	return KMS_OK;
 }
 
+/* All at once: set one by one these options cost half as much again. */
 static EVP_PKEY_CTX *
 new_context(EVP_PKEY *pkey, KmsDigest digest, KmsDigest mgf1, bool decrypt)
 {
 	const char *digest_name = kms_digest_openssl_name(digest);
 	const char *mgf1_name = kms_digest_openssl_name(mgf1);
 	EVP_PKEY_CTX *ctx = NULL;
+	OSSL_PARAM	params[4];
 	bool		ok = false;
 
 	if (digest_name == NULL || mgf1_name == NULL)
 		goto done;
+	params[0] = option(OSSL_ASYM_CIPHER_PARAM_PAD_MODE,
+					   OSSL_PKEY_RSA_PAD_MODE_OAEP);
+	params[1] = option(OSSL_ASYM_CIPHER_PARAM_OAEP_DIGEST, digest_name);
+	params[2] = option(OSSL_ASYM_CIPHER_PARAM_MGF1_DIGEST, mgf1_name);
+	params[3] = OSSL_PARAM_construct_end();
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 	if (ctx == NULL)
 		goto done;
-	if ((decrypt ? EVP_PKEY_decrypt_init(ctx) :
-		 EVP_PKEY_encrypt_init(ctx)) != 1)
-		goto done;
-	if (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) != 1)
-		goto done;
-	if (EVP_PKEY_CTX_set_rsa_oaep_md_name(ctx, digest_name, NULL) != 1)
-		goto done;
-	if (EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx, mgf1_name, NULL) != 1)
-		goto done;
-	ok = true;
+	ok = (decrypt ? EVP_PKEY_decrypt_init_ex(ctx, params) :
+		  EVP_PKEY_encrypt_init_ex(ctx, params)) == 1;
 
 done:
 	if (!ok)
@@ -217,6 +219,13 @@ done:
 		ctx = NULL;
 	}
 	return ctx;
+}
+
+/* OSSL_PARAM takes pointers to data it does not change as non-const. */
+static OSSL_PARAM
+option(const char *name, const char *value)
+{
+	return OSSL_PARAM_construct_utf8_string(name, (char *) value, 0);
 }
 
 /* The context owns the copy from then on. */

@@ -74,6 +74,8 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 	bool		found;
 
 	start();
+	while (count > kms_key_cache_size && kms_opened_make_room())
+		;
 	entry = find(row->key_id);
 	if (entry != NULL && entry->key != NULL && still_good(entry, row))
 	{
@@ -103,6 +105,13 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 	dlist_push_head(&uses, &entry->use);
 	count++;
 	return kms_fault(fault, KMS_OK);
+}
+
+void
+kms_opened_close_all(void)
+{
+	while (kms_opened_make_room())
+		;
 }
 
 int
@@ -160,8 +169,7 @@ start(void)
 static void
 on_exit_wipe(int code, Datum arg)
 {
-	while (kms_opened_make_room())
-		;
+	kms_opened_close_all();
 	kms_rsa_opener_free(opener);
 	opener = NULL;
 }

@@ -32,6 +32,9 @@ extern KmsRsaOpener *kms_opened_opener(void);
 /* The secure heap is full: give up the oldest key; false if there is none. */
 extern bool kms_opened_make_room(void);
 
+/* Give up all of them, wiped, as at the end of the session. */
+extern void kms_opened_close_all(void);
+
 extern int	kms_opened_count(void);
 
 /* Whether private keys of this session are locked into memory. */

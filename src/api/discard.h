@@ -1,0 +1,10 @@
+/*
+ * DISCARD ALL closes the private keys that a session keeps open.
+ */
+#ifndef KMS_API_DISCARD_H
+#define KMS_API_DISCARD_H
+
+/* From _PG_init while preloading. */
+extern void kms_discard_install(void);
+
+#endif							/* KMS_API_DISCARD_H */
