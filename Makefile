@@ -14,7 +14,7 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 OBJS = $(SOURCES:.c=.o)
 
 # What compiles and links without PostgreSQL: unit tests and fuzzers use it.
-PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/attempts.c)
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/attempts.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
@@ -129,7 +129,7 @@ build/unit/%.o: %.c Makefile
 	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
 
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_OBJS)
-	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ -lcrypto -lcrypt
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ -lcrypto -lcrypt -lm
 
 unit: $(UNIT_PROGRAMS)
 ifneq ($(UNIT_TESTS),)

@@ -34,8 +34,6 @@ static void write_failure_rates(StringInfo out, List *totals);
 static void write_top_failures(StringInfo out, List *totals);
 static void write_name(StringInfo out, const char *name, const char *value);
 static void write_number(StringInfo out, const char *name, double value);
-static double percentile(const KmsMetric *metric, double fraction);
-static double average(const KmsMetric *metric);
 
 PG_FUNCTION_INFO_V1(kms_api_metrics_summary);
 PG_FUNCTION_INFO_V1(kms_api_read_metrics);
@@ -81,25 +79,24 @@ kms_api_read_metrics(PG_FUNCTION_ARGS)
 	foreach(cell, kms_summary_read(GetCurrentTimestamp() - hours * USECS_PER_HOUR))
 	{
 		KmsTotal   *total = lfirst(cell);
-		KmsMetric  *metric = &total->metric;
+		KmsHistogram *durations = &total->metric.durations;
 		Datum		values[10];
 		bool		nulls[10] = {false};
-		bool		timed = percentile(metric, 0.5) >= 0;
 		int			i;
 
 		values[0] = CStringGetTextDatum(total->operation);
 		values[1] = CStringGetTextDatum(total->status);
 		values[2] = CStringGetTextDatum(total->reason);
 		nulls[2] = total->reason[0] == '\0';
-		values[3] = Int64GetDatum(metric->count);
-		values[4] = Float8GetDatum(average(metric));
-		values[5] = Float8GetDatum(metric->min_ms);
-		values[6] = Float8GetDatum(metric->max_ms);
-		values[7] = Float8GetDatum(percentile(metric, 0.50));
-		values[8] = Float8GetDatum(percentile(metric, 0.95));
-		values[9] = Float8GetDatum(percentile(metric, 0.99));
+		values[3] = Int64GetDatum(total->metric.count);
+		values[4] = Float8GetDatum(kms_histogram_average(durations));
+		values[5] = Float8GetDatum(durations->min_ms);
+		values[6] = Float8GetDatum(durations->max_ms);
+		values[7] = Float8GetDatum(kms_histogram_percentile(durations, 0.50));
+		values[8] = Float8GetDatum(kms_histogram_percentile(durations, 0.95));
+		values[9] = Float8GetDatum(kms_histogram_percentile(durations, 0.99));
 		for (i = 4; i < 10; i++)
-			nulls[i] = !timed;
+			nulls[i] = durations->timed == 0;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -245,20 +242,21 @@ write_metrics(StringInfo out, List *totals)
 	foreach(cell, totals)
 	{
 		KmsTotal   *total = lfirst(cell);
-		KmsMetric  *metric = &total->metric;
-		bool		timed = percentile(metric, 0.5) >= 0;
+		KmsHistogram *durations = &total->metric.durations;
+		bool		timed = durations->timed > 0;
 
 		appendStringInfoString(out, foreach_current_index(cell) > 0 ? ",{" : "{");
 		write_name(out, "operation", total->operation);
 		appendStringInfoChar(out, ',');
 		write_name(out, "status", total->status);
-		appendStringInfo(out, ",\"count\":" INT64_FORMAT, metric->count);
-		write_number(out, "avg_duration", timed ? average(metric) : -1);
-		write_number(out, "min_duration", timed ? metric->min_ms : -1);
-		write_number(out, "max_duration", timed ? metric->max_ms : -1);
-		write_number(out, "p50", percentile(metric, 0.50));
-		write_number(out, "p95", percentile(metric, 0.95));
-		write_number(out, "p99", percentile(metric, 0.99));
+		appendStringInfo(out, ",\"count\":" INT64_FORMAT,
+						 total->metric.count);
+		write_number(out, "avg_duration", kms_histogram_average(durations));
+		write_number(out, "min_duration", timed ? durations->min_ms : -1);
+		write_number(out, "max_duration", timed ? durations->max_ms : -1);
+		write_number(out, "p50", kms_histogram_percentile(durations, 0.50));
+		write_number(out, "p95", kms_histogram_percentile(durations, 0.95));
+		write_number(out, "p99", kms_histogram_percentile(durations, 0.99));
 		appendStringInfoChar(out, '}');
 	}
 }
@@ -330,22 +328,4 @@ write_number(StringInfo out, const char *name, double value)
 		appendStringInfo(out, ",\"%s\":null", name);
 	else
 		appendStringInfo(out, ",\"%s\":%.3f", name, value);
-}
-
-static double
-percentile(const KmsMetric *metric, double fraction)
-{
-	return kms_histogram_percentile(metric->histogram, KMS_HISTOGRAM_BUCKETS,
-									fraction, metric->min_ms, metric->max_ms);
-}
-
-static double
-average(const KmsMetric *metric)
-{
-	int64		timed = 0;
-	int			i;
-
-	for (i = 0; i < KMS_HISTOGRAM_BUCKETS; i++)
-		timed += metric->histogram[i];
-	return timed > 0 ? metric->sum_ms / timed : -1;
 }

@@ -1,5 +1,10 @@
 #include "store/histogram.h"
 
+#include <string.h>
+
+static void add_durations(KmsHistogram *histogram, int64_t timed,
+						  double sum_ms, double min_ms, double max_ms);
+
 static double
 bound_us(int bucket)
 {
@@ -38,39 +43,112 @@ kms_histogram_bound(int bucket)
 	return bound_us(bucket) / 1000.0;
 }
 
-double
-kms_histogram_percentile(const int64_t *counts, int buckets, double fraction,
+void
+kms_histogram_count(KmsHistogram *histogram, int64_t duration_us)
+{
+	double		ms = (double) duration_us / 1000.0;
+
+	histogram->counts[kms_histogram_bucket(duration_us) - 1]++;
+	add_durations(histogram, 1, ms, ms, ms);
+}
+
+void
+kms_histogram_add(KmsHistogram *histogram, const KmsHistogram *other)
+{
+	kms_histogram_add_stored(histogram, 1, other->counts,
+							 KMS_HISTOGRAM_BUCKETS, other->sum_ms,
+							 other->min_ms, other->max_ms);
+}
+
+void
+kms_histogram_add_stored(KmsHistogram *histogram, int first,
+						 const void *counts, int size, double sum_ms,
 						 double min_ms, double max_ms)
 {
-	int64_t		total = 0;
-	int64_t		before = 0;
-	double		wanted;
-	double		value = max_ms;
+	const unsigned char *next = counts;
+	int64_t		timed = 0;
 	int			i;
 
-	for (i = 0; i < buckets; i++)
-		total += counts[i];
-	if (total <= 0)
-		return -1;
-
-	wanted = fraction * (double) total;
-	for (i = 0; i < buckets; i++)
+	if (first < 1 || size < 0 || size > KMS_HISTOGRAM_BUCKETS ||
+		first > KMS_HISTOGRAM_BUCKETS + 1 - size)
+		return;
+	for (i = first - 1; i < first - 1 + size; i++, next += sizeof(int64_t))
 	{
-		if (counts[i] > 0 && (double) (before + counts[i]) >= wanted)
+		int64_t		count;
+
+		memcpy(&count, next, sizeof(count));
+		histogram->counts[i] += count;
+		timed += count;
+	}
+	if (timed > 0)
+		add_durations(histogram, timed, sum_ms, min_ms, max_ms);
+}
+
+void
+kms_histogram_range(const KmsHistogram *histogram, int *first, int *last)
+{
+	int			i;
+
+	*first = 1;
+	*last = 0;
+	for (i = KMS_HISTOGRAM_BUCKETS; i >= 1; i--)
+	{
+		if (histogram->counts[i - 1] == 0)
+			continue;
+		*first = i;
+		if (*last == 0)
+			*last = i;
+	}
+}
+
+static void
+add_durations(KmsHistogram *histogram, int64_t timed, double sum_ms,
+			  double min_ms, double max_ms)
+{
+	if (histogram->timed == 0 || min_ms < histogram->min_ms)
+		histogram->min_ms = min_ms;
+	if (histogram->timed == 0 || max_ms > histogram->max_ms)
+		histogram->max_ms = max_ms;
+	histogram->timed += timed;
+	histogram->sum_ms += sum_ms;
+}
+
+double
+kms_histogram_percentile(const KmsHistogram *histogram, double fraction)
+{
+	double		wanted = fraction * (double) histogram->timed;
+	double		value = histogram->max_ms;
+	int64_t		before = 0;
+	int			i;
+
+	if (histogram->timed <= 0)
+		return -1;
+	for (i = 0; i < KMS_HISTOGRAM_BUCKETS; i++)
+	{
+		int64_t		count = histogram->counts[i];
+
+		if (count > 0 && (double) (before + count) >= wanted)
 		{
 			double		low = i == 0 ? 0 : kms_histogram_bound(i);
-			double		high = i + 1 >= KMS_HISTOGRAM_BUCKETS ? max_ms :
-			kms_histogram_bound(i + 1);
-			double		share = (wanted - (double) before) / (double) counts[i];
+			double		high = i + 1 == KMS_HISTOGRAM_BUCKETS ?
+			histogram->max_ms : kms_histogram_bound(i + 1);
 
-			value = low + (high - low) * (share < 0 ? 0 : share);
+			value = low + (high - low) *
+				((wanted - (double) before) / (double) count);
 			break;
 		}
-		before += counts[i];
+		before += count;
 	}
-	if (value > max_ms)
-		value = max_ms;
-	if (value < min_ms)
-		value = min_ms;
+	if (value > histogram->max_ms)
+		value = histogram->max_ms;
+	if (value < histogram->min_ms)
+		value = histogram->min_ms;
 	return value;
+}
+
+double
+kms_histogram_average(const KmsHistogram *histogram)
+{
+	return histogram->timed > 0 ?
+		histogram->sum_ms / (double) histogram->timed : -1;
 }

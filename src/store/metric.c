@@ -12,10 +12,19 @@
 /* How often another session may be first to make the row. */
 #define STORE_TRIES 3
 
-static int64 known(const KmsMetric *metric);
+/* An array of one dimension without nulls, after its length. */
+typedef struct ArrayHead
+{
+	int32		ndim;
+	int32		dataoffset;
+	Oid			elemtype;
+	int32		dim;
+	int32		lower;
+} ArrayHead;
+
 static bool read_stored(const KmsMetric *metric, KmsMetric *sum);
 static bool write_stored(const KmsMetric *sum, bool update);
-static Datum histogram_array(const int64 *histogram);
+static Datum histogram_array(const KmsHistogram *histogram);
 
 TimestampTz
 kms_metric_bucket(TimestampTz time, int width)
@@ -31,51 +40,38 @@ kms_metric_count(KmsMetric *metric, int64 duration_us)
 {
 	metric->count++;
 	if (duration_us >= 0)
-	{
-		double		ms = duration_us / 1000.0;
-
-		if (known(metric) == 0 || ms < metric->min_ms)
-			metric->min_ms = ms;
-		if (ms > metric->max_ms)
-			metric->max_ms = ms;
-		metric->sum_ms += ms;
-		metric->histogram[kms_histogram_bucket(duration_us) - 1]++;
-	}
+		kms_histogram_count(&metric->durations, duration_us);
 }
 
 void
 kms_metric_add(KmsMetric *metric, const KmsMetric *other)
 {
-	int			i;
-
-	if (known(other) > 0)
-	{
-		if (known(metric) == 0 || other->min_ms < metric->min_ms)
-			metric->min_ms = other->min_ms;
-		if (other->max_ms > metric->max_ms)
-			metric->max_ms = other->max_ms;
-	}
 	metric->count += other->count;
-	metric->sum_ms += other->sum_ms;
-	for (i = 0; i < KMS_HISTOGRAM_BUCKETS; i++)
-		metric->histogram[i] += other->histogram[i];
+	kms_histogram_add(&metric->durations, &other->durations);
 }
 
+/* A summary does this for each row: the array is read where it lies. */
 void
-kms_metric_read_histogram(Datum datum, int64 *histogram)
+kms_metric_add_row(KmsMetric *metric, const Datum *columns)
 {
-	ArrayType  *array = DatumGetArrayTypeP(datum);
-	const int64 *values = (const int64 *) ARR_DATA_PTR(array);
-	int			count;
-	int			i;
+	struct varlena *stored = PG_DETOAST_DATUM_PACKED(columns[4]);
+	const char *bytes = VARDATA_ANY(stored);
+	ArrayHead	head;
+	int			size = 0;
 
-	memset(histogram, 0, sizeof(int64) * KMS_HISTOGRAM_BUCKETS);
-	if (ARR_NDIM(array) != 1 || ARR_HASNULL(array) ||
-		ARR_ELEMTYPE(array) != INT8OID)
-		return;
-	count = Min(ARR_DIMS(array)[0], KMS_HISTOGRAM_BUCKETS);
-	for (i = 0; i < count; i++)
-		histogram[i] = values[i];
+	memset(&head, 0, sizeof(head));
+	if (VARSIZE_ANY_EXHDR(stored) >= sizeof(head))
+		memcpy(&head, bytes, sizeof(head));
+	if (head.ndim == 1 && head.dataoffset == 0 && head.elemtype == INT8OID &&
+		VARSIZE_ANY_EXHDR(stored) ==
+		sizeof(head) + (size_t) head.dim * sizeof(int64))
+		size = head.dim;
+	metric->count += DatumGetInt64(columns[0]);
+	kms_histogram_add_stored(&metric->durations, head.lower,
+							 bytes + sizeof(head), size,
+							 DatumGetFloat8(columns[1]),
+							 DatumGetFloat8(columns[2]),
+							 DatumGetFloat8(columns[3]));
 }
 
 void
@@ -95,19 +91,6 @@ kms_metric_store(const KmsMetric *metric)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("could not add to kms.metric because of a concurrent change")));
-}
-
-static int64
-known(const KmsMetric *metric)
-{
-	int			i;
-
-	for (i = 0; i < KMS_HISTOGRAM_BUCKETS; i++)
-	{
-		if (metric->histogram[i] != 0)
-			return metric->histogram[i];
-	}
-	return 0;
 }
 
 static bool
@@ -143,12 +126,12 @@ read_stored(const KmsMetric *metric, KmsMetric *sum)
 	found = spi.processed > 0;
 	if (found)
 	{
-		sum->count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-		sum->sum_ms = DatumGetFloat8(kms_spi_field(0, 2, &isnull));
-		sum->min_ms = DatumGetFloat8(kms_spi_field(0, 3, &isnull));
-		sum->max_ms = DatumGetFloat8(kms_spi_field(0, 4, &isnull));
-		kms_metric_read_histogram(kms_spi_field(0, 5, &isnull),
-								  sum->histogram);
+		Datum		columns[5];
+		int			i;
+
+		for (i = 0; i < 5; i++)
+			columns[i] = kms_spi_field(0, i + 1, &isnull);
+		kms_metric_add_row(sum, columns);
 	}
 	kms_spi_end(&spi);
 	return found;
@@ -170,10 +153,10 @@ write_stored(const KmsMetric *sum, bool update)
 	kms_spi_text(&spi, sum->status);
 	kms_spi_text(&spi, sum->reason);
 	kms_spi_int64(&spi, sum->count);
-	kms_spi_double(&spi, sum->sum_ms);
-	kms_spi_double(&spi, sum->min_ms);
-	kms_spi_double(&spi, sum->max_ms);
-	kms_spi_datum(&spi, INT8ARRAYOID, histogram_array(sum->histogram));
+	kms_spi_double(&spi, sum->durations.sum_ms);
+	kms_spi_double(&spi, sum->durations.min_ms);
+	kms_spi_double(&spi, sum->durations.max_ms);
+	kms_spi_datum(&spi, INT8ARRAYOID, histogram_array(&sum->durations));
 	if (update)
 		kms_spi_run(&spi, &update_plan,
 					"UPDATE kms.metric SET count = $6, sum_ms = $7,"
@@ -197,19 +180,22 @@ write_stored(const KmsMetric *sum, bool update)
 }
 
 static Datum
-histogram_array(const int64 *histogram)
+histogram_array(const KmsHistogram *histogram)
 {
 	Datum		values[KMS_HISTOGRAM_BUCKETS];
-	int			count = 0;
+	int			first;
+	int			last;
+	int			size;
 	int			i;
 
-	for (i = 0; i < KMS_HISTOGRAM_BUCKETS; i++)
-	{
-		values[i] = Int64GetDatum(histogram[i]);
-		if (histogram[i] != 0)
-			count = i + 1;
-	}
-	return PointerGetDatum(construct_array(values, count, INT8OID,
-										   sizeof(int64), FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
+	kms_histogram_range(histogram, &first, &last);
+	if (last == 0)
+		return PointerGetDatum(construct_empty_array(INT8OID));
+	size = last - first + 1;
+	for (i = 0; i < size; i++)
+		values[i] = Int64GetDatum(histogram->counts[first - 1 + i]);
+	return PointerGetDatum(construct_md_array(values, NULL, 1, &size, &first,
+											  INT8OID, sizeof(int64),
+											  FLOAT8PASSBYVAL,
+											  TYPALIGN_DOUBLE));
 }

@@ -19,11 +19,8 @@ typedef struct KmsMetric
 	const char *operation;
 	const char *status;
 	const char *reason;			/* "" for successes */
-	int64		count;
-	double		sum_ms;
-	double		min_ms;			/* 0, as max_ms, if no duration is known */
-	double		max_ms;
-	int64		histogram[KMS_HISTOGRAM_BUCKETS];
+	int64		count;			/* of all; a duration need not be known */
+	KmsHistogram durations;
 } KmsMetric;
 
 /* Start of the minute or hour of a time. */
@@ -33,8 +30,11 @@ extern TimestampTz kms_metric_bucket(TimestampTz time, int width);
 extern void kms_metric_count(KmsMetric *metric, int64 duration_us);
 extern void kms_metric_add(KmsMetric *metric, const KmsMetric *other);
 
-/* Read a stored histogram; what is no such array counts as empty. */
-extern void kms_metric_read_histogram(Datum array, int64 *histogram);
+/*
+ * The same for the columns count, sum_ms, min_ms, max_ms, histogram of a row;
+ * what is no array of bigint counts as an empty histogram.
+ */
+extern void kms_metric_add_row(KmsMetric *metric, const Datum *columns);
 
 /* Add to the stored row; makes it if there is none. */
 extern void kms_metric_store(const KmsMetric *metric);

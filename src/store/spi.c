@@ -22,9 +22,15 @@ kms_spi_begin(KmsSpi *spi)
 void
 kms_spi_by_index(KmsSpi *spi)
 {
+	static const char *const others[] = {
+		"enable_seqscan", "enable_bitmapscan", "enable_sort"
+	};
+	size_t		i;
+
 	/* in force to the end of the owner's scope */
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (i = 0; i < lengthof(others); i++)
+		(void) set_config_option(others[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 void

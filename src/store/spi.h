@@ -34,9 +34,10 @@ typedef struct KmsSpi
 extern void kms_spi_begin(KmsSpi *spi);
 
 /*
- * Until the end no table is read as a whole if an index serves.  For what
- * finds a few rows of many: statistics that are missing, or older than the
- * rows, must not decide on that.
+ * Until the end rows come by an index and in its order, if one serves, and
+ * none is read that need not be.  For what finds a few rows of many:
+ * statistics that are missing, or older than the rows, must not decide on
+ * that.
  */
 extern void kms_spi_by_index(KmsSpi *spi);
 extern void kms_spi_datum(KmsSpi *spi, Oid type, Datum value);

@@ -58,10 +58,13 @@ kms_summary_read(TimestampTz since)
 	Totals		totals = {NULL, NULL};
 	ScanKeyData scan_key;
 	SysScanDesc scan;
+	TimestampTz minute = kms_metric_bucket(since, KMS_METRIC_MINUTE);
 	HeapTuple	tuple;
 	KmsTotal   *total;
 	List	   *list = NIL;
 
+	if (RelationGetNumberOfAttributes(rel) != METRIC_COLUMNS)
+		elog(ERROR, "kms.metric does not have the columns of this version");
 	control.keysize = sizeof(TotalKey);
 	control.entrysize = sizeof(KmsTotal);
 	control.hcxt = CurrentMemoryContext;
@@ -77,8 +80,7 @@ kms_summary_read(TimestampTz since)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_row(&totals, tuple, RelationGetDescr(rel),
-				kms_metric_bucket(since, KMS_METRIC_MINUTE));
+		add_row(&totals, tuple, RelationGetDescr(rel), minute);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -97,22 +99,14 @@ add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since)
 	Datum		values[METRIC_COLUMNS];
 	bool		nulls[METRIC_COLUMNS];
 	KmsTotal   *total;
-	KmsMetric	row = {0};
 
-	if (desc->natts != METRIC_COLUMNS)
-		elog(ERROR, "kms.metric does not have the columns of this version");
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (DatumGetInt32(values[METRIC_WIDTH - 1]) == KMS_METRIC_MINUTE &&
 		DatumGetTimestampTz(values[METRIC_BUCKET - 1]) < since)
 		return;
 	total = find(totals, values[METRIC_OPERATION - 1],
 				 values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
-	row.count = DatumGetInt64(values[METRIC_COUNT - 1]);
-	row.sum_ms = DatumGetFloat8(values[METRIC_SUM - 1]);
-	row.min_ms = DatumGetFloat8(values[METRIC_MIN - 1]);
-	row.max_ms = DatumGetFloat8(values[METRIC_MAX - 1]);
-	kms_metric_read_histogram(values[METRIC_HISTOGRAM - 1], row.histogram);
-	kms_metric_add(&total->metric, &row);
+	kms_metric_add_row(&total->metric, &values[METRIC_COUNT - 1]);
 }
 
 /*
@@ -147,7 +141,8 @@ is_text(const char *name, Datum value)
 	struct varlena *other = DatumGetTextPP(value);
 	size_t		len = VARSIZE_ANY_EXHDR(other);
 
-	return strlen(name) == len && memcmp(name, VARDATA_ANY(other), len) == 0;
+	return len < KMS_SUMMARY_TEXT &&
+		memcmp(name, VARDATA_ANY(other), len) == 0 && name[len] == '\0';
 }
 
 static KmsTotal *

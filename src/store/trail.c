@@ -10,6 +10,7 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
@@ -36,6 +37,7 @@
 
 #define GAP_REASON "Events may be missing"
 #define ROLL_AFTER_DAYS 2
+#define REMEMBER_MS 60000
 
 /* Columns of kms.event, in order. */
 enum
@@ -83,6 +85,22 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
+/*
+ * How far the batch before of the same process came.  Its rows stay in the
+ * index until they are vacuumed, which an old snapshot delays: without this,
+ * each batch would walk over those of all before it.
+ */
+typedef struct Reached
+{
+	TimestampTz last;
+	TimestampTz at;				/* when it was there */
+	TransactionId transaction;	/* its own; invalid: begin anew */
+} Reached;
+
+static int64 purge(SPIPlanPtr *plan, const char *query, int retention,
+				   int limit, Reached *reached);
+static TimestampTz start_of_batch(const Reached *reached);
+static void end_of_batch(Reached *reached, TimestampTz last);
 static bool lock_roll_up(void);
 static bool read_epoch(KmsTrail *trail);
 static void make_epoch(KmsTrail *trail, int64 complete);
@@ -100,7 +118,7 @@ static void copy_field(uint64 row, int column, char *out, size_t size);
 static int	operation_number(const char *name);
 static void insert_quarantine(KmsTrail *trail, const char *error,
 							  const char *data, size_t len);
-static void add_hour(KmsMetric *hours, int *count, uint64 row);
+static TimestampTz add_hour(KmsMetric *hours, int *count, uint64 row);
 static char *field_text(uint64 row, int column);
 
 void
@@ -238,53 +256,48 @@ int64
 kms_trail_purge_events(int limit)
 {
 	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	int64		purged;
+	static Reached reached;
 
-	kms_spi_begin(&spi);
-	kms_spi_by_index(&spi);
-	kms_spi_time(&spi, GetCurrentTimestamp() -
-				 (int64) kms_event_retention * USECS_PER_SEC);
-	kms_spi_int64(&spi, limit);
-	kms_spi_run(&spi, &plan,
-				"DELETE FROM kms.event WHERE ctid OPERATOR(pg_catalog.=)"
-				" ANY (ARRAY(SELECT ctid FROM kms.event"
-				" WHERE occurred_at OPERATOR(pg_catalog.<) $1"
-				" ORDER BY occurred_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-				SPI_OK_DELETE);
-	purged = (int64) spi.processed;
-	kms_spi_end(&spi);
-	return purged;
+	return purge(&plan,
+				 "WITH gone AS (DELETE FROM kms.event"
+				 " WHERE ctid OPERATOR(pg_catalog.=)"
+				 " ANY (ARRAY(SELECT ctid FROM kms.event"
+				 " WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
+				 " AND occurred_at OPERATOR(pg_catalog.<) $2"
+				 " ORDER BY occurred_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
+				 " RETURNING occurred_at)"
+				 " SELECT pg_catalog.count(*), pg_catalog.max(occurred_at)"
+				 " FROM gone",
+				 kms_event_retention, limit, &reached);
 }
 
 int64
 kms_trail_purge_metrics(int limit)
 {
 	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	int64		purged;
+	static Reached reached;
 
-	kms_spi_begin(&spi);
-	kms_spi_time(&spi, GetCurrentTimestamp() -
-				 (int64) kms_metric_retention * USECS_PER_SEC);
-	kms_spi_int64(&spi, limit);
-	kms_spi_run(&spi, &plan,
-				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
-				" ANY (ARRAY(SELECT ctid FROM kms.metric"
-				" WHERE bucket OPERATOR(pg_catalog.<) $1"
-				" ORDER BY bucket LIMIT $2 FOR UPDATE SKIP LOCKED))",
-				SPI_OK_DELETE);
-	purged = (int64) spi.processed;
-	kms_spi_end(&spi);
-	return purged;
+	return purge(&plan,
+				 "WITH gone AS (DELETE FROM kms.metric"
+				 " WHERE ctid OPERATOR(pg_catalog.=)"
+				 " ANY (ARRAY(SELECT ctid FROM kms.metric"
+				 " WHERE bucket OPERATOR(pg_catalog.>=) $1"
+				 " AND bucket OPERATOR(pg_catalog.<) $2"
+				 " ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED))"
+				 " RETURNING bucket)"
+				 " SELECT pg_catalog.count(*), pg_catalog.max(bucket)"
+				 " FROM gone",
+				 kms_metric_retention, limit, &reached);
 }
 
 int64
 kms_trail_roll_metrics(int limit)
 {
 	static SPIPlanPtr plan = NULL;
+	static Reached reached;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext spi_context;
+	TimestampTz last = DT_NOBEGIN;
 	KmsMetric  *hours = NULL;
 	int			hour_count = 0;
 	KmsSpi		spi;
@@ -296,6 +309,8 @@ kms_trail_roll_metrics(int limit)
 	if (!lock_roll_up())
 		return 0;
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_time(&spi, start_of_batch(&reached));
 	kms_spi_time(&spi, kms_metric_bucket(GetCurrentTimestamp() -
 										 ROLL_AFTER_DAYS * USECS_PER_DAY,
 										 KMS_METRIC_HOUR));
@@ -303,9 +318,10 @@ kms_trail_roll_metrics(int limit)
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
 				" ANY (ARRAY(SELECT ctid FROM kms.metric"
-				" WHERE bucket OPERATOR(pg_catalog.<) $1"
+				" WHERE bucket OPERATOR(pg_catalog.>=) $1"
+				" AND bucket OPERATOR(pg_catalog.<) $2"
 				" AND width OPERATOR(pg_catalog.=) 60"
-				" ORDER BY bucket LIMIT $2 FOR UPDATE SKIP LOCKED))"
+				" ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED))"
 				" RETURNING bucket, operation, status, reason, count, sum_ms,"
 				" min_ms, max_ms, histogram",
 				SPI_OK_DELETE_RETURNING);
@@ -316,16 +332,74 @@ kms_trail_roll_metrics(int limit)
 		hours = MemoryContextAllocHuge(caller, rolled * sizeof(KmsMetric));
 		spi_context = MemoryContextSwitchTo(caller);
 		for (i = 0; i < spi.processed; i++)
-			add_hour(hours, &hour_count, i);
+		{
+			TimestampTz minute = add_hour(hours, &hour_count, i);
+
+			last = Max(last, minute);
+		}
 		MemoryContextSwitchTo(spi_context);
 	}
 	kms_spi_end(&spi);
+	end_of_batch(&reached, rolled == limit ? last : DT_NOBEGIN);
 
 	for (h = 0; h < hour_count; h++)
 		kms_metric_store(&hours[h]);
 	if (hours != NULL)
 		pfree(hours);
 	return rolled;
+}
+
+/*
+ * The query has the start of the batch, the end of what is due and the limit;
+ * it tells how many rows it deleted and the time of the last one.
+ */
+static int64
+purge(SPIPlanPtr *plan, const char *query, int retention, int limit,
+	  Reached *reached)
+{
+	KmsSpi		spi;
+	TimestampTz last;
+	int64		purged;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_time(&spi, start_of_batch(reached));
+	kms_spi_time(&spi, GetCurrentTimestamp() -
+				 (int64) retention * USECS_PER_SEC);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
+	purged = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	last = DatumGetTimestampTz(kms_spi_field(0, 2, &isnull));
+	kms_spi_end(&spi);
+	end_of_batch(reached, purged == limit ? last : DT_NOBEGIN);
+	return purged;
+}
+
+/*
+ * Everything before it is done, but for rows that others hold, which are the
+ * next round's.  Not so if the batch before was rolled back, or if too long
+ * has passed to ask about its transaction.
+ */
+static TimestampTz
+start_of_batch(const Reached *reached)
+{
+	if (TransactionIdIsValid(reached->transaction) &&
+		!TimestampDifferenceExceeds(reached->at, GetCurrentTimestamp(),
+									REMEMBER_MS) &&
+		TransactionIdDidCommit(reached->transaction))
+		return reached->last;
+	return DT_NOBEGIN;
+}
+
+/* DT_NOBEGIN: the next one begins anew. */
+static void
+end_of_batch(Reached *reached, TimestampTz last)
+{
+	reached->last = last;
+	reached->at = GetCurrentTimestamp();
+	reached->transaction = TIMESTAMP_IS_NOBEGIN(last) ? InvalidTransactionId
+		: GetCurrentTransactionId();
 }
 
 /* Sub-object 2: the writer has 1. */
@@ -686,30 +760,28 @@ insert_quarantine(KmsTrail *trail, const char *error, const char *data,
 }
 
 /*
- * Add a row, columns as kms_trail_roll_metrics returns them, to its hour.
- * Texts are copied to the current memory context.
+ * Add a row, columns as kms_trail_roll_metrics returns them, to its hour;
+ * returns its minute.  Texts are copied to the current memory context.
  */
-static void
+static TimestampTz
 add_hour(KmsMetric *hours, int *count, uint64 row)
 {
 	KmsMetric	minute;
 	KmsMetric  *hour = NULL;
+	Datum		columns[5];
 	bool		isnull;
+	TimestampTz bucket = DatumGetTimestampTz(kms_spi_field(row, 1, &isnull));
 	int			i;
 
 	memset(&minute, 0, sizeof(minute));
-	minute.bucket = kms_metric_bucket(DatumGetTimestampTz(kms_spi_field(row, 1, &isnull)),
-									  KMS_METRIC_HOUR);
+	minute.bucket = kms_metric_bucket(bucket, KMS_METRIC_HOUR);
 	minute.width = KMS_METRIC_HOUR;
 	minute.operation = field_text(row, 2);
 	minute.status = field_text(row, 3);
 	minute.reason = field_text(row, 4);
-	minute.count = DatumGetInt64(kms_spi_field(row, 5, &isnull));
-	minute.sum_ms = DatumGetFloat8(kms_spi_field(row, 6, &isnull));
-	minute.min_ms = DatumGetFloat8(kms_spi_field(row, 7, &isnull));
-	minute.max_ms = DatumGetFloat8(kms_spi_field(row, 8, &isnull));
-	kms_metric_read_histogram(kms_spi_field(row, 9, &isnull),
-							  minute.histogram);
+	for (i = 0; i < 5; i++)
+		columns[i] = kms_spi_field(row, 5 + i, &isnull);
+	kms_metric_add_row(&minute, columns);
 
 	/* the newest first: rows come by time */
 	for (i = *count - 1; i >= 0 && hour == NULL; i--)
@@ -724,6 +796,7 @@ add_hour(KmsMetric *hours, int *count, uint64 row)
 		kms_metric_add(hour, &minute);
 	else
 		hours[(*count)++] = minute;
+	return bucket;
 }
 
 /* "" for null. */
