@@ -63,6 +63,9 @@ kms_api_maintain(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("kms_maintain()");
 	PreventCommandIfReadOnly("kms_maintain()");
 	InitMaterializedSRF(fcinfo, 0);
+
+	/* without one most tasks do nothing */
+	kms_master_await();
 	for (i = 0; i < KMS_TASK_COUNT; i++)
 	{
 		KmsTaskResult task;

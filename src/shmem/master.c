@@ -100,6 +100,24 @@ kms_master_install(void)
 	shmem_startup_hook = startup;
 }
 
+void
+kms_master_await(void)
+{
+	TimestampTz start;
+
+	if (master == NULL || current_state() != KMS_MASTER_UNREAD)
+		return;
+	start = GetCurrentTimestamp();
+	ConditionVariablePrepareToSleep(&master->read);
+	while (current_state() == KMS_MASTER_UNREAD &&
+		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   launcher_runs() ? FIRST_READ_MS :
+									   LAUNCHER_PATIENCE_MS))
+		(void) ConditionVariableTimedSleep(&master->read, 200,
+										   PG_WAIT_EXTENSION);
+	ConditionVariableCancelSleep();
+}
+
 KmsStatus
 kms_master_get(const unsigned char *id, KmsMasterKey *key)
 {
@@ -110,20 +128,7 @@ kms_master_get(const unsigned char *id, KmsMasterKey *key)
 	if (master == NULL)
 		return KMS_NO_MASTER_KEY;
 
-	if (current_state() == KMS_MASTER_UNREAD)
-	{
-		TimestampTz start = GetCurrentTimestamp();
-
-		ConditionVariablePrepareToSleep(&master->read);
-		while (current_state() == KMS_MASTER_UNREAD &&
-			   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
-										   launcher_runs() ? FIRST_READ_MS :
-										   LAUNCHER_PATIENCE_MS))
-			(void) ConditionVariableTimedSleep(&master->read, 200,
-											   PG_WAIT_EXTENSION);
-		ConditionVariableCancelSleep();
-	}
-
+	kms_master_await();
 	LWLockAcquire(&master->lock, LW_SHARED);
 	if (master->status.state == KMS_MASTER_READY)
 	{

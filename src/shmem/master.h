@@ -36,10 +36,15 @@ typedef struct KmsMasterStatus
 extern void kms_master_install(void);
 
 /*
+ * Wait for the first read after a start, cancellable and bounded (5 s; 1 s if
+ * there is no launcher); may raise for a cancel only.
+ */
+extern void kms_master_await(void);
+
+/*
  * Copy the key with fingerprint "id" (NULL: the current one) to *key, which
  * the caller wipes.  KMS_NO_MASTER_KEY: none is there; KMS_OTHER_MASTER_KEY:
- * not this one.  Waits for the first read after a start, cancellable and
- * bounded (5 s; 1 s if there is no launcher); may raise for a cancel only.
+ * not this one.  Waits for the first read as above.
  */
 extern KmsStatus kms_master_get(const unsigned char *id, KmsMasterKey *key);
 
