@@ -55,7 +55,7 @@ kms_hmac_sha256(const unsigned char *key, size_t key_len,
 				const void *data, size_t data_len,
 				unsigned char out[KMS_HMAC_SIZE])
 {
-	EVP_MAC_CTX *ctx;
+	EVP_MAC_CTX *ctx = NULL;
 	OSSL_PARAM	params[2];
 	size_t		out_len = 0;
 	bool		ok = false;
@@ -65,6 +65,8 @@ kms_hmac_sha256(const unsigned char *key, size_t key_len,
 												 PARAM_SHA256, 0);
 	params[1] = OSSL_PARAM_construct_end();
 
+	if (kms_algorithm_hmac() == NULL)
+		goto done;
 	ctx = EVP_MAC_CTX_new(kms_algorithm_hmac());
 	if (ctx == NULL)
 		goto done;

@@ -427,7 +427,8 @@ fill_pool(KmsTaskResult *result)
 		kms_call_wish(KMS_KEYGEN);
 		return;
 	}
-	if (!kms_health_has_database_setting("kms.key_bits"))
+	if (!kms_health_has_database_setting("kms.key_bits") ||
+		!kms_key_try_lock_table())	/* before the pool's: see store/pool.c */
 		return;
 	missing = kms_pool_missing(false);
 	room = palloc(sizeof(KmsPoolKey));

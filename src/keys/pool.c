@@ -11,7 +11,8 @@
  * No two devices are to have the same key.  Rows are of use only where they
  * were made: not in a copy by CREATE DATABASE … TEMPLATE, by logical
  * replication, or by a backup or standby that has left the original's timeline
- * (kms_pool_home).  Who rolls back may have seen the public key that the next
+ * (kms_pool_home); a base backup that is started without recovery.signal has
+ * not.  Who rolls back may have seen the public key that the next
  * one gets; it was for a key id that never came to be.
  *
  * The pool is filled by workers (worker/keygen.c) and, without them, by
@@ -29,8 +30,8 @@
  * Who takes a key asks for a worker when his transaction is committed or
  * prepared; who finds none asks at once.
  *
- * The size of the pool's keys is the database's: workers, whose settings have
- * no other source, remove those of another size and do not live for long; a
+ * The size of the pool's keys is the database's: workers, whose settings come
+ * from there or from the bootstrap superuser's role, remove those of another size and do not live for long; a
  * session with a kms.key_bits of its own leaves the pool alone.
  */
 #include "postgres.h"
@@ -89,7 +90,7 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 	pfree(pool);
 	if (*taken)
 		kms_call_wish(KMS_KEYGEN);
-	else
+	else if (kms_pool_count() == 0) /* and not of another size */
 		ask_for_more();
 	return kms_fault(fault, status);
 }

@@ -6,8 +6,8 @@
  * rows are being taken, and what SERIALIZABLE notes of rows that are read with
  * a snapshot would make takers of different rows conflict.
  *
- * Whoever takes a row is about to change kms.key.  He has that table locked
- * first, as all who change keys have, and so has DROP EXTENSION.
+ * Whoever takes a row is about to change kms.key, and so is kms_maintain().
+ * They have that table locked first, as has DROP EXTENSION.
  *
  * The newest come first: what has been taken lately, and is still in the
  * table until it is vacuumed, is newer than the rest for as long as the pool

@@ -23,7 +23,8 @@ void
 kms_spi_by_index(KmsSpi *spi)
 {
 	static const char *const others[] = {
-		"enable_seqscan", "enable_bitmapscan", "enable_sort"
+		"enable_seqscan", "enable_bitmapscan", "enable_sort",
+		"jit"					/* what is off costs enough to be compiled */
 	};
 	size_t		i;
 

@@ -69,6 +69,9 @@ static const char *const queries[] = {
 	" TABLESAMPLE SYSTEM ($4)) AS sample ORDER BY pg_catalog.random() LIMIT $2"
 };
 
+static int64 count(SPIPlanPtr *plan, const char *query, TimestampTz now,
+				   int64 limit);
+
 static void
 bind(KmsSpi *spi, TimestampTz now, int64 limit)
 {
@@ -125,27 +128,35 @@ kms_sweep_find(KmsSweep what, TimestampTz now, int limit, int *untried)
 int64
 kms_sweep_purge_count(TimestampTz now, int64 limit)
 {
-	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr tried_plan = NULL;
+	static SPIPlanPtr due_plan = NULL;
+	int64		tried;
+
+	tried = count(&tried_plan, "SELECT pg_catalog.count(*) FROM kms.key"
+				  " WHERE tried_at IS NOT NULL AND (" ANY_PURGE ")",
+				  now, limit);
+	return count(&due_plan, "SELECT pg_catalog.count(*) FROM ("
+				 COUNTED(PAST_RETENTION("deprecated"), "expires_at")
+				 " UNION ALL " COUNTED(PAST_RETENTION("revoked"), "expires_at")
+				 " UNION ALL " COUNTED(PAST_RETENTION("active"), "expires_at")
+				 " UNION ALL " COUNTED(SCHEDULED, "delete_at") ") AS due",
+				 now, limit + tried) - tried;
+}
+
+static int64
+count(SPIPlanPtr *plan, const char *query, TimestampTz now, int64 limit)
+{
 	KmsSpi		spi;
 	bool		isnull;
-	int64		count;
+	int64		number;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	bind(&spi, now, limit);
-	kms_spi_run(&spi, &plan,
-				"SELECT due.count OPERATOR(pg_catalog.-) tried.count FROM"
-				" (SELECT pg_catalog.count(*) FROM ("
-				COUNTED(PAST_RETENTION("deprecated"), "expires_at")
-				" UNION ALL " COUNTED(PAST_RETENTION("revoked"), "expires_at")
-				" UNION ALL " COUNTED(PAST_RETENTION("active"), "expires_at")
-				" UNION ALL " COUNTED(SCHEDULED, "delete_at")
-				") AS d) AS due, (SELECT pg_catalog.count(*) FROM kms.key"
-				" WHERE tried_at IS NOT NULL AND (" ANY_PURGE ")) AS tried",
-				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
+	number = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);
-	return count;
+	return number;
 }
 
 void

@@ -25,10 +25,7 @@ typedef enum KmsSweep
 extern List *kms_sweep_find(KmsSweep what, TimestampTz now, int limit,
 							int *untried);
 
-/*
- * How many are due to be purged and were never tried, exact up to "limit"
- * less those that were.
- */
+/* How many are due to be purged and were never tried, exact up to "limit". */
 extern int64 kms_sweep_purge_count(TimestampTz now, int64 limit);
 
 /* This key could not be dealt with: let the others go first. */

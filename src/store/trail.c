@@ -385,6 +385,7 @@ static TimestampTz
 start_of_batch(const Reached *reached)
 {
 	if (TransactionIdIsValid(reached->transaction) &&
+		reached->at <= GetCurrentTimestamp() &&
 		!TimestampDifferenceExceeds(reached->at, GetCurrentTimestamp(),
 									REMEMBER_MS) &&
 		TransactionIdDidCommit(reached->transaction))

@@ -46,7 +46,7 @@
 #include "pg/compat.h"
 #include "worker/idle.h"
 
-#define AUTOGROUP_TRIES		50
+#define AUTOGROUP_TRIES		250
 #define AUTOGROUP_PAUSE_US	20000
 #define STOP_STEP_MS		50
 

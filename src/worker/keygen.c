@@ -12,7 +12,6 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -33,6 +32,7 @@ typedef struct Keygen
 	KmsWorker	worker;
 	bool		absent;
 	bool		again;			/* there may be more to do */
+	int			bits;			/* of the key that is being made */
 	KmsRsaKey  *key;			/* made, and not yet in the pool */
 	KmsPoolKey	room;
 } Keygen;
@@ -93,22 +93,20 @@ static void
 one_round(void *arg)
 {
 	Keygen	   *keygen = arg;
-	int			bits;
 	KmsRsaKey  *key;
 	KmsStatus	status;
 
 	kms_worker_reload();
 	if (keygen->worker.number >= KMS_KEYGEN + kms_keygen_workers)
 		return;
-	bits = look(keygen);
-	if (bits == 0)
+	keygen->bits = look(keygen);
+	if (keygen->bits == 0)
 		return;
 	if (kms_worker_failures(&keygen->worker) == 0)
 		kms_worker_good(&keygen->worker);	/* a key may take a minute */
 
 	(void) kms_opened_opener(); /* this process now holds secrets */
-	status = kms_idle_generate(bits, must_stop, &keygen->worker,
-							   &keygen->key);
+	status = kms_idle_generate(keygen->bits, must_stop, keygen, &keygen->key);
 	if (status == KMS_OK)
 	{
 		kms_worker_begin("adding a key to the pool");
@@ -156,11 +154,16 @@ must_leave(const KmsWorker *worker)
 		pg_atomic_read_u32(&kms_state->keygen_unwanted) != 0;
 }
 
-/* A reload may change what is wanted; the key under way is no great loss. */
+/* Also if a reload has changed what is wanted. */
 static bool
 must_stop(void *arg)
 {
-	return ConfigReloadPending || must_leave(arg);
+	Keygen	   *keygen = arg;
+
+	kms_worker_reload();
+	return must_leave(&keygen->worker) || kms_key_pool_size == 0 ||
+		kms_key_bits != keygen->bits ||
+		keygen->worker.number >= KMS_KEYGEN + kms_keygen_workers;
 }
 
 /* One that is terminated leaves its work to another. */
