@@ -46,6 +46,7 @@
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "shmem/state.h"
+#include "store/health.h"
 
 /* What a key of the pool has to be. */
 typedef struct Wanted
@@ -90,7 +91,7 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 	pfree(pool);
 	if (*taken)
 		kms_call_wish(KMS_KEYGEN);
-	else if (kms_pool_count() == 0) /* and not of another size */
+	else if (kms_health_has_database_setting("kms.key_bits"))
 		ask_for_more();
 	return kms_fault(fault, status);
 }
@@ -175,7 +176,7 @@ fits(const KmsPoolKey *key, void *arg)
 		memcmp(id, wanted->master_key_id, KMS_MASTER_KEY_ID_SIZE) == 0;
 }
 
-/* There is none to be taken. */
+/* There is none of the size that the pool should have. */
 static void
 ask_for_more(void)
 {

@@ -153,5 +153,15 @@ foreach my $index (qw(key_expiry_idx key_tried_idx))
 	sql($definition);
 }
 
+# A plan that is made to go by an index looks dear; it is not to be compiled.
+my $from = -s $node->logfile;
+sql("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
+	SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on;
+	SELECT count(*) FROM kms_problematic_keys(); SELECT count(*) FROM kms_maintain();
+	SELECT count(*) FROM kms_check()");
+my $log = substr slurp_file($node->logfile), $from;
+like($log, qr/Index (?:Only )?Scan using key_expiry_idx/, 'plans are logged');
+unlike($log, qr/JIT:/, 'none is compiled');
+
 $node->stop;
 done_testing();

@@ -103,6 +103,17 @@ is(ids(), '', 'what is rolled back is not there');
 is(maintain(), '4|t', 'so four are made');
 is(maintain(), '1|f', 'one is missing');
 is(maintain(), '0|f', 'none is missing');
+query('DELETE FROM kms.pool_key');
+$other->send('SELECT count(*) FROM kms_maintain()');
+KmsTest::poll(
+	sub {
+		query("SELECT count(*) FROM pg_locks WHERE relation = 'kms.pool_key'::regclass
+			AND mode = 'RowExclusiveLock'");
+	});
+is(KmsClient::sqlstate($node, 'postgres', 'BEGIN; DROP EXTENSION kms; ROLLBACK'),
+	'00000', 'DROP EXTENSION waits for kms_maintain() that generates');
+is($other->receive, '9', 'which ends, too');
+is(maintain(), '1|f', 'and has made four');
 my @all = filled(5, 'the pool has its size');
 
 # ---- Changed rows --------------------------------------------------------
