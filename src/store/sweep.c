@@ -65,8 +65,8 @@ static const char *const queries[] = {
 	[KMS_SWEEP_SAMPLE] =
 	"SELECT key_id, false FROM kms.key ORDER BY pg_catalog.random() LIMIT $2",
 	[SAMPLE_OF_MANY] =
-	"SELECT key_id, false FROM (SELECT key_id FROM kms.key"
-	" TABLESAMPLE SYSTEM ($4)) AS sample ORDER BY pg_catalog.random() LIMIT $2"
+	("SELECT key_id, false FROM (SELECT key_id FROM kms.key"
+	 " TABLESAMPLE SYSTEM ($4)) AS sample ORDER BY pg_catalog.random() LIMIT $2")
 };
 
 static int64 count(SPIPlanPtr *plan, const char *query, TimestampTz now,
