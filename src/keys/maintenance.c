@@ -45,8 +45,8 @@
 #include "store/problem.h"
 #include "store/purge.h"
 #include "store/reference.h"
+#include "store/retention.h"
 #include "store/sweep.h"
-#include "store/trail.h"
 
 #define BATCH				KMS_SWEEP_MAX	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
@@ -380,7 +380,7 @@ trim_events(KmsTaskResult *result)
 	result->task = "delete old events";
 	if (kms_reference_lock("event") != NULL)
 		return;
-	result->done = kms_trail_purge_events(TRAIL_BATCH);
+	result->done = kms_retention_purge_events(TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
 }
 
@@ -390,7 +390,7 @@ trim_metrics(KmsTaskResult *result)
 	result->task = "delete old metrics";
 	if (kms_reference_lock("metric") != NULL)
 		return;
-	result->done = kms_trail_purge_metrics(TRAIL_BATCH);
+	result->done = kms_retention_purge_metrics(TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
 }
 
@@ -400,7 +400,7 @@ roll_metrics(KmsTaskResult *result)
 	result->task = "roll minutes into hours";
 	if (kms_reference_lock("metric") != NULL)
 		return;
-	result->done = kms_trail_roll_metrics(BATCH);
+	result->done = kms_retention_roll_metrics(BATCH);
 	result->more = result->done >= BATCH;
 }
 

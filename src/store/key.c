@@ -60,8 +60,6 @@ static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
 static void read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row);
 static bool read_text(Datum value, bool isnull, char *out, size_t size,
 					  KmsKeyRow *row);
-static size_t read_bytes(Datum value, bool isnull, unsigned char *out,
-						 size_t size);
 static KmsKeyState state_by_name(const char *name);
 
 const char *
@@ -132,14 +130,14 @@ kms_key_secret_read(const char *key_id, KmsKeySecret *secret)
 	if (found)
 	{
 		deform(tuple, RelationGetDescr(rel), values, nulls);
-		secret->public_len = read_bytes(values[SECRET_PUBLIC_KEY - 1],
-										nulls[SECRET_PUBLIC_KEY - 1],
-										secret->public_key,
-										sizeof(secret->public_key));
-		secret->wrapped_len = read_bytes(values[SECRET_WRAPPED_KEY - 1],
-										 nulls[SECRET_WRAPPED_KEY - 1],
-										 secret->wrapped_key,
-										 sizeof(secret->wrapped_key));
+		secret->public_len = kms_scan_bytes(values[SECRET_PUBLIC_KEY - 1],
+											nulls[SECRET_PUBLIC_KEY - 1],
+											secret->public_key,
+											sizeof(secret->public_key));
+		secret->wrapped_len = kms_scan_bytes(values[SECRET_WRAPPED_KEY - 1],
+											 nulls[SECRET_WRAPPED_KEY - 1],
+											 secret->wrapped_key,
+											 sizeof(secret->wrapped_key));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -448,8 +446,8 @@ read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row)
 		: DatumGetInt64(values[KEY_ROW_VERSION - 1]);
 	row->sealed = !nulls[KEY_SEAL - 1];
 	if (row->sealed &&
-		read_bytes(values[KEY_SEAL - 1], false, row->seal,
-				   sizeof(row->seal)) != KMS_SEAL_SIZE)
+		kms_scan_bytes(values[KEY_SEAL - 1], false, row->seal,
+					   sizeof(row->seal)) != KMS_SEAL_SIZE)
 		row->malformed = true;
 
 #undef TEXT
@@ -478,25 +476,6 @@ read_text(Datum value, bool isnull, char *out, size_t size, KmsKeyRow *row)
 	if ((Pointer) detoasted != DatumGetPointer(value))
 		pfree(detoasted);
 	return true;
-}
-
-/* 0 where it does not fit. */
-static size_t
-read_bytes(Datum value, bool isnull, unsigned char *out, size_t size)
-{
-	bytea	   *detoasted;
-	size_t		len;
-
-	if (isnull)
-		return 0;
-	detoasted = DatumGetByteaPP(value);
-	len = VARSIZE_ANY_EXHDR(detoasted);
-	if (len > size)
-		len = 0;
-	memcpy(out, VARDATA_ANY(detoasted), len);
-	if ((Pointer) detoasted != DatumGetPointer(value))
-		pfree(detoasted);
-	return len;
 }
 
 static KmsKeyState

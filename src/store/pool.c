@@ -32,6 +32,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/pool.h"
+#include "store/scan.h"
 #include "store/spi.h"
 
 /* columns, in the order of the script */
@@ -56,8 +57,6 @@ static void end_scan(PoolScan *scan);
 static void read_row(HeapTuple tuple, TupleDesc desc, KmsPoolKey *key);
 static void read_text(HeapTuple tuple, int column, TupleDesc desc, char *out,
 					  size_t size);
-static size_t read_bytes(HeapTuple tuple, int column, TupleDesc desc,
-						 unsigned char *out, size_t size);
 static bool delete_row(PoolScan *scan, ItemPointer tid);
 
 bool
@@ -205,12 +204,12 @@ read_row(HeapTuple tuple, TupleDesc desc, KmsPoolKey *key)
 			  sizeof(key->algorithm));
 	value = heap_getattr(tuple, POOL_CREATED_AT, desc, &isnull);
 	key->created_at = isnull ? 0 : DatumGetTimestampTz(value);
-	secret->public_len = read_bytes(tuple, POOL_PUBLIC_KEY, desc,
-									secret->public_key,
-									sizeof(secret->public_key));
-	secret->wrapped_len = read_bytes(tuple, POOL_WRAPPED_KEY, desc,
-									 secret->wrapped_key,
-									 sizeof(secret->wrapped_key));
+	value = heap_getattr(tuple, POOL_PUBLIC_KEY, desc, &isnull);
+	secret->public_len = kms_scan_bytes(value, isnull, secret->public_key,
+										sizeof(secret->public_key));
+	value = heap_getattr(tuple, POOL_WRAPPED_KEY, desc, &isnull);
+	secret->wrapped_len = kms_scan_bytes(value, isnull, secret->wrapped_key,
+										 sizeof(secret->wrapped_key));
 }
 
 static void
@@ -222,23 +221,6 @@ read_text(HeapTuple tuple, int column, TupleDesc desc, char *out, size_t size)
 	out[0] = '\0';
 	if (!isnull && VARSIZE_ANY_EXHDR(DatumGetTextPP(value)) < size)
 		text_to_cstring_buffer(DatumGetTextPP(value), out, size);
-}
-
-static size_t
-read_bytes(HeapTuple tuple, int column, TupleDesc desc, unsigned char *out,
-		   size_t size)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, desc, &isnull);
-	bytea	   *bytes;
-
-	if (isnull)
-		return 0;
-	bytes = DatumGetByteaPP(value);
-	if (VARSIZE_ANY_EXHDR(bytes) > size)
-		return 0;
-	memcpy(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	return VARSIZE_ANY_EXHDR(bytes);
 }
 
 /* False if another transaction is deleting it, or has. */

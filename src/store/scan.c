@@ -14,3 +14,21 @@ kms_scan_text(ScanKey key, AttrNumber column, const char *value)
 						   C_COLLATION_OID, F_TEXTEQ,
 						   CStringGetTextDatum(value));
 }
+
+size_t
+kms_scan_bytes(Datum value, bool isnull, unsigned char *out, size_t size)
+{
+	bytea	   *detoasted;
+	size_t		len;
+
+	if (isnull)
+		return 0;
+	detoasted = DatumGetByteaPP(value);
+	len = VARSIZE_ANY_EXHDR(detoasted);
+	if (len > size)
+		len = 0;
+	memcpy(out, VARDATA_ANY(detoasted), len);
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return len;
+}

@@ -1,5 +1,5 @@
 /*
- * Index look-ups in tables of kms.
+ * Index look-ups in tables of kms, and what they find.
  */
 #ifndef KMS_STORE_SCAN_H
 #define KMS_STORE_SCAN_H
@@ -11,5 +11,12 @@
  * collation "C".  What it needs is palloc'd.
  */
 extern void kms_scan_text(ScanKey key, AttrNumber column, const char *value);
+
+/*
+ * Copy a bytea to "out", of "size" bytes, and return its length; 0 if it is
+ * null or does not fit.
+ */
+extern size_t kms_scan_bytes(Datum value, bool isnull, unsigned char *out,
+							 size_t size);
 
 #endif							/* KMS_STORE_SCAN_H */

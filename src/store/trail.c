@@ -10,7 +10,6 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
@@ -36,8 +35,6 @@
 #include "store/spi.h"
 
 #define GAP_REASON "Events may be missing"
-#define ROLL_AFTER_DAYS 2
-#define REMEMBER_MS 60000
 
 /* Columns of kms.event, in order. */
 enum
@@ -85,23 +82,6 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
-/*
- * How far the batch before of the same process came.  Its rows stay in the
- * index until they are vacuumed, which an old snapshot delays: without this,
- * each batch would walk over those of all before it.
- */
-typedef struct Reached
-{
-	TimestampTz last;
-	TimestampTz at;				/* when it was there */
-	TransactionId transaction;	/* its own; invalid: begin anew */
-} Reached;
-
-static int64 purge(SPIPlanPtr *plan, const char *query, int retention,
-				   int limit, Reached *reached);
-static TimestampTz start_of_batch(const Reached *reached);
-static void end_of_batch(Reached *reached, TimestampTz last);
-static bool lock_roll_up(void);
 static bool read_epoch(KmsTrail *trail);
 static void make_epoch(KmsTrail *trail, int64 complete);
 static void insert_epoch(const KmsTrail *trail);
@@ -118,7 +98,6 @@ static void copy_field(uint64 row, int column, char *out, size_t size);
 static int	operation_number(const char *name);
 static void insert_quarantine(KmsTrail *trail, const char *error,
 							  const char *data, size_t len);
-static TimestampTz add_hour(KmsMetric *hours, int *count, uint64 row);
 static char *field_text(uint64 row, int column);
 
 void
@@ -250,169 +229,6 @@ kms_trail_close(const KmsTrail *trail)
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
-}
-
-int64
-kms_trail_purge_events(int limit)
-{
-	static SPIPlanPtr plan = NULL;
-	static Reached reached;
-
-	return purge(&plan,
-				 "WITH gone AS (DELETE FROM kms.event"
-				 " WHERE ctid OPERATOR(pg_catalog.=)"
-				 " ANY (ARRAY(SELECT ctid FROM kms.event"
-				 " WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
-				 " AND occurred_at OPERATOR(pg_catalog.<) $2"
-				 " ORDER BY occurred_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
-				 " RETURNING occurred_at)"
-				 " SELECT pg_catalog.count(*), pg_catalog.max(occurred_at)"
-				 " FROM gone",
-				 kms_event_retention, limit, &reached);
-}
-
-int64
-kms_trail_purge_metrics(int limit)
-{
-	static SPIPlanPtr plan = NULL;
-	static Reached reached;
-
-	return purge(&plan,
-				 "WITH gone AS (DELETE FROM kms.metric"
-				 " WHERE ctid OPERATOR(pg_catalog.=)"
-				 " ANY (ARRAY(SELECT ctid FROM kms.metric"
-				 " WHERE bucket OPERATOR(pg_catalog.>=) $1"
-				 " AND bucket OPERATOR(pg_catalog.<) $2"
-				 " ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED))"
-				 " RETURNING bucket)"
-				 " SELECT pg_catalog.count(*), pg_catalog.max(bucket)"
-				 " FROM gone",
-				 kms_metric_retention, limit, &reached);
-}
-
-int64
-kms_trail_roll_metrics(int limit)
-{
-	static SPIPlanPtr plan = NULL;
-	static Reached reached;
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext spi_context;
-	TimestampTz last = DT_NOBEGIN;
-	KmsMetric  *hours = NULL;
-	int			hour_count = 0;
-	KmsSpi		spi;
-	uint64		i;
-	int64		rolled;
-	int			h;
-
-	/* two at once would wait for each other's hours */
-	if (!lock_roll_up())
-		return 0;
-	kms_spi_begin(&spi);
-	kms_spi_by_index(&spi);
-	kms_spi_time(&spi, start_of_batch(&reached));
-	kms_spi_time(&spi, kms_metric_bucket(GetCurrentTimestamp() -
-										 ROLL_AFTER_DAYS * USECS_PER_DAY,
-										 KMS_METRIC_HOUR));
-	kms_spi_int64(&spi, limit);
-	kms_spi_run(&spi, &plan,
-				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
-				" ANY (ARRAY(SELECT ctid FROM kms.metric"
-				" WHERE bucket OPERATOR(pg_catalog.>=) $1"
-				" AND bucket OPERATOR(pg_catalog.<) $2"
-				" AND width OPERATOR(pg_catalog.=) 60"
-				" ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED))"
-				" RETURNING bucket, operation, status, reason, count, sum_ms,"
-				" min_ms, max_ms, histogram",
-				SPI_OK_DELETE_RETURNING);
-	rolled = (int64) spi.processed;
-	if (rolled > 0)
-	{
-		/* at worst an hour a row */
-		hours = MemoryContextAllocHuge(caller, rolled * sizeof(KmsMetric));
-		spi_context = MemoryContextSwitchTo(caller);
-		for (i = 0; i < spi.processed; i++)
-		{
-			TimestampTz minute = add_hour(hours, &hour_count, i);
-
-			last = Max(last, minute);
-		}
-		MemoryContextSwitchTo(spi_context);
-	}
-	kms_spi_end(&spi);
-	end_of_batch(&reached, rolled == limit ? last : DT_NOBEGIN);
-
-	for (h = 0; h < hour_count; h++)
-		kms_metric_store(&hours[h]);
-	if (hours != NULL)
-		pfree(hours);
-	return rolled;
-}
-
-/*
- * The query has the start of the batch, the end of what is due and the limit;
- * it tells how many rows it deleted and the time of the last one.
- */
-static int64
-purge(SPIPlanPtr *plan, const char *query, int retention, int limit,
-	  Reached *reached)
-{
-	KmsSpi		spi;
-	TimestampTz last;
-	int64		purged;
-	bool		isnull;
-
-	kms_spi_begin(&spi);
-	kms_spi_by_index(&spi);
-	kms_spi_time(&spi, start_of_batch(reached));
-	kms_spi_time(&spi, GetCurrentTimestamp() -
-				 (int64) retention * USECS_PER_SEC);
-	kms_spi_int64(&spi, limit);
-	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
-	purged = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	last = DatumGetTimestampTz(kms_spi_field(0, 2, &isnull));
-	kms_spi_end(&spi);
-	end_of_batch(reached, purged == limit ? last : DT_NOBEGIN);
-	return purged;
-}
-
-/*
- * Everything before it is done, but for rows that others hold, which are the
- * next round's.  Not so if the batch before was rolled back, or if too long
- * has passed to ask about its transaction.
- */
-static TimestampTz
-start_of_batch(const Reached *reached)
-{
-	if (TransactionIdIsValid(reached->transaction) &&
-		reached->at <= GetCurrentTimestamp() &&
-		!TimestampDifferenceExceeds(reached->at, GetCurrentTimestamp(),
-									REMEMBER_MS) &&
-		TransactionIdDidCommit(reached->transaction))
-		return reached->last;
-	return DT_NOBEGIN;
-}
-
-/* DT_NOBEGIN: the next one begins anew. */
-static void
-end_of_batch(Reached *reached, TimestampTz last)
-{
-	reached->last = last;
-	reached->at = GetCurrentTimestamp();
-	reached->transaction = TIMESTAMP_IS_NOBEGIN(last) ? InvalidTransactionId
-		: GetCurrentTransactionId();
-}
-
-/* Sub-object 2: the writer has 1. */
-static bool
-lock_roll_up(void)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   kms_catalog()->extension, 2);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
 }
 
 static bool
@@ -758,46 +574,6 @@ insert_quarantine(KmsTrail *trail, const char *error, const char *data,
 				" VALUES ($1, $2, $3, $4, $5)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
-}
-
-/*
- * Add a row, columns as kms_trail_roll_metrics returns them, to its hour;
- * returns its minute.  Texts are copied to the current memory context.
- */
-static TimestampTz
-add_hour(KmsMetric *hours, int *count, uint64 row)
-{
-	KmsMetric	minute;
-	KmsMetric  *hour = NULL;
-	Datum		columns[5];
-	bool		isnull;
-	TimestampTz bucket = DatumGetTimestampTz(kms_spi_field(row, 1, &isnull));
-	int			i;
-
-	memset(&minute, 0, sizeof(minute));
-	minute.bucket = kms_metric_bucket(bucket, KMS_METRIC_HOUR);
-	minute.width = KMS_METRIC_HOUR;
-	minute.operation = field_text(row, 2);
-	minute.status = field_text(row, 3);
-	minute.reason = field_text(row, 4);
-	for (i = 0; i < 5; i++)
-		columns[i] = kms_spi_field(row, 5 + i, &isnull);
-	kms_metric_add_row(&minute, columns);
-
-	/* the newest first: rows come by time */
-	for (i = *count - 1; i >= 0 && hour == NULL; i--)
-	{
-		if (hours[i].bucket == minute.bucket &&
-			strcmp(hours[i].operation, minute.operation) == 0 &&
-			strcmp(hours[i].status, minute.status) == 0 &&
-			strcmp(hours[i].reason, minute.reason) == 0)
-			hour = &hours[i];
-	}
-	if (hour != NULL)
-		kms_metric_add(hour, &minute);
-	else
-		hours[(*count)++] = minute;
-	return bucket;
 }
 
 /* "" for null. */

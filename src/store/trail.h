@@ -1,6 +1,6 @@
 /*
  * The trail and the metrics: what the writer puts into kms.event, kms.metric,
- * kms.event_epoch and kms.event_quarantine, and what maintenance takes out.
+ * kms.event_epoch and kms.event_quarantine.
  *
  * All of it must be called in a transaction, with an isolation level of READ
  * COMMITTED, and raises on failure.
@@ -44,13 +44,5 @@ extern bool kms_trail_set_aside_outbox(KmsTrail *trail, const char *error);
 
 /* Write position and last ticket back. */
 extern void kms_trail_close(const KmsTrail *trail);
-
-/*
- * Maintenance: at most "limit" rows, oldest first; each returns how many.
- * Rolling adds minutes older than two days to their hours.
- */
-extern int64 kms_trail_purge_events(int limit);
-extern int64 kms_trail_purge_metrics(int limit);
-extern int64 kms_trail_roll_metrics(int limit);
 
 #endif							/* KMS_STORE_TRAIL_H */

@@ -120,6 +120,7 @@ start(int bits)
 		before_shmem_exit(stop_at_exit, (Datum) 0);
 		registered = true;
 	}
+	stop_at_exit(0, (Datum) 0); /* if a barrier has raised in end() */
 	search.bits = bits;
 	search.stop = false;
 	search.status = KMS_FAILED;

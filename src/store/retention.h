@@ -1,0 +1,15 @@
+/*
+ * What maintenance takes out of kms.event and kms.metric.
+ */
+#ifndef KMS_STORE_RETENTION_H
+#define KMS_STORE_RETENTION_H
+
+/*
+ * A batch: at most "limit" rows, oldest first; each returns how many.
+ * Rolling adds minutes older than two days to their hours.
+ */
+extern int64 kms_retention_purge_events(int limit);
+extern int64 kms_retention_purge_metrics(int limit);
+extern int64 kms_retention_roll_metrics(int limit);
+
+#endif							/* KMS_STORE_RETENTION_H */
