@@ -32,7 +32,8 @@ GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
     kms_cancel_key_deletion, kms_public_key, kms_key_state,
     kms_key_valid, kms_rate_limit_status, kms_metrics_summary,
     kms_problematic_keys, kms_maintain, kms_flush_events,
-    kms_master_key_status, kms_check, kms_self_test, kms_diagnose
+    kms_master_key_status, kms_rewrap_keys, kms_check, kms_self_test,
+    kms_diagnose
     TO kms_operator;
 
 -- Auditor: reads the trail and the views, changes nothing.  Views call

@@ -64,11 +64,16 @@ CREATE INDEX key_tried_idx ON kms.key (tried_at) WHERE tried_at IS NOT NULL;
 COMMENT ON TABLE kms.key IS
 'one row a key: device, state, times; authenticated by its seal. Foreign keys of users'' tables refer to this one';
 
--- no foreign key: pg_restore --jobs would load the two tables side by side
+/*
+ * No foreign key: pg_restore --jobs would load the two tables side by side.
+ * The fingerprint of the master key is that in the wrap itself.
+ */
 CREATE TABLE kms.key_secret (
 	key_id text COLLATE "C" NOT NULL,
 	public_key bytea NOT NULL,
 	wrapped_key bytea NOT NULL,
+	master_key_id bytea GENERATED ALWAYS AS
+		(pg_catalog.substr(wrapped_key, 2, 8)) STORED,
 	CONSTRAINT key_secret_pkey PRIMARY KEY (key_id)
 ) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.02);
 
@@ -76,6 +81,9 @@ ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STORAGE EXTERNAL;
 ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STORAGE EXTERNAL;
 ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STATISTICS 0;
 ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STATISTICS 0;
+
+-- what is under a master key: how much, and what is to be wrapped anew
+CREATE INDEX key_secret_master_key_idx ON kms.key_secret (master_key_id);
 
 COMMENT ON TABLE kms.key_secret IS
 'public keys (SPKI DER) and wrapped private keys, which open only under the master key';
@@ -621,7 +629,7 @@ COMMENT ON FUNCTION kms_flush_events IS
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'
-LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 9;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 10;
 
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 
@@ -630,14 +638,24 @@ COMMENT ON FUNCTION kms_maintain IS
 
 CREATE FUNCTION kms_master_key_status()
 RETURNS TABLE (master_key_id text, label text, status text, keys bigint,
-	detail text)
+	peppers bigint, detail text)
 AS 'MODULE_PATHNAME', 'kms_api_master_key_status'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 4;
 
 REVOKE ALL ON FUNCTION kms_master_key_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_master_key_status IS
-'master keys by fingerprint: current, available (only unwraps), missing (rows need it); how many keys are wrapped under each; or why there is none';
+'master keys by fingerprint (8 bytes in hex): current, available (only unwraps), epoch (a month''s: kms.master_key_epochs), missing (rows need it); how many keys and peppers of this database are wrapped under each, and which can go; or why there is none';
+
+CREATE FUNCTION kms_rewrap_keys(batch_size integer DEFAULT 1000)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'kms_api_rewrap_keys'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
+
+REVOKE ALL ON FUNCTION kms_rewrap_keys FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_rewrap_keys IS
+'wraps at most batch_size (1 to 100000) keys, and all peppers, anew under the current master key and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25006';
 
 CREATE FUNCTION kms_check()
 RETURNS TABLE (severity text, finding text, hint text)

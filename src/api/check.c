@@ -14,8 +14,10 @@
 
 #include "crypto/self_test.h"
 #include "keys/call.h"
+#include "keys/epoch.h"
 #include "keys/key.h"
 #include "keys/opened.h"
+#include "keys/rewrap.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
@@ -26,6 +28,7 @@
 #include "store/purge.h"
 #include "store/reference.h"
 #include "store/sweep.h"
+#include "store/wrapped.h"
 
 #define SAMPLE		1000		/* keys that are authenticated */
 #define LISTED		10			/* ids named in a finding */
@@ -271,31 +274,32 @@ static void
 check_master_key_use(ReturnSetInfo *result)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
+	bool		now;
+	char	   *missing = kms_epoch_missing(&now);
 	ListCell   *cell;
-	bool		sampled;
 
 	kms_master_status(status);
 	if (status->state != KMS_MASTER_READY)
 		return;
-	foreach(cell, kms_health_master_keys(&sampled))
+	if (missing != NULL)
+		report(result, now ? "error" : "warning", missing,
+			   "Add a line with that label to the master keys and reload the server.");
+	foreach(cell, kms_rewrap_uses())
 	{
 		KmsMasterKeyUse *use = lfirst(cell);
 		char		id[2 * KMS_MASTER_KEY_ID_SIZE + 1];
-		int			i;
 
-		for (i = 0; i < status->count; i++)
-		{
-			if (memcmp(status->id[i], use->id, sizeof(use->id)) == 0)
-				break;
-		}
-		if (i < status->count)
-			continue;
 		kms_master_key_id_text(use->id, id);
-		report(result, "error",
-			   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT "%s",
-						id, use->keys, sampled
-						? " in a sample; kms_master_key_status() counts all" : ""),
-			   "Add that master key to the master key file, below the current one, and reload the server.");
+		if (use->place < 0)
+			report(result, "error",
+				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", and peppers: %d",
+							id, kms_wrapped_count(use->id), use->peppers),
+				   "Add that master key, below the current one, and reload the server.");
+		else if (use->used && !kms_epoch_stays(status, use->place))
+			report(result, "notice",
+				   psprintf("keys are still wrapped under master key \"%s\", which is not the current one",
+							id),
+				   "Run kms_rewrap_keys() until it returns 0, or set kms.rewrap_automatically; until then keep its line.");
 	}
 }
 

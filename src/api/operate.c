@@ -12,8 +12,10 @@
 
 #include "crypto/self_test.h"
 #include "keys/call.h"
+#include "keys/epoch.h"
 #include "keys/maintenance.h"
 #include "keys/opened.h"
+#include "keys/rewrap.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
@@ -21,11 +23,13 @@
 #include "shmem/master.h"
 #include "store/health.h"
 #include "store/pool.h"
+#include "store/wrapped.h"
 
+static void put_use(ReturnSetInfo *result, const KmsMasterKeyUse *use,
+					const KmsMasterStatus *status);
 static void put_master_key(ReturnSetInfo *result, const unsigned char *id,
 						   const char *label, const char *status, int64 keys,
-						   const char *detail);
-static int64 take_use(List *uses, const unsigned char *id);
+						   int64 peppers, const char *detail);
 static void put_status(ReturnSetInfo *result, const char *item,
 					   const char *value);
 static void put_count(ReturnSetInfo *result, const char *item, uint64 value);
@@ -35,6 +39,7 @@ static void put_worker(ReturnSetInfo *result, const char *name,
 PG_FUNCTION_INFO_V1(kms_api_version);
 PG_FUNCTION_INFO_V1(kms_api_maintain);
 PG_FUNCTION_INFO_V1(kms_api_master_key_status);
+PG_FUNCTION_INFO_V1(kms_api_rewrap_keys);
 PG_FUNCTION_INFO_V1(kms_api_read_status);
 PG_FUNCTION_INFO_V1(kms_api_start);
 
@@ -83,86 +88,114 @@ kms_api_maintain(PG_FUNCTION_ARGS)
 }
 
 /*
- * The master keys that the server has or that rows need, with how many keys
- * are wrapped under each; a row without an id says why there is none.
+ * A row a master key that the server has or that rows of this database need;
+ * one without an id says why there is none.
  */
 Datum
 kms_api_master_key_status(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
-	List	   *uses;
 	ListCell   *cell;
-	int			i;
 
 	kms_call_require_service();
 	InitMaterializedSRF(fcinfo, 0);
 	kms_master_status(status);
-	uses = kms_health_master_keys(NULL);
-	for (i = 0; i < status->count; i++)
-		put_master_key(result, status->id[i], status->label[i],
-					   i == 0 ? "current" : "available",
-					   take_use(uses, status->id[i]), NULL);
-	foreach(cell, uses)
-	{
-		KmsMasterKeyUse *use = lfirst(cell);
-
-		if (use->keys > 0)
-			put_master_key(result, use->id, "", "missing", use->keys,
-						   "rows are wrapped under it, and the server does not have it");
-	}
+	foreach(cell, kms_rewrap_uses())
+		put_use(result, lfirst(cell), status);
 	if (status->state == KMS_MASTER_UNREAD)
-		put_master_key(result, NULL, "", "unread", 0, "the launcher has not read it yet");
+		put_master_key(result, NULL, NULL, "unread", 0, 0,
+					   "the launcher has not read it yet");
 	else if (status->state == KMS_MASTER_UNSET)
-		put_master_key(result, NULL, "", "unset", 0, "kms.master_key_file is not set");
+		put_master_key(result, NULL, NULL, "unset", 0, 0,
+					   "kms.master_key_file is not set");
 	else if (status->reason[0] != '\0')
-		put_master_key(result, NULL, "", "refused", 0, status->reason);
+		put_master_key(result, NULL, NULL, "refused", 0, 0, status->reason);
 	return (Datum) 0;
+}
+
+static void
+put_use(ReturnSetInfo *result, const KmsMasterKeyUse *use,
+		const KmsMasterStatus *status)
+{
+	int64		keys = use->used ? kms_wrapped_count(use->id) : 0;
+	int			place = use->place;
+	const char *word = "missing";
+	const char *detail = "rows are wrapped under it, and the server does not have it";
+
+	if (place >= 0)
+	{
+		word = place == 0 ? "current"
+			: kms_epoch_stays(status, place) ? "epoch" : "available";
+		detail = NULL;
+		if (use->used && !kms_epoch_stays(status, place))
+			detail = "kms_rewrap_keys() moves what is wrapped under it";
+		else if (!use->used && kms_epoch_is_over(status, place))
+			detail = "its month is over and no row of this database needs it: it can be destroyed";
+		else if (!use->used && !kms_epoch_stays(status, place))
+			detail = "no row of this database needs it: its line can be removed";
+	}
+	put_master_key(result, use->id, place >= 0 ? status->label[place] : NULL,
+				   word, keys, use->peppers, detail);
 }
 
 static void
 put_master_key(ReturnSetInfo *result, const unsigned char *id,
 			   const char *label, const char *status, int64 keys,
-			   const char *detail)
+			   int64 peppers, const char *detail)
 {
 	char		hex[2 * KMS_MASTER_KEY_ID_SIZE + 1];
-	Datum		values[5];
-	bool		nulls[5];
+	Datum		values[6] = {0};
+	bool		nulls[6] = {false};
 
-	if (id != NULL)
-		kms_master_key_id_text(id, hex);
 	nulls[0] = id == NULL;
-	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(hex);
-	nulls[1] = label[0] == '\0';
-	values[1] = CStringGetTextDatum(label);
-	nulls[2] = false;
+	if (id != NULL)
+	{
+		kms_master_key_id_text(id, hex);
+		values[0] = CStringGetTextDatum(hex);
+	}
+	nulls[1] = label == NULL || label[0] == '\0';
+	if (!nulls[1])
+		values[1] = CStringGetTextDatum(label);
 	values[2] = CStringGetTextDatum(status);
-	nulls[3] = false;
 	values[3] = Int64GetDatum(keys);
-	nulls[4] = detail == NULL;
-	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(detail);
+	values[4] = Int64GetDatum(peppers);
+	nulls[5] = detail == NULL;
+	if (detail != NULL)
+		values[5] = CStringGetTextDatum(detail);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* How many keys use this master key; what is left over belongs to none. */
-static int64
-take_use(List *uses, const unsigned char *id)
+Datum
+kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 {
-	ListCell   *cell;
+	int			batch = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
+	KmsFault	fault = {0};
+	KmsRewrap	rewrapped;
 
-	foreach(cell, uses)
+	kms_call_require_service();
+	PreventCommandDuringRecovery("kms_rewrap_keys()");
+	PreventCommandIfReadOnly("kms_rewrap_keys()");
+	if (batch < 1 || batch > KMS_REWRAP_MAX)
 	{
-		KmsMasterKeyUse *use = lfirst(cell);
-
-		if (memcmp(use->id, id, sizeof(use->id)) == 0)
-		{
-			int64		keys = use->keys;
-
-			use->keys = 0;
-			return keys;
-		}
+		kms_fault_argument(&fault,
+						   psprintf("batch_size must be between 1 and %d",
+									KMS_REWRAP_MAX), NULL, NULL);
+		kms_fault_raise(&fault);
 	}
-	return 0;
+	kms_master_await();
+	if (kms_master_generation() == 0)
+	{
+		kms_fault(&fault, KMS_NO_MASTER_KEY);
+		kms_fault_raise(&fault);
+	}
+	kms_rewrap(batch, true, &rewrapped);
+	if (rewrapped.refused > 0)
+		ereport(WARNING,
+				(errmsg("keys that do not authenticate were left under their master key: " INT64_FORMAT,
+						rewrapped.refused),
+				 errhint("Run kms_check(): it names some. Restore their rows from a backup or destroy them with kms_destroy_key(), before you remove that master key.")));
+	PG_RETURN_INT64(rewrapped.done);
 }
 
 Datum

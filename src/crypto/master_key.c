@@ -213,16 +213,11 @@ fingerprint(KmsMasterKey *key)
 static const char *
 check_new(const KmsMasterKeys *keys, const KmsMasterKey *key)
 {
-	int			i;
-
 	if (kms_master_keys_find(keys, key->id) != NULL)
 		return "the same key twice";
-	for (i = 0; i < keys->count; i++)
-	{
-		if (key->label[0] != '\0' &&
-			strcmp(keys->keys[i].label, key->label) == 0)
-			return "the same label twice";
-	}
+	if (key->label[0] != '\0' &&
+		kms_master_keys_labelled(keys, key->label) != NULL)
+		return "the same label twice";
 	if (keys->count >= KMS_MASTER_KEYS_MAX)
 		return "more than 64 keys";
 	return NULL;
@@ -246,6 +241,19 @@ kms_master_keys_find(const KmsMasterKeys *keys, const unsigned char *id)
 	for (i = 0; i < keys->count; i++)
 	{
 		if (memcmp(keys->keys[i].id, id, KMS_MASTER_KEY_ID_SIZE) == 0)
+			return &keys->keys[i];
+	}
+	return NULL;
+}
+
+const KmsMasterKey *
+kms_master_keys_labelled(const KmsMasterKeys *keys, const char *label)
+{
+	int			i;
+
+	for (i = 0; i < keys->count; i++)
+	{
+		if (strcmp(keys->keys[i].label, label) == 0)
 			return &keys->keys[i];
 	}
 	return NULL;

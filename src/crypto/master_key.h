@@ -50,4 +50,8 @@ extern KmsStatus kms_master_keys_parse(const char *text, size_t len,
 extern const KmsMasterKey *kms_master_keys_find(const KmsMasterKeys *keys,
 												const unsigned char *id);
 
+/* The key with this label, which is not empty, or NULL. */
+extern const KmsMasterKey *kms_master_keys_labelled(const KmsMasterKeys *keys,
+													const char *label);
+
 #endif							/* KMS_CRYPTO_MASTER_KEY_H */

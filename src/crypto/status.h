@@ -46,7 +46,8 @@ typedef enum KmsStatus
 	KMS_MISMATCH = 48,			/* the secret is not the one of the hash */
 	KMS_LOCKED_OUT = 49,		/* KM009 */
 	KMS_NO_TLS = 50,			/* 28000 */
-	KMS_NO_PEPPER = 51			/* a hash names one that is not here (XX001) */
+	KMS_NO_PEPPER = 51,			/* a hash names one that is not here (XX001) */
+	KMS_NO_EPOCH_KEY = 52		/* no master key for this month (KM007) */
 } KmsStatus;
 
 #endif							/* KMS_CRYPTO_STATUS_H */

@@ -4,10 +4,10 @@
 #include "utils/timestamp.h"
 
 #include "keys/create.h"
+#include "keys/epoch.h"
 #include "keys/opened.h"
 #include "keys/seal.h"
 #include "keys/wrapping.h"
-#include "shmem/master.h"
 
 #define UNIX_EPOCH_MS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
@@ -24,7 +24,7 @@ kms_key_prepare(const char *device_id, const char *app_version,
 	(void) kms_seal_utf8(device_id);
 	if (app_version != NULL)
 		(void) kms_seal_utf8(app_version);
-	status = kms_master_get(NULL, &master);
+	status = kms_epoch_for_new(&master);
 	explicit_bzero(&master, sizeof(master));
 	return kms_fault(fault, status);
 }

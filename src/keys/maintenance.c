@@ -35,6 +35,7 @@
 #include "keys/key.h"
 #include "keys/maintenance.h"
 #include "keys/pool.h"
+#include "keys/rewrap.h"
 #include "keys/secret.h"
 #include "keys/state.h"
 #include "pg/settings.h"
@@ -84,6 +85,7 @@ static int64 purge_allowance(KmsPurgeState *state, bool confirm,
 static bool purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now);
 static KeyOutcome purge_key(const char *key_id);
 static bool is_due(const KmsKeyRow *row, TimestampTz now);
+static void rewrap(KmsTaskResult *result);
 static void trim_events(KmsTaskResult *result);
 static void trim_metrics(KmsTaskResult *result);
 static void roll_metrics(KmsTaskResult *result);
@@ -111,6 +113,9 @@ kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 			break;
 		case KMS_TASK_PURGE:
 			purge(confirm_purge, result);
+			break;
+		case KMS_TASK_REWRAP:
+			rewrap(result);
 			break;
 		case KMS_TASK_TRIM_EVENTS:
 			trim_events(result);
@@ -372,6 +377,24 @@ is_due(const KmsKeyRow *row, TimestampTz now)
 		default:
 			return false;
 	}
+}
+
+/* What waits for the lock of the table as a whole can wait for the next. */
+static void
+rewrap(KmsTaskResult *result)
+{
+	KmsRewrap	rewrapped;
+
+	result->task = "wrap keys anew";
+	if (kms_master_generation() == 0 || !kms_key_try_lock_table())
+		return;
+	kms_rewrap_log_missing();
+	if (!kms_rewrap_automatically)
+		return;
+	kms_rewrap(BATCH, false, &rewrapped);
+	result->done = rewrapped.done;
+	result->skipped = rewrapped.busy + rewrapped.refused;
+	result->more = rewrapped.more;
 }
 
 static void

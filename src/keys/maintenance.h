@@ -12,12 +12,13 @@ typedef enum KmsTask
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,
 	KMS_TASK_PURGE,
+	KMS_TASK_REWRAP,			/* if kms.rewrap_automatically is on */
 	KMS_TASK_TRIM_EVENTS,
 	KMS_TASK_TRIM_METRICS,
 	KMS_TASK_ROLL_METRICS
 } KmsTask;
 
-#define KMS_TASK_COUNT 9
+#define KMS_TASK_COUNT 10
 
 typedef struct KmsTaskResult
 {

@@ -5,8 +5,8 @@
  * its own and its database in place of the device.  Whoever issues deletes a row that nobody else
  * is deleting and wraps its private key anew for the row of kms.key, in the
  * same transaction: a rollback gives it back.  The private key is not opened
- * for that.  A key whose size or master key is not the current one is not
- * taken, and is deleted when the pool is looked at next.
+ * for that.  A key whose size or master key is not that of a key made now is
+ * not taken (so the pool begins anew with a new master key or month), and is deleted when the pool is looked at next.
  *
  * No two devices are to have the same key.  Rows are of use only where they
  * were made: not in a copy by CREATE DATABASE … TEMPLATE, by logical
@@ -41,10 +41,10 @@
 
 #include "keys/call.h"
 #include "keys/create.h"
+#include "keys/epoch.h"
 #include "keys/pool.h"
 #include "keys/wrapping.h"
 #include "pg/settings.h"
-#include "shmem/master.h"
 #include "shmem/state.h"
 #include "store/health.h"
 
@@ -158,7 +158,7 @@ find_wanted(Wanted *wanted)
 	KmsStatus	status;
 
 	kms_pool_home(wanted->home);
-	status = kms_master_get(NULL, &master);
+	status = kms_epoch_for_new(&master);
 	memcpy(wanted->master_key_id, master.id, KMS_MASTER_KEY_ID_SIZE);
 	explicit_bzero(&master, sizeof(master));
 	return status;

@@ -16,6 +16,12 @@ static const char *optional(const char *text, bool present);
 KmsStatus
 kms_seal_digests(const KmsKeySecret *secret, KmsSecretDigests *digests)
 {
+	const unsigned char *id = kms_wrap_master_key_id(secret->wrapped_key,
+													 secret->wrapped_len);
+
+	if (id == NULL)
+		return KMS_NOT_AUTHENTIC;
+	memcpy(digests->master_key_id, id, sizeof(digests->master_key_id));
 	if (!kms_sha256(secret->wrapped_key, secret->wrapped_len, digests->wrap) ||
 		!kms_sha256(secret->public_key, secret->public_len,
 					digests->public_key))
@@ -33,13 +39,16 @@ kms_seal_row(KmsKeyRow *row, const KmsSecretDigests *digests, KmsFault *fault)
 
 	kms_encoder_init(&encoder, data, sizeof(data));
 	encode_row(row, digests, &encoder);
-	status = kms_master_get(NULL, &master);
+	status = kms_master_get(digests->master_key_id, &master);
 	if (status == KMS_OK)
 	{
 		status = kms_seal(&master, &encoder, row->seal);
 		row->sealed = status == KMS_OK;
 		explicit_bzero(&master, sizeof(master));
 	}
+	else
+		memcpy(fault->master_key_id, digests->master_key_id,
+			   sizeof(fault->master_key_id));
 	return kms_fault(fault, status);
 }
 
@@ -54,7 +63,8 @@ kms_seal_check(const KmsKeyRow *row, const KmsSecretDigests *digests,
 	KmsStatus	status;
 
 	id = kms_seal_master_key_id(row->seal, KMS_SEAL_SIZE);
-	if (!row->sealed || row->malformed || id == NULL)
+	if (!row->sealed || row->malformed || id == NULL ||
+		memcmp(id, digests->master_key_id, KMS_MASTER_KEY_ID_SIZE) != 0)
 		return kms_fault(fault, KMS_NOT_AUTHENTIC);
 	kms_encoder_init(&encoder, data, sizeof(data));
 	encode_row(row, digests, &encoder);

@@ -1,5 +1,5 @@
 /*
- * A row's seal: what it covers, and under which master key.
+ * A row's seal: what it covers, and under which master key: that of its wrap.
  *
  * The canonical row, in the encoding of crypto/wrap.h, all text in UTF-8:
  * key id, device id, app version, algorithm, OAEP digest, origin, state,
@@ -15,18 +15,23 @@
 
 typedef struct KmsSecretDigests
 {
+	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];	/* of the wrap */
 	unsigned char wrap[KMS_SHA256_SIZE];
 	unsigned char public_key[KMS_SHA256_SIZE];
 } KmsSecretDigests;
 
+/* KMS_NOT_AUTHENTIC if the wrap names no master key. */
 extern KmsStatus kms_seal_digests(const KmsKeySecret *secret,
 								  KmsSecretDigests *digests);
 
-/* Seal under the current master key. */
+/* Seal under the master key of the wrap. */
 extern KmsStatus kms_seal_row(KmsKeyRow *row, const KmsSecretDigests *digests,
 							  KmsFault *fault);
 
-/* KMS_OK, KMS_NOT_AUTHENTIC, or a master key that is not there. */
+/*
+ * KMS_OK, KMS_NOT_AUTHENTIC, also if the seal is under another master key than
+ * the wrap; or a master key that is not there.
+ */
 extern KmsStatus kms_seal_check(const KmsKeyRow *row,
 								const KmsSecretDigests *digests,
 								KmsFault *fault);

@@ -45,6 +45,7 @@ static KmsStatus await_pepper(KmsPepperRow *row, KmsFault *fault);
 static bool can_ask_maintenance(void);
 static bool ask_maintenance(KmsPepperRow *row);
 static KmsStatus make_pepper(KmsPepperRow *row);
+static KmsStatus rewrap_pepper(KmsPepperRow *row);
 static void fill_context(const KmsPepperRow *row, KmsWrapContext *context);
 static KmsStatus unwrap_pepper(const KmsPepperRow *row, unsigned char *pepper,
 							   KmsFault *fault);
@@ -168,6 +169,54 @@ make_pepper(KmsPepperRow *row)
 	explicit_bzero(pepper, sizeof(pepper));
 	if (status == KMS_OK)
 		kms_pepper_insert(row);
+	return status;
+}
+
+int
+kms_secret_rewrap_peppers(void)
+{
+	int			count = 0;
+	ListCell   *cell;
+
+	foreach(cell, kms_pepper_all())
+	{
+		KmsPepperRow *row = lfirst(cell);
+		KmsPepperRow old = *row;
+
+		if (rewrap_pepper(row) == KMS_OK && kms_pepper_replace(row, &old))
+			count++;
+	}
+	return count;
+}
+
+static KmsStatus
+rewrap_pepper(KmsPepperRow *row)
+{
+	unsigned char pepper[KMS_PEPPER_SIZE];
+	const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
+													 row->wrapped_len);
+	KmsFault	fault = {0};
+	KmsWrapContext context;
+	KmsMasterKey master;
+	KmsStatus	status;
+
+	/* may raise, so before anything secret is in this frame */
+	status = kms_master_get(NULL, &master);
+	if (status == KMS_OK && id != NULL &&
+		memcmp(id, master.id, KMS_MASTER_KEY_ID_SIZE) == 0)
+		status = KMS_UNCHANGED;
+	explicit_bzero(&master, sizeof(master));
+	if (status == KMS_OK)
+		status = unwrap_pepper(row, pepper, &fault);
+	if (status != KMS_OK)
+		return status;
+	fill_context(row, &context);
+	status = kms_master_get(NULL, &master);
+	if (status == KMS_OK)
+		status = kms_wrap(&master, &context, pepper, sizeof(pepper),
+						  row->wrapped, &row->wrapped_len);
+	explicit_bzero(&master, sizeof(master));
+	explicit_bzero(pepper, sizeof(pepper));
 	return status;
 }
 

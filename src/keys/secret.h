@@ -43,4 +43,10 @@ extern bool kms_secret_is_answer(KmsStatus status);
  */
 extern bool kms_secret_make_first_pepper(void);
 
+/*
+ * Wrap all peppers anew that are not under the current master key and can be
+ * opened; how many they were.
+ */
+extern int	kms_secret_rewrap_peppers(void);
+
 #endif							/* KMS_KEYS_SECRET_H */

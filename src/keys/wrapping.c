@@ -1,11 +1,15 @@
 #include "postgres.h"
 
+#include "keys/epoch.h"
 #include "keys/seal.h"
 #include "keys/wrapping.h"
-#include "shmem/master.h"
 
 static void of_pool(const KmsPoolKey *pool, const unsigned char *public_hash,
 					KmsWrapContext *context);
+static KmsStatus rewrap(const KmsMasterKey *old_master,
+						const KmsWrapContext *from, const KmsKeySecret *old,
+						const KmsMasterKey *new_master,
+						const KmsWrapContext *to, KmsKeySecret *new);
 static KmsStatus fill_public(const KmsRsaKey *key, KmsKeySecret *secret,
 							 unsigned char *public_hash);
 static KmsStatus wrap(const KmsWrapContext *context, const KmsRsaKey *key,
@@ -68,31 +72,77 @@ KmsStatus
 kms_wrapping_rewrap(const KmsPoolKey *pool, const KmsKeyRow *row,
 					KmsKeySecret *secret)
 {
-	unsigned char der[KMS_WRAPPED_MAX];
 	unsigned char public_hash[KMS_SHA256_SIZE];
 	KmsWrapContext from;
 	KmsWrapContext to;
 	KmsMasterKey master;
-	size_t		der_len;
 	KmsStatus	status;
 
-	secret->public_len = pool->secret.public_len;
-	memcpy(secret->public_key, pool->secret.public_key, secret->public_len);
-	if (!kms_sha256(secret->public_key, secret->public_len, public_hash))
+	if (!kms_sha256(pool->secret.public_key, pool->secret.public_len,
+					public_hash))
 		return KMS_FAILED;
 	of_pool(pool, public_hash, &from);
 	kms_wrapping_of_row(row, public_hash, &to);
 
 	/* may raise, so before anything secret is in this frame */
-	status = kms_master_get(NULL, &master);
-	if (status != KMS_OK)
-		return status;
-	status = kms_unwrap(&master, &from, pool->secret.wrapped_key,
-						pool->secret.wrapped_len, der, &der_len);
+	status = kms_epoch_for_new(&master);
 	if (status == KMS_OK)
-		status = kms_wrap(&master, &to, der, der_len, secret->wrapped_key,
-						  &secret->wrapped_len);
+		status = rewrap(&master, &from, &pool->secret, &master, &to, secret);
 	explicit_bzero(&master, sizeof(master));
+	return status;
+}
+
+KmsStatus
+kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
+						KmsKeySecret *new)
+{
+	const unsigned char *id = kms_wrap_master_key_id(old->wrapped_key,
+													 old->wrapped_len);
+	unsigned char public_hash[KMS_SHA256_SIZE];
+	KmsWrapContext context;
+	KmsMasterKey old_master;
+	KmsMasterKey new_master;
+	KmsStatus	status;
+
+	if (id == NULL)
+		return KMS_NOT_AUTHENTIC;
+	if (!kms_sha256(old->public_key, old->public_len, public_hash))
+		return KMS_FAILED;
+	kms_wrapping_of_row(row, public_hash, &context);
+
+	/* only the first of them may wait, and so raise */
+	status = kms_epoch_for_old(row->created_at, &new_master);
+	if (status == KMS_OK &&
+		memcmp(id, new_master.id, KMS_MASTER_KEY_ID_SIZE) == 0)
+		status = KMS_UNCHANGED;
+	if (status == KMS_OK)
+	{
+		status = kms_master_get(id, &old_master);
+		if (status == KMS_OK)
+			status = rewrap(&old_master, &context, old, &new_master, &context,
+							new);
+		explicit_bzero(&old_master, sizeof(old_master));
+	}
+	explicit_bzero(&new_master, sizeof(new_master));
+	return status;
+}
+
+static KmsStatus
+rewrap(const KmsMasterKey *old_master, const KmsWrapContext *from,
+	   const KmsKeySecret *old, const KmsMasterKey *new_master,
+	   const KmsWrapContext *to, KmsKeySecret *new)
+{
+	unsigned char der[KMS_WRAPPED_MAX];
+	size_t		der_len;
+	KmsStatus	status;
+
+	new->public_len = old->public_len;
+	memcpy(new->public_key, old->public_key, old->public_len);
+	status = kms_unwrap(old_master, from, old->wrapped_key, old->wrapped_len,
+						der, &der_len);
+	if (status == KMS_OK)
+		status = kms_wrap(new_master, to, der, der_len, new->wrapped_key,
+						  &new->wrapped_len);
 	explicit_bzero(der, sizeof(der));
 	return status;
 }
@@ -121,7 +171,7 @@ wrap(const KmsWrapContext *context, const KmsRsaKey *key, KmsKeySecret *secret)
 	KmsStatus	status;
 
 	/* may raise, so before anything secret is in this frame */
-	status = kms_master_get(NULL, &master);
+	status = kms_epoch_for_new(&master);
 	if (status != KMS_OK)
 		return status;
 	status = kms_rsa_private_der(key, der, sizeof(der), &der_len);

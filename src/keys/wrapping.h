@@ -20,7 +20,7 @@ extern void kms_wrapping_of_row(const KmsKeyRow *row,
 
 /*
  * Wrap a fresh private key, for a row of kms.key and for the pool; fills
- * *secret.  Under the current master key.
+ * *secret.  Under the master key for new keys (keys/epoch.h).
  */
 extern KmsStatus kms_wrapping_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
 								   KmsKeySecret *secret, KmsFault *fault);
@@ -30,10 +30,18 @@ extern KmsStatus kms_wrapping_wrap_pool(KmsPoolKey *pool,
 /*
  * Wrap the private key of the pool anew for a row; fills *secret.  The key
  * itself is not opened.  KMS_NOT_AUTHENTIC or KMS_OTHER_MASTER_KEY if that of
- * the pool does not open under the current master key.
+ * the pool does not open under the master key for new keys.
  */
 extern KmsStatus kms_wrapping_rewrap(const KmsPoolKey *pool,
 									 const KmsKeyRow *row,
 									 KmsKeySecret *secret);
+
+/*
+ * Wrap the private key of a row anew, under the master key for keys of its
+ * age; fills *new.  KMS_UNCHANGED if it is under that one.
+ */
+extern KmsStatus kms_wrapping_rewrap_row(const KmsKeyRow *row,
+										 const KmsKeySecret *old,
+										 KmsKeySecret *new);
 
 #endif							/* KMS_KEYS_WRAPPING_H */

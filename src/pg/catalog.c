@@ -58,6 +58,8 @@ look_up(void)
 		catalog.key_device_idx = get_relname_relid("key_device_idx", schema);
 		catalog.key_secret = get_relname_relid("key_secret", schema);
 		catalog.key_secret_pkey = get_relname_relid("key_secret_pkey", schema);
+		catalog.key_secret_master_key_idx =
+			get_relname_relid("key_secret_master_key_idx", schema);
 		catalog.denial = get_relname_relid("denial", schema);
 		catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
 		catalog.pepper = get_relname_relid("pepper", schema);
@@ -68,6 +70,7 @@ look_up(void)
 	if (!OidIsValid(catalog.extension) || !OidIsValid(catalog.key) ||
 		!OidIsValid(catalog.key_pkey) || !OidIsValid(catalog.key_device_idx) ||
 		!OidIsValid(catalog.key_secret) || !OidIsValid(catalog.key_secret_pkey) ||
+		!OidIsValid(catalog.key_secret_master_key_idx) ||
 		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx) ||
 		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey) ||
 		!OidIsValid(catalog.pool_key) || !OidIsValid(catalog.pool_key_pkey))

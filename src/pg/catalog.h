@@ -14,6 +14,7 @@ typedef struct KmsCatalog
 	Oid			key_device_idx;
 	Oid			key_secret;
 	Oid			key_secret_pkey;
+	Oid			key_secret_master_key_idx;
 	Oid			denial;
 	Oid			denial_key_idx;
 	Oid			pepper;			/* kms.pepper */

@@ -3,6 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "pg/errors.h"
+#include "pg/month.h"
 #include "pg/preload.h"
 
 #define ERRCODE_KMS_REJECTED		MAKE_SQLSTATE('K', 'M', '0', '0', '1')
@@ -49,6 +50,7 @@ kms_status_reason(KmsStatus status)
 			return "Encrypted data size exceeds limit";
 		case KMS_NO_MASTER_KEY:
 		case KMS_OTHER_MASTER_KEY:
+		case KMS_NO_EPOCH_KEY:
 			return "Master key is not available";
 		case KMS_NOT_AUTHENTIC:
 			return "Stored key does not authenticate";
@@ -194,6 +196,7 @@ kms_fault_raise(const KmsFault *fault)
 			break;
 		case KMS_NO_MASTER_KEY:
 		case KMS_OTHER_MASTER_KEY:
+		case KMS_NO_EPOCH_KEY:
 			code = ERRCODE_KMS_NO_MASTER_KEY;
 			break;
 		case KMS_NOT_AUTHENTIC:
@@ -280,6 +283,7 @@ static void
 report_message(const KmsFault *fault)
 {
 	char		master[2 * KMS_MASTER_KEY_ID_SIZE + 1];
+	char		month[KMS_MONTH_SIZE];
 	const char *key_id = fault->key_id != NULL ? fault->key_id : "";
 
 	switch (fault->status)
@@ -309,6 +313,11 @@ report_message(const KmsFault *fault)
 			break;
 		case KMS_NO_MASTER_KEY:
 			errmsg("master key is not available");
+			break;
+		case KMS_NO_EPOCH_KEY:
+			kms_month_of(GetCurrentTimestamp(), month);
+			errmsg("no master key is labelled \"%s\", the month in which this key is made",
+				   month);
 			break;
 		case KMS_OTHER_MASTER_KEY:
 			kms_master_key_id_text(fault->master_key_id, master);
@@ -358,6 +367,8 @@ report_hint(const KmsFault *fault)
 		errhint("Try again after %s.", timestamptz_to_str(fault->retry_at));
 	else if (fault->status == KMS_NO_MASTER_KEY)
 		errhint("Set kms.master_key_file in postgresql.conf and reload the server; kms_check(), kms_master_key_status() and the server log say what is wrong.");
+	else if (fault->status == KMS_NO_EPOCH_KEY)
+		errhint("kms.master_key_epochs is on: add a line with that label, a colon and a new key of 64 hexadecimal digits to the master keys, and reload the server.");
 	else if (fault->status == KMS_OTHER_MASTER_KEY)
 		errhint("Add that master key to the master key file, below the current one, and reload the server.");
 	else if (fault->status == KMS_NOT_AUTHENTIC)

@@ -15,6 +15,8 @@
 bool		kms_preloaded = false;
 
 char	   *kms_master_key_file = NULL;
+bool		kms_master_key_epochs = false;
+bool		kms_rewrap_automatically = false;
 int			kms_event_ring_size = 16 * 1024;
 int			kms_event_flush_interval = 200;
 int			kms_event_retention = 90 * DAY_S;
@@ -131,6 +133,11 @@ define_server_settings(void)
 						  "Time between two rounds of maintenance.",
 						  &kms_maintenance_interval,
 						  kms_maintenance_interval, 1);
+	DefineCustomBoolVariable("kms.master_key_epochs",
+							 "Keys are wrapped under the master key labelled with their month.",
+							 "Labels are like 2026-11, in UTC. Such keys stay where they are when others are wrapped anew.",
+							 &kms_master_key_epochs, kms_master_key_epochs,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("kms.master_key_file",
 							   "File that holds the master keys, one in hexadecimal digits a line.",
 							   "The first one is current, the others only unwrap.",
@@ -157,6 +164,11 @@ define_server_settings(void)
 	DefineCustomBoolVariable("kms.require_tls",
 							 "Whether plaintext is refused to sessions over TCP/IP without TLS.",
 							 NULL, &kms_require_tls, kms_require_tls,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("kms.rewrap_automatically",
+							 "Maintenance wraps keys anew that are not under the current master key.",
+							 NULL, &kms_rewrap_automatically,
+							 kms_rewrap_automatically,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("kms.verify_failure_limit",
 							"Failed attempts of a subject within kms.verify_failure_window; 0 is off.",

@@ -10,6 +10,8 @@
 
 /* for the server */
 extern char *kms_master_key_file;	/* "" when not set */
+extern bool kms_master_key_epochs;
+extern bool kms_rewrap_automatically;
 extern int	kms_event_ring_size;	/* kB */
 extern int	kms_event_flush_interval;	/* milliseconds */
 extern int	kms_event_retention;

@@ -66,6 +66,8 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static void *map_secret(size_t size);
 static void request(void);
 static void startup(void);
+static KmsStatus get(const unsigned char *id, const char *label,
+					 KmsMasterKey *key);
 static KmsMasterState current_state(void);
 static bool launcher_runs(void);
 static bool read_keys(KmsMasterKeys *keys, char *reason, size_t reason_size);
@@ -121,6 +123,19 @@ kms_master_await(void)
 KmsStatus
 kms_master_get(const unsigned char *id, KmsMasterKey *key)
 {
+	return get(id, NULL, key);
+}
+
+KmsStatus
+kms_master_get_labelled(const char *label, KmsMasterKey *key)
+{
+	return get(NULL, label, key);
+}
+
+/* By fingerprint or label, else the current one. */
+static KmsStatus
+get(const unsigned char *id, const char *label, KmsMasterKey *key)
+{
 	const KmsMasterKey *found = NULL;
 	KmsStatus	status = KMS_NO_MASTER_KEY;
 
@@ -132,8 +147,12 @@ kms_master_get(const unsigned char *id, KmsMasterKey *key)
 	LWLockAcquire(&master->lock, LW_SHARED);
 	if (master->status.state == KMS_MASTER_READY)
 	{
-		found = id == NULL ? &shared_keys->keys[0] :
-			kms_master_keys_find(shared_keys, id);
+		if (label != NULL)
+			found = kms_master_keys_labelled(shared_keys, label);
+		else if (id != NULL)
+			found = kms_master_keys_find(shared_keys, id);
+		else
+			found = &shared_keys->keys[0];
 		status = found != NULL ? KMS_OK : KMS_OTHER_MASTER_KEY;
 		if (found != NULL)
 			*key = *found;
@@ -151,6 +170,19 @@ kms_master_status(KmsMasterStatus *status)
 	LWLockAcquire(&master->lock, LW_SHARED);
 	*status = master->status;
 	LWLockRelease(&master->lock);
+}
+
+int
+kms_master_place(const KmsMasterStatus *status, const unsigned char *id)
+{
+	int			i;
+
+	for (i = 0; i < status->count; i++)
+	{
+		if (memcmp(status->id[i], id, KMS_MASTER_KEY_ID_SIZE) == 0)
+			return i;
+	}
+	return -1;
 }
 
 uint64

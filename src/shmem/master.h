@@ -48,8 +48,15 @@ extern void kms_master_await(void);
  */
 extern KmsStatus kms_master_get(const unsigned char *id, KmsMasterKey *key);
 
+/* The same by label; KMS_OTHER_MASTER_KEY if no key has this one. */
+extern KmsStatus kms_master_get_labelled(const char *label, KmsMasterKey *key);
+
 /* Never waits. */
 extern void kms_master_status(KmsMasterStatus *status);
+
+/* Where the key with this fingerprint is in "status", -1 if it is not. */
+extern int	kms_master_place(const KmsMasterStatus *status,
+							 const unsigned char *id);
 
 /*
  * Changes whenever the keys change; one atomic read.  0: not ready.  An

@@ -10,68 +10,9 @@
 #include "pg/compat.h"
 #include "store/health.h"
 #include "store/spi.h"
-#include "store/sweep.h"
-
-/* a table that is larger is not read as a whole to see whether it is well */
-#define READ_WHOLE_MAX	100000	/* keys */
-#define SAMPLE_ROWS		10000
 
 static char *names(SPIPlanPtr *plan, const char *query);
 static int64 number(SPIPlanPtr *plan, bool by_index, const char *query);
-
-/* Fingerprints of master keys in rows, from tables as a whole or in part. */
-#define MASTER_KEYS(part) \
-	"SELECT u.id, pg_catalog.count(*) FROM" \
-	" (SELECT key_id, pg_catalog.substr(seal, 2, 8) AS id" \
-	"  FROM kms.key" part " WHERE seal IS NOT NULL" \
-	"  UNION SELECT key_id, pg_catalog.substr(wrapped_key, 2, 8)" \
-	"  FROM kms.key_secret" part \
-	"  UNION SELECT pepper_id, pg_catalog.substr(wrapped, 2, 8)" \
-	"  FROM kms.pepper) AS u" \
-	" GROUP BY u.id ORDER BY 2 DESC, 1"
-
-List *
-kms_health_master_keys(bool *sampled)
-{
-	static SPIPlanPtr plan = NULL;
-	static SPIPlanPtr sample_plan = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	int64		keys = sampled != NULL ? kms_sweep_key_count() : 0;
-	bool		many = keys > READ_WHOLE_MAX;
-	List	   *uses = NIL;
-	KmsSpi		spi;
-	uint64		i;
-
-	if (sampled != NULL)
-		*sampled = many;
-	kms_spi_begin(&spi);
-	if (many)
-	{
-		kms_spi_datum(&spi, FLOAT4OID,
-					  Float4GetDatum(100.0f * SAMPLE_ROWS / keys));
-		kms_spi_run(&spi, &sample_plan,
-					MASTER_KEYS(" TABLESAMPLE SYSTEM ($1)"), SPI_OK_SELECT);
-	}
-	else
-		kms_spi_run(&spi, &plan, MASTER_KEYS(""), SPI_OK_SELECT);
-	for (i = 0; i < spi.processed; i++)
-	{
-		KmsMasterKeyUse *use = MemoryContextAllocZero(caller,
-													  sizeof(KmsMasterKeyUse));
-		MemoryContext old;
-		bool		isnull;
-		Datum		id = kms_spi_field(i, 1, &isnull);
-
-		if (!isnull && VARSIZE_ANY_EXHDR(DatumGetByteaPP(id)) == sizeof(use->id))
-			memcpy(use->id, VARDATA_ANY(DatumGetByteaPP(id)), sizeof(use->id));
-		use->keys = DatumGetInt64(kms_spi_field(i, 2, &isnull));
-		old = MemoryContextSwitchTo(caller);
-		uses = lappend(uses, use);
-		MemoryContextSwitchTo(old);
-	}
-	kms_spi_end(&spi);
-	return uses;
-}
 
 char *
 kms_health_file_readers(void)

@@ -5,22 +5,7 @@
 #ifndef KMS_STORE_HEALTH_H
 #define KMS_STORE_HEALTH_H
 
-#include "crypto/master_key.h"
 #include "nodes/pg_list.h"
-
-/* How many keys need a master key, for their wrap or their seal. */
-typedef struct KmsMasterKeyUse
-{
-	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
-	int64		keys;
-} KmsMasterKeyUse;
-
-/*
- * A list of KmsMasterKeyUse, of all rows of kms.key and kms.key_secret.  Where
- * there are more than 100,000 keys and "sampled" is not NULL, of some 10,000
- * rows of either; it tells.
- */
-extern List *kms_health_master_keys(bool *sampled);
 
 /*
  * Whether the session has the value of this setting from the database or the

@@ -44,30 +44,45 @@ kms_pepper_read(const char *pepper_id, KmsPepperRow *row)
 	return found;
 }
 
-/* There are one or two of them, so all are looked at. */
 bool
 kms_pepper_newest(KmsPepperRow *row)
 {
+	bool		found = false;
+	ListCell   *cell;
+
+	foreach(cell, kms_pepper_all())
+	{
+		const KmsPepperRow *other = lfirst(cell);
+
+		if (!found || other->created_at > row->created_at ||
+			(other->created_at == row->created_at &&
+			 strcmp(other->pepper_id, row->pepper_id) > 0))
+			*row = *other;
+		found = true;
+	}
+	return found;
+}
+
+/* There are one or two of them. */
+List *
+kms_pepper_all(void)
+{
 	Relation	rel = table_open(kms_catalog()->pepper, AccessShareLock);
+	List	   *rows = NIL;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	KmsPepperRow other;
-	bool		found = false;
 
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		if (!read_row(tuple, RelationGetDescr(rel), &other))
-			continue;
-		if (!found || other.created_at > row->created_at ||
-			(other.created_at == row->created_at &&
-			 strcmp(other.pepper_id, row->pepper_id) > 0))
-			*row = other;
-		found = true;
+		KmsPepperRow *row = palloc(sizeof(KmsPepperRow));
+
+		if (read_row(tuple, RelationGetDescr(rel), row))
+			rows = lappend(rows, row);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return found;
+	return rows;
 }
 
 bool
@@ -97,6 +112,27 @@ kms_pepper_insert(const KmsPepperRow *row)
 				" VALUES ($1, $2, $3)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
+}
+
+bool
+kms_pepper_replace(const KmsPepperRow *row, const KmsPepperRow *old)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		done;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->pepper_id);
+	kms_spi_bytes(&spi, row->wrapped, row->wrapped_len);
+	kms_spi_bytes(&spi, old->wrapped, old->wrapped_len);
+	kms_spi_run(&spi, &plan,
+				"UPDATE kms.pepper SET wrapped = $2"
+				" WHERE pepper_id OPERATOR(pg_catalog.=) $1"
+				" AND wrapped OPERATOR(pg_catalog.=) $3",
+				SPI_OK_UPDATE);
+	done = spi.processed > 0;
+	kms_spi_end(&spi);
+	return done;
 }
 
 static bool

@@ -8,6 +8,7 @@
 #include "crypto/secret_hash.h"
 #include "crypto/wrap.h"
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 #define KMS_PEPPER_WRAPPED (KMS_PEPPER_SIZE + KMS_WRAP_OVERHEAD)
 
@@ -23,6 +24,9 @@ typedef struct KmsPepperRow
 extern bool kms_pepper_read(const char *pepper_id, KmsPepperRow *row);
 extern bool kms_pepper_newest(KmsPepperRow *row);
 
+/* A list of KmsPepperRow, all of them. */
+extern List *kms_pepper_all(void);
+
 /*
  * Who makes one holds this until the end of the transaction.  False, at
  * once, if another does and "wait" is not set.
@@ -30,5 +34,9 @@ extern bool kms_pepper_newest(KmsPepperRow *row);
 extern bool kms_pepper_lock(bool wait);
 
 extern void kms_pepper_insert(const KmsPepperRow *row);
+
+/* Replace its wrap; false if it is not "old" any more. */
+extern bool kms_pepper_replace(const KmsPepperRow *row,
+							   const KmsPepperRow *old);
 
 #endif							/* KMS_STORE_PEPPER_H */

@@ -13,8 +13,10 @@
  * worker found, and how it failed, is in the shared state; a database whose
  * workers keep failing is left alone for up to half a minute between tries.
  *
- * Each reload has the pools of keys looked at, too: the master key or the
- * size of keys may be another.
+ * Each reload has the keys of all databases looked at, too: the master key may
+ * be another, which maintenance tells if rows need one that is gone, and the
+ * pools follow, as they do the size of keys.  Once a day the log says if a
+ * month has no master key (kms.master_key_epochs).
  *
  * A database that is being dropped is closed to workers for some seconds by
  * the session that drops it (object_access_hook), which also makes those that
@@ -48,6 +50,7 @@
 
 #include "worker/launcher.h"
 
+#include "keys/epoch.h"
 #include "pg/compat.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
@@ -82,6 +85,7 @@ typedef struct Launcher
 	Oid		   *unprobed;		/* of those, what has no slot yet */
 	int			unprobed_count;
 	TimestampTz swept_at;
+	TimestampTz epochs_at;		/* the log was last told of epochs */
 	TimestampTz no_slot_until;	/* no worker could be registered */
 	TimestampTz no_slot_logged_at;
 	TimestampTz wake_at;		/* when this round wants the next; 0: none */
@@ -117,6 +121,7 @@ static void one_round(void *arg);
 static void list_databases(Launcher *launcher);
 static void enter_unprobed(Launcher *launcher);
 static void request_keys(void);
+static void watch_epochs(Launcher *launcher, TimestampTz now);
 static void reap(Launcher *launcher, int slot, int number, TimestampTz now);
 static bool is_running(Launcher *launcher, int slot, int number);
 static bool any_running(Launcher *launcher, int slot);
@@ -285,7 +290,9 @@ one_round(void *arg)
 		kms_master_read();
 		request_keys();
 		launcher->key_read = true;
+		launcher->epochs_at = 0;
 	}
+	watch_epochs(launcher, now);
 	if (RecoveryInProgress())
 	{
 		want_wake(launcher, TimestampTzPlusMilliseconds(now, RECOVERY_POLL_MS));
@@ -361,7 +368,7 @@ enter_unprobed(Launcher *launcher)
 	}
 }
 
-/* Have the pools of all databases looked at that are known to have one. */
+/* Have the keys of all databases looked at that are known to have some. */
 static void
 request_keys(void)
 {
@@ -371,9 +378,30 @@ request_keys(void)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 
-		if (OidIsValid(database->oid) && database->has_extension)
-			kms_state_request(database, KMS_KEYGEN);
+		if (!OidIsValid(database->oid) || !database->has_extension)
+			continue;
+		kms_state_request(database, KMS_KEYGEN);
+		kms_state_request(database, KMS_MAINTENANCE);
 	}
+}
+
+static void
+watch_epochs(Launcher *launcher, TimestampTz now)
+{
+	bool		already;
+	char	   *missing;
+
+	if (launcher->epochs_at <= now &&
+		now - launcher->epochs_at < USECS_PER_DAY)
+		return;
+	launcher->epochs_at = now;
+	missing = kms_epoch_missing(&already);
+	if (missing == NULL)
+		return;
+	ereport(LOG,
+			(errmsg("kms: %s", missing),
+			 errhint("Add it to the master keys and reload the server; see kms.master_key_epochs.")));
+	pfree(missing);
 }
 
 /* Notice that a worker has ended, and whether it ever worked. */

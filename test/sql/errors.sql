@@ -80,6 +80,7 @@ SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, 
 -- KM007: a row sealed under a master key that the server does not have
 BEGIN;
 UPDATE kms.key SET seal = overlay(seal PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
+UPDATE kms.key_secret SET wrapped_key = overlay(wrapped_key PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
 SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
 SELECT code FROM pg_temp.outcome('SELECT kms_issue_key(''errors-2'')');
 ROLLBACK;

@@ -116,3 +116,14 @@ SELECT severity, regexp_replace(finding, 'since .*', 'since ...') AS finding, hi
 FROM kms_check() WHERE finding LIKE '%purge%';
 SELECT task, skipped, more FROM kms_maintain(true) WHERE task = 'purge keys';
 ROLLBACK;
+
+-- nothing is to be wrapped anew where there is one master key
+SELECT kms_rewrap_keys(), kms_rewrap_keys(1), kms_rewrap_keys(batch_size => 100000);
+SELECT kms_rewrap_keys(0);
+SELECT kms_rewrap_keys(NULL);
+SELECT kms_rewrap_keys(100001);
+SELECT status, label, keys = (SELECT count(*) FROM kms.key_secret) AS all_keys,
+	peppers = (SELECT count(*) FROM kms.pepper) AS all_peppers, detail
+FROM kms_master_key_status();
+SELECT count(DISTINCT master_key_id) AS ids, bool_and(master_key_id = substr(wrapped_key, 2, 8)) AS in_wrap
+FROM kms.key_secret;

@@ -126,7 +126,7 @@ RESET application_name;
 GRANT EXECUTE ON FUNCTION kms_issue_key, kms_rotate_key, kms_encrypt, kms_encrypt_bytea, kms_decrypt_bytea,
 	kms_try_decrypt, kms_decrypt_recover, kms_public_key, kms_key_state, kms_key_valid, kms_rate_limit_status,
 	kms_metrics_summary, kms_problematic_keys, kms_maintain, kms_flush_events, kms_check, kms_master_key_status,
-	kms_self_test TO regress_kms_app;
+	kms_rewrap_keys, kms_self_test TO regress_kms_app;
 SET ROLE regress_kms_app;
 CREATE FUNCTION evil.trap(what text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -172,6 +172,7 @@ SELECT pg_catalog.jsonb_typeof(public.kms_metrics_summary());
 SELECT pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(p)) FROM public.kms_problematic_keys(100) AS p;
 SELECT task, more FROM public.kms_maintain();
 SELECT status FROM public.kms_master_key_status();
+SELECT public.kms_rewrap_keys();
 SELECT public.kms_self_test();
 SELECT pg_catalog.count(severity) >= 0 AS checked FROM public.kms_check();
 -- the trap works

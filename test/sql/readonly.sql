@@ -28,6 +28,8 @@ SELECT reused FROM kms_issue_key('readonly-2');
 ROLLBACK TO s;
 SELECT reused FROM kms_rotate_key('readonly-1');
 ROLLBACK TO s;
+SELECT kms_rewrap_keys();
+ROLLBACK TO s;
 SELECT * FROM kms_maintain();
 ROLLBACK;
 SELECT kms_flush_events();

@@ -128,7 +128,7 @@ ROLLBACK;
 BEGIN;
 UPDATE kms.pepper SET wrapped = overlay(wrapped PLACING '\x0102030405060708' FROM 2);
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L)', :'key_id', :'c', :'h'));
-SELECT master_key_id, status, keys FROM kms_master_key_status() WHERE status = 'missing';
+SELECT master_key_id, status, keys, peppers FROM kms_master_key_status() WHERE status = 'missing';
 SELECT severity, finding FROM kms_check() WHERE finding LIKE '%wrapped under%';
 ROLLBACK;
 SELECT kms_verify_secret(:'key_id', :'c', :'h') AS unharmed;

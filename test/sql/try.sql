@@ -59,6 +59,7 @@ SELECT what, pg_temp.outcome(query) FROM (VALUES
 -- and so does what is wrong with the server: here a master key that it lacks
 BEGIN;
 UPDATE kms.key SET seal = overlay(seal PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
+UPDATE kms.key_secret SET wrapped_key = overlay(wrapped_key PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
 SELECT pg_temp.outcome(format('SELECT kms_try_decrypt(%L, %L)', :'other_id', :'good'));
 ROLLBACK;
 

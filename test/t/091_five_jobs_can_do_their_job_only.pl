@@ -76,6 +76,7 @@ my %call = (
 	kms_maintain => '',
 	kms_flush_events => '',
 	kms_master_key_status => '',
+	kms_rewrap_keys => '',
 	kms_check => '',
 	kms_self_test => '',
 	kms_version => '',
@@ -99,8 +100,8 @@ my %may_call = (
 		  kms_revoke_key kms_schedule_key_deletion kms_cancel_key_deletion
 		  kms_public_key kms_key_state kms_key_valid
 		  kms_rate_limit_status kms_metrics_summary kms_problematic_keys
-		  kms_maintain kms_flush_events kms_master_key_status kms_check
-		  kms_self_test kms_diagnose)
+		  kms_maintain kms_flush_events kms_master_key_status
+		  kms_rewrap_keys kms_check kms_self_test kms_diagnose)
 	],
 	auditor => [
 		qw(kms_metrics_summary kms_problematic_keys kms_flush_events

@@ -1,0 +1,196 @@
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "store/scan.h"
+#include "store/spi.h"
+#include "store/wrapped.h"
+
+/* columns, in the order of the script */
+enum
+{
+	SECRET_ID = 1, SECRET_PUBLIC_KEY, SECRET_WRAPPED_KEY, SECRET_MASTER_KEY_ID
+};
+
+/* A scan of the index, whoever has written what. */
+typedef struct WrappedScan
+{
+	Relation	rel;
+	Relation	index;
+	SnapshotData dirty;
+	SysScanDesc scan;
+} WrappedScan;
+
+static void begin_scan(WrappedScan *scan, LOCKMODE mode,
+					   StrategyNumber strategy, RegProcedure compare,
+					   bytea *id);
+static void end_scan(WrappedScan *scan);
+static bytea *first_id(StrategyNumber strategy, RegProcedure compare,
+					   bytea *id);
+static bytea *as_bytea(const unsigned char *master_key_id);
+
+List *
+kms_wrapped_ids(void)
+{
+	bytea	   *id = (bytea *) palloc0(VARHDRSZ);
+	List	   *ids = NIL;
+
+	SET_VARSIZE(id, VARHDRSZ);
+	id = first_id(BTGreaterEqualStrategyNumber, F_BYTEAGE, id);
+	while (id != NULL)
+	{
+		unsigned char *bytes = palloc0(KMS_MASTER_KEY_ID_SIZE);
+
+		(void) kms_scan_bytes(PointerGetDatum(id), false, bytes,
+							  KMS_MASTER_KEY_ID_SIZE);
+		ids = lappend(ids, bytes);
+		id = first_id(BTGreaterStrategyNumber, F_BYTEAGT, id);
+	}
+	return ids;
+}
+
+int64
+kms_wrapped_count(const unsigned char *master_key_id)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+	int64		count;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_bytes(&spi, master_key_id, KMS_MASTER_KEY_ID_SIZE);
+	kms_spi_run(&spi, &plan,
+				"SELECT pg_catalog.count(*) FROM kms.key_secret"
+				" WHERE master_key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
+}
+
+void
+kms_wrapped_visit(const unsigned char *master_key_id, KmsWrappedVisitor visit,
+				  void *arg)
+{
+	WrappedScan scan;
+	HeapTuple	tuple;
+	bool		on = true;
+
+	begin_scan(&scan, RowExclusiveLock, BTEqualStrategyNumber, F_BYTEAEQ,
+			   as_bytea(master_key_id));
+	while (on && HeapTupleIsValid(tuple =
+								  systable_getnext_ordered(scan.scan,
+														   ForwardScanDirection)))
+	{
+		TransactionId writer = TransactionIdIsValid(scan.dirty.xmin)
+		? scan.dirty.xmin : scan.dirty.xmax;
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, SECRET_ID,
+										 RelationGetDescr(scan.rel), &isnull);
+		char	   *key_id = TextDatumGetCString(value);
+
+		CHECK_FOR_INTERRUPTS();
+		on = visit(key_id, writer, arg);
+		pfree(key_id);
+	}
+	end_scan(&scan);
+}
+
+void
+kms_wrapped_replace(const KmsKeyRow *row, const KmsKeySecret *secret)
+{
+	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr secret_plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_bytes(&spi, row->seal, KMS_SEAL_SIZE);
+	kms_spi_run(&spi, &plan,
+				"UPDATE kms.key SET seal = $2"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_UPDATE);
+	kms_spi_end(&spi);
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, row->key_id);
+	kms_spi_bytes(&spi, secret->wrapped_key, secret->wrapped_len);
+	kms_spi_run(&spi, &secret_plan,
+				"UPDATE kms.key_secret SET wrapped_key = $2"
+				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				SPI_OK_UPDATE);
+	kms_spi_end(&spi);
+}
+
+/* "mode": what is wanted of kms.key, which is locked before kms.key_secret. */
+static void
+begin_scan(WrappedScan *scan, LOCKMODE mode, StrategyNumber strategy,
+		   RegProcedure compare, bytea *id)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	ScanKeyData key;
+
+	ScanKeyInit(&key, SECRET_MASTER_KEY_ID, strategy, compare,
+				PointerGetDatum(id));
+	LockRelationOid(catalog->key, mode);
+	scan->rel = table_open(catalog->key_secret, AccessShareLock);
+	scan->index = index_open(catalog->key_secret_master_key_idx,
+							 AccessShareLock);
+	InitDirtySnapshot(scan->dirty);
+	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
+											&scan->dirty, 1, &key);
+}
+
+static void
+end_scan(WrappedScan *scan)
+{
+	systable_endscan_ordered(scan->scan);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->rel, AccessShareLock);
+}
+
+/* The id of the first row from there on, or NULL. */
+static bytea *
+first_id(StrategyNumber strategy, RegProcedure compare, bytea *id)
+{
+	WrappedScan scan;
+	HeapTuple	tuple;
+	bytea	   *found = NULL;
+
+	begin_scan(&scan, AccessShareLock, strategy, compare, id);
+	tuple = systable_getnext_ordered(scan.scan, ForwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, SECRET_MASTER_KEY_ID,
+										 RelationGetDescr(scan.rel), &isnull);
+
+		if (!isnull)			/* nulls are last in the index */
+			found = DatumGetByteaPCopy(value);
+	}
+	end_scan(&scan);
+	return found;
+}
+
+static bytea *
+as_bytea(const unsigned char *master_key_id)
+{
+	bytea	   *id = palloc(VARHDRSZ + KMS_MASTER_KEY_ID_SIZE);
+
+	SET_VARSIZE(id, VARHDRSZ + KMS_MASTER_KEY_ID_SIZE);
+	memcpy(VARDATA(id), master_key_id, KMS_MASTER_KEY_ID_SIZE);
+	return id;
+}
