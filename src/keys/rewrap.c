@@ -71,6 +71,7 @@ void
 kms_rewrap(int limit, bool wait, KmsRewrap *result)
 {
 	Walk	   *walk = palloc0(sizeof(Walk));
+	int			busy;
 
 	memset(result, 0, sizeof(*result));
 	walk->limit = limit;
@@ -91,7 +92,8 @@ kms_rewrap(int limit, bool wait, KmsRewrap *result)
 	/* nor may somebody be making one */
 	if (result->done == 0 && !kms_pepper_lock(wait))
 		result->busy++;
-	result->done += kms_secret_rewrap_peppers();
+	result->done += kms_secret_rewrap_peppers(wait && result->done == 0, &busy);
+	result->busy += busy;
 	MemoryContextDelete(walk->scratch);
 	pfree(walk);
 }

@@ -45,6 +45,7 @@ static KmsStatus await_pepper(KmsPepperRow *row, KmsFault *fault);
 static bool can_ask_maintenance(void);
 static bool ask_maintenance(KmsPepperRow *row);
 static KmsStatus make_pepper(KmsPepperRow *row);
+static bool is_to_be_moved(const KmsPepperRow *row);
 static KmsStatus rewrap_pepper(KmsPepperRow *row);
 static void fill_context(const KmsPepperRow *row, KmsWrapContext *context);
 static KmsStatus unwrap_pepper(const KmsPepperRow *row, unsigned char *pepper,
@@ -173,44 +174,58 @@ make_pepper(KmsPepperRow *row)
 }
 
 int
-kms_secret_rewrap_peppers(void)
+kms_secret_rewrap_peppers(bool wait, int *busy)
 {
 	int			count = 0;
 	ListCell   *cell;
 
+	*busy = 0;
 	foreach(cell, kms_pepper_all())
 	{
 		KmsPepperRow *row = lfirst(cell);
-		KmsPepperRow old = *row;
 
-		if (rewrap_pepper(row) == KMS_OK && kms_pepper_replace(row, &old))
+		if (!is_to_be_moved(row))
+			continue;
+		if (!kms_pepper_lock_row(row->pepper_id, wait))
+			(*busy)++;
+		else if (kms_pepper_read(row->pepper_id, row) && is_to_be_moved(row) &&
+				 rewrap_pepper(row) == KMS_OK)
+		{
+			kms_pepper_replace(row);
 			count++;
+		}
 	}
 	return count;
+}
+
+static bool
+is_to_be_moved(const KmsPepperRow *row)
+{
+	const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
+													 row->wrapped_len);
+	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
+	int			place;
+
+	kms_master_status(status);
+	place = id == NULL ? -1 : kms_master_place(status, id);
+	pfree(status);
+	return place > 0;
 }
 
 static KmsStatus
 rewrap_pepper(KmsPepperRow *row)
 {
 	unsigned char pepper[KMS_PEPPER_SIZE];
-	const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
-													 row->wrapped_len);
 	KmsFault	fault = {0};
 	KmsWrapContext context;
 	KmsMasterKey master;
 	KmsStatus	status;
 
-	/* may raise, so before anything secret is in this frame */
-	status = kms_master_get(NULL, &master);
-	if (status == KMS_OK && id != NULL &&
-		memcmp(id, master.id, KMS_MASTER_KEY_ID_SIZE) == 0)
-		status = KMS_UNCHANGED;
-	explicit_bzero(&master, sizeof(master));
-	if (status == KMS_OK)
-		status = unwrap_pepper(row, pepper, &fault);
+	status = unwrap_pepper(row, pepper, &fault);
 	if (status != KMS_OK)
 		return status;
 	fill_context(row, &context);
+	/* it was there just now, so this waits for nothing */
 	status = kms_master_get(NULL, &master);
 	if (status == KMS_OK)
 		status = kms_wrap(&master, &context, pepper, sizeof(pepper),

@@ -45,8 +45,9 @@ extern bool kms_secret_make_first_pepper(void);
 
 /*
  * Wrap all peppers anew that are not under the current master key and can be
- * opened; how many they were.
+ * opened; how many they were.  One that another transaction has is waited for
+ * or counted as busy.
  */
-extern int	kms_secret_rewrap_peppers(void);
+extern int	kms_secret_rewrap_peppers(bool wait, int *busy);
 
 #endif							/* KMS_KEYS_SECRET_H */

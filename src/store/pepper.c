@@ -21,6 +21,10 @@ enum
 	PEPPER_ID = 1, PEPPER_CREATED_AT, PEPPER_WRAPPED
 };
 
+#define LOCK_ROW \
+	"SELECT 1 FROM kms.pepper WHERE pepper_id OPERATOR(pg_catalog.=) $1" \
+	" FOR NO KEY UPDATE"
+
 static bool read_row(HeapTuple tuple, TupleDesc desc, KmsPepperRow *row);
 
 bool
@@ -115,24 +119,37 @@ kms_pepper_insert(const KmsPepperRow *row)
 }
 
 bool
-kms_pepper_replace(const KmsPepperRow *row, const KmsPepperRow *old)
+kms_pepper_lock_row(const char *pepper_id, bool wait)
+{
+	static SPIPlanPtr plans[2];
+	static const char *const queries[] = {
+		LOCK_ROW " SKIP LOCKED", LOCK_ROW
+	};
+	KmsSpi		spi;
+	bool		locked;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, pepper_id);
+	kms_spi_run(&spi, &plans[wait], queries[wait], SPI_OK_SELECT);
+	locked = spi.processed > 0;
+	kms_spi_end(&spi);
+	return locked;
+}
+
+void
+kms_pepper_replace(const KmsPepperRow *row)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
-	bool		done;
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, row->pepper_id);
 	kms_spi_bytes(&spi, row->wrapped, row->wrapped_len);
-	kms_spi_bytes(&spi, old->wrapped, old->wrapped_len);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.pepper SET wrapped = $2"
-				" WHERE pepper_id OPERATOR(pg_catalog.=) $1"
-				" AND wrapped OPERATOR(pg_catalog.=) $3",
+				" WHERE pepper_id OPERATOR(pg_catalog.=) $1",
 				SPI_OK_UPDATE);
-	done = spi.processed > 0;
 	kms_spi_end(&spi);
-	return done;
 }
 
 static bool

@@ -35,8 +35,13 @@ extern bool kms_pepper_lock(bool wait);
 
 extern void kms_pepper_insert(const KmsPepperRow *row);
 
-/* Replace its wrap; false if it is not "old" any more. */
-extern bool kms_pepper_replace(const KmsPepperRow *row,
-							   const KmsPepperRow *old);
+/*
+ * Lock the row for the transaction; false if it is gone, or if another has it
+ * and this is not to wait.
+ */
+extern bool kms_pepper_lock_row(const char *pepper_id, bool wait);
+
+/* Replace the wrap of a row that the caller has locked. */
+extern void kms_pepper_replace(const KmsPepperRow *row);
 
 #endif							/* KMS_STORE_PEPPER_H */

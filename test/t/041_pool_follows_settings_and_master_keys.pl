@@ -112,7 +112,7 @@ KmsTest::poll(
 	});
 is(KmsClient::sqlstate($node, 'postgres', 'BEGIN; DROP EXTENSION kms; ROLLBACK'),
 	'00000', 'DROP EXTENSION waits for kms_maintain() that generates');
-is($other->receive, '9', 'which ends, too');
+is($other->receive, '10', 'which ends, too');
 is(maintain(), '1|f', 'and has made four');
 my @all = filled(5, 'the pool has its size');
 
