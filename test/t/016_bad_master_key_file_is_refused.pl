@@ -140,8 +140,8 @@ like(KmsClient::error($node, 'postgres', $decrypt),
 	qr/KM007: key "\Q$key\E" was wrapped under master key "[0-9a-f]{16}", which this server does not have\nHINT:  Add that master key/,
 	'a wrong key: KM007 names what is missing');
 is( $node->safe_psql('postgres',
-		'SELECT status, keys FROM kms_master_key_status() ORDER BY 1'),
-	"current|0\nmissing|2", 'a wrong key: kms_master_key_status() shows it');
+		'SELECT status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
+	"current|0|0\nmissing|1|1", 'a wrong key: kms_master_key_status() shows it');
 is( KmsClient::sqlstate($node, 'postgres',
 		"SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"),
 	'KM007', 'a wrong key: no PIN is called wrong');
@@ -213,8 +213,8 @@ $node->restart;
 is($node->safe_psql('postgres', $decrypt), 'secret', 'the second key unwraps');
 my ($new) = KmsClient::issue($node, 'postgres', 'new phone');
 is( $node->safe_psql('postgres',
-		'SELECT label, status, keys FROM kms_master_key_status() ORDER BY 1'),
-	"new|current|1\nold|available|2", 'the first one wraps');
+		'SELECT label, status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
+	"new|current|1|0\nold|available|1|1", 'the first one wraps');
 
 put("$wrong\n");
 $node->restart;

@@ -20,7 +20,7 @@ autovacuum = off
 CONF
 my @tables  = qw(key key_secret);
 my @indexes = qw(key_delete_idx key_device_idx key_expiry_idx key_pkey
-  key_secret_pkey key_tried_idx);
+  key_secret_master_key_idx key_secret_pkey key_tried_idx);
 
 sub sql
 {
@@ -91,6 +91,7 @@ $maintain;
 SELECT kms_destroy_key('${name}11', '${name}11');
 SELECT kms_problematic_keys(0, 1) $each;
 SELECT * FROM kms_check();
+SELECT kms_rewrap_keys(), kms_master_key_status();
 SQL
 }
 
