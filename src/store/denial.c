@@ -58,27 +58,37 @@ kms_denial_read(const char *key_id, Snapshot snapshot, KmsDenial *denial)
 	return stale;
 }
 
+/*
+ * Logical replication brings rows and not the sequence that numbered them: a
+ * number that is taken is passed over.
+ */
 void
 kms_denial_insert(const char *key_id, KmsKeyState state, const char *reason,
 				  TimestampTz delete_at)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
+	bool		done;
 
-	kms_spi_begin(&spi);
-	kms_spi_text(&spi, key_id);
-	kms_spi_text(&spi, kms_key_state_name(state));
-	kms_spi_text(&spi, reason);
-	kms_spi_time(&spi, GetCurrentTimestamp());
-	if (delete_at != 0)
-		kms_spi_time(&spi, delete_at);
-	else
-		kms_spi_null(&spi, TIMESTAMPTZOID);
-	kms_spi_run(&spi, &plan,
-				"INSERT INTO kms.denial (key_id, state, reason, denied_at,"
-				" delete_at) VALUES ($1, $2, $3, $4, $5)",
-				SPI_OK_INSERT);
-	kms_spi_end(&spi);
+	do
+	{
+		kms_spi_begin(&spi);
+		kms_spi_text(&spi, key_id);
+		kms_spi_text(&spi, kms_key_state_name(state));
+		kms_spi_text(&spi, reason);
+		kms_spi_time(&spi, GetCurrentTimestamp());
+		if (delete_at != 0)
+			kms_spi_time(&spi, delete_at);
+		else
+			kms_spi_null(&spi, TIMESTAMPTZOID);
+		kms_spi_run(&spi, &plan,
+					"INSERT INTO kms.denial (key_id, state, reason, denied_at,"
+					" delete_at) VALUES ($1, $2, $3, $4, $5)"
+					" ON CONFLICT (denial_id) DO NOTHING",
+					SPI_OK_INSERT);
+		done = spi.processed > 0;
+		kms_spi_end(&spi);
+	} while (!done);
 }
 
 void

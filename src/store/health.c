@@ -123,11 +123,13 @@ kms_health_outbox(void)
 
 /*
  * Successful changes, as the indexes of kms.event have them: of keys, those
- * that make one, and those that deny the use of one or end that.
+ * that make one, and those that deny the use of one or end that.  END has none
+ * but that by key.
  */
 #define CHANGES "generate,rotate,import,deprecate,disable,enable,revoke," \
 	"schedule_deletion,cancel_deletion"
 #define MAKING "generate,rotate,import"
+#define END "destroy,purge"
 #define DENIAL "disable,revoke,schedule_deletion,cancel_deletion"
 #define SUCCESSFUL(operations) \
 	"e.status OPERATOR(pg_catalog.=) 'success'" \
@@ -152,8 +154,8 @@ kms_health_row_versions(bool newer, List *sample)
 	 * for it, has left one event.  What changed nothing says so as its
 	 * reason, which is not in its context then.  Where the making is no
 	 * longer in the trail other events may be gone, too.  And a key that was
-	 * denied last cannot be in use.  Keys with changes on their way to the
-	 * trail are looked at another time.
+	 * denied last cannot be in use, nor one that was deleted be there.  Keys
+	 * with changes on their way to the trail are looked at another time.
 	 */
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -176,8 +178,11 @@ kms_health_row_versions(bool newer, List *sample)
 				"   OR e.context IS NOT NULL)) AS t, LATERAL"
 				" (SELECT pg_catalog.count(*) AS denials FROM kms.denial AS d"
 				"  WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id) AS d, LATERAL"
-				" (SELECT k.row_version OPERATOR(pg_catalog.+) d.denials AS versions,"
-				"   d.denials OPERATOR(pg_catalog.=) 0 AND CASE"
+				" (SELECT EXISTS (SELECT 1 FROM kms.event AS e"
+				"  WHERE " OF_KEY SUCCESSFUL(END)
+				"  AND e.ticket OPERATOR(pg_catalog.>) COALESCE(m.ticket, 0)) AS gone) AS g,"
+				" LATERAL (SELECT k.row_version OPERATOR(pg_catalog.+) d.denials AS versions,"
+				"   g.gone OR d.denials OPERATOR(pg_catalog.=) 0 AND CASE"
 				"    WHEN t.operation OPERATOR(pg_catalog.=) 'deprecate'"
 				"     THEN k.state OPERATOR(pg_catalog.=) 'active'"
 				"    WHEN t.operation OPERATOR(pg_catalog.=) ANY"

@@ -82,10 +82,11 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
+static bool read_newest(KmsTrail *newest);
 static bool read_epoch(KmsTrail *trail);
-static void make_epoch(KmsTrail *trail, int64 complete);
-static void insert_epoch(const KmsTrail *trail);
 static int64 last_ticket_of_events(void);
+static void insert_epoch(const KmsTrail *trail);
+static void follow(KmsTrail *trail, const KmsTrail *newest);
 static void open_events(EventTable *table);
 static void insert_event(EventTable *table, const KmsTrail *trail,
 						 int64 ticket, const KmsEvent *event);
@@ -101,11 +102,30 @@ static void insert_quarantine(KmsTrail *trail, const char *error,
 static char *field_text(uint64 row, int column);
 
 void
-kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete)
+kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 {
+	KmsTrail	newest;
+	bool		any = read_newest(&newest);
+	bool		known;
+	bool		others;
+
+	if (any && newest.epoch == epoch)
+	{
+		*trail = newest;
+		return;
+	}
 	trail->epoch = epoch;
-	if (!read_epoch(trail))
-		make_epoch(trail, complete);
+	known = any && read_epoch(trail);
+	others = any && newest.epoch != complete &&
+		(!known || (!retired && trail->last_ticket < newest.last_ticket));
+	trail->last_ticket = any ? newest.last_ticket : last_ticket_of_events();
+	if (!known)
+	{
+		trail->position = 0;
+		insert_epoch(trail);
+	}
+	if (others)
+		follow(trail, &newest);
 }
 
 void
@@ -143,6 +163,12 @@ kms_trail_gap(KmsTrail *trail, const char *context)
 	kms_trail_append(trail, &gap, 1);
 }
 
+/*
+ * Rows that the sequence has given no ids come from a restore that is not
+ * complete.  They wait: without kms.event_epoch tickets would begin at 1 again,
+ * and rows of kms.metric that are counted now would be in the way of those
+ * that come.
+ */
 int
 kms_trail_move_outbox(KmsTrail *trail, int limit)
 {
@@ -160,6 +186,7 @@ kms_trail_move_outbox(KmsTrail *trail, int limit)
 				"WITH moved AS (DELETE FROM kms.event_outbox"
 				" WHERE event_id OPERATOR(pg_catalog.=) ANY (ARRAY("
 				"SELECT event_id FROM kms.event_outbox"
+				" WHERE (SELECT is_called FROM kms.event_outbox_event_id_seq)"
 				" ORDER BY event_id LIMIT $1))"
 				" RETURNING event_id, occurred_at, operation, context,"
 				" duration_ms, key_id, device_id, session_role,"
@@ -231,6 +258,31 @@ kms_trail_close(const KmsTrail *trail)
 	kms_spi_end(&spi);
 }
 
+/* What has been written last, by whatever ring. */
+static bool
+read_newest(KmsTrail *newest)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		found;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT epoch, position, last_ticket FROM kms.event_epoch"
+				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
+				SPI_OK_SELECT);
+	found = spi.processed > 0;
+	if (found)
+	{
+		newest->epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+		newest->position = DatumGetInt64(kms_spi_field(0, 2, &isnull));
+		newest->last_ticket = DatumGetInt64(kms_spi_field(0, 3, &isnull));
+	}
+	kms_spi_end(&spi);
+	return found;
+}
+
 static bool
 read_epoch(KmsTrail *trail)
 {
@@ -242,8 +294,7 @@ read_epoch(KmsTrail *trail)
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, trail->epoch);
 	kms_spi_run(&spi, &plan,
-				"SELECT position, (SELECT pg_catalog.max(last_ticket)"
-				" FROM kms.event_epoch) FROM kms.event_epoch"
+				"SELECT position, last_ticket FROM kms.event_epoch"
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_SELECT);
 	found = spi.processed > 0;
@@ -256,44 +307,22 @@ read_epoch(KmsTrail *trail)
 	return found;
 }
 
-static void
-make_epoch(KmsTrail *trail, int64 complete)
+/* A whole scan: only where events are there and no epoch. */
+static int64
+last_ticket_of_events(void)
 {
 	static SPIPlanPtr plan = NULL;
-	char		context[sizeof(((KmsEvent *) 0)->context)];
 	KmsSpi		spi;
-	bool		gap = false;
-	bool		found;
 	bool		isnull;
+	int64		last;
 
 	kms_spi_begin(&spi);
 	kms_spi_run(&spi, &plan,
-				"SELECT epoch, position, last_ticket FROM kms.event_epoch"
-				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
+				"SELECT COALESCE(pg_catalog.max(ticket), 0) FROM kms.event",
 				SPI_OK_SELECT);
-	found = spi.processed > 0;
-	if (found)
-	{
-		int64		epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-		int64		position = DatumGetInt64(kms_spi_field(0, 2, &isnull));
-
-		trail->last_ticket = DatumGetInt64(kms_spi_field(0, 3, &isnull));
-		gap = epoch != complete;
-		snprintf(context, sizeof(context),
-				 "previous epoch " INT64_FORMAT ", position " INT64_FORMAT,
-				 epoch, position);
-	}
+	last = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);
-	if (!found)
-		trail->last_ticket = last_ticket_of_events();
-
-	trail->position = 0;
-	insert_epoch(trail);
-	if (gap)
-	{
-		kms_trail_gap(trail, context);
-		kms_trail_close(trail);
-	}
+	return last;
 }
 
 static void
@@ -315,22 +344,16 @@ insert_epoch(const KmsTrail *trail)
 	kms_spi_end(&spi);
 }
 
-/* A whole scan: only where events are there and no epoch. */
-static int64
-last_ticket_of_events(void)
+static void
+follow(KmsTrail *trail, const KmsTrail *newest)
 {
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	bool		isnull;
-	int64		last;
+	char		context[sizeof(((KmsEvent *) 0)->context)];
 
-	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &plan,
-				"SELECT COALESCE(pg_catalog.max(ticket), 0) FROM kms.event",
-				SPI_OK_SELECT);
-	last = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return last;
+	snprintf(context, sizeof(context),
+			 "previous epoch " INT64_FORMAT ", position " INT64_FORMAT,
+			 newest->epoch, newest->position);
+	kms_trail_gap(trail, context);
+	kms_trail_close(trail);
 }
 
 static void

@@ -19,11 +19,14 @@ typedef struct KmsTrail
 } KmsTrail;
 
 /*
- * Read the row of this epoch.  Where there is none, make it; if there are
- * earlier epochs and the latest is not "complete" (0: none is), whose events
- * are known to be all here, a gap is recorded as well.
+ * Read the row of this epoch, or make it.  If another epoch has written to
+ * the trail since this one did, as after a restore or on a server that was a
+ * standby meanwhile, and is not "complete" (0: none is), whose events are
+ * known to be all here, a gap is recorded as well; but not for a ring that is
+ * retired and has a row, whose events are older.
  */
-extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete);
+extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete,
+						   bool retired);
 
 /* Insert events, with the next tickets, and count them. */
 extern void kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count);

@@ -88,6 +88,7 @@ typedef struct Writer
 static void one_round(void *arg);
 static bool prepare(Writer *writer);
 static void lock_trail(Writer *writer);
+static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
@@ -278,6 +279,13 @@ lock_trail(Writer *writer)
 				 errmsg("another process writes the trail")));
 }
 
+static void
+open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
+{
+	kms_trail_open(trail, kms_ring_epoch(ring), writer->complete,
+				   ring == writer->retired);
+}
+
 /* Write what rings hold that were replaced, and delete them. */
 static void
 drain_retired(Writer *writer)
@@ -327,7 +335,7 @@ compare(Writer *writer, KmsRing *ring)
 	writer->current = NULL;
 	kms_worker_begin("comparing the event ring with the trail");
 	lock_trail(writer);
-	kms_trail_open(&trail, kms_ring_epoch(ring), writer->complete);
+	open_trail(writer, ring, &trail);
 	older = (uint64) trail.position > end;
 	if (older)
 	{
@@ -380,7 +388,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	writer->current = source;
 	kms_worker_begin("writing events of the ring");
 	lock_trail(writer);
-	kms_trail_open(&trail, kms_ring_epoch(ring), writer->complete);
+	open_trail(writer, ring, &trail);
 	kms_ring_counters(ring, &counters);
 
 	/* the tables were put back, or the epoch begins here */
@@ -476,7 +484,7 @@ write_outbox(Writer *writer)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a foreign key to kms.event_outbox acts on deletes")));
-	kms_trail_open(&trail, kms_ring_epoch(kms_events_ring()), 0);
+	open_trail(writer, kms_events_ring(), &trail);
 	if (source->set_aside)
 		count = kms_trail_set_aside_outbox(&trail, source->error) ? 1 : 0;
 	else

@@ -25,7 +25,7 @@ $node->safe_psql('postgres', "SELECT kms_rotate_key('rotated')");
 
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE good_key AS SELECT * FROM kms.key;
-CREATE TABLE good_secret AS SELECT * FROM kms.key_secret;
+CREATE TABLE good_secret AS SELECT key_id, public_key, wrapped_key FROM kms.key_secret;
 SQL
 my $put_back = <<'SQL';
 DELETE FROM kms.key_secret;
@@ -216,6 +216,20 @@ like(KmsClient::findings($node, 'postgres'),
 	qr/^error: keys are older than the trail says they should be: \Q$key\E \(/m,
 	'an old row that was put back is found by kms_check()');
 $session->quit;
+
+# A backup has keys that were deleted since.
+my ($gone) = KmsClient::issue($node, 'postgres', 'gone phone');
+$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE gone_key AS SELECT * FROM kms.key WHERE key_id = '$gone';
+CREATE TABLE gone_secret AS SELECT key_id, public_key, wrapped_key FROM kms.key_secret WHERE key_id = '$gone';
+SELECT kms_destroy_key('$gone', '$gone');
+SELECT kms_flush_events();
+INSERT INTO kms.key SELECT * FROM gone_key;
+INSERT INTO kms.key_secret SELECT * FROM gone_secret;
+SQL
+like(KmsClient::findings($node, 'postgres'),
+	qr/^error: keys are older than the trail says they should be: .*\Q$gone\E/m,
+	'so is a key that had been destroyed');
 
 $node->stop;
 done_testing();
