@@ -23,6 +23,7 @@
 #include "pg/settings.h"
 #include "shmem/events.h"
 #include "shmem/master.h"
+#include "shmem/master_file.h"
 #include "store/health.h"
 #include "store/key.h"
 #include "store/purge.h"
@@ -49,6 +50,7 @@ static void check_workers(ReturnSetInfo *result);
 static void check_ring(ReturnSetInfo *result);
 static void check_quarantine(ReturnSetInfo *result);
 static void check_master_key(ReturnSetInfo *result);
+static void check_master_key_memory(ReturnSetInfo *result);
 static void check_master_key_use(ReturnSetInfo *result);
 static void check_rows(ReturnSetInfo *result);
 static void check_purge(ReturnSetInfo *result);
@@ -73,6 +75,7 @@ kms_api_check(PG_FUNCTION_ARGS)
 	check_workers(result);
 	check_ring(result);
 	check_master_key(result);
+	check_master_key_memory(result);
 	locked = kms_health_locked_table();
 	if (locked != NULL)
 		report(result, "error",
@@ -249,25 +252,46 @@ check_master_key(ReturnSetInfo *result)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
 	char	   *warning = kms_master_file_warning();
+	const char *source;
 
 	kms_master_status(status);
-	if (status->state == KMS_MASTER_UNREAD)
+	source = kms_master_source_name(status->source);
+	if (status->state == KMS_MASTER_UNREAD && status->running_since != 0)
+		report(result, "error",
+			   psprintf("the master key command has been running since %s",
+						timestamptz_to_str(status->running_since)),
+			   "Calls wait for it, and then raise KM007; kms.master_key_command_timeout bounds it.");
+	else if (status->state == KMS_MASTER_UNREAD)
 		report(result, "error", "the master key has not been read yet",
 			   "The launcher of kms reads it; see whether it runs.");
 	else if (status->state == KMS_MASTER_UNSET)
 		report(result, "error", "no master key is set",
-			   "Set kms.master_key_file in postgresql.conf and reload the server.");
+			   "Set kms.master_key_file or kms.master_key_command in postgresql.conf and reload the server.");
 	else if (status->state == KMS_MASTER_REFUSED)
 		report(result, "error",
-			   psprintf("the master key file is refused: %s", status->reason),
-			   "Mend the file and reload the server.");
+			   psprintf("the %s is refused: %s", source, status->reason),
+			   "Mend it and reload the server.");
 	else if (status->reason[0] != '\0')
 		report(result, "error",
-			   psprintf("the master key file is refused, and the keys read before are in force: %s", status->reason),
-			   "Mend the file and reload the server, before it restarts.");
+			   psprintf("the %s is refused, and the keys read before are in force: %s",
+						source, status->reason),
+			   "Mend it and reload the server, before it restarts.");
 	if (warning != NULL)
 		report(result, "warning", warning,
 			   "Keep the file outside of the data directory and of backups.");
+}
+
+static void
+check_master_key_memory(ReturnSetInfo *result)
+{
+	if (kms_master_memory() == KMS_MASTER_LOCKED)
+		report(result, "notice",
+			   "the master keys are in locked memory, not in memfd_secret",
+			   "Linux 5.14 or later has it, up to 6.4 with secretmem.enable=1 on its command line.");
+	else if (kms_master_memory() == KMS_MASTER_PLAIN)
+		report(result, "notice",
+			   "the master keys are in memory that may be swapped out or dumped",
+			   "Raise the server's limit of locked memory (LimitMEMLOCK, ulimit -l), and restart it.");
 }
 
 static void
@@ -294,7 +318,7 @@ check_master_key_use(ReturnSetInfo *result)
 			report(result, "error",
 				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", and peppers: %d",
 							id, kms_wrapped_count(use->id), use->peppers),
-				   "Add that master key, below the current one, and reload the server.");
+				   "Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.");
 		else if (use->used && !kms_epoch_stays(status, use->place))
 			report(result, "notice",
 				   psprintf("keys are still wrapped under master key \"%s\", which is not the current one",

@@ -105,10 +105,12 @@ kms_api_master_key_status(PG_FUNCTION_ARGS)
 		put_use(result, lfirst(cell), status);
 	if (status->state == KMS_MASTER_UNREAD)
 		put_master_key(result, NULL, NULL, "unread", 0, 0,
-					   "the launcher has not read it yet");
+					   status->running_since != 0
+					   ? "kms.master_key_command is still running"
+					   : "the launcher has not read it yet");
 	else if (status->state == KMS_MASTER_UNSET)
 		put_master_key(result, NULL, NULL, "unset", 0, 0,
-					   "kms.master_key_file is not set");
+					   "neither kms.master_key_file nor kms.master_key_command is set");
 	else if (status->reason[0] != '\0')
 		put_master_key(result, NULL, NULL, "refused", 0, 0, status->reason);
 	return (Datum) 0;
@@ -202,6 +204,7 @@ Datum
 kms_api_read_status(PG_FUNCTION_ARGS)
 {
 	static const char *const master_words[] = {"unread", "ready", "unset", "refused"};
+	static const char *const memory_words[] = {"not locked", "locked", "memfd_secret"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	KmsDatabase *database;
 	KmsMasterStatus *master = palloc(sizeof(KmsMasterStatus));
@@ -229,6 +232,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	put_worker(result, "key generation", &workers[KMS_KEYGEN]);
 	put_status(result, "master key", master_words[master->state]);
 	put_count(result, "master keys", master->count);
+	put_status(result, "master key memory", memory_words[kms_master_memory()]);
 	if (kms_events_counters(&ring, &epoch))
 	{
 		put_status(result, "ring epoch", psprintf(INT64_FORMAT, epoch));

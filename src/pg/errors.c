@@ -366,11 +366,11 @@ report_hint(const KmsFault *fault)
 			 fault->status == KMS_LOCKED_OUT)
 		errhint("Try again after %s.", timestamptz_to_str(fault->retry_at));
 	else if (fault->status == KMS_NO_MASTER_KEY)
-		errhint("Set kms.master_key_file in postgresql.conf and reload the server; kms_check(), kms_master_key_status() and the server log say what is wrong.");
+		errhint("Set kms.master_key_file or kms.master_key_command in postgresql.conf and reload the server; kms_check(), kms_master_key_status() and the server log say what is wrong.");
 	else if (fault->status == KMS_NO_EPOCH_KEY)
 		errhint("kms.master_key_epochs is on: add a line with that label, a colon and a new key of 64 hexadecimal digits to the master keys, and reload the server.");
 	else if (fault->status == KMS_OTHER_MASTER_KEY)
-		errhint("Add that master key to the master key file, below the current one, and reload the server.");
+		errhint("Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.");
 	else if (fault->status == KMS_NOT_AUTHENTIC)
 		errhint("The row was changed behind the extension's back; restore it from a backup, or delete it from kms.key and kms.key_secret.");
 	else if (fault->status == KMS_NOT_TEXT)

@@ -14,6 +14,8 @@
 
 bool		kms_preloaded = false;
 
+char	   *kms_master_key_command = NULL;
+int			kms_master_key_command_timeout = 30 * 1000;
 char	   *kms_master_key_file = NULL;
 bool		kms_master_key_epochs = false;
 bool		kms_rewrap_automatically = false;
@@ -133,6 +135,18 @@ define_server_settings(void)
 						  "Time between two rounds of maintenance.",
 						  &kms_maintenance_interval,
 						  kms_maintenance_interval, 1);
+	DefineCustomStringVariable("kms.master_key_command",
+							   "Command that prints the master keys, in the form of kms.master_key_file.",
+							   "It is run by the shell, once at start and once at each reload.",
+							   &kms_master_key_command, "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_DISALLOW_IN_AUTO_FILE,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.master_key_command_timeout",
+							"Longest time that kms.master_key_command may take.",
+							NULL, &kms_master_key_command_timeout,
+							kms_master_key_command_timeout, 100, 600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.master_key_epochs",
 							 "Keys are wrapped under the master key labelled with their month.",
 							 "Labels are like 2026-11, in UTC. Such keys stay where they are when others are wrapped anew.",

@@ -9,6 +9,8 @@
 #define KMS_KEYGEN_WORKERS_MAX 8
 
 /* for the server */
+extern char *kms_master_key_command;	/* "" when not set */
+extern int	kms_master_key_command_timeout; /* milliseconds */
 extern char *kms_master_key_file;	/* "" when not set */
 extern bool kms_master_key_epochs;
 extern bool kms_rewrap_automatically;

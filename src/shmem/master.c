@@ -13,16 +13,15 @@
  *
  * Both are guarded by master->lock; the generation may be read without.
  *
- * A file that cannot be used at a reload leaves the keys in force, with the
- * reason in the log and in the status; so does not a setting that names
+ * What reads them is in master_file.c and, for a command, in worker/.  A file
+ * or a command that cannot be used at a reload leaves the keys in force, with
+ * the reason in the log and in the status; so do not settings that name
  * nothing any more: then the keys are wiped.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -41,7 +40,6 @@
 #include "pg/settings.h"
 #include "shmem/state.h"
 
-#define FILE_SIZE_MAX	(64 * 1024)
 #define FIRST_READ_MS	5000	/* how long a call waits for the launcher */
 #define LAUNCHER_PATIENCE_MS	1000	/* and when there is none */
 
@@ -57,6 +55,7 @@ typedef struct Master
 
 static Master *master = NULL;
 static KmsMasterKeys *shared_keys = NULL;
+static KmsMasterMemory memory_level = KMS_MASTER_PLAIN;
 
 #ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
@@ -64,22 +63,14 @@ static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void *map_secret(size_t size);
+static bool lock(void *memory, size_t size);
 static void request(void);
 static void startup(void);
 static KmsStatus get(const unsigned char *id, const char *label,
 					 KmsMasterKey *key);
 static KmsMasterState current_state(void);
 static bool launcher_runs(void);
-static bool read_keys(KmsMasterKeys *keys, char *reason, size_t reason_size);
-static bool read_open_file(int fd, KmsMasterKeys *keys,
-						   char *reason, size_t reason_size);
-static bool check_file(const struct stat *st, char *reason, size_t reason_size);
-static bool read_twice(int fd, char *first, char *second, size_t *len,
-					   char *reason, size_t reason_size);
-static ssize_t read_whole(int fd, char *buffer, size_t size);
-static void publish(const KmsMasterKeys *keys, KmsMasterState state,
-					const char *reason);
-static bool is_inside(const char *path, const char *directory);
+static void log_refused(KmsMasterSource source, bool kept, const char *reason);
 
 void
 kms_master_install(void)
@@ -191,46 +182,109 @@ kms_master_generation(void)
 	return master == NULL ? 0 : pg_atomic_read_u64(&master->generation);
 }
 
-void
-kms_master_read(void)
+KmsMasterMemory
+kms_master_memory(void)
 {
-	KmsMasterKeys *keys;
-	char		reason[sizeof(master->status.reason)] = "";
-	bool		good = false;
-
-	if (master == NULL)
-		return;
-
-	keys = palloc0(sizeof(KmsMasterKeys));
-	if (kms_master_key_file == NULL || kms_master_key_file[0] == '\0')
-		publish(keys, KMS_MASTER_UNSET, reason);
-	else
-	{
-		good = read_keys(keys, reason, sizeof(reason));
-		publish(keys, good ? KMS_MASTER_READY : KMS_MASTER_REFUSED, reason);
-	}
-	explicit_bzero(keys, sizeof(*keys));
-	pfree(keys);
+	return memory_level;
 }
 
-char *
-kms_master_file_warning(void)
+const char *
+kms_master_source_name(KmsMasterSource source)
 {
-	char		file[PATH_MAX];
-	char		directory[PATH_MAX];
+	static const char *const names[] = {
+		[KMS_MASTER_NOWHERE] = "master key",
+		[KMS_MASTER_FILE] = "master key file",
+		[KMS_MASTER_COMMAND] = "master key command"
+	};
 
-	if (kms_master_key_file == NULL || kms_master_key_file[0] == '\0')
-		return NULL;
+	return names[source];
+}
 
-	/* backends run in the data directory */
-	if (realpath(kms_master_key_file, file) == NULL ||
-		realpath(DataDir, directory) == NULL)
-		return NULL;
-	if (is_inside(file, directory))
-		return pstrdup("The master key file is inside the data directory, so that base backups carry it.");
-	if (strstr(file, "/PG_" PG_MAJORVERSION "_") != NULL)
-		return pstrdup("The master key file is inside a tablespace, so that base backups carry it.");
-	return NULL;
+bool
+kms_master_parse(const char *content, size_t len, KmsMasterKeys *keys,
+				 char *reason, size_t reason_size)
+{
+	const char *why = NULL;
+	int			line = 0;
+
+	if (kms_master_keys_parse(content, len, keys, &line, &why) == KMS_OK)
+		return true;
+	if (line > 0)
+		snprintf(reason, reason_size, "line %d: %s", line, why);
+	else
+		snprintf(reason, reason_size, "%s", why);
+	return false;
+}
+
+void
+kms_master_running(void)
+{
+	if (master == NULL)
+		return;
+	LWLockAcquire(&master->lock, LW_EXCLUSIVE);
+	master->status.running_since = GetCurrentTimestamp();
+	LWLockRelease(&master->lock);
+}
+
+void
+kms_master_publish(KmsMasterSource source, KmsMasterKeys *keys,
+				   KmsMasterState state, const char *reason)
+{
+	KmsMasterStatus *status;
+	bool		kept;
+	bool		changed = false;
+	int			count;
+	int			i;
+
+	if (master == NULL)
+	{
+		explicit_bzero(keys, sizeof(*keys));
+		return;
+	}
+	status = &master->status;
+	LWLockAcquire(&master->lock, LW_EXCLUSIVE);
+	kept = state == KMS_MASTER_REFUSED && status->state == KMS_MASTER_READY;
+	if (!kept)
+	{
+		if (state == KMS_MASTER_READY)
+			changed = status->state != KMS_MASTER_READY ||
+				memcmp(shared_keys, keys, sizeof(*keys)) != 0;
+		if (changed || state != KMS_MASTER_READY)
+		{
+			explicit_bzero(shared_keys, sizeof(*shared_keys));
+			memcpy(shared_keys, keys, sizeof(*keys));
+			memset(status->id, 0, sizeof(status->id));
+			memset(status->label, 0, sizeof(status->label));
+			for (i = 0; i < keys->count; i++)
+			{
+				memcpy(status->id[i], keys->keys[i].id,
+					   sizeof(status->id[i]));
+				strlcpy(status->label[i], keys->keys[i].label,
+						sizeof(status->label[i]));
+			}
+		}
+		if (changed)
+			status->generation = ++master->last_generation;
+		else if (state != KMS_MASTER_READY)
+			status->generation = 0;
+		status->count = keys->count;
+		status->state = state;
+		pg_atomic_write_u64(&master->generation, status->generation);
+	}
+	status->source = source;
+	status->running_since = 0;
+	strlcpy(status->reason, reason, sizeof(status->reason));
+	status->read_at = GetCurrentTimestamp();
+	count = status->count;
+	LWLockRelease(&master->lock);
+	explicit_bzero(keys, sizeof(*keys));
+	ConditionVariableBroadcast(&master->read);
+
+	if (state == KMS_MASTER_REFUSED)
+		log_refused(source, kept, reason);
+	else if (changed)
+		ereport(LOG,
+				(errmsg("kms: master keys read: %d", count)));
 }
 
 /* Zeroed memory that forked processes share; NULL with errno. */
@@ -250,22 +304,34 @@ map_secret(size_t size)
 		close(fd);
 	}
 #endif
-	if (memory == MAP_FAILED)
+	if (memory != MAP_FAILED)
+		memory_level = KMS_MASTER_SECRET;
+	else
 	{
 		memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 					  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (memory == MAP_FAILED)
 			return NULL;
-		if (mlock(memory, size) != 0)
-			ereport(LOG,
-					(errmsg("memory for the master keys of kms could not be locked, and may be swapped out: %m"),
-					 errhint("Raise the server's limit of locked memory (LimitMEMLOCK, ulimit -l).")));
+		memory_level = lock(memory, size) ? KMS_MASTER_LOCKED : KMS_MASTER_PLAIN;
 	}
-#ifdef MADV_DONTDUMP
-	(void) madvise(memory, size, MADV_DONTDUMP);
-#endif
 	memset(memory, 0, size);
 	return memory;
+}
+
+static bool
+lock(void *memory, size_t size)
+{
+	bool		dumped = true;
+
+#ifdef MADV_DONTDUMP
+	dumped = madvise(memory, size, MADV_DONTDUMP) != 0;
+#endif
+	if (mlock(memory, size) == 0)
+		return !dumped;
+	ereport(LOG,
+			(errmsg("memory for the master keys of kms could not be locked, and may be swapped out: %m"),
+			 errhint("Raise the server's limit of locked memory (LimitMEMLOCK, ulimit -l).")));
+	return false;
 }
 
 static void
@@ -327,207 +393,20 @@ launcher_runs(void)
 	return runs;
 }
 
-static bool
-read_keys(KmsMasterKeys *keys, char *reason, size_t reason_size)
-{
-	bool		good;
-	int			fd;
-
-	/* O_NONBLOCK: opening a FIFO must not hang */
-	fd = open(kms_master_key_file,
-			  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-	{
-		snprintf(reason, reason_size, "the file cannot be opened: %s",
-				 strerror(errno));
-		return false;
-	}
-	good = read_open_file(fd, keys, reason, reason_size);
-	close(fd);
-	return good;
-}
-
-static bool
-read_open_file(int fd, KmsMasterKeys *keys, char *reason, size_t reason_size)
-{
-	struct stat before;
-	struct stat after;
-	char	   *first;
-	char	   *second;
-	size_t		len;
-	bool		good = false;
-
-	if (fstat(fd, &before) != 0)
-	{
-		snprintf(reason, reason_size, "the file cannot be examined: %s",
-				 strerror(errno));
-		return false;
-	}
-	if (!check_file(&before, reason, reason_size))
-		return false;
-
-	first = palloc0(FILE_SIZE_MAX + 1);
-	second = palloc0(FILE_SIZE_MAX + 1);
-	if (read_twice(fd, first, second, &len, reason, reason_size))
-	{
-		const char *why = NULL;
-		int			line = 0;
-
-		if (fstat(fd, &after) != 0 ||
-			before.st_ino != after.st_ino ||
-			before.st_size != after.st_size ||
-			before.st_size != (off_t) len ||
-			before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
-			before.st_mtim.tv_nsec != after.st_mtim.tv_nsec)
-			snprintf(reason, reason_size,
-					 "the file changed while it was read; reload again");
-		else if (kms_master_keys_parse(first, len, keys, &line, &why) == KMS_OK)
-			good = true;
-		else if (line > 0)
-			snprintf(reason, reason_size, "line %d: %s", line, why);
-		else
-			snprintf(reason, reason_size, "%s", why);
-	}
-	explicit_bzero(first, FILE_SIZE_MAX + 1);
-	explicit_bzero(second, FILE_SIZE_MAX + 1);
-	pfree(first);
-	pfree(second);
-	return good;
-}
-
-static bool
-check_file(const struct stat *st, char *reason, size_t reason_size)
-{
-	const char *why = NULL;
-
-	if (!S_ISREG(st->st_mode))
-		why = "it is not a regular file";
-	else if (st->st_uid == geteuid())
-	{
-		if ((st->st_mode & (S_IRWXG | S_IRWXO)) != 0)
-			why = "group or others have rights on it; chmod it to 0600 or 0400";
-	}
-	else if (st->st_uid != 0)
-		why = "it belongs neither to the server's user nor to root; chown it to the server's user";
-	else if ((st->st_mode & (S_IRWXO | S_IWGRP | S_IXGRP)) != 0)
-		why = "it belongs to root and others have rights on it, or its group more than reading; chmod it to 0640 or 0440";
-
-	if (why == NULL && st->st_size == 0)
-		why = "it is empty";
-	if (why == NULL && st->st_size > FILE_SIZE_MAX)
-		why = "it is larger than 64 kB";
-	if (why != NULL)
-		snprintf(reason, reason_size, "%s", why);
-	return why == NULL;
-}
-
-/* Two reads that differ show a file that is being written. */
-static bool
-read_twice(int fd, char *first, char *second, size_t *len,
-		   char *reason, size_t reason_size)
-{
-	ssize_t		n = read_whole(fd, first, FILE_SIZE_MAX + 1);
-	ssize_t		again = n < 0 ? n : read_whole(fd, second, FILE_SIZE_MAX + 1);
-
-	if (n < 0 || again < 0)
-	{
-		snprintf(reason, reason_size, "the file cannot be read: %s",
-				 strerror(errno));
-		return false;
-	}
-	if (n != again || memcmp(first, second, (size_t) n) != 0)
-	{
-		snprintf(reason, reason_size,
-				 "the file changed while it was read; reload again");
-		return false;
-	}
-	*len = (size_t) n;
-	return true;
-}
-
-static ssize_t
-read_whole(int fd, char *buffer, size_t size)
-{
-	size_t		len = 0;
-
-	while (len < size)
-	{
-		ssize_t		n = pread(fd, buffer + len, size - len, (off_t) len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t) n;
-	}
-	return (ssize_t) len;
-}
-
+/* Never the command itself: somebody may have put a password into it. */
 static void
-publish(const KmsMasterKeys *keys, KmsMasterState state, const char *reason)
+log_refused(KmsMasterSource source, bool kept, const char *reason)
 {
-	KmsMasterStatus *status = &master->status;
-	bool		kept;
-	bool		changed = false;
-	int			count;
-	int			i;
+	char		what[MAXPGPATH + 32];
 
-	LWLockAcquire(&master->lock, LW_EXCLUSIVE);
-	kept = state == KMS_MASTER_REFUSED && status->state == KMS_MASTER_READY;
-	if (!kept)
-	{
-		if (state == KMS_MASTER_READY)
-			changed = status->state != KMS_MASTER_READY ||
-				memcmp(shared_keys, keys, sizeof(*keys)) != 0;
-		if (changed || state != KMS_MASTER_READY)
-		{
-			explicit_bzero(shared_keys, sizeof(*shared_keys));
-			memcpy(shared_keys, keys, sizeof(*keys));
-			memset(status->id, 0, sizeof(status->id));
-			memset(status->label, 0, sizeof(status->label));
-			for (i = 0; i < keys->count; i++)
-			{
-				memcpy(status->id[i], keys->keys[i].id,
-					   sizeof(status->id[i]));
-				strlcpy(status->label[i], keys->keys[i].label,
-						sizeof(status->label[i]));
-			}
-		}
-		if (changed)
-			status->generation = ++master->last_generation;
-		else if (state != KMS_MASTER_READY)
-			status->generation = 0;
-		status->count = keys->count;
-		status->state = state;
-		pg_atomic_write_u64(&master->generation, status->generation);
-	}
-	strlcpy(status->reason, reason, sizeof(status->reason));
-	status->read_at = GetCurrentTimestamp();
-	count = status->count;
-	LWLockRelease(&master->lock);
-	ConditionVariableBroadcast(&master->read);
-
-	if (kept)
-		ereport(LOG,
-				(errmsg("master key file \"%s\" cannot be used, the keys read before stay in force",
-						kms_master_key_file),
-				 errdetail_internal("%s", reason)));
-	else if (state == KMS_MASTER_REFUSED)
-		ereport(LOG,
-				(errmsg("master key file \"%s\" cannot be used",
-						kms_master_key_file),
-				 errdetail_internal("%s", reason)));
-	else if (changed)
-		ereport(LOG,
-				(errmsg("kms: master keys read: %d", count)));
-}
-
-static bool
-is_inside(const char *path, const char *directory)
-{
-	size_t		len = strlen(directory);
-
-	return strncmp(path, directory, len) == 0 && path[len] == '/';
+	if (source == KMS_MASTER_FILE)
+		snprintf(what, sizeof(what), "%s \"%s\"",
+				 kms_master_source_name(source), kms_master_key_file);
+	else
+		strlcpy(what, kms_master_source_name(source), sizeof(what));
+	ereport(LOG,
+			(kept ?
+			 errmsg("%s cannot be used, the keys read before stay in force", what) :
+			 errmsg("%s cannot be used", what),
+			 errdetail_internal("%s", reason)));
 }

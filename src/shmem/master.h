@@ -14,19 +14,41 @@ typedef enum KmsMasterState
 	KMS_MASTER_UNREAD,			/* the launcher has not come to it yet */
 	KMS_MASTER_READY,
 	KMS_MASTER_UNSET,			/* no setting names one */
-	KMS_MASTER_REFUSED			/* the file cannot be used; see the reason */
+	KMS_MASTER_REFUSED			/* they cannot be used; see the reason */
 } KmsMasterState;
+
+/* What was read last. */
+typedef enum KmsMasterSource
+{
+	KMS_MASTER_NOWHERE,			/* nothing, or settings that contradict */
+	KMS_MASTER_FILE,
+	KMS_MASTER_COMMAND
+} KmsMasterSource;
+
+/* What the kernel gives for the page that holds the keys. */
+typedef enum KmsMasterMemory
+{
+	KMS_MASTER_PLAIN,			/* may be swapped out or dumped */
+	KMS_MASTER_LOCKED,			/* locked, and left out of core dumps */
+	KMS_MASTER_SECRET			/* memfd_secret: hidden from the kernel, too */
+} KmsMasterMemory;
+
+#define KMS_MASTER_REASON	256 /* bytes with the NUL */
 
 typedef struct KmsMasterStatus
 {
 	KmsMasterState state;
+	KmsMasterSource source;
+	TimestampTz running_since;	/* of the command, 0: it does not run */
 	int			count;
 	uint64		generation;		/* changes with every successful change of
 								 * keys */
 	TimestampTz read_at;
-	char		reason[256];	/* why the last read was refused, "" if it was
-								 * not; never a byte of the content.  When
-								 * READY: the keys read before are in force */
+	char		reason[KMS_MASTER_REASON];	/* why the last read was refused,
+											 * "" if it was not; never a byte
+											 * of the content.  When READY:
+											 * the keys read before are in
+											 * force */
 	/* of each key, without the key */
 	unsigned char id[KMS_MASTER_KEYS_MAX][KMS_MASTER_KEY_ID_SIZE];
 	char		label[KMS_MASTER_KEYS_MAX][KMS_MASTER_KEY_LABEL];
@@ -64,13 +86,29 @@ extern int	kms_master_place(const KmsMasterStatus *status,
  */
 extern uint64 kms_master_generation(void);
 
-/* The launcher's: read kms.master_key_file and publish it; logs what is wrong. */
-extern void kms_master_read(void);
+/* What holds the keys, from kms_master_install on. */
+extern KmsMasterMemory kms_master_memory(void);
+
+/* As messages call it: "master key file", …; static. */
+extern const char *kms_master_source_name(KmsMasterSource source);
 
 /*
- * Things about the file that work but should not be: inside the data
- * directory, and the like; NULL or a palloc'd sentence.
+ * As kms_master_keys_parse; on false "reason" says why, with the line.  Raises
+ * nothing.
  */
-extern char *kms_master_file_warning(void);
+extern bool kms_master_parse(const char *content, size_t len,
+							 KmsMasterKeys *keys,
+							 char *reason, size_t reason_size);
+
+/* The launcher's: the command runs, until something is published. */
+extern void kms_master_running(void);
+
+/*
+ * The launcher's: put what was read into force and wipe *keys; then log it if
+ * something is new or wrong.  When refused, *keys has none, and those in force
+ * stay.
+ */
+extern void kms_master_publish(KmsMasterSource source, KmsMasterKeys *keys,
+							   KmsMasterState state, const char *reason);
 
 #endif							/* KMS_SHMEM_MASTER_H */

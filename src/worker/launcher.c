@@ -2,21 +2,24 @@
  * The launcher: one process a server, from consistent state on, connected to
  * shared catalogs only.
  *
- * It reads the master key at start and at each reload.  Once recovery has
- * ended it has every database looked at once (a maintenance worker that finds
- * no extension just leaves), and from then on starts a worker where one is
- * asked for (kms_state_request) or maintenance is due: of writers and
- * maintenance together never more than kms.max_workers, of those that
- * generate keys never more than kms.keygen_workers, of each from the database
- * after the one served last.  Neither writers nor maintenance may take all
- * places from the other; where there is only one, they take turns.  What a
- * worker found, and how it failed, is in the shared state; a database whose
- * workers keep failing is left alone for up to half a minute between tries.
+ * It reads the master key at start and at each reload (source.c); a command
+ * that gives it runs beside all that follows.
  *
- * Each reload has the keys of all databases looked at, too: the master key may
- * be another, which maintenance tells if rows need one that is gone, and the
- * pools follow, as they do the size of keys.  Once a day the log says if a
- * month has no master key (kms.master_key_epochs).
+ * Once recovery has ended it has every database looked at once (a maintenance
+ * worker that finds no extension just leaves), and from then on starts a
+ * worker where one is asked for (kms_state_request) or maintenance is due:
+ * of writers and maintenance together never more than kms.max_workers, of
+ * those that generate keys never more than kms.keygen_workers, of each from
+ * the database after the one served last.  Neither writers nor maintenance
+ * may take all places from the other; where there is only one, they take
+ * turns.  What a worker found, and how it failed, is in the shared state; a
+ * database whose workers keep failing is left alone for up to half a minute
+ * between tries.
+ *
+ * Each reload, and each change of the master keys, has the keys of all
+ * databases looked at, too: maintenance tells if rows need a master key that
+ * is gone, and the pools follow, as they do the size of keys.  Once a day the
+ * log says if a month has no master key (kms.master_key_epochs).
  *
  * A database that is being dropped is closed to workers for some seconds by
  * the session that drops it (object_access_hook), which also makes those that
@@ -56,9 +59,11 @@
 #include "pg/settings.h"
 #include "shmem/events.h"
 #include "shmem/master.h"
+#include "worker/source.h"
 #include "worker/worker.h"
 
 #define RECOVERY_POLL_MS	1000
+#define COMMAND_POLL_MS		20	/* while kms.master_key_command runs */
 #define NAP_LONGEST_MS		60000
 #define NO_SLOT_PAUSE_MS	1000	/* no background worker slot is free */
 #define NO_SLOT_LOG_MS		60000
@@ -81,6 +86,7 @@ typedef struct Launcher
 	int			next[KMS_WORKERS];	/* slot to be served first */
 	int			last;			/* worker started last; none generates keys */
 	bool		key_read;
+	uint64		key_generation; /* that the pools were looked at for */
 	bool		listed;			/* databases have been listed since recovery */
 	Oid		   *unprobed;		/* of those, what has no slot yet */
 	int			unprobed_count;
@@ -287,10 +293,18 @@ one_round(void *arg)
 	if (ConfigReloadPending || !launcher->key_read)
 	{
 		kms_worker_reload();
-		kms_master_read();
+		kms_source_read();
 		request_keys();
 		launcher->key_read = true;
 		launcher->epochs_at = 0;
+	}
+	if (kms_source_poll())
+		want_wake(launcher, TimestampTzPlusMilliseconds(now, COMMAND_POLL_MS));
+	if (launcher->key_generation != kms_master_generation())
+	{
+		launcher->key_generation = kms_master_generation();
+		launcher->epochs_at = 0;
+		request_keys();
 	}
 	watch_epochs(launcher, now);
 	if (RecoveryInProgress())

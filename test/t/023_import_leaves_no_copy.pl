@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/../perl";
 use IPC::Run;
 use KmsClient;
+use KmsMemory;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -112,7 +113,7 @@ foreach my $table (qw(elsewhere compressed))
 		42, "imported from what is $table");
   SKIP:
 	{
-		my $memory = private_memory($session->{pid});
+		my $memory = KmsMemory::of($session->{pid}, private => 1);
 		skip 'this system lets nobody read the memory of a process', 2
 		  unless defined $memory;
 		ok(index($memory, 'SELECT length(kms_import_key') >= 0,
@@ -128,7 +129,7 @@ $node->safe_psql('postgres', 'DROP TABLE elsewhere, compressed');
 
 my @lines = map { (split /\n/, $_)[5] } @pems, $encrypted;
 my @short_lines = map { (split /\n/, $_)[5] } @short;
-my @numbers = map { numbers($_) } @pems;
+my @numbers = map { KmsMemory::numbers($_) } @pems;
 my @old = paths(q{relname IN ('client_encryption_key', 'broken')});
 my @ours = paths(q{relnamespace = 'kms'::regnamespace});
 my @statistics = paths(q{relname = 'pg_statistic'});
@@ -235,39 +236,6 @@ sub load
 	my $path = file(join '', map {
 		join("\t", map { s/\n/\\n/gr } @$_) . "\n" } @rows);
 	$node->safe_psql('postgres', "COPY $table FROM '$path'");
-}
-
-# The private numbers as they may be in memory: big endian, little endian, hex.
-sub numbers
-{
-	my ($pem) = @_;
-	my $text = output('openssl', 'rsa', '-noout', '-text', '-in', file($pem));
-	my @numbers;
-	foreach my $name (qw(privateExponent prime1 prime2 exponent1 exponent2))
-	{
-		my ($hex) = $text =~ /^$name:\n((?: +[0-9a-f:]+\n)+)/m or die "no $name";
-		$hex =~ s/[^0-9a-f]//g;
-		$hex = substr $hex, 16, 64;
-		my $bytes = pack 'H*', $hex;
-		push @numbers, $hex, $bytes, scalar reverse $bytes;
-	}
-	return @numbers;
-}
-
-# What a process has for itself: not the shared buffers.
-sub private_memory
-{
-	my ($pid) = @_;
-	my $memory = '';
-	open my $in, '<:raw', "/proc/$pid/mem" or return undef;
-	foreach (split /\n/, slurp_file("/proc/$pid/maps"))
-	{
-		my ($from, $to) = /^(\w+)-(\w+) rw-p/ or next;
-		sysseek $in, hex $from, 0 or next;
-		sysread $in, my $piece, hex($to) - hex($from);
-		$memory .= $piece if defined $piece;
-	}
-	return $memory;
 }
 
 # The files of relations, their indexes and their TOAST.

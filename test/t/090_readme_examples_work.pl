@@ -161,7 +161,7 @@ foreach (rows('postgres',
 	  $settings =~ /^\| `\Q$name\E` \| ([^|]*) \| [^|]* \| (\w+) \|/m;
 	ok(defined $default, "$name is in the reference") or next;
 	$default =~ s/`//g;
-	is($default, $value, "$name: default") unless $name =~ /_file$/;
+	is($default =~ s{^empty$}{}r, $value, "$name: default") unless $name =~ /_file$/;
 	is($when, $context{$context}, "$name: who may set it");
 }
 

@@ -1,0 +1,71 @@
+# What can be found in the memory of a process, or in a file made from it.
+#
+#   my $memory = KmsMemory::of($pid);
+#   is(KmsMemory::count($memory, KmsMemory::numbers($pem)), 0);
+package KmsMemory;
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+
+# What a process of our own user can read and write, as /proc/PID/mem gives
+# it: all of it, or what it has for itself ("private"), or of that what is not
+# its stack ("wiped"): there lies what registers held when a signal came, which
+# nobody can wipe.  undef, with $!, if it gives nothing.
+sub of
+{
+	my ($pid, %opt) = @_;
+	my $kind = $opt{private} || $opt{wiped} ? 'p' : '[ps]';
+	my $memory = '';
+
+	open my $in, '<:raw', "/proc/$pid/mem" or return undef;
+	foreach (split /\n/, slurp_file("/proc/$pid/maps"))
+	{
+		my ($from, $to) = /^(\w+)-(\w+) rw-$kind/ or next;
+		next if $opt{wiped} && /\[stack\]$/;
+
+		# A mapping may be closed to us; what is behind it is not.
+		sysseek $in, hex $from, 0 or next;
+		sysread $in, my $piece, hex($to) - hex($from);
+		$memory .= $piece if defined $piece;
+	}
+	return $memory;
+}
+
+# How many of these strings it holds.
+sub count
+{
+	my ($memory, @strings) = @_;
+	return scalar(grep { index($memory, $_) >= 0 } @strings);
+}
+
+# The private numbers of a key as they may be in memory: hex, big endian,
+# little endian.  Parts that are long enough to be found nowhere else.
+sub numbers
+{
+	my ($pem) = @_;
+	my ($text, $errors);
+	my @numbers;
+
+	IPC::Run::run([qw(openssl rsa -noout -text)], '<', \$pem, '>', \$text, '2>', \$errors)
+	  or die "openssl rsa: $errors";
+	foreach my $name (qw(privateExponent prime1 prime2 exponent1 exponent2))
+	{
+		my ($hex) = $text =~ /^$name:\n((?: +[0-9a-f:]+\n)+)/m or die "no $name";
+		$hex =~ s/[^0-9a-f]//g;
+		push @numbers, forms(substr $hex, 16, 64);
+	}
+	return @numbers;
+}
+
+# The same of a master key, which is 64 digits.
+sub forms
+{
+	my ($hex) = @_;
+	my $bytes = pack 'H*', $hex;
+	return ($hex, $bytes, scalar reverse $bytes);
+}
+
+1;
