@@ -166,12 +166,17 @@ fuzz: $(FUZZ_PROGRAMS)
 
 CHECKS = $(sort $(wildcard test/check/*))
 
+# A check that cannot be made here says why and exits with 77.
 check-house:
 	@n=0; failed=0; \
 	for check in $(CHECKS); do \
 		n=$$((n + 1)); \
-		if $$check; then echo "ok $$n - $$check"; \
-		else echo "not ok $$n - $$check"; failed=1; fi; \
+		$$check; \
+		case $$? in \
+			0) echo "ok $$n - $$check" ;; \
+			77) echo "ok $$n - $$check # SKIP cannot be made here" ;; \
+			*) echo "not ok $$n - $$check"; failed=1 ;; \
+		esac; \
 	done; \
 	echo "1..$$n"; exit $$failed
 

@@ -302,12 +302,15 @@ static void
 put_secret(Target * target, int at, const KmsKeyRow *row,
 		   const KmsKeySecret *secret)
 {
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum		values[4];
+	bool		nulls[4] = {false};
 
 	values[0] = CStringGetTextDatum(row->key_id);
 	values[1] = bytes(secret->public_key, secret->public_len);
 	values[2] = bytes(secret->wrapped_key, secret->wrapped_len);
+	values[3] = bytes(kms_wrap_master_key_id(secret->wrapped_key,
+											 secret->wrapped_len),
+					  KMS_MASTER_KEY_ID_SIZE);
 	put(target, at, values, nulls);
 }
 

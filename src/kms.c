@@ -6,6 +6,7 @@
 #include "api/discard.h"
 #include "keys/call.h"
 #include "keys/opened.h"
+#include "pg/compat.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/lockout.h"
@@ -13,7 +14,7 @@
 #include "shmem/state.h"
 #include "worker/launcher.h"
 
-PG_MODULE_MAGIC;
+PG_MODULE_MAGIC_EXT(.name = "kms",.version = KMS_VERSION);
 
 PGDLLEXPORT void _PG_init(void);
 

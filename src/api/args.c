@@ -179,7 +179,7 @@ kms_arg_decode(const char *in, size_t in_len, const unsigned char **data,
 	if (kms_base64_normalize(in, in_len, normal, &normal_len) != KMS_OK)
 		return false;
 	out = palloc(pg_b64_dec_len(normal_len) + 1);
-	out_len = pg_b64_decode(normal, normal_len, (char *) out,
+	out_len = pg_b64_decode(normal, normal_len, (KmsBase64Byte *) out,
 							pg_b64_dec_len(normal_len));
 	if (out_len < 0)
 		return false;

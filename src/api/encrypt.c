@@ -128,7 +128,7 @@ to_base64(const unsigned char *data, size_t len)
 {
 	int			size = pg_b64_enc_len(len);
 	text	   *result = palloc(VARHDRSZ + size);
-	int			out_len = pg_b64_encode((const char *) data, len,
+	int			out_len = pg_b64_encode((const KmsBase64Byte *) data, len,
 										VARDATA(result), size);
 
 	if (out_len < 0)

@@ -137,7 +137,8 @@ base64url(const unsigned char *data, size_t len)
 {
 	int			size = pg_b64_enc_len(len);
 	char	   *out = palloc(size + 1);
-	int			out_len = pg_b64_encode((const char *) data, len, out, size);
+	int			out_len = pg_b64_encode((const KmsBase64Byte *) data, len, out,
+										size);
 	char	   *c;
 
 	if (out_len < 0)

@@ -13,6 +13,8 @@
 
 #include "pg/client.h"
 
+#include "pg/compat.h"
+
 static char address[64];
 static bool in_clear = false;
 
@@ -71,7 +73,7 @@ leader_entry(void)
 
 	for (i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
 	{
-		LocalPgBackendStatus *entry = pgstat_fetch_stat_local_beentry(i);
+		LocalPgBackendStatus *entry = pgstat_get_local_beentry_by_index(i);
 
 		if (entry != NULL && entry->backendStatus.st_procpid == pid)
 			return &entry->backendStatus;

@@ -27,4 +27,62 @@
 #define kms_timeline() (RecoveryInProgress() ? 0 : ThisTimeLineID)
 #endif
 
+/* 15: int64 whatever it is called */
+#if PG_VERSION_NUM < 150000
+#define strtoi64(str, endptr, base) ((int64) strtoll(str, endptr, base))
+#endif
+
+/* 15: sets are returned with the server's help; before, by hand */
+#if PG_VERSION_NUM < 150000
+#include "funcapi.h"
+#include "miscadmin.h"
+#define InitMaterializedSRF(fcinfo, flags) kms_init_materialized(fcinfo)
+
+static inline void
+kms_init_materialized(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) ||
+		(result->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot accept a set")));
+
+	old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL,
+							 &result->setDesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	result->returnMode = SFRM_Materialize;
+	result->setResult =
+		tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0,
+							  false, work_mem);
+	MemoryContextSwitchTo(old);
+}
+#endif
+
+/* 16: says by what it looks */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(idx) \
+	pgstat_fetch_stat_local_beentry(idx)
+#endif
+
+/* 18: before the declaration; until then, behind it */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
+/* 18: shown by pg_get_loaded_modules() */
+#if PG_VERSION_NUM < 180000
+#define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+#endif
+
+/* 18: what base64 encodes is unsigned */
+#if PG_VERSION_NUM >= 180000
+typedef uint8 KmsBase64Byte;
+#else
+typedef char KmsBase64Byte;
+#endif
+
 #endif							/* KMS_PG_COMPAT_H */

@@ -239,7 +239,7 @@ kms_fault_raise(const KmsFault *fault)
 	report_hint(fault);
 	errhidestmt(true);
 	errhidecontext(true);
-	errfinish(__FILE__, __LINE__, PG_FUNCNAME_MACRO);
+	errfinish(__FILE__, __LINE__, __func__);
 	pg_unreachable();
 }
 

@@ -8,6 +8,7 @@
 #include "crypto/master_key.h"
 #include "crypto/status.h"
 #include "datatype/timestamp.h"
+#include "pg/compat.h"
 
 /*
  * What a failed call has to say.  Filled by the functions below, which return
@@ -51,7 +52,7 @@ extern KmsStatus kms_fault_ciphertext(KmsFault *fault, const char *message,
 									  const char *detail, const char *hint);
 
 /* Raise it.  The statement and context are kept out of the server log. */
-extern void kms_fault_raise(const KmsFault *fault) pg_attribute_noreturn();
+pg_noreturn extern void kms_fault_raise(const KmsFault *fault);
 
 /* 55000 with a hint unless the library was preloaded. */
 extern void kms_require_preload(void);

@@ -7,6 +7,8 @@
 
 #include "store/scan.h"
 
+#include "pg/compat.h"
+
 void
 kms_scan_text(ScanKey key, AttrNumber column, const char *value)
 {

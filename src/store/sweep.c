@@ -73,7 +73,7 @@ static int64 count(SPIPlanPtr *plan, const char *query, TimestampTz now,
 				   int64 limit);
 
 static void
-bind(KmsSpi *spi, TimestampTz now, int64 limit)
+bind_parameters(KmsSpi *spi, TimestampTz now, int64 limit)
 {
 	kms_spi_time(spi, now);
 	kms_spi_int64(spi, limit);
@@ -102,7 +102,7 @@ kms_sweep_find(KmsSweep what, TimestampTz now, int limit, int *untried)
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
-	bind(&spi, now, limit);
+	bind_parameters(&spi, now, limit);
 	kms_spi_datum(&spi, FLOAT4OID, Float4GetDatum((float4) percent));
 	kms_spi_run(&spi, &plans[query], queries[query], SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
@@ -152,7 +152,7 @@ count(SPIPlanPtr *plan, const char *query, TimestampTz now, int64 limit)
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
-	bind(&spi, now, limit);
+	bind_parameters(&spi, now, limit);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
 	number = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);

@@ -18,11 +18,13 @@ use Time::HiRes qw(usleep);
 #
 # Options: "conf", more lines for postgresql.conf; "init", arguments for
 # init(), as [ allows_streaming => 1 ]; "master_key", the lines of the master
-# key file, undef for no such setting; "start", 0 not to start it.
+# key file, undef for no such setting; "start", 0 not to start it;
+# "install_path", where another PostgreSQL has its bin/.
 sub node
 {
 	my ($class, $name, %opt) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		map { $_ => $opt{$_} } grep { exists $opt{$_} } 'install_path');
 
 	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ],
 		@{ $opt{init} || [] });

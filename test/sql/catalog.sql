@@ -48,7 +48,11 @@ SELECT count(*) FILTER (WHERE prosecdef) AS security_definer,
 	count(*) FILTER (WHERE prokind <> 'f') AS not_functions,
 	count(*) - count(DISTINCT proname) AS overloads
 FROM pg_proc AS p JOIN member ON objid = p.oid AND classid = 'pg_proc'::regclass;
-SELECT classid::regclass AS kind, count(*) > 0 AS some FROM member GROUP BY 1 ORDER BY 1::text COLLATE "C";
+-- without the row types of tables, which are members from PostgreSQL 17 on
+SELECT classid::regclass AS kind, count(*) > 0 AS some FROM member
+	WHERE NOT EXISTS (SELECT FROM pg_type AS t WHERE classid = 'pg_type'::regclass AND t.oid = objid
+		AND (t.typrelid <> 0 OR t.typelem <> 0))
+	GROUP BY 1 ORDER BY 1::text COLLATE "C";
 SELECT count(*) AS triggers FROM pg_trigger WHERE NOT tgisinternal
 	AND tgrelid IN (SELECT objid FROM member);
 SELECT count(*) AS expression_indexes FROM pg_index WHERE indexprs IS NOT NULL

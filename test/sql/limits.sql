@@ -122,7 +122,9 @@ END $$;
 CREATE FUNCTION pg_temp.with_setting() RETURNS int LANGUAGE sql
 	SET kms.keygen_limit = 1000 AS 'SELECT 1';
 -- nor see where the master key lies
+\set VERBOSITY sqlstate
 SHOW kms.master_key_file;
+\set VERBOSITY default
 SELECT count(*) FROM pg_settings WHERE name = 'kms.master_key_file';
 RESET ROLE;
 DROP ROLE regress_kms_plain;

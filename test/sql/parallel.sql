@@ -30,7 +30,9 @@ FROM kms.event WHERE application_name = 'parallel' GROUP BY 1, 2, 3, 4, 5 ORDER 
 
 -- a failure in a worker is raised once and recorded by whoever met it
 SET application_name = 'parallel failure';
+\set SHOW_CONTEXT never
 SELECT count(*) FROM parallel_card WHERE n = 0 AND kms_decrypt(:'key_id', c) = 'x';
+\set SHOW_CONTEXT errors
 SELECT kms_flush_events();
 SELECT operation, status, reason, session_role = session_user AS by_us, count(*)
 FROM kms.event WHERE application_name = 'parallel failure' GROUP BY 1, 2, 3, 4;

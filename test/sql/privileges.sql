@@ -60,7 +60,9 @@ SELECT statement, evil.outcome(statement) FROM (VALUES
 	) AS s (statement);
 COPY kms.key_secret TO STDOUT;
 COPY (SELECT * FROM kms.key_secret) TO STDOUT;
+\set VERBOSITY sqlstate
 VACUUM kms.key;
+\set VERBOSITY default
 CREATE VIEW evil.all_keys AS SELECT * FROM kms.key;
 SELECT * FROM evil.all_keys;
 -- statistics show no content
