@@ -129,6 +129,11 @@ test_fingerprint(void)
 		  "a key is found by it");
 	check(kms_master_keys_find(&keys, (const unsigned char *) "12345678") ==
 		  NULL, "an unknown one is not found");
+	check(kms_master_keys_labelled(&keys, "new") == &keys.keys[1],
+		  "a key is found by its label");
+	check(kms_master_keys_labelled(&keys, "ne") == NULL &&
+		  kms_master_keys_labelled(&keys, "newer") == NULL,
+		  "and by the whole of it only");
 	keys.count = 0;
 	check(kms_master_keys_find(&keys, expected) == NULL,
 		  "nor one among none");
