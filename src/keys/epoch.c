@@ -47,8 +47,8 @@ kms_epoch_is_over(const KmsMasterStatus *status, int i)
 	char		month[KMS_MONTH_SIZE];
 
 	kms_month_of(GetCurrentTimestamp(), month);
-	return kms_master_key_epochs && kms_month_is(status->label[i]) &&
-		strcmp(status->label[i], month) < 0;
+	return i > 0 && kms_master_key_epochs &&
+		kms_month_is(status->label[i]) && strcmp(status->label[i], month) < 0;
 }
 
 char *

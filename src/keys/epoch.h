@@ -32,7 +32,10 @@ extern KmsStatus kms_epoch_for_old(TimestampTz created_at, KmsMasterKey *key);
 /* Whether what is under this key of the server's stays under it. */
 extern bool kms_epoch_stays(const KmsMasterStatus *status, int i);
 
-/* Whether this key of the server's is that of a month that has ended. */
+/*
+ * Whether this key of the server's is that of a month that has ended, and not
+ * the current one all the same.
+ */
 extern bool kms_epoch_is_over(const KmsMasterStatus *status, int i);
 
 /*

@@ -149,22 +149,25 @@ note_busy(Walk *walk, const char *key_id, TransactionId writer)
 	walk->writer = writer;
 }
 
-/* A key that is gone by now stays, too. */
+/* A key that is gone by now needs nothing; a secret without a key may not. */
 static Outcome
 move(const char *key_id)
 {
 	KmsFault	fault = {0};
+	KmsKeySecret *old = palloc(sizeof(KmsKeySecret));
 	KmsSecretDigests digests;
-	KmsKeySecret *old;
 	KmsKeySecret *new;
 	KmsKeyRow	row;
 	KmsStatus	status;
 
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
-		return kms_key_read(key_id, &row) ? BUSY : REFUSED;
+	{
+		if (kms_key_read(key_id, &row))
+			return BUSY;
+		return kms_key_secret_read(key_id, old) ? REFUSED : STAYS;
+	}
 	if (!kms_key_read(key_id, &row))
 		return STAYS;
-	old = palloc(sizeof(KmsKeySecret));
 	status = kms_key_authenticate(&row, old, &digests, &fault);
 	if (status != KMS_OK)
 		return REFUSED;
