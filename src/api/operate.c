@@ -191,6 +191,12 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 		kms_fault(&fault, KMS_NO_MASTER_KEY);
 		kms_fault_raise(&fault);
 	}
+	if (kms_wrapped_are_replicated())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("keys that come by a subscription are wrapped by their publisher"),
+				 errhint("Call kms_rewrap_keys() there; what it does arrives here."),
+				 errhidestmt(true), errhidecontext(true)));
 	kms_rewrap(batch, true, &rewrapped);
 	if (rewrapped.refused > 0)
 		ereport(WARNING,

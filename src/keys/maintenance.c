@@ -48,6 +48,7 @@
 #include "store/reference.h"
 #include "store/retention.h"
 #include "store/sweep.h"
+#include "store/wrapped.h"
 
 #define BATCH				KMS_SWEEP_MAX	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
@@ -389,7 +390,7 @@ rewrap(KmsTaskResult *result)
 	if (kms_master_generation() == 0 || !kms_key_try_lock_table())
 		return;
 	kms_rewrap_log_missing();
-	if (!kms_rewrap_automatically)
+	if (!kms_rewrap_automatically || kms_wrapped_are_replicated())
 		return;
 	kms_rewrap(BATCH, false, &rewrapped);
 	result->done = rewrapped.done;

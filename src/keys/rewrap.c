@@ -20,6 +20,9 @@
  * therefore found whoever has written them, and a batch that finds nothing
  * but such rows waits for the first.
  *
+ * Where the rows come by logical replication they stay as the publisher wraps
+ * them, for the seals that come with later changes are made over its wraps.
+ *
  * A row that does not authenticate is left as it is and counted; it is in
  * nobody's way, for each batch walks past it.
  */

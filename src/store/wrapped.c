@@ -109,6 +109,24 @@ kms_wrapped_visit(const unsigned char *master_key_id, KmsWrappedVisitor visit,
 	end_scan(&scan);
 }
 
+bool
+kms_wrapped_are_replicated(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		replicated;
+
+	kms_spi_begin(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT 1 FROM pg_catalog.pg_subscription_rel"
+				" WHERE srrelid OPERATOR(pg_catalog.=)"
+				" 'kms.key_secret'::pg_catalog.regclass::pg_catalog.oid",
+				SPI_OK_SELECT);
+	replicated = spi.processed > 0;
+	kms_spi_end(&spi);
+	return replicated;
+}
+
 void
 kms_wrapped_replace(const KmsKeyRow *row, const KmsKeySecret *secret)
 {

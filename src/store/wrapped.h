@@ -33,6 +33,12 @@ typedef bool (*KmsWrappedVisitor) (const char *key_id, TransactionId writer,
 extern void kms_wrapped_visit(const unsigned char *master_key_id,
 							  KmsWrappedVisitor visit, void *arg);
 
+/*
+ * Whether the rows come by a subscription: their wraps are the publisher's,
+ * who seals later versions of their rows over them.
+ */
+extern bool kms_wrapped_are_replicated(void);
+
 /* Replace the wrap and the seal of a row that the caller has locked. */
 extern void kms_wrapped_replace(const KmsKeyRow *row,
 								const KmsKeySecret *secret);

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../perl";
 use KmsClient;
+use KmsRotation;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -138,6 +139,23 @@ is($subscriber->safe_psql('postgres', 'SELECT count(*) FROM kms.denial'),
 	'1', 'a denial arrives');
 $session->query("SELECT kms_decrypt('$stolen', '$stolen_ciphertext')");
 is($session->{state}, 'KM004', 'and counts at once');
+
+# ---- A new master key ----------------------------------------------------
+
+is(state_of('SELECT kms_rewrap_keys()'), '55000',
+	'the second server, whose current master key is another, does not wrap keys anew');
+my $new = 'new: ' . KmsTest::random_master_key();
+KmsRotation::put($subscriber, KmsRotation::lines($subscriber), $new);
+KmsRotation::put($publisher, $new, KmsRotation::lines($publisher));
+is($publisher->safe_psql('postgres', 'SELECT kms_rewrap_keys()'), '4', 'the first one does');
+catch_up();
+is($subscriber->safe_psql('postgres',
+		"SELECT keys, peppers FROM kms_master_key_status() WHERE label = 'new'"),
+	'3|1', 'which arrives');
+is($session->query($decrypt), 'secret', 'and opens in a session that had the key open');
+$publisher->safe_psql('postgres', "SELECT kms_disable_key('$key'); SELECT kms_enable_key('$key')");
+catch_up();
+is($session->query($decrypt), 'secret', 'after changes of its state, too');
 
 # ---- Maintenance on both sides -------------------------------------------
 
