@@ -81,6 +81,7 @@ ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STORAGE EXTERNAL;
 ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STORAGE EXTERNAL;
 ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STATISTICS 0;
 ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STATISTICS 0;
+ALTER TABLE kms.key_secret ALTER COLUMN master_key_id SET STATISTICS 0;
 
 -- what is under a master key: how much, and what is to be wrapped anew
 CREATE INDEX key_secret_master_key_idx ON kms.key_secret (master_key_id);
