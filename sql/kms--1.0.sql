@@ -656,7 +656,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_rewrap_keys FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rewrap_keys IS
-'wraps at most batch_size (1 to 100000) keys, and all peppers, anew under the current master key and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 55000 (keys come by a subscription), 25006, 40001';
+'wraps at most batch_size (1 to 100000) keys, and all peppers, anew under the current master key (with epochs: keys of this month under its own) and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006';
 
 CREATE FUNCTION kms_check()
 RETURNS TABLE (severity text, finding text, hint text)

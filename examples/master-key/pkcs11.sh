@@ -12,7 +12,8 @@
 #
 #   kms.master_key_command = '/etc/kms/pkcs11.sh /etc/kms/master.key.p11 /etc/kms/pin'
 #
-# Up to three master keys fit.  A wrong PIN given three times locks most
+# Up to three master keys without labels fit, with SHA-1 and an RSA key of 2048
+# bits; for more, take a larger one.  A wrong PIN given three times locks most
 # tokens: this gives it once, and the server tries again at a reload only.
 set -eu
 
@@ -28,7 +29,9 @@ pin_file=${2:?usage: pkcs11.sh FILE PIN-FILE}
 KMS_PIN=$(cat "$pin_file")
 export KMS_PIN
 
+# Some versions say on standard output what they do.
+exec 3>&1 >&2
 exec pkcs11-tool --module "$module" --token-label "$token" \
 	--login --pin env:KMS_PIN --decrypt --id "$id" \
 	--mechanism RSA-PKCS-OAEP --hash-algorithm "$hash" \
-	--mgf "MGF1-$(printf %s "$hash" | tr -d -)" --input-file "$file"
+	--mgf "MGF1-$(printf %s "$hash" | tr -d -)" --input-file "$file" --output-file /dev/fd/3

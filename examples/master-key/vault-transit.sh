@@ -2,8 +2,8 @@
 # The master key in a file that OpenBao or Vault decrypts, with a key of the
 # engine transit that never leaves it.
 #
-#   bao write -field=ciphertext transit/encrypt/kms \
-#       plaintext="$(base64 -w 0 master.key)" > /etc/kms/master.key.transit
+#   base64 -w 0 master.key | bao write -field=ciphertext transit/encrypt/kms \
+#       plaintext=- > /etc/kms/master.key.transit
 #
 #   kms.master_key_command = '/etc/kms/vault-transit.sh /etc/kms/master.key.transit kms'
 #

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -108,6 +109,9 @@ kms_api_master_key_status(PG_FUNCTION_ARGS)
 					   status->running_since != 0
 					   ? "kms.master_key_command is still running"
 					   : "the launcher has not read it yet");
+	else if (status->running_since != 0)
+		put_master_key(result, NULL, NULL, "running", 0, 0,
+					   "kms.master_key_command is running; the keys read before are in force");
 	else if (status->state == KMS_MASTER_UNSET)
 		put_master_key(result, NULL, NULL, "unset", 0, 0,
 					   "neither kms.master_key_file nor kms.master_key_command is set");
@@ -197,12 +201,19 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 				 errmsg("keys that come by a subscription are wrapped by their publisher"),
 				 errhint("Call kms_rewrap_keys() there; what it does arrives here."),
 				 errhidestmt(true), errhidecontext(true)));
-	kms_rewrap(batch, true, &rewrapped);
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("kms_rewrap_keys() must see what others commit meanwhile"),
+				 errhint("Call it in a READ COMMITTED transaction."),
+				 errhidestmt(true), errhidecontext(true)));
+	if (kms_rewrap(batch, true, &rewrapped, &fault) != KMS_OK)
+		kms_fault_raise(&fault);
 	if (rewrapped.refused > 0)
 		ereport(WARNING,
-				(errmsg("keys that do not authenticate were left under their master key: " INT64_FORMAT,
+				(errmsg("keys or peppers that do not authenticate were left under their master key: " INT64_FORMAT,
 						rewrapped.refused),
-				 errhint("Run kms_check(): it names some. Restore their rows from a backup or destroy them with kms_destroy_key(), before you remove that master key.")));
+				 errhint("Keep that master key. kms_check() names some of the keys; restore their rows from a backup.")));
 	PG_RETURN_INT64(rewrapped.done);
 }
 

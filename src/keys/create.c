@@ -6,6 +6,7 @@
 #include "keys/create.h"
 #include "keys/epoch.h"
 #include "keys/opened.h"
+#include "keys/rewrap.h"
 #include "keys/seal.h"
 #include "keys/wrapping.h"
 
@@ -82,7 +83,14 @@ kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 	status = kms_seal_digests(secret, &digests);
 	if (status == KMS_OK)
 		status = kms_seal_row(row, &digests, fault);
-	if (status == KMS_OK)
-		kms_key_insert(row, secret);
+	if (status != KMS_OK)
+		return status;
+	kms_key_insert(row, secret);
+
+	/*
+	 * The master keys may have changed since it was wrapped.  Whoever rewraps
+	 * after that change either finds the row, or it comes here after it.
+	 */
+	status = kms_rewrap_own(row, secret, fault);
 	return kms_fault(fault, status);
 }

@@ -24,7 +24,10 @@ extern KmsStatus kms_key_generate(int bits, KmsRsaKey **key);
 extern KmsStatus kms_key_create(KmsKeyRow *row, KmsRsaKey *key,
 								KmsKeySecret *secret, KmsFault *fault);
 
-/* Seal the row and insert it with what is wrapped for it already. */
+/*
+ * Seal the row and insert it with what is wrapped for it already, or, if the
+ * master keys have changed meanwhile, with what that wrap becomes.
+ */
 extern KmsStatus kms_key_insert_sealed(KmsKeyRow *row,
 									   const KmsKeySecret *secret,
 									   KmsFault *fault);

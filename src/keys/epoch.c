@@ -4,7 +4,6 @@
 
 #include "keys/epoch.h"
 #include "pg/month.h"
-#include "pg/settings.h"
 
 #define WARN_AHEAD (14 * USECS_PER_DAY)
 
@@ -15,22 +14,20 @@ KmsStatus
 kms_epoch_for_new(KmsMasterKey *key)
 {
 	char		month[KMS_MONTH_SIZE];
-	KmsStatus	status;
 
-	if (!kms_master_key_epochs)
-		return kms_master_get(NULL, key);
 	kms_month_of(GetCurrentTimestamp(), month);
-	status = kms_master_get_labelled(month, key);
-	return status == KMS_OTHER_MASTER_KEY ? KMS_NO_EPOCH_KEY : status;
+	return kms_master_get_of_month(month, key);
 }
 
 KmsStatus
 kms_epoch_for_old(TimestampTz created_at, KmsMasterKey *key)
 {
+	char		now[KMS_MONTH_SIZE];
 	char		month[KMS_MONTH_SIZE];
 
+	kms_month_of(GetCurrentTimestamp(), now);
 	kms_month_of(created_at, month);
-	if (kms_master_key_epochs && kms_master_get_labelled(month, key) == KMS_OK)
+	if (strcmp(month, now) == 0 && kms_master_get_of_month(month, key) == KMS_OK)
 		return KMS_OK;
 	return kms_master_get(NULL, key);
 }
@@ -38,7 +35,7 @@ kms_epoch_for_old(TimestampTz created_at, KmsMasterKey *key)
 bool
 kms_epoch_stays(const KmsMasterStatus *status, int i)
 {
-	return i == 0 || (kms_master_key_epochs && kms_month_is(status->label[i]));
+	return i == 0 || (status->epochs && kms_month_is(status->label[i]));
 }
 
 bool
@@ -47,7 +44,7 @@ kms_epoch_is_over(const KmsMasterStatus *status, int i)
 	char		month[KMS_MONTH_SIZE];
 
 	kms_month_of(GetCurrentTimestamp(), month);
-	return i > 0 && kms_master_key_epochs &&
+	return i > 0 && status->epochs &&
 		kms_month_is(status->label[i]) && strcmp(status->label[i], month) < 0;
 }
 
@@ -60,11 +57,11 @@ kms_epoch_missing(bool *now)
 	char	   *missing = NULL;
 
 	*now = false;
-	if (!kms_master_key_epochs || kms_master_generation() == 0)
-		return NULL;
 	status = palloc(sizeof(KmsMasterStatus));
 	kms_master_status(status);
-	if (!is_labelled(status, at, month))
+	if (!status->epochs || status->state != KMS_MASTER_READY)
+		missing = NULL;
+	else if (!is_labelled(status, at, month))
 	{
 		*now = true;
 		missing = psprintf("no master key is labelled \"%s\", this month: no key can be made",

@@ -25,8 +25,11 @@
  */
 extern KmsStatus kms_epoch_for_new(KmsMasterKey *key);
 
-/* The one for a key of that age which is to be wrapped anew: a month without
- * one has the current. */
+/*
+ * The one for a key of that age which is to be wrapped anew: that of this
+ * month if it was made in it, else the current one.  Not that of a month which
+ * is over, for whoever has seen that no row needs it may be destroying it.
+ */
 extern KmsStatus kms_epoch_for_old(TimestampTz created_at, KmsMasterKey *key);
 
 /* Whether what is under this key of the server's stays under it. */

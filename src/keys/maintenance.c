@@ -24,14 +24,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "keys/call.h"
 #include "keys/create.h"
+#include "keys/each.h"
 #include "keys/key.h"
 #include "keys/maintenance.h"
 #include "keys/pool.h"
@@ -63,28 +61,17 @@
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
 
-/* What became of a key in a task. */
-typedef enum KeyOutcome
-{
-	KEY_DONE,
-	KEY_FAILED,					/* to be tried again, after the others */
-	KEY_NOT_OURS,				/* another has it, or it is not due any more */
-	KEY_LOCKED					/* a lock was not to be had in time */
-} KeyOutcome;
-
-typedef KeyOutcome (*KeyTask) (const char *key_id);
-
 static void fold(KmsTaskResult *result);
-static KeyOutcome fold_key(const char *key_id);
+static KmsOutcome fold_key(const char *key_id, void *arg);
 static void expire(KmsTaskResult *result);
-static KeyOutcome expire_key(const char *key_id);
+static KmsOutcome expire_key(const char *key_id, void *arg);
 static void deprecate_problematic(KmsTaskResult *result);
-static KeyOutcome deprecate_problematic_key(const char *key_id);
+static KmsOutcome deprecate_problematic_key(const char *key_id, void *arg);
 static void purge(bool confirm, KmsTaskResult *result);
 static int64 purge_allowance(KmsPurgeState *state, bool confirm,
 							 TimestampTz now);
 static bool purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now);
-static KeyOutcome purge_key(const char *key_id);
+static KmsOutcome purge_key(const char *key_id, void *arg);
 static bool is_due(const KmsKeyRow *row, TimestampTz now);
 static void rewrap(KmsTaskResult *result);
 static void trim_events(KmsTaskResult *result);
@@ -92,10 +79,8 @@ static void trim_metrics(KmsTaskResult *result);
 static void roll_metrics(KmsTaskResult *result);
 static void make_pepper(KmsTaskResult *result);
 static void fill_pool(KmsTaskResult *result);
-static bool for_each_key(List *ids, KeyTask task, KmsTaskResult *result);
-static KeyOutcome mark_tried(const char *key_id);
-static KeyOutcome in_subtransaction(KeyTask task, const char *key_id);
-static bool is_key_fault(int sqlstate);
+static bool for_each_key(List *ids, KmsEachTask task, KmsTaskResult *result);
+static KmsOutcome mark_tried(const char *key_id, void *arg);
 
 void
 kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
@@ -156,20 +141,20 @@ fold(KmsTaskResult *result)
 		list_length(ids) == BATCH;
 }
 
-static KeyOutcome
-fold_key(const char *key_id)
+static KmsOutcome
+fold_key(const char *key_id, void *arg)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
-	KeyOutcome	outcome = KEY_NOT_OURS;
+	KmsOutcome	outcome = KMS_OUTCOME_NOT_OURS;
 
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
 		return outcome;
 	while (kms_key_read(key_id, &row) && row.denial.count > 0)
 	{
 		if (kms_state_fold(&row, &fault) != KMS_OK)
-			return KEY_FAILED;
-		outcome = KEY_DONE;
+			return KMS_OUTCOME_FAILED;
+		outcome = KMS_OUTCOME_DONE;
 	}
 	return outcome;
 }
@@ -188,8 +173,8 @@ expire(KmsTaskResult *result)
 	result->more = for_each_key(ids, expire_key, result) && untried == BATCH;
 }
 
-static KeyOutcome
-expire_key(const char *key_id)
+static KmsOutcome
+expire_key(const char *key_id, void *arg)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
@@ -198,9 +183,9 @@ expire_key(const char *key_id)
 		!kms_key_read(key_id, &row) ||
 		kms_key_state(&row) != KMS_STATE_ACTIVE ||
 		row.expires_at > GetCurrentTimestamp())
-		return KEY_NOT_OURS;
-	return kms_state_deprecate(&row, "Expired", &fault) == KMS_OK ? KEY_DONE
-		: KEY_FAILED;
+		return KMS_OUTCOME_NOT_OURS;
+	return kms_state_deprecate(&row, "Expired", &fault) == KMS_OK ? KMS_OUTCOME_DONE
+		: KMS_OUTCOME_FAILED;
 }
 
 static void
@@ -224,8 +209,8 @@ deprecate_problematic(KmsTaskResult *result)
 		list_length(ids) == BATCH && result->done > 0;
 }
 
-static KeyOutcome
-deprecate_problematic_key(const char *key_id)
+static KmsOutcome
+deprecate_problematic_key(const char *key_id, void *arg)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
@@ -234,9 +219,9 @@ deprecate_problematic_key(const char *key_id)
 		!kms_key_read(key_id, &row) ||
 		kms_key_state(&row) != KMS_STATE_ACTIVE ||
 		kms_problem_recent(row.device_id))
-		return KEY_NOT_OURS;
+		return KMS_OUTCOME_NOT_OURS;
 	return kms_state_deprecate(&row, KMS_PROBLEM_REASON,
-							   &fault) == KMS_OK ? KEY_DONE : KEY_FAILED;
+							   &fault) == KMS_OK ? KMS_OUTCOME_DONE : KMS_OUTCOME_FAILED;
 }
 
 static void
@@ -337,8 +322,8 @@ purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now)
  * is kept for the operator; one that cannot be judged, as its own master key
  * is gone, is purged all the same.
  */
-static KeyOutcome
-purge_key(const char *key_id)
+static KmsOutcome
+purge_key(const char *key_id, void *arg)
 {
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
@@ -349,17 +334,17 @@ purge_key(const char *key_id)
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_DELETE) ||
 		!kms_key_read(key_id, &row) ||
 		!is_due(&row, GetCurrentTimestamp()))
-		return KEY_NOT_OURS;
+		return KMS_OUTCOME_NOT_OURS;
 	secret = palloc(sizeof(KmsKeySecret));
 	status = kms_key_authenticate(&row, secret, &digests, &fault);
 	pfree(secret);
 	if ((status != KMS_OK && status != KMS_OTHER_MASTER_KEY) ||
 		!is_due(&row, GetCurrentTimestamp()))
-		return KEY_FAILED;
+		return KMS_OUTCOME_FAILED;
 	if (!kms_key_delete(&row))
-		return KEY_NOT_OURS;
+		return KMS_OUTCOME_NOT_OURS;
 	kms_call_record_change(KMS_OP_PURGE, row.key_id, row.device_id, NULL);
-	return KEY_DONE;
+	return KMS_OUTCOME_DONE;
 }
 
 static bool
@@ -385,6 +370,7 @@ static void
 rewrap(KmsTaskResult *result)
 {
 	KmsRewrap	rewrapped;
+	KmsFault	ignored = {0};
 
 	result->task = "wrap keys anew";
 	if (kms_master_generation() == 0 || !kms_key_try_lock_table())
@@ -392,10 +378,10 @@ rewrap(KmsTaskResult *result)
 	kms_rewrap_log_missing();
 	if (!kms_rewrap_automatically || kms_wrapped_are_replicated())
 		return;
-	kms_rewrap(BATCH, false, &rewrapped);
+	(void) kms_rewrap(BATCH, false, &rewrapped, &ignored);
 	result->done = rewrapped.done;
 	result->skipped = rewrapped.busy + rewrapped.refused;
-	result->more = rewrapped.more;
+	result->more = rewrapped.more && ignored.status == KMS_OK;
 }
 
 static void
@@ -470,7 +456,7 @@ fill_pool(KmsTaskResult *result)
  * nothing has come of it, so that to go on now would be in vain.
  */
 static bool
-for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
+for_each_key(List *ids, KmsEachTask task, KmsTaskResult *result)
 {
 	bool		moved = false;
 	int			locked = 0;
@@ -478,84 +464,27 @@ for_each_key(List *ids, KeyTask task, KmsTaskResult *result)
 
 	foreach(cell, ids)
 	{
-		KeyOutcome	outcome = in_subtransaction(task, lfirst(cell));
+		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), NULL);
 
-		if (outcome == KEY_DONE)
+		if (outcome == KMS_OUTCOME_DONE)
 			result->done++;
 		else
 			result->skipped++;
-		if (outcome == KEY_LOCKED && ++locked == LOCKED_MAX)
+		if (outcome == KMS_OUTCOME_LOCKED && ++locked == LOCKED_MAX)
 			return false;
-		if (outcome == KEY_FAILED || outcome == KEY_LOCKED)
-			outcome = in_subtransaction(mark_tried, lfirst(cell));
-		if (outcome == KEY_DONE)
+		if (outcome == KMS_OUTCOME_FAILED || outcome == KMS_OUTCOME_LOCKED)
+			outcome = kms_each_try(mark_tried, lfirst(cell), NULL);
+		if (outcome == KMS_OUTCOME_DONE)
 			moved = true;
 	}
 	return moved;
 }
 
-static KeyOutcome
-mark_tried(const char *key_id)
+static KmsOutcome
+mark_tried(const char *key_id, void *arg)
 {
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
-		return KEY_NOT_OURS;
+		return KMS_OUTCOME_NOT_OURS;
 	kms_sweep_mark_tried(key_id, GetCurrentTimestamp());
-	return KEY_DONE;
-}
-
-/*
- * Runs the task for a key; an error that is the key's own undoes that key's
- * changes only.  A cancel, a full disk and the like go on.
- */
-static KeyOutcome
-in_subtransaction(KeyTask task, const char *key_id)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile KeyOutcome outcome = KEY_FAILED;
-
-	CHECK_FOR_INTERRUPTS();
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		outcome = task(key_id);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-			outcome = KEY_LOCKED;
-		else if (is_key_fault(error->sqlerrcode))
-			outcome = KEY_FAILED;
-		else
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return outcome;
-}
-
-static bool
-is_key_fault(int sqlstate)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlstate))
-	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-			return false;
-		default:
-			return true;
-	}
+	return KMS_OUTCOME_DONE;
 }

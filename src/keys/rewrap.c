@@ -23,8 +23,13 @@
  * Where the rows come by logical replication they stay as the publisher wraps
  * them, for the seals that come with later changes are made over its wraps.
  *
- * A row that does not authenticate is left as it is and counted; it is in
- * nobody's way, for each batch walks past it.
+ * A key is wrapped before its row exists.  So who inserts a row looks after
+ * that whether its master key is still to stay, and if not moves the row
+ * himself (kms_rewrap_own): a walk that begins after a change of the master
+ * keys finds the row, or the row was not there yet and is moved so.
+ *
+ * A row that does not authenticate, or raises, is left as it is and counted; it
+ * is in nobody's way, for each batch walks past it.
  */
 #include "postgres.h"
 
@@ -34,6 +39,7 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
+#include "keys/each.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
 #include "keys/rewrap.h"
@@ -42,11 +48,14 @@
 #include "store/pepper.h"
 #include "store/wrapped.h"
 
+#define LOGGED_MAX 10			/* master keys that are missing */
+
 /* One walk over what there is to do. */
 typedef struct Walk
 {
 	int			limit;
 	KmsRewrap  *result;
+	KmsFault   *fault;			/* what ended it, if it is not OK */
 	MemoryContext scratch;		/* emptied after each key */
 	char		busy[KMS_KEY_ID_MAX + 1];	/* the first that another has, or
 											 * "" */
@@ -54,31 +63,28 @@ typedef struct Walk
 								 * locked */
 } Walk;
 
-typedef enum Outcome
-{
-	MOVED,
-	BUSY,
-	REFUSED,
-	STAYS
-} Outcome;
-
 static void walk_all(Walk *walk);
 static bool visit(const char *key_id, TransactionId writer, void *arg);
 static void note_busy(Walk *walk, const char *key_id, TransactionId writer);
-static Outcome move(const char *key_id);
+static KmsOutcome move(const char *key_id, void *arg);
+static KmsOutcome move_locked(KmsKeyRow *row, KmsFault *fault);
+static KmsStatus rewrap(KmsKeyRow *row, const KmsKeySecret *secret,
+						bool is_new, KmsFault *fault);
 static void wait_for(const Walk *walk);
+static void rewrap_peppers(bool wait, KmsRewrap *result);
 static KmsMasterKeyUse *add_use(List **uses, const unsigned char *id,
 								const KmsMasterStatus *status);
 
-void
-kms_rewrap(int limit, bool wait, KmsRewrap *result)
+KmsStatus
+kms_rewrap(int limit, bool wait, KmsRewrap *result, KmsFault *fault)
 {
 	Walk	   *walk = palloc0(sizeof(Walk));
-	int			busy;
 
 	memset(result, 0, sizeof(*result));
+	fault->status = KMS_OK;
 	walk->limit = limit;
 	walk->result = result;
+	walk->fault = fault;
 	walk->scratch = AllocSetContextCreate(CurrentMemoryContext, "kms rewrap",
 										  ALLOCSET_DEFAULT_SIZES);
 	for (;;)
@@ -87,18 +93,16 @@ kms_rewrap(int limit, bool wait, KmsRewrap *result)
 		result->refused = 0;
 		walk->busy[0] = '\0';
 		walk_all(walk);
-		if (!wait || result->done > 0 || walk->busy[0] == '\0')
+		if (!wait || fault->status != KMS_OK || result->done > 0 ||
+			walk->busy[0] == '\0')
 			break;
 		wait_for(walk);
 	}
-
-	/* nor may somebody be making one */
-	if (result->done == 0 && !kms_pepper_lock(wait))
-		result->busy++;
-	result->done += kms_secret_rewrap_peppers(wait && result->done == 0, &busy);
-	result->busy += busy;
+	if (fault->status == KMS_OK)
+		rewrap_peppers(wait && result->done == 0, result);
 	MemoryContextDelete(walk->scratch);
 	pfree(walk);
+	return fault->status;
 }
 
 /* Everything under each master key of the server's that is to be left. */
@@ -114,7 +118,7 @@ walk_all(Walk *walk)
 		int			place = kms_master_place(status, lfirst(cell));
 
 		if (place >= 0 && !kms_epoch_stays(status, place) &&
-			!walk->result->more)
+			!walk->result->more && walk->fault->status == KMS_OK)
 			kms_wrapped_visit(lfirst(cell), visit, walk);
 	}
 	pfree(status);
@@ -126,21 +130,23 @@ visit(const char *key_id, TransactionId writer, void *arg)
 	Walk	   *walk = arg;
 	KmsRewrap  *result = walk->result;
 	MemoryContext old = MemoryContextSwitchTo(walk->scratch);
-	Outcome		outcome = TransactionIdIsValid(writer) ? BUSY : move(key_id);
+	KmsOutcome	outcome = KMS_OUTCOME_LOCKED;
 
+	if (!TransactionIdIsValid(writer))
+		outcome = kms_each_try(move, key_id, walk);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(walk->scratch);
-	if (outcome == MOVED)
+	if (outcome == KMS_OUTCOME_DONE)
 		result->done++;
-	else if (outcome == REFUSED)
+	else if (outcome == KMS_OUTCOME_FAILED)
 		result->refused++;
-	else if (outcome == BUSY)
+	else if (outcome == KMS_OUTCOME_LOCKED)
 	{
 		result->busy++;
 		note_busy(walk, key_id, writer);
 	}
 	result->more = result->done >= walk->limit;
-	return !result->more;
+	return !result->more && walk->fault->status == KMS_OK;
 }
 
 static void
@@ -153,39 +159,85 @@ note_busy(Walk *walk, const char *key_id, TransactionId writer)
 }
 
 /* A key that is gone by now needs nothing; a secret without a key may not. */
-static Outcome
-move(const char *key_id)
+static KmsOutcome
+move(const char *key_id, void *arg)
 {
-	KmsFault	fault = {0};
-	KmsKeySecret *old = palloc(sizeof(KmsKeySecret));
-	KmsSecretDigests digests;
-	KmsKeySecret *new;
+	Walk	   *walk = arg;
 	KmsKeyRow	row;
+
+	if (kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return kms_key_read(key_id, &row) ? move_locked(&row, walk->fault)
+			: KMS_OUTCOME_NOT_OURS;
+	if (kms_key_read(key_id, &row))
+		return KMS_OUTCOME_LOCKED;
+	return kms_key_secret_read(key_id, palloc(sizeof(KmsKeySecret)))
+		? KMS_OUTCOME_FAILED : KMS_OUTCOME_NOT_OURS;
+}
+
+/*
+ * Failed is what does not authenticate.  Anything else, such as a master key
+ * that is not there any more, is no fault of the key, and ends the walk.
+ */
+static KmsOutcome
+move_locked(KmsKeyRow *row, KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsSecretDigests digests;
+	KmsOutcome	outcome = KMS_OUTCOME_NOT_OURS;
 	KmsStatus	status;
 
-	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
-	{
-		if (kms_key_read(key_id, &row))
-			return BUSY;
-		return kms_key_secret_read(key_id, old) ? REFUSED : STAYS;
-	}
-	if (!kms_key_read(key_id, &row))
-		return STAYS;
-	status = kms_key_authenticate(&row, old, &digests, &fault);
+	status = kms_key_authenticate(row, secret, &digests, fault);
+	if (status == KMS_OK)
+		status = rewrap(row, secret, false, fault);
+	if (status == KMS_OK)
+		outcome = KMS_OUTCOME_DONE;
+	else if (status == KMS_NOT_AUTHENTIC)
+		outcome = KMS_OUTCOME_FAILED;
+	if (status == KMS_NOT_AUTHENTIC || status == KMS_UNCHANGED ||
+		status == KMS_KEY_NOT_FOUND)
+		status = KMS_OK;
 	if (status != KMS_OK)
-		return REFUSED;
-	new = palloc(sizeof(KmsKeySecret));
-	status = kms_wrapping_rewrap_row(&row, old, new);
-	if (status == KMS_UNCHANGED)
-		return STAYS;
+		fault->key_id = MemoryContextStrdup(TopTransactionContext,
+											row->key_id);
+	(void) kms_fault(fault, status);
+	return outcome;
+}
+
+KmsStatus
+kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret, KmsFault *fault)
+{
+	KmsMasterStatus *master = palloc(sizeof(KmsMasterStatus));
+	const unsigned char *id = kms_wrap_master_key_id(secret->wrapped_key,
+													 secret->wrapped_len);
+	KmsStatus	status = KMS_OK;
+	int			place;
+
+	kms_master_status(master);
+	place = id == NULL ? -1 : kms_master_place(master, id);
+	if (place < 0 || !kms_epoch_stays(master, place))
+		status = rewrap(row, secret, true, fault);
+	pfree(master);
+	return kms_fault(fault, status == KMS_UNCHANGED ? KMS_OK : status);
+}
+
+/* Of a row that is locked, or new. */
+static KmsStatus
+rewrap(KmsKeyRow *row, const KmsKeySecret *secret, bool is_new,
+	   KmsFault *fault)
+{
+	KmsKeySecret *new = palloc(sizeof(KmsKeySecret));
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	status = kms_wrapping_rewrap_row(row, secret, is_new, new, fault);
 	if (status == KMS_OK)
 		status = kms_seal_digests(new, &digests);
 	if (status == KMS_OK)
-		status = kms_seal_row(&row, &digests, &fault);
-	if (status != KMS_OK)
-		return REFUSED;
-	kms_wrapped_replace(&row, new);
-	return MOVED;
+		status = kms_seal_row(row, &digests, fault);
+	if (status == KMS_OK)
+		kms_wrapped_replace(row, new);
+	pfree(new);
+	return kms_fault(fault, status);
 }
 
 static void
@@ -195,6 +247,20 @@ wait_for(const Walk *walk)
 		XactLockTableWait(walk->writer, NULL, NULL, XLTW_None);
 	else
 		(void) kms_key_lock(walk->busy, KMS_LOCK_TO_CHANGE);
+}
+
+/* If there is nothing else, nobody may be making one. */
+static void
+rewrap_peppers(bool wait, KmsRewrap *result)
+{
+	int			busy;
+	int			refused;
+
+	if (result->done == 0 && !kms_pepper_lock(wait))
+		result->busy++;
+	result->done += kms_secret_rewrap_peppers(wait, &busy, &refused);
+	result->busy += busy;
+	result->refused += refused;
 }
 
 List *
@@ -231,6 +297,7 @@ add_use(List **uses, const unsigned char *id, const KmsMasterStatus *status)
 	KmsMasterKeyUse *use;
 	ListCell   *cell;
 
+	CHECK_FOR_INTERRUPTS();
 	foreach(cell, *uses)
 	{
 		use = lfirst(cell);
@@ -247,6 +314,7 @@ add_use(List **uses, const unsigned char *id, const KmsMasterStatus *status)
 void
 kms_rewrap_log_missing(void)
 {
+	int			missing = 0;
 	ListCell   *cell;
 
 	foreach(cell, kms_rewrap_uses())
@@ -256,6 +324,8 @@ kms_rewrap_log_missing(void)
 
 		if (use->place >= 0)
 			continue;
+		if (++missing > LOGGED_MAX)
+			break;
 		kms_master_key_id_text(use->id, id);
 		ereport(LOG,
 				(errmsg("kms: keys of database \"%s\" are wrapped under master key \"%s\", which this server does not have",
@@ -263,4 +333,9 @@ kms_rewrap_log_missing(void)
 				 errhint("Add that master key, below the current one, and reload the server."),
 				 errhidestmt(true), errhidecontext(true)));
 	}
+	if (missing > LOGGED_MAX)
+		ereport(LOG,
+				(errmsg("kms: keys of database \"%s\" need more master keys, which kms_master_key_status() lists",
+						get_database_name(MyDatabaseId)),
+				 errhidestmt(true), errhidecontext(true)));
 }

@@ -7,6 +7,8 @@
 #include "nodes/pg_list.h"
 
 #include "crypto/master_key.h"
+#include "pg/errors.h"
+#include "store/key.h"
 
 #define KMS_REWRAP_MAX 100000	/* keys a batch; each is locked to its end */
 
@@ -14,22 +16,31 @@ typedef struct KmsRewrap
 {
 	int64		done;			/* keys and peppers wrapped anew */
 	int64		busy;			/* another transaction has them */
-	int64		refused;		/* they do not authenticate */
+	int64		refused;		/* they do not authenticate, or raise */
 	bool		more;			/* "limit" was reached */
 } KmsRewrap;
 
 /*
  * Wrap at most "limit" keys anew, in the caller's transaction.  Rows of
  * others are passed over; but if there is nothing else and "wait" is set,
- * they are waited for.  With a master key only.
+ * they are waited for, which takes READ COMMITTED.  Not OK if a master key is
+ * gone before all are done.
  */
-extern void kms_rewrap(int limit, bool wait, KmsRewrap *result);
+extern KmsStatus kms_rewrap(int limit, bool wait, KmsRewrap *result,
+							KmsFault *fault);
+
+/*
+ * Of a row that this transaction has just inserted with its secret: wrap it
+ * anew if the master keys have changed since it was wrapped.
+ */
+extern KmsStatus kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret,
+								KmsFault *fault);
 
 /* A master key that rows of this database need, or that the server has. */
 typedef struct KmsMasterKeyUse
 {
 	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
-	bool		used;			/* by a row, committed or not */
+	bool		used;			/* by a key, committed or not, or a pepper */
 	int			place;			/* among the server's, -1: it has it not */
 	int			peppers;
 } KmsMasterKeyUse;

@@ -174,12 +174,13 @@ make_pepper(KmsPepperRow *row)
 }
 
 int
-kms_secret_rewrap_peppers(bool wait, int *busy)
+kms_secret_rewrap_peppers(bool wait, int *busy, int *refused)
 {
 	int			count = 0;
 	ListCell   *cell;
 
 	*busy = 0;
+	*refused = 0;
 	foreach(cell, kms_pepper_all())
 	{
 		KmsPepperRow *row = lfirst(cell);
@@ -188,11 +189,15 @@ kms_secret_rewrap_peppers(bool wait, int *busy)
 			continue;
 		if (!kms_pepper_lock_row(row->pepper_id, wait))
 			(*busy)++;
-		else if (kms_pepper_read(row->pepper_id, row) && is_to_be_moved(row) &&
-				 rewrap_pepper(row) == KMS_OK)
+		else if (kms_pepper_read(row->pepper_id, row) && is_to_be_moved(row))
 		{
-			kms_pepper_replace(row);
-			count++;
+			if (rewrap_pepper(row) == KMS_OK)
+			{
+				kms_pepper_replace(row);
+				count++;
+			}
+			else
+				(*refused)++;
 		}
 	}
 	return count;

@@ -94,7 +94,7 @@ kms_wrapping_rewrap(const KmsPoolKey *pool, const KmsKeyRow *row,
 
 KmsStatus
 kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
-						KmsKeySecret *new)
+						bool is_new, KmsKeySecret *new, KmsFault *fault)
 {
 	const unsigned char *id = kms_wrap_master_key_id(old->wrapped_key,
 													 old->wrapped_len);
@@ -105,13 +105,14 @@ kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
 	KmsStatus	status;
 
 	if (id == NULL)
-		return KMS_NOT_AUTHENTIC;
+		return kms_fault(fault, KMS_NOT_AUTHENTIC);
 	if (!kms_sha256(old->public_key, old->public_len, public_hash))
-		return KMS_FAILED;
+		return kms_fault(fault, KMS_FAILED);
 	kms_wrapping_of_row(row, public_hash, &context);
 
 	/* only the first of them may wait, and so raise */
-	status = kms_epoch_for_old(row->created_at, &new_master);
+	status = is_new ? kms_epoch_for_new(&new_master)
+		: kms_epoch_for_old(row->created_at, &new_master);
 	if (status == KMS_OK &&
 		memcmp(id, new_master.id, KMS_MASTER_KEY_ID_SIZE) == 0)
 		status = KMS_UNCHANGED;
@@ -124,7 +125,9 @@ kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
 		explicit_bzero(&old_master, sizeof(old_master));
 	}
 	explicit_bzero(&new_master, sizeof(new_master));
-	return status;
+	if (status == KMS_OTHER_MASTER_KEY)
+		memcpy(fault->master_key_id, id, sizeof(fault->master_key_id));
+	return kms_fault(fault, status);
 }
 
 static KmsStatus

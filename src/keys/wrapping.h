@@ -37,11 +37,11 @@ extern KmsStatus kms_wrapping_rewrap(const KmsPoolKey *pool,
 									 KmsKeySecret *secret);
 
 /*
- * Wrap the private key of a row anew, under the master key for keys of its
- * age; fills *new.  KMS_UNCHANGED if it is under that one.
+ * Wrap the private key of a row anew, under the master key for new keys or
+ * for keys of its age; fills *new.  KMS_UNCHANGED if it is under that one.
  */
 extern KmsStatus kms_wrapping_rewrap_row(const KmsKeyRow *row,
-										 const KmsKeySecret *old,
-										 KmsKeySecret *new);
+										 const KmsKeySecret *old, bool is_new,
+										 KmsKeySecret *new, KmsFault *fault);
 
 #endif							/* KMS_KEYS_WRAPPING_H */

@@ -11,6 +11,10 @@
  * crash: so keys that were being replaced when a process was killed are never
  * used; the launcher reads them again.
  *
+ * Whether there are epochs is published with the keys, for the setting comes
+ * to each process at another time, and keys must not be wrapped under two
+ * rules at once.
+ *
  * Both are guarded by master->lock; the generation may be read without.
  *
  * What reads them is in master_file.c and, for a command, in worker/.  A file
@@ -66,7 +70,7 @@ static void *map_secret(size_t size);
 static bool lock(void *memory, size_t size);
 static void request(void);
 static void startup(void);
-static KmsStatus get(const unsigned char *id, const char *label,
+static KmsStatus get(const unsigned char *id, const char *month,
 					 KmsMasterKey *key);
 static KmsMasterState current_state(void);
 static bool launcher_runs(void);
@@ -118,14 +122,14 @@ kms_master_get(const unsigned char *id, KmsMasterKey *key)
 }
 
 KmsStatus
-kms_master_get_labelled(const char *label, KmsMasterKey *key)
+kms_master_get_of_month(const char *month, KmsMasterKey *key)
 {
-	return get(NULL, label, key);
+	return get(NULL, month, key);
 }
 
-/* By fingerprint or label, else the current one. */
+/* By fingerprint, or by month if that matters, else the current one. */
 static KmsStatus
-get(const unsigned char *id, const char *label, KmsMasterKey *key)
+get(const unsigned char *id, const char *month, KmsMasterKey *key)
 {
 	const KmsMasterKey *found = NULL;
 	KmsStatus	status = KMS_NO_MASTER_KEY;
@@ -138,13 +142,18 @@ get(const unsigned char *id, const char *label, KmsMasterKey *key)
 	LWLockAcquire(&master->lock, LW_SHARED);
 	if (master->status.state == KMS_MASTER_READY)
 	{
-		if (label != NULL)
-			found = kms_master_keys_labelled(shared_keys, label);
-		else if (id != NULL)
+		status = KMS_OTHER_MASTER_KEY;
+		if (id != NULL)
 			found = kms_master_keys_find(shared_keys, id);
+		else if (month != NULL && master->status.epochs)
+		{
+			found = kms_master_keys_labelled(shared_keys, month);
+			status = KMS_NO_EPOCH_KEY;
+		}
 		else
 			found = &shared_keys->keys[0];
-		status = found != NULL ? KMS_OK : KMS_OTHER_MASTER_KEY;
+		if (found != NULL)
+			status = KMS_OK;
 		if (found != NULL)
 			*key = *found;
 	}
@@ -219,10 +228,16 @@ kms_master_parse(const char *content, size_t len, KmsMasterKeys *keys,
 void
 kms_master_running(void)
 {
-	if (master == NULL)
-		return;
+	KmsMasterStatus *status = &master->status;
+
 	LWLockAcquire(&master->lock, LW_EXCLUSIVE);
-	master->status.running_since = GetCurrentTimestamp();
+	status->running_since = GetCurrentTimestamp();
+	if (status->state != KMS_MASTER_READY)
+	{
+		/* whatever was wrong is being mended: callers wait again */
+		status->state = KMS_MASTER_UNREAD;
+		status->reason[0] = '\0';
+	}
 	LWLockRelease(&master->lock);
 }
 
@@ -267,6 +282,7 @@ kms_master_publish(KmsMasterSource source, KmsMasterKeys *keys,
 			status->generation = ++master->last_generation;
 		else if (state != KMS_MASTER_READY)
 			status->generation = 0;
+		status->epochs = kms_master_key_epochs;
 		status->count = keys->count;
 		status->state = state;
 		pg_atomic_write_u64(&master->generation, status->generation);

@@ -40,6 +40,8 @@ typedef struct KmsMasterStatus
 	KmsMasterState state;
 	KmsMasterSource source;
 	TimestampTz running_since;	/* of the command, 0: it does not run */
+	bool		epochs;			/* kms.master_key_epochs, as it was when they
+								 * were read */
 	int			count;
 	uint64		generation;		/* changes with every successful change of
 								 * keys */
@@ -70,8 +72,11 @@ extern void kms_master_await(void);
  */
 extern KmsStatus kms_master_get(const unsigned char *id, KmsMasterKey *key);
 
-/* The same by label; KMS_OTHER_MASTER_KEY if no key has this one. */
-extern KmsStatus kms_master_get_labelled(const char *label, KmsMasterKey *key);
+/*
+ * The one for keys of this month ("2026-11"): where there are epochs the key
+ * with that label, KMS_NO_EPOCH_KEY if there is none; else the current one.
+ */
+extern KmsStatus kms_master_get_of_month(const char *month, KmsMasterKey *key);
 
 /* Never waits. */
 extern void kms_master_status(KmsMasterStatus *status);

@@ -19,7 +19,8 @@
 
 #define FILE_SIZE_MAX	(64 * 1024)
 
-static bool read_open_file(int fd, KmsMasterKeys *keys,
+static bool read_open_file(int fd, char *first, char *second,
+						   KmsMasterKeys *keys,
 						   char *reason, size_t reason_size);
 static bool check_file(const struct stat *st, char *reason, size_t reason_size);
 static bool read_twice(int fd, char *first, char *second, size_t *len,
@@ -30,20 +31,26 @@ static bool is_inside(const char *path, const char *directory);
 bool
 kms_master_file_read(KmsMasterKeys *keys, char *reason, size_t reason_size)
 {
-	bool		good;
+	char	   *first = palloc0(FILE_SIZE_MAX + 1);
+	char	   *second = palloc0(FILE_SIZE_MAX + 1);
+	bool		good = false;
 	int			fd;
 
 	/* O_NONBLOCK: opening a FIFO must not hang */
 	fd = open(kms_master_key_file,
 			  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-	{
 		snprintf(reason, reason_size, "the file cannot be opened: %s",
 				 strerror(errno));
-		return false;
+	else
+	{
+		good = read_open_file(fd, first, second, keys, reason, reason_size);
+		close(fd);
 	}
-	good = read_open_file(fd, keys, reason, reason_size);
-	close(fd);
+	explicit_bzero(first, FILE_SIZE_MAX + 1);
+	explicit_bzero(second, FILE_SIZE_MAX + 1);
+	pfree(first);
+	pfree(second);
 	return good;
 }
 
@@ -67,13 +74,13 @@ kms_master_file_warning(void)
 	return NULL;
 }
 
+/* Raises nothing. */
 static bool
-read_open_file(int fd, KmsMasterKeys *keys, char *reason, size_t reason_size)
+read_open_file(int fd, char *first, char *second, KmsMasterKeys *keys,
+			   char *reason, size_t reason_size)
 {
 	struct stat before;
 	struct stat after;
-	char	   *first;
-	char	   *second;
 	size_t		len;
 	bool		good = false;
 
@@ -86,8 +93,6 @@ read_open_file(int fd, KmsMasterKeys *keys, char *reason, size_t reason_size)
 	if (!check_file(&before, reason, reason_size))
 		return false;
 
-	first = palloc0(FILE_SIZE_MAX + 1);
-	second = palloc0(FILE_SIZE_MAX + 1);
 	if (read_twice(fd, first, second, &len, reason, reason_size))
 	{
 		if (fstat(fd, &after) != 0 ||
@@ -101,10 +106,6 @@ read_open_file(int fd, KmsMasterKeys *keys, char *reason, size_t reason_size)
 		else
 			good = kms_master_parse(first, len, keys, reason, reason_size);
 	}
-	explicit_bzero(first, FILE_SIZE_MAX + 1);
-	explicit_bzero(second, FILE_SIZE_MAX + 1);
-	pfree(first);
-	pfree(second);
 	return good;
 }
 

@@ -53,8 +53,8 @@ kms_wrapped_ids(void)
 	{
 		unsigned char *bytes = palloc0(KMS_MASTER_KEY_ID_SIZE);
 
-		(void) kms_scan_bytes(PointerGetDatum(id), false, bytes,
-							  KMS_MASTER_KEY_ID_SIZE);
+		if (VARSIZE_ANY_EXHDR(id) == KMS_MASTER_KEY_ID_SIZE)
+			memcpy(bytes, VARDATA_ANY(id), KMS_MASTER_KEY_ID_SIZE);
 		ids = lappend(ids, bytes);
 		id = first_id(BTGreaterStrategyNumber, F_BYTEAGT, id);
 	}

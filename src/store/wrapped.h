@@ -15,7 +15,8 @@
 /*
  * A list of the ids of master keys, KMS_MASTER_KEY_ID_SIZE bytes each, that
  * some key is wrapped under, each once, in the order of the index.  It takes
- * as many look-ups as there are.  A wrap that names none has zeros.
+ * as many look-ups as there are.  Zeros stand for wraps that are too short to
+ * name one.
  */
 extern List *kms_wrapped_ids(void);
 

@@ -292,6 +292,7 @@ one_round(void *arg)
 
 	if (ConfigReloadPending || !launcher->key_read)
 	{
+		launcher->key_read = false; /* should one of them raise */
 		kms_worker_reload();
 		kms_source_read();
 		request_keys();

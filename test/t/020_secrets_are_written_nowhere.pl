@@ -24,6 +24,7 @@ log_min_messages = debug1
 log_parameter_max_length = -1
 log_parameter_max_length_on_error = -1
 kms.key_lifetime = 1h
+kms.deprecate_problematic_keys = off
 CONF
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $random = substr KmsTest::random_master_key(), 0, 12;

@@ -207,4 +207,28 @@ is(query('SELECT kms_rewrap_keys()'), '1', 'without epochs all goes under the cu
 is(under($later), 'new', 'as it always did');
 is(status(), "new current 1 1, $this available 0 0", 'and the months can go');
 
+# ---- A month that is over takes nothing any more --------------------------
+
+my $old = query("SELECT kms_import_key('old', pg_read_file('" . pem_file() . "'),
+	created_at => (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '10 days') AT TIME ZONE 'UTC',
+	expires_at => now() + interval '1 day', deprecated => false)");
+$node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
+KmsRotation::put($node, 'fresh: ' . KmsTest::random_master_key(), $new, "$last: $key{a}", "$this: $key{c}");
+like(detail($last), qr/it can be destroyed$/, 'whoever is told that a month can be destroyed');
+query('SELECT kms_rewrap_keys()');
+is(under($old), 'fresh', 'loses no key of it that is wrapped anew later');
+like(detail($last), qr/it can be destroyed$/, 'and is told the same again');
+is(under($later), $this, 'one of this month goes to its own');
+
+# A session that has not seen the change of the setting yet goes by it, too.
+my $long = KmsClient->session($node, 'postgres');
+$node->append_conf('postgresql.conf', 'kms.master_key_epochs = off');
+KmsRotation::put($node, 'fresher: ' . KmsTest::random_master_key(), KmsRotation::lines($node));
+$long->send("DO \$\$ BEGIN PERFORM pg_sleep(2); PERFORM kms_rewrap_keys(); END \$\$");
+$node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
+KmsRotation::put($node, KmsRotation::lines($node), 'last: ' . KmsTest::random_master_key());
+$long->receive;
+is($long->{state}, '00000', 'a call goes on over a change of the setting');
+is(under($later), $this, 'and leaves the month its key');
+
 done_testing();
