@@ -51,7 +51,7 @@ sub set
 sub status
 {
 	return $node->safe_psql('postgres',
-		"SELECT status, detail FROM kms_master_key_status() WHERE status NOT IN ('missing', 'current', 'available')");
+		"SELECT status, detail FROM kms_master_key_status() WHERE status NOT IN ('missing', 'current', 'available', 'running')");
 }
 
 # The ids that the command has left in a file.
@@ -342,12 +342,31 @@ $node->reload;
 @family = left('family', 3);
 is($session->query($decrypt), 'secret', 'while it runs at a reload the keys stay in force');
 is(status(), '', 'and there is no complaint');
+is($session->query("SELECT detail FROM kms_master_key_status() WHERE status = 'running'"),
+	'kms.master_key_command is running; the keys read before are in force', 'but the status says that it runs');
 $node->reload;
 ok(gone(@family), 'another reload kills it');
 @family = left('family', 3);
 is(scalar(runs()), $before + 2, 'and runs it again');
 is(scalar(grep { -e "/proc/$_" } runs()), 1, 'so there is one');
 is($session->query($decrypt), 'secret', 'with the keys in force');
+
+# The first command after no key at all.
+set("kms.master_key_command = ''");
+$node->reload;
+ok(gone(@family), 'it is killed when there is to be none');
+ok(KmsTest::poll(sub { status() =~ /^unset/ }), 'and no key is left');
+set("kms.master_key_command = 'exec sh $script'");
+$node->reload;
+@family = left('family', 3);
+like(status(), qr/^unread\|kms.master_key_command is still running/, 'one that comes after that is waited for');
+open $go, '>', "$dir/go" or die $!;
+close $go;
+is($session->query($decrypt), 'secret', 'by whoever needs the key');
+unlink "$dir/go";
+ok(gone(@family), 'until it has ended');
+$node->reload;
+@family = left('family', 3);
 
 # Another source while it runs.
 set("kms.master_key_file = '$file'\nkms.master_key_command = ''");
