@@ -14,7 +14,8 @@ typedef enum KmsCommandState
 	KMS_COMMAND_NONE,			/* one may be started */
 	KMS_COMMAND_RUNNING,		/* ask again soon */
 	KMS_COMMAND_ENDED,			/* its result is there, until it is forgotten */
-	KMS_COMMAND_LEAVING			/* it was killed; ask again until it is gone */
+	KMS_COMMAND_LEAVING			/* it is being killed; ask again, for some
+								 * seconds */
 } KmsCommandState;
 
 /*
@@ -41,8 +42,9 @@ extern bool kms_command_result(const char **output, size_t *len,
 							   char *reason, size_t reason_size);
 
 /*
- * Kill it with all of its process group if it still runs, and wipe what it has
- * printed.  Raises nothing.
+ * Have it killed with all of its process group if it still runs, and wipe what
+ * it has printed.  Raises nothing.  What cannot be killed is left alone, which
+ * the log says.
  */
 extern void kms_command_forget(void);
 

@@ -250,6 +250,13 @@ like($log, qr/LOG:  kms\.master_key_command: \+ KEY=\[not shown\]$/m,
 like($log, qr/: \(the rest is left out\)$/m, 'and no more than some');
 cmp_ok(() = $log =~ /and so on$/mg, '<', 200, 'of it');
 
+command("yes a | head -n 1000 >&2; $good");
+$offset = -s $node->logfile;
+reads('a command that says little, often');
+$log = substr slurp_file($node->logfile), $offset;
+is(scalar(() = $log =~ /kms\.master_key_command: a$/mg), 200, 'has some lines in the log');
+like($log, qr/: \(the rest is left out\)$/m, 'and no more');
+
 command("printf 'no end of line' >&2; exit 4");
 $node->reload;
 ok(KmsTest::poll(sub { status() =~ /exit code 4/ }), 'a command that fails');
@@ -391,21 +398,19 @@ is($node->safe_psql('postgres', $decrypt), 'secret', 'the keys have stayed in fo
 ok($node->stop('fast'), 'a stop');
 ok(gone(@family), 'ends it');
 
-# Where nothing of ours runs any more the kernel ends the shell, and that alone.
-command("echo \$\$ >>$dir/family; sleep 1000 & echo \$! >>$dir/family; wait");
+# Where the launcher has no time to do anything, its supervisor does.
+command("$family; echo \$\$ >>$dir/family; wait");
 $node->start;
-my ($shell, $sleep) = left('family', 2);
+@family = left('family', 3);
 ok($node->stop('immediate'), 'an immediate stop');
-ok(gone($shell), 'ends its shell');
-kill 'KILL', $sleep;
+ok(gone(@family), 'ends it with all that it has started');
 
 $node->start;
-($shell, $sleep) = left('family', 2);
+@family = left('family', 3);
 $pid = launcher();
 command($good);
 kill 'KILL', $pid;
-ok(gone($shell), 'so does a kill -9 of the launcher');
-kill 'KILL', $sleep;
+ok(gone(@family), 'so does a kill -9 of the launcher');
 KmsClient::wait_until_up($node);
 works('after which it is run again');
 
@@ -430,6 +435,12 @@ $standby->stop;
 # As in a container.  What a command leaves behind would be its child; one that
 # it does not know and that is killed makes it restart all.
 my $alone;
+sub restarts
+{
+	my ($offset) = @_;
+	return scalar(() = substr(slurp_file($node->logfile), $offset) =~ /terminated by signal/g);
+}
+
 END
 {
 	$alone->kill_kill if $alone;
@@ -437,7 +448,7 @@ END
 SKIP:
 {
 	my @alone = qw(unshare --map-current-user --pid --fork --kill-child --mount-proc);
-	skip 'no namespace of processes is to be had', 4 if system("@alone true 2>/dev/null") != 0;
+	skip 'no namespace of processes is to be had', 9 if system("@alone true 2>/dev/null") != 0;
 	$node->stop;
 	set('kms.master_key_command_timeout = 300ms');
 	command("$family; wait");
@@ -452,6 +463,23 @@ SKIP:
 	reads('so is what another one leaves behind');
 	unlike(substr(slurp_file($node->logfile), $offset), qr/terminated by signal/,
 		'and the server goes on');
+
+	# What a shell has started would find no reader when the shell is killed.
+	set('kms.master_key_command_timeout = 60s');
+	unlink "$dir/family";
+	command("echo \$\$ >>$dir/family; x=\$(sleep 1; exec echo $key); echo \$x");
+	$offset = -s $node->logfile;
+	$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+	left('family', 1);
+	$node->psql('postgres', q{COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'});
+	ok(KmsTest::poll(sub { restarts($offset) == 1 }), 'a kill -9 of a session restarts the server');
+	ok(KmsTest::poll(sub { -e "$dir/family" }), 'which runs the command anew');
+	KmsClient::wait_until_up($node);
+	works('and has its key');
+	usleep(3_000_000);
+	is(restarts($offset), 1, 'nothing that the command had started restarts it again');
+	is($node->safe_psql('postgres', $decrypt), 'secret', 'and the server goes on');
+	unlink "$dir/family";
 	kill 'INT', split / /, slurp_file("/proc/$_/task/$_/children")
 	  foreach $alone->{KIDS}[0]{PID};
 	$alone->finish;
