@@ -25,6 +25,7 @@ kms_key_prepare(const char *device_id, const char *app_version,
 	(void) kms_seal_utf8(device_id);
 	if (app_version != NULL)
 		(void) kms_seal_utf8(app_version);
+	kms_master_await();
 	status = kms_epoch_for_new(&master);
 	explicit_bzero(&master, sizeof(master));
 	return kms_fault(fault, status);

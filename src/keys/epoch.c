@@ -29,7 +29,7 @@ kms_epoch_for_old(TimestampTz created_at, KmsMasterKey *key)
 	kms_month_of(created_at, month);
 	if (strcmp(month, now) == 0 && kms_master_get_of_month(month, key) == KMS_OK)
 		return KMS_OK;
-	return kms_master_get(NULL, key);
+	return kms_master_get_now(NULL, key);
 }
 
 bool

@@ -21,7 +21,8 @@
 
 /*
  * The master key for a private key that is made now; the caller wipes it.
- * KMS_NO_EPOCH_KEY if the month has none.  Waits as kms_master_get.
+ * KMS_NO_EPOCH_KEY if the month has none.  Neither this nor the next waits or
+ * raises: a first read is waited for before (kms_master_await).
  */
 extern KmsStatus kms_epoch_for_new(KmsMasterKey *key);
 

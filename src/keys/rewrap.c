@@ -215,7 +215,10 @@ kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret, KmsFault *fault)
 	kms_master_status(master);
 	place = id == NULL ? -1 : kms_master_place(master, id);
 	if (place < 0 || !kms_epoch_stays(master, place))
+	{
+		fault->key_id = pstrdup(row->key_id);
 		status = rewrap(row, secret, true, fault);
+	}
 	pfree(master);
 	return kms_fault(fault, status == KMS_UNCHANGED ? KMS_OK : status);
 }

@@ -230,8 +230,7 @@ rewrap_pepper(KmsPepperRow *row)
 	if (status != KMS_OK)
 		return status;
 	fill_context(row, &context);
-	/* it was there just now, so this waits for nothing */
-	status = kms_master_get(NULL, &master);
+	status = kms_master_get_now(NULL, &master);
 	if (status == KMS_OK)
 		status = kms_wrap(&master, &context, pepper, sizeof(pepper),
 						  row->wrapped, &row->wrapped_len);

@@ -84,7 +84,6 @@ kms_wrapping_rewrap(const KmsPoolKey *pool, const KmsKeyRow *row,
 	of_pool(pool, public_hash, &from);
 	kms_wrapping_of_row(row, public_hash, &to);
 
-	/* may raise, so before anything secret is in this frame */
 	status = kms_epoch_for_new(&master);
 	if (status == KMS_OK)
 		status = rewrap(&master, &from, &pool->secret, &master, &to, secret);
@@ -110,7 +109,6 @@ kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
 		return kms_fault(fault, KMS_FAILED);
 	kms_wrapping_of_row(row, public_hash, &context);
 
-	/* only the first of them may wait, and so raise */
 	status = is_new ? kms_epoch_for_new(&new_master)
 		: kms_epoch_for_old(row->created_at, &new_master);
 	if (status == KMS_OK &&
@@ -118,7 +116,7 @@ kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
 		status = KMS_UNCHANGED;
 	if (status == KMS_OK)
 	{
-		status = kms_master_get(id, &old_master);
+		status = kms_master_get_now(id, &old_master);
 		if (status == KMS_OK)
 			status = rewrap(&old_master, &context, old, &new_master, &context,
 							new);
@@ -173,7 +171,6 @@ wrap(const KmsWrapContext *context, const KmsRsaKey *key, KmsKeySecret *secret)
 	size_t		der_len;
 	KmsStatus	status;
 
-	/* may raise, so before anything secret is in this frame */
 	status = kms_epoch_for_new(&master);
 	if (status != KMS_OK)
 		return status;

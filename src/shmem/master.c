@@ -118,6 +118,13 @@ kms_master_await(void)
 KmsStatus
 kms_master_get(const unsigned char *id, KmsMasterKey *key)
 {
+	kms_master_await();
+	return get(id, NULL, key);
+}
+
+KmsStatus
+kms_master_get_now(const unsigned char *id, KmsMasterKey *key)
+{
 	return get(id, NULL, key);
 }
 
@@ -138,7 +145,6 @@ get(const unsigned char *id, const char *month, KmsMasterKey *key)
 	if (master == NULL)
 		return KMS_NO_MASTER_KEY;
 
-	kms_master_await();
 	LWLockAcquire(&master->lock, LW_SHARED);
 	if (master->status.state == KMS_MASTER_READY)
 	{

@@ -72,9 +72,13 @@ extern void kms_master_await(void);
  */
 extern KmsStatus kms_master_get(const unsigned char *id, KmsMasterKey *key);
 
+/* The same without waiting: raises nothing, so secrets may be in hand. */
+extern KmsStatus kms_master_get_now(const unsigned char *id, KmsMasterKey *key);
+
 /*
- * The one for keys of this month ("2026-11"): where there are epochs the key
- * with that label, KMS_NO_EPOCH_KEY if there is none; else the current one.
+ * The one for keys of this month ("2026-11"), without waiting: where there
+ * are epochs the key with that label, KMS_NO_EPOCH_KEY if there is none; else
+ * the current one.
  */
 extern KmsStatus kms_master_get_of_month(const char *month, KmsMasterKey *key);
 
