@@ -153,7 +153,10 @@ COMMENT ON TABLE kms.pepper IS
 
 /*
  * The trail.  (epoch, ticket) identifies an event; tickets are given by the
- * one writer of a database, count up over all epochs and have no gaps.
+ * one writer of a database, count up over all epochs and have no gaps, so the
+ * trail is read in their order.  "context" is what the caller said with the
+ * call: the reason of a revoke, the subject of a verify; "audit_context" what
+ * his application set for the transaction.
  */
 CREATE TABLE kms.event (
 	epoch bigint NOT NULL,
@@ -170,7 +173,8 @@ CREATE TABLE kms.event (
 	client_addr text COLLATE "C",
 	application_name text COLLATE "C",
 	context text COLLATE "C",
-	CONSTRAINT event_pkey PRIMARY KEY (epoch, ticket)
+	audit_context text COLLATE "C",
+	CONSTRAINT event_pkey PRIMARY KEY (ticket, epoch)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02,
 		autovacuum_vacuum_insert_scale_factor = 0.1);
 
@@ -210,6 +214,7 @@ CREATE TABLE kms.event_outbox (
 	client_addr text COLLATE "C",
 	application_name text COLLATE "C",
 	context text COLLATE "C",
+	audit_context text COLLATE "C",
 	CONSTRAINT event_outbox_pkey PRIMARY KEY (event_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0,
 		autovacuum_vacuum_threshold = 1000);

@@ -34,6 +34,7 @@
 #include "pg/catalog.h"
 #include "pg/client.h"
 #include "pg/errors.h"
+#include "pg/settings.h"
 #include "shmem/events.h"
 #include "store/outbox.h"
 
@@ -75,6 +76,7 @@ static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 static void request_workers(void);
 static void identify(KmsEvent *event);
 static void copy_text(char *out, size_t size, const char *in);
+static void clean_text(char *value);
 static void finish(KmsCall *call, KmsStatus status);
 static void remember_change(const KmsEvent *event);
 static void abort_calls(SubTransactionId from);
@@ -372,6 +374,9 @@ identify(KmsEvent *event)
 	if (application_name != NULL)
 		copy_text(event->application_name, sizeof(event->application_name),
 				  application_name);
+	copy_text(event->audit_context, sizeof(event->audit_context),
+			  kms_audit_context);
+	clean_text(event->audit_context);
 }
 
 /* Cut at a character. */
@@ -384,4 +389,17 @@ copy_text(char *out, size_t size, const char *in)
 		len = pg_mbcliplen(in, len, size - 1);
 	memcpy(out, in, len);
 	out[len] = '\0';
+}
+
+/* The option of a connection may hold bytes that are no text here. */
+static void
+clean_text(char *value)
+{
+	if (pg_verifymbstr(value, strlen(value), true))
+		return;
+	for (; *value != '\0'; value++)
+	{
+		if (IS_HIGHBIT_SET(*value))
+			*value = '?';
+	}
 }

@@ -6,6 +6,7 @@
 #include "utils/guc.h"
 
 #include "crypto/digest.h"
+#include "crypto/form.h"
 #include "pg/compat.h"
 #include "pg/preload.h"
 #include "pg/settings.h"
@@ -19,6 +20,10 @@ int			kms_master_key_command_timeout = 30 * 1000;
 char	   *kms_master_key_file = NULL;
 bool		kms_master_key_epochs = false;
 bool		kms_rewrap_automatically = false;
+int			kms_audit = KMS_AUDIT_BEST_EFFORT;
+int			kms_audit_timeout = 5000;
+int			kms_audit_checkpoint_interval = 60;
+int			kms_event_detail = KMS_DETAIL_ALL;
 int			kms_event_ring_size = 16 * 1024;
 int			kms_event_flush_interval = 200;
 int			kms_event_retention = 90 * DAY_S;
@@ -45,6 +50,20 @@ int			kms_keygen_window = DAY_S;
 bool		kms_deprecate_problematic_keys = true;
 double		kms_problematic_threshold = 10.0;
 
+char	   *kms_audit_context = NULL;
+
+static const struct config_enum_entry audit_options[] = {
+	{"best_effort", KMS_AUDIT_BEST_EFFORT, false},
+	{"required", KMS_AUDIT_REQUIRED, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry event_detail_options[] = {
+	{"all", KMS_DETAIL_ALL, false},
+	{"failures", KMS_DETAIL_FAILURES, false},
+	{NULL, 0, false}
+};
+
 static const struct config_enum_entry key_bits_options[] = {
 	{"2048", 2048, false},
 	{"3072", 3072, false},
@@ -65,6 +84,8 @@ static const struct config_enum_entry oaep_hash_options[] = {
 
 static void define_server_settings(void);
 static void define_policy_settings(void);
+static void define_session_settings(void);
+static bool check_audit_context(char **newval, void **extra, GucSource source);
 static void define_server_seconds(const char *name, const char *what,
 								  int *variable, int boot, int min);
 static void define_policy_seconds(const char *name, const char *what,
@@ -83,6 +104,7 @@ kms_settings_define(void)
 		define_server_settings();
 	}
 	define_policy_settings();
+	define_session_settings();
 	if (kms_preloaded)
 		MarkGUCPrefixReserved("kms");
 }
@@ -91,6 +113,27 @@ kms_settings_define(void)
 static void
 define_server_settings(void)
 {
+	DefineCustomEnumVariable("kms.audit",
+							 "Whether a result may be returned before its event is durable.",
+							 "With \"required\", what cannot be recorded fails with KM008.",
+							 &kms_audit, kms_audit, audit_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_server_seconds("kms.audit_checkpoint_interval",
+						  "Longest time between two signed checkpoints of the trail.",
+						  &kms_audit_checkpoint_interval,
+						  kms_audit_checkpoint_interval, 1);
+	DefineCustomIntVariable("kms.audit_timeout",
+							"Longest time that a call waits for its event to be durable.",
+							"Only with kms.audit = required.",
+							&kms_audit_timeout, kms_audit_timeout,
+							10, 600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomEnumVariable("kms.event_detail",
+							 "Which events kms.event holds; all are counted.",
+							 "With \"failures\", successful decrypts are only counted.",
+							 &kms_event_detail, kms_event_detail,
+							 event_detail_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_server_seconds("kms.event_retention",
 						  "How long events are kept in kms.event.",
 						  &kms_event_retention, kms_event_retention, 60);
@@ -230,6 +273,29 @@ define_policy_settings(void)
 							 NULL, &kms_problematic_threshold,
 							 kms_problematic_threshold, 0.0, 100.0,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+/* Set by whoever calls, and recorded as what he says: nothing trusts it. */
+static void
+define_session_settings(void)
+{
+	DefineCustomStringVariable("kms.audit_context",
+							   "What the application is working on, for the audit trail.",
+							   "A user or request id, say: at most 255 bytes without control characters.",
+							   &kms_audit_context, "",
+							   PGC_USERSET, 0, check_audit_context, NULL, NULL);
+}
+
+static bool
+check_audit_context(char **newval, void **extra, GucSource source)
+{
+	size_t		len = strlen(*newval);
+
+	if (len <= KMS_AUDIT_CONTEXT_MAX && kms_no_control_characters(*newval, len))
+		return true;
+	GUC_check_errdetail("At most %d bytes are allowed, and no control characters.",
+						KMS_AUDIT_CONTEXT_MAX);
+	return false;
 }
 
 static void

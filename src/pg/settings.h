@@ -7,6 +7,22 @@
 #define KMS_PG_SETTINGS_H
 
 #define KMS_KEYGEN_WORKERS_MAX 8
+#define KMS_AUDIT_CONTEXT_MAX 255	/* bytes of kms.audit_context */
+
+/* kms.audit */
+typedef enum KmsAudit
+{
+	KMS_AUDIT_BEST_EFFORT,
+	KMS_AUDIT_REQUIRED			/* no result leaves before its event is
+								 * durable */
+} KmsAudit;
+
+/* kms.event_detail */
+typedef enum KmsEventDetail
+{
+	KMS_DETAIL_ALL,
+	KMS_DETAIL_FAILURES			/* successful decrypts are only counted */
+} KmsEventDetail;
 
 /* for the server */
 extern char *kms_master_key_command;	/* "" when not set */
@@ -14,6 +30,10 @@ extern int	kms_master_key_command_timeout; /* milliseconds */
 extern char *kms_master_key_file;	/* "" when not set */
 extern bool kms_master_key_epochs;
 extern bool kms_rewrap_automatically;
+extern int	kms_audit;			/* KmsAudit */
+extern int	kms_audit_timeout;	/* milliseconds */
+extern int	kms_audit_checkpoint_interval;
+extern int	kms_event_detail;	/* KmsEventDetail */
 extern int	kms_event_ring_size;	/* kB */
 extern int	kms_event_flush_interval;	/* milliseconds */
 extern int	kms_event_retention;
@@ -40,6 +60,9 @@ extern int	kms_keygen_limit;
 extern int	kms_keygen_window;
 extern bool kms_deprecate_problematic_keys;
 extern double kms_problematic_threshold;	/* percent */
+
+/* for anybody: what the application is working on; never NULL */
+extern char *kms_audit_context;
 
 /* Called from _PG_init; those of the server are defined while preloading. */
 extern void kms_settings_define(void);

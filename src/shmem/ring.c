@@ -362,6 +362,7 @@ kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event)
 			event->client_addr[sizeof(event->client_addr) - 1] = '\0';
 			event->application_name[sizeof(event->application_name) - 1] = '\0';
 			event->context[sizeof(event->context) - 1] = '\0';
+			event->audit_context[sizeof(event->audit_context) - 1] = '\0';
 			return KMS_RING_EVENT;
 		}
 		memset(event, 0, sizeof(KmsEvent));

@@ -18,8 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KMS_RING_FORMAT		1	/* changes with the layout of header or event */
-#define KMS_RING_SLOT_SIZE	1024	/* bytes */
+#define KMS_RING_FORMAT		2	/* changes with the layout of header or event */
+#define KMS_RING_SLOT_SIZE	1152	/* bytes, in whole cache lines */
 #define KMS_RING_HEADER_SIZE 4096	/* bytes */
 
 /* What is recorded.  Numbers are kept in ring files and never change. */
@@ -70,6 +70,8 @@ typedef struct KmsEvent
 	char		client_addr[64];
 	char		application_name[64];
 	char		context[256];	/* what the caller said: a reason, a subject */
+	char		audit_context[256]; /* kms.audit_context: what he is working
+									 * on */
 } KmsEvent;
 
 /* Whose ring it is; compared as a whole when a file is opened. */

@@ -31,11 +31,12 @@ kms_outbox_insert(const KmsEvent *event)
 	bind_optional(&spi, event->effective_role);
 	bind_optional(&spi, event->client_addr);
 	bind_optional(&spi, event->application_name);
+	bind_optional(&spi, event->audit_context);
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.event_outbox (occurred_at, operation, reason,"
 				" duration_ms, key_id, device_id, session_role, effective_role,"
-				" client_addr, application_name, context)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $3)",
+				" client_addr, application_name, audit_context, context)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
 }

@@ -53,6 +53,7 @@ enum
 	EVENT_CLIENT_ADDR,
 	EVENT_APPLICATION_NAME,
 	EVENT_CONTEXT,
+	EVENT_AUDIT_CONTEXT,
 	EVENT_COLUMNS
 };
 
@@ -190,10 +191,11 @@ kms_trail_move_outbox(KmsTrail *trail, int limit)
 				" ORDER BY event_id LIMIT $1))"
 				" RETURNING event_id, occurred_at, operation, context,"
 				" duration_ms, key_id, device_id, session_role,"
-				" effective_role, client_addr, application_name)"
+				" effective_role, client_addr, application_name,"
+				" audit_context)"
 				" SELECT occurred_at, operation, context, duration_ms, key_id,"
 				" device_id, session_role, effective_role, client_addr,"
-				" application_name FROM moved ORDER BY event_id",
+				" application_name, audit_context FROM moved ORDER BY event_id",
 				SPI_OK_SELECT);
 	count = (int) spi.processed;
 	if (count > 0)
@@ -424,6 +426,7 @@ insert_event(EventTable *table, const KmsTrail *trail, int64 ticket,
 	set_text(slot, EVENT_CLIENT_ADDR, event->client_addr);
 	set_text(slot, EVENT_APPLICATION_NAME, event->application_name);
 	set_text(slot, EVENT_CONTEXT, event->context);
+	set_text(slot, EVENT_AUDIT_CONTEXT, event->audit_context);
 	ExecStoreVirtualTuple(slot);
 	MemoryContextSwitchTo(caller);
 
@@ -550,6 +553,7 @@ read_outbox_row(uint64 row, KmsEvent *event)
 	copy_field(row, 9, event->client_addr, sizeof(event->client_addr));
 	copy_field(row, 10, event->application_name,
 			   sizeof(event->application_name));
+	copy_field(row, 11, event->audit_context, sizeof(event->audit_context));
 }
 
 static void

@@ -205,3 +205,23 @@ SELECT count(*) FROM kms_problematic_keys(50) WHERE device_id = 'events-bad';
 SELECT count(*) FROM kms_problematic_keys(49.9, 7) WHERE device_id = 'events-bad';
 SELECT count(*) FROM kms_problematic_keys(49.9, 6, 1) WHERE device_id = 'events-bad';
 SELECT count(*) FROM kms.problematic_keys WHERE device_id = 'events-bad';
+
+-- what the application is working on: for the transaction, at most 255 bytes, never part of SQL
+BEGIN;
+SELECT set_config('kms.audit_context', 'user 17; '' OR true --', true) <> '' AS set;
+SELECT kms_encrypt(:'bad_id', 'x') IS NOT NULL AS encrypted;
+SELECT kms_try_decrypt(:'bad_id', 'AAAA');
+SELECT key_id <> '' AS made FROM kms_issue_key('events-context');
+COMMIT;
+SET kms.audit_context = 'session';
+SELECT kms_verify_secret(:'bad_id', 'AAAA', '$2a$04$x', 'account-1');
+RESET kms.audit_context;
+SELECT key_id <> '' AS handed_out FROM kms_issue_key('events-context');
+SELECT kms_flush_events();
+SELECT operation, status, context, audit_context FROM kms.event
+WHERE audit_context IS NOT NULL OR device_id = 'events-context' ORDER BY ticket;
+SELECT length(set_config('kms.audit_context', repeat('x', 255), false));
+SELECT set_config('kms.audit_context', repeat('x', 256), false);
+SELECT set_config('kms.audit_context', E'a\nb', false);
+SELECT length(current_setting('kms.audit_context')) AS kept;
+RESET kms.audit_context;
