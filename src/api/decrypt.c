@@ -47,6 +47,7 @@ static KmsStatus fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text,
 static KmsStatus open_to(KmsCall *call, const KmsCipherRequest *request,
 						 bool recover, Sink *sink, KmsFault *fault);
 static void prepare(Sink *sink, bool is_text);
+static void succeed(KmsCall *call, Sink *sink);
 static KmsStatus fill(Sink *sink, const unsigned char *plain, size_t len);
 static KmsStatus fill_text(Sink *sink, const unsigned char *plain, size_t len);
 static void log_recovery(const char *key_id, const char *reason,
@@ -115,7 +116,7 @@ decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text)
 		status = open_to(call, &request, kind == RECOVER, &sink, &fault);
 	}
 	if (status == KMS_OK)
-		kms_call_succeed(call);
+		succeed(call, &sink);
 	else
 		kms_call_fail(call, status);
 	if (kind == RECOVER)
@@ -170,6 +171,22 @@ open_to(KmsCall *call, const KmsCipherRequest *request, bool recover,
 		explicit_bzero(plain, sizeof(plain));
 	}
 	return status;
+}
+
+/* It may raise, if the event cannot be recorded. */
+static void
+succeed(KmsCall *call, Sink *sink)
+{
+	PG_TRY();
+	{
+		kms_call_succeed(call);
+	}
+	PG_CATCH();
+	{
+		explicit_bzero(sink->result, VARHDRSZ + sink->size);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 /* Make room for any plaintext, and find the way to the database's encoding. */

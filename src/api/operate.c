@@ -262,6 +262,8 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	}
 	put_count(result, "events without a ring",
 			  pg_atomic_read_u64(&kms_state->unrecorded));
+	put_count(result, "calls refused by the audit",
+			  pg_atomic_read_u64(&kms_state->refused));
 	put_count(result, "keys in the pool", kms_pool_count());
 	put_count(result, "keys wanted in the pool", kms_key_pool_size);
 	put_count(result, "changes in the outbox", kms_health_outbox());

@@ -47,7 +47,8 @@ typedef enum KmsStatus
 	KMS_LOCKED_OUT = 49,		/* KM009 */
 	KMS_NO_TLS = 50,			/* 28000 */
 	KMS_NO_PEPPER = 51,			/* a hash names one that is not here (XX001) */
-	KMS_NO_EPOCH_KEY = 52		/* no master key for this month (KM007) */
+	KMS_NO_EPOCH_KEY = 52,		/* no master key for this month (KM007) */
+	KMS_NOT_AUDITED = 53		/* its event is not durable (KM008) */
 } KmsStatus;
 
 #endif							/* KMS_CRYPTO_STATUS_H */

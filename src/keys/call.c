@@ -35,7 +35,7 @@
 #include "pg/client.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
-#include "shmem/events.h"
+#include "shmem/durable.h"
 #include "store/outbox.h"
 
 #define CALLS_MAX 4
@@ -70,6 +70,10 @@ static uint32 wishes = 0;
 /* it has made the extension */
 static bool installed = false;
 
+/* the last event that has to be durable before a result leaves */
+static KmsReceipt unsettled;
+static bool settled = true;
+
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 							  SubTransactionId parent, void *arg);
@@ -77,6 +81,8 @@ static void request_workers(void);
 static void identify(KmsEvent *event);
 static void copy_text(char *out, size_t size, const char *in);
 static void clean_text(char *value);
+static bool must_be_durable(int operation);
+static void require_audited(KmsAudited audited);
 static void finish(KmsCall *call, KmsStatus status);
 static void remember_change(const KmsEvent *event);
 static void abort_calls(SubTransactionId from);
@@ -116,6 +122,8 @@ kms_call_begin(KmsOperation operation)
 	KmsCall    *call;
 
 	kms_call_require_service();
+	if (operation != KMS_OP_ISSUE && must_be_durable(operation))
+		require_audited(kms_durable_outlook());
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	memset(&call->event, 0, sizeof(call->event));
 	call->event.operation = operation;
@@ -167,17 +175,47 @@ kms_call_context(KmsCall *call, const char *context)
 void
 kms_call_succeed(KmsCall *call)
 {
-	kms_events_bind_again();
-	finish(call, KMS_OK);
-	kms_events_push(&call->event, false);
+	kms_call_submit(call, KMS_OK);
+	kms_call_settle();
 }
 
 void
 kms_call_fail(KmsCall *call, KmsStatus status)
 {
+	kms_call_submit(call, status);
+	kms_call_settle();
+}
+
+void
+kms_call_submit(KmsCall *call, KmsStatus status)
+{
+	bool		form = kms_status_is_form(status);
+	KmsReceipt	receipt;
+	bool		pending;
+
 	kms_events_bind_again();
 	finish(call, status);
-	kms_events_push(&call->event, kms_status_is_form(status));
+	if (!must_be_durable(call->event.operation))
+	{
+		kms_events_push(&call->event, form);
+		return;
+	}
+	require_audited(kms_durable_submit(&call->event, form, &receipt,
+									   &pending));
+	if (pending)
+	{
+		unsettled = receipt;
+		settled = false;
+	}
+}
+
+void
+kms_call_settle(void)
+{
+	if (settled)
+		return;
+	settled = true;
+	require_audited(kms_durable_await(&unsettled));
 }
 
 void
@@ -239,6 +277,71 @@ kms_call_is_installing(void)
 	return installed;
 }
 
+/*
+ * What hands out a result without changing anything: a change is in the
+ * outbox, which commits with it, and denying must work at any time.
+ */
+static bool
+must_be_durable(int operation)
+{
+	if (kms_audit != KMS_AUDIT_REQUIRED)
+		return false;
+	switch (operation)
+	{
+		case KMS_OP_ISSUE:
+		case KMS_OP_ENCRYPT:
+		case KMS_OP_DECRYPT:
+		case KMS_OP_RECOVER:
+		case KMS_OP_VERIFY:
+		case KMS_OP_DIAGNOSE:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* KM008 unless it is so, or if no writer sees the extension yet. */
+static void
+require_audited(KmsAudited audited)
+{
+	KmsFault	fault = {0};
+
+	if (audited == KMS_AUDITED && !installed)
+		return;
+	pg_atomic_fetch_add_u64(&kms_state->refused, 1);
+	kms_fault(&fault, KMS_NOT_AUDITED);
+	if (installed)
+	{
+		fault.detail = "This transaction has created the extension, so nobody else sees it yet.";
+		fault.hint = "Commit, then call again.";
+		kms_fault_raise(&fault);
+	}
+	switch (audited)
+	{
+		case KMS_AUDIT_STANDBY:
+			fault.detail = "A standby records nothing.";
+			fault.hint = "Call the primary, or set kms.audit = best_effort on the standby.";
+			break;
+		case KMS_AUDIT_NO_LAUNCHER:
+			fault.detail = "The launcher of kms does not run.";
+			fault.hint = "Raise max_worker_processes and restart the server; its log says why the launcher was not started.";
+			break;
+		case KMS_AUDIT_NO_WRITER:
+			fault.detail = "The event writer cannot work.";
+			fault.hint = "kms_check() and kms.status show its last error.";
+			break;
+		case KMS_AUDIT_CLOSED:
+			fault.detail = "The extension is being dropped or changed.";
+			break;
+		default:
+			fault.detail = psprintf("Its event was not recorded within %d ms (kms.audit_timeout).",
+									kms_audit_timeout);
+			fault.hint = "See kms_check(), and whether a transaction, this one perhaps, has locked kms.event.";
+			break;
+	}
+	kms_fault_raise(&fault);
+}
+
 /* Stamp the end and take the call off the stack. */
 static void
 finish(KmsCall *call, KmsStatus status)
@@ -296,6 +399,7 @@ on_transaction(XactEvent event, void *arg)
 	pending = NULL;
 	wishes = 0;
 	installed = false;
+	settled = true;
 }
 
 static void

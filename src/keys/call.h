@@ -40,9 +40,21 @@ extern void kms_call_context(KmsCall *call, const char *context);
 /* The key id as it will be recorded, "" for none. */
 extern const char *kms_call_recorded_key(const KmsCall *call);
 
-/* Ends: recorded through the ring, whatever becomes of the transaction. */
+/*
+ * Ends: recorded through the ring, whatever becomes of the transaction.  With
+ * kms.audit = required both wait for what hands out a result until the event
+ * is durable, or raise KM008, or what a cancel raises: who has a secret in
+ * hand must wipe it then.
+ */
 extern void kms_call_succeed(KmsCall *call);
 extern void kms_call_fail(KmsCall *call, KmsStatus status);
+
+/*
+ * The same for one of many, which waits for no more than a place in the ring;
+ * and the wait for all since, to be done before any result leaves.
+ */
+extern void kms_call_submit(KmsCall *call, KmsStatus status);
+extern void kms_call_settle(void);
 
 /* Ends: a change, recorded by its own transaction; or one that changed nothing. */
 extern void kms_call_changed(KmsCall *call);

@@ -13,6 +13,7 @@
 #define ERRCODE_KMS_RATE_LIMITED	MAKE_SQLSTATE('K', 'M', '0', '0', '5')
 #define ERRCODE_KMS_TOO_LARGE		MAKE_SQLSTATE('K', 'M', '0', '0', '6')
 #define ERRCODE_KMS_NO_MASTER_KEY	MAKE_SQLSTATE('K', 'M', '0', '0', '7')
+#define ERRCODE_KMS_NOT_AUDITED		MAKE_SQLSTATE('K', 'M', '0', '0', '8')
 #define ERRCODE_KMS_LOCKED_OUT		MAKE_SQLSTATE('K', 'M', '0', '0', '9')
 
 static const char *key_state_word(KmsStatus status);
@@ -64,6 +65,8 @@ kms_status_reason(KmsStatus status)
 			return "Stored pepper not found";
 		case KMS_NO_TLS:
 			return "TLS is required";
+		case KMS_NOT_AUDITED:
+			return "Operation could not be audited";
 		case KMS_INVALID_ARGUMENT:
 		case KMS_BAD_CIPHERTEXT:
 		case KMS_BAD_LENGTH:
@@ -165,74 +168,63 @@ kms_fault_ciphertext(KmsFault *fault, const char *message, const char *detail,
 	return kms_fault(fault, KMS_BAD_CIPHERTEXT);
 }
 
-void
-kms_fault_raise(const KmsFault *fault)
+int
+kms_fault_sqlstate(const KmsFault *fault)
 {
-	int			code;
-
 	switch (fault->status)
 	{
 		case KMS_REJECTED:
-			code = ERRCODE_KMS_REJECTED;
-			break;
+			return ERRCODE_KMS_REJECTED;
 		case KMS_KEY_NOT_FOUND:
-			code = ERRCODE_KMS_KEY_NOT_FOUND;
-			break;
+			return ERRCODE_KMS_KEY_NOT_FOUND;
 		case KMS_KEY_EXPIRED:
-			code = ERRCODE_KMS_KEY_EXPIRED;
-			break;
+			return ERRCODE_KMS_KEY_EXPIRED;
 		case KMS_KEY_DISABLED:
 		case KMS_KEY_REVOKED:
 		case KMS_KEY_PENDING_DELETION:
 		case KMS_KEY_DEPRECATED:
 		case KMS_WRONG_STATE:
-			code = ERRCODE_KMS_KEY_STATE;
-			break;
+			return ERRCODE_KMS_KEY_STATE;
 		case KMS_RATE_LIMITED:
-			code = ERRCODE_KMS_RATE_LIMITED;
-			break;
+			return ERRCODE_KMS_RATE_LIMITED;
 		case KMS_TOO_LARGE:
-			code = ERRCODE_KMS_TOO_LARGE;
-			break;
+			return ERRCODE_KMS_TOO_LARGE;
 		case KMS_NO_MASTER_KEY:
 		case KMS_OTHER_MASTER_KEY:
 		case KMS_NO_EPOCH_KEY:
-			code = ERRCODE_KMS_NO_MASTER_KEY;
-			break;
+			return ERRCODE_KMS_NO_MASTER_KEY;
 		case KMS_NOT_AUTHENTIC:
 		case KMS_NO_PEPPER:
-			code = ERRCODE_DATA_CORRUPTED;
-			break;
+			return ERRCODE_DATA_CORRUPTED;
 		case KMS_NOT_TEXT:
-			code = ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
-			break;
+			return ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
 		case KMS_LOCKED_OUT:
-			code = ERRCODE_KMS_LOCKED_OUT;
-			break;
+			return ERRCODE_KMS_LOCKED_OUT;
+		case KMS_NOT_AUDITED:
+			return ERRCODE_KMS_NOT_AUDITED;
 		case KMS_NO_TLS:
-			code = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-			break;
+			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
 		case KMS_INVALID_ARGUMENT:
 		case KMS_BAD_CIPHERTEXT:
 		case KMS_BAD_LENGTH:
 		case KMS_TOO_LONG:
 		case KMS_BAD_FORMAT:
-			code = fault->sqlstate != 0 ? fault->sqlstate
+			return fault->sqlstate != 0 ? fault->sqlstate
 				: ERRCODE_INVALID_PARAMETER_VALUE;
-			break;
 		case KMS_INTERRUPTED:
-			code = ERRCODE_QUERY_CANCELED;
-			break;
+			return ERRCODE_QUERY_CANCELED;
 		case KMS_NO_MEMORY:
-			code = ERRCODE_OUT_OF_MEMORY;
-			break;
+			return ERRCODE_OUT_OF_MEMORY;
 		default:
-			code = ERRCODE_INTERNAL_ERROR;
-			break;
+			return ERRCODE_INTERNAL_ERROR;
 	}
+}
 
+void
+kms_fault_raise(const KmsFault *fault)
+{
 	errstart(ERROR, TEXTDOMAIN);
-	errcode(code);
+	errcode(kms_fault_sqlstate(fault));
 	report_message(fault);
 	if (fault->detail != NULL)
 		errdetail("%s", fault->detail);
@@ -335,6 +327,9 @@ report_message(const KmsFault *fault)
 			break;
 		case KMS_LOCKED_OUT:
 			errmsg("too many failed attempts");
+			break;
+		case KMS_NOT_AUDITED:
+			errmsg("operation could not be audited");
 			break;
 		case KMS_NO_TLS:
 			errmsg("plaintext is returned over TLS only");

@@ -51,6 +51,9 @@ extern KmsStatus kms_fault_null(KmsFault *fault, const char *message);
 extern KmsStatus kms_fault_ciphertext(KmsFault *fault, const char *message,
 									  const char *detail, const char *hint);
 
+/* The SQLSTATE that it is raised with, as errcode takes it. */
+extern int	kms_fault_sqlstate(const KmsFault *fault);
+
 /* Raise it.  The statement and context are kept out of the server log. */
 pg_noreturn extern void kms_fault_raise(const KmsFault *fault);
 

@@ -84,7 +84,8 @@ static TimestampTz failed_until = 0;
 static char retired_path[MAXPGPATH];	/* of what kms_events_retired gave */
 
 static bool is_current(KmsDatabase *database);
-static bool push(KmsDatabase *database, const KmsEvent *event, bool form);
+static KmsPush push(KmsDatabase *database, const KmsEvent *event, bool form,
+					KmsReceipt *receipt);
 static bool may_be_written(KmsDatabase *database);
 static void record_on_standby(const KmsEvent *event);
 static MapResult map(KmsDatabase *database, bool may_replace);
@@ -153,8 +154,7 @@ kms_events_bind_again(void)
 void
 kms_events_push(const KmsEvent *event, bool form)
 {
-	KmsDatabase *database;
-	bool		recorded = false;
+	KmsReceipt	receipt;
 
 	if (kms_state == NULL)
 		return;
@@ -163,15 +163,51 @@ kms_events_push(const KmsEvent *event, bool form)
 		record_on_standby(event);
 		return;
 	}
+	switch (kms_events_try(event, form, &receipt))
+	{
+		case KMS_PUSH_DONE:
+		case KMS_PUSH_COUNTED:
+			break;
+		case KMS_PUSH_FULL:
+		case KMS_PUSH_NO_RING:
+			kms_events_drop();
+			break;
+	}
+}
+
+KmsPush
+kms_events_try(const KmsEvent *event, bool form, KmsReceipt *receipt)
+{
+	KmsDatabase *database;
+	KmsPush		result = KMS_PUSH_NO_RING;
 
 	HOLD_INTERRUPTS();
 	database = kms_state_database();
 	if (database != NULL)
-		recorded = push(database, event, form);
+		result = push(database, event, form, receipt);
 	RESUME_INTERRUPTS();
+	return result;
+}
 
-	if (!recorded)
+void
+kms_events_drop(void)
+{
+	if (ring != NULL)
+		kms_ring_drop(ring);
+	else
 		pg_atomic_fetch_add_u64(&kms_state->unrecorded, 1);
+}
+
+KmsFate
+kms_events_fate(const KmsReceipt *receipt)
+{
+	KmsDatabase *database = kms_state_database();
+
+	if (database == NULL || ring_generation != receipt->generation ||
+		!is_current(database))
+		return KMS_FATE_UNKNOWN;
+	return kms_ring_released(ring, receipt->position) ? KMS_FATE_DURABLE
+		: KMS_FATE_PENDING;
 }
 
 bool
@@ -386,18 +422,22 @@ is_current(KmsDatabase *database)
 		ring_generation == pg_atomic_read_u64(&database->ring_generation);
 }
 
-/* Must hold interrupts.  False if it is recorded and counted nowhere. */
-static bool
-push(KmsDatabase *database, const KmsEvent *event, bool form)
+/* Must hold interrupts. */
+static KmsPush
+push(KmsDatabase *database, const KmsEvent *event, bool form,
+	 KmsReceipt *receipt)
 {
 	KmsRingCounters counters;
+	KmsRingPush pushed;
 
 	if (!is_current(database) &&
 		(!OidIsValid(bound_extension) || map(database, false) != MAPPED))
-		return false;
+		return KMS_PUSH_NO_RING;
 
-	if (kms_ring_push(ring, event, form) == KMS_RING_COUNTED)
-		return true;
+	receipt->generation = ring_generation;
+	pushed = kms_ring_push(ring, event, form, &receipt->position);
+	if (pushed == KMS_RING_COUNTED)
+		return KMS_PUSH_COUNTED;
 
 	/*
 	 * Pairs with the barrier of a writer that leaves: either it sees the
@@ -412,7 +452,7 @@ push(KmsDatabase *database, const KmsEvent *event, bool form)
 		if (counters.head - counters.tail > counters.slots / 2)
 			(void) kms_state_wake(database, KMS_WRITER);
 	}
-	return true;
+	return pushed == KMS_RING_FULL ? KMS_PUSH_FULL : KMS_PUSH_DONE;
 }
 
 static void

@@ -15,6 +15,41 @@
  */
 extern void kms_events_push(const KmsEvent *event, bool form);
 
+/* Where an event is that is in the ring of this session. */
+typedef struct KmsReceipt
+{
+	uint64		generation;		/* of the ring */
+	uint64		position;
+} KmsReceipt;
+
+typedef enum KmsPush
+{
+	KMS_PUSH_DONE,
+	KMS_PUSH_COUNTED,			/* junk, which the ring had no place for */
+	KMS_PUSH_FULL,
+	KMS_PUSH_NO_RING
+} KmsPush;
+
+/* The same, for one who tries again if there is no place. */
+extern KmsPush kms_events_try(const KmsEvent *event, bool form,
+							  KmsReceipt *receipt);
+
+/* Count an event that found no place until its caller gave up. */
+extern void kms_events_drop(void);
+
+/*
+ * Whether an event is durable in the tables, or its ring has been replaced so
+ * that nobody will know.
+ */
+typedef enum KmsFate
+{
+	KMS_FATE_PENDING,
+	KMS_FATE_DURABLE,
+	KMS_FATE_UNKNOWN
+} KmsFate;
+
+extern KmsFate kms_events_fate(const KmsReceipt *receipt);
+
 /*
  * Tell which extension this session records for; maps its ring when needed.
  * To be called in a transaction, before what it does is recorded; costs

@@ -285,7 +285,8 @@ kms_ring_counters(const KmsRing *ring, KmsRingCounters *counters)
 }
 
 KmsRingPush
-kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form)
+kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form,
+			  uint64_t *position)
 {
 	uint64_t	slots = ring->fixed.slots;
 	uint64_t	head = load(&ring->head);
@@ -301,16 +302,13 @@ kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form)
 			head = load(&ring->head);
 			continue;
 		}
-		if (head - tail >= slots)
-		{
-			count(&ring->dropped);
-			return KMS_RING_FULL;
-		}
 		if (form && head - tail >= slots - slots / 4)
 		{
 			count(&ring->form_only);
 			return KMS_RING_COUNTED;
 		}
+		if (head - tail >= slots)
+			return KMS_RING_FULL;
 		if (__atomic_compare_exchange_n(&ring->head, &head, head + 1, false,
 										__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			break;
@@ -321,7 +319,20 @@ kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form)
 	slot->format = KMS_RING_FORMAT;
 	slot->crc = event_crc(head, event);
 	store(&slot->word, head + 1);
+	*position = head;
 	return KMS_RING_PUSHED;
+}
+
+void
+kms_ring_drop(KmsRing *ring)
+{
+	count(&ring->dropped);
+}
+
+bool
+kms_ring_released(const KmsRing *ring, uint64_t position)
+{
+	return load(&ring->tail) > position;
 }
 
 KmsRingRead

@@ -98,7 +98,7 @@ typedef struct KmsRingCounters
 typedef enum KmsRingPush
 {
 	KMS_RING_PUSHED,
-	KMS_RING_FULL,				/* dropped, and counted */
+	KMS_RING_FULL,				/* not taken; see kms_ring_drop */
 	KMS_RING_COUNTED			/* a malformed call above three quarters */
 } KmsRingPush;
 
@@ -163,11 +163,18 @@ extern const KmsRingIdentity *kms_ring_identity(const KmsRing *ring);
 extern void kms_ring_counters(const KmsRing *ring, KmsRingCounters *counters);
 
 /*
- * Record an event.  Safe from any number of processes; never waits.  "form"
- * marks a call refused for its form, which gives way when the ring is more
- * than three quarters full.
+ * Record an event; *position is where it is.  Safe from any number of
+ * processes; never waits.  "form" marks a call refused for its form, which
+ * gives way when the ring is more than three quarters full.
  */
-extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form);
+extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event,
+								 bool form, uint64_t *position);
+
+/* Count an event that is given up because the ring is full. */
+extern void kms_ring_drop(KmsRing *ring);
+
+/* Whether the slot of a position has been released. */
+extern bool kms_ring_released(const KmsRing *ring, uint64_t position);
 
 /* The one consumer's side. */
 extern KmsRingRead kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event);

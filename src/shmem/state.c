@@ -196,6 +196,8 @@ initialize(KmsState *state)
 	pg_atomic_init_u64(&state->standby_successes, 0);
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);
+	pg_atomic_init_u64(&state->refused, 0);
+	state->made_at = GetCurrentTimestamp();
 	LWLockInitialize(&state->attempts_lock, state->tranche);
 
 	for (i = 0; i < KMS_DATABASES_MAX; i++)
@@ -213,6 +215,8 @@ initialize(KmsState *state)
 		pg_atomic_init_u64(&database->flush_done, 0);
 		pg_atomic_init_u64(&database->flush_closed, 0);
 		ConditionVariableInit(&database->flushed);
+		ConditionVariableInit(&database->durable);
+		pg_atomic_init_u32(&database->closings, 0);
 	}
 }
 
@@ -251,6 +255,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 		worker->started_at = 0;
 		worker->not_before = 0;
 		worker->failures = 0;
+		worker->hopeless = false;
 		worker->last_error[0] = '\0';
 	}
 	database->has_extension = false;

@@ -45,6 +45,8 @@ typedef struct KmsWorkerState
 	TimestampTz started_at;		/* by the launcher; under state->lock */
 	TimestampTz not_before;		/* launcher's back-off; under state->lock */
 	int			failures;		/* in a row; under state->lock */
+	bool		hopeless;		/* it will not work by itself; under
+								 * state->lock */
 	char		last_error[KMS_ERROR_SIZE]; /* under state->lock */
 } KmsWorkerState;
 
@@ -78,6 +80,14 @@ typedef struct KmsDatabase
 	pg_atomic_uint64 flush_done;
 	pg_atomic_uint64 flush_closed;
 	ConditionVariable flushed;
+
+	/*
+	 * Those who wait for their event to be durable; see durable.c. "closings"
+	 * counts how often a writer has found the extension dropped or about to
+	 * be.
+	 */
+	ConditionVariable durable;
+	pg_atomic_uint32 closings;
 } KmsDatabase;
 
 typedef struct KmsState
@@ -88,6 +98,8 @@ typedef struct KmsState
 	pg_atomic_uint64 ring_generations;	/* the last one given to a database */
 	Latch	   *launcher_latch; /* NULL: does not run; under lock */
 	int			launcher_pid;	/* under lock */
+	bool		launcher_came;	/* since this memory was made; under lock */
+	TimestampTz made_at;		/* this memory; constant */
 
 	/* workers that wait until another leaves */
 	pg_atomic_uint32 waiting;
@@ -102,6 +114,9 @@ typedef struct KmsState
 
 	/* events that no ring could take: no disk space for its file, … */
 	pg_atomic_uint64 unrecorded;
+
+	/* calls that ended with KM008 */
+	pg_atomic_uint64 refused;
 
 	LWLock		attempts_lock;	/* of the log of failed attempts: lockout.c */
 

@@ -185,6 +185,7 @@ kms_launcher_main(Datum arg)
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	kms_state->launcher_pid = MyProcPid;
+	kms_state->launcher_came = true;
 	kms_state->launcher_latch = MyLatch;
 	LWLockRelease(&kms_state->lock);
 	before_shmem_exit(detach, (Datum) 0);
@@ -676,6 +677,9 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	{
 		launcher->no_slot_until = 0;
 		child->no_slot_since = 0;
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		state->hopeless = false;
+		LWLockRelease(&kms_state->lock);
 		pg_atomic_write_u32(&kms_state->keygen_unwanted, 0);
 		return true;
 	}
@@ -695,6 +699,7 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 		strlcpy(state->last_error,
 				"no background worker slot is free (max_worker_processes)",
 				sizeof(state->last_error));
+		state->hopeless = true;
 		LWLockRelease(&kms_state->lock);
 	}
 	launcher->no_slot_until = TimestampTzPlusMilliseconds(now,

@@ -30,6 +30,7 @@ static void set_session(const char *name);
 static void set(const char *name, const char *value);
 static void attach(KmsWorker *worker);
 static void detach(int code, Datum arg);
+static bool is_hopeless(int sqlstate);
 static void note_error(KmsWorkerError *error, const ErrorData *edata);
 
 void
@@ -107,6 +108,7 @@ kms_worker_absent(KmsWorker *worker)
 	database->probed = true;
 	state->heartbeat = now;
 	state->failures = 0;
+	state->hopeless = false;
 	state->not_before = TimestampTzPlusMilliseconds(now, ABSENT_PAUSE_MS);
 	LWLockRelease(&kms_state->lock);
 
@@ -159,6 +161,7 @@ kms_worker_good(KmsWorker *worker)
 	state->heartbeat = GetCurrentTimestamp();
 	state->failed_at = 0;
 	state->failures = 0;
+	state->hopeless = false;
 	state->not_before = 0;
 	LWLockRelease(&kms_state->lock);
 }
@@ -175,6 +178,7 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 	strlcpy(state->last_error, error->message, sizeof(state->last_error));
 	state->failed_at = now;
 	state->failures++;
+	state->hopeless = is_hopeless(error->sqlstate);
 	LWLockRelease(&kms_state->lock);
 
 	if (changed || worker->logged_at == 0 ||
@@ -307,6 +311,17 @@ detach(int code, Datum arg)
 		pg_atomic_write_u32(&state->requested, KMS_REQUEST_MADE);
 	if (pg_atomic_read_u32(&state->requested) != KMS_REQUEST_NONE)
 		kms_state_wake_launcher();
+}
+
+/*
+ * Somebody has to do something: a table is gone or has been changed, say.
+ * Locks, lack of space and a cancel pass.
+ */
+static bool
+is_hopeless(int sqlstate)
+{
+	return ERRCODE_TO_CATEGORY(sqlstate) ==
+		ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
 }
 
 /*

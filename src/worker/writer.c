@@ -21,8 +21,9 @@
  * can be the cause of halves the batch, until one event is left; that is put
  * into kms.event_quarantine, and the rest goes on.
  *
- * Who waits for durability (kms_events_flush) is woken after a round that
- * began after his wish and left nothing to do, or found no extension.
+ * Who waits for all that is recorded (kms_events_flush) is woken after a round
+ * that began after his wish and left nothing to do, or found no extension; who
+ * waits for his own event (shmem/durable.c), after the commit that wrote it.
  */
 #include "postgres.h"
 
@@ -42,7 +43,7 @@
 
 #include "pg/compat.h"
 #include "pg/settings.h"
-#include "shmem/events.h"
+#include "shmem/durable.h"
 #include "store/reference.h"
 #include "store/trail.h"
 #include "worker/worker.h"
@@ -51,6 +52,7 @@
 
 #define PAUSE_FOR_OTHERS_MS	100 /* idle no longer when others wait */
 #define LOCK_PAUSE_MS	1000	/* a table is locked: nothing is broken */
+#define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
 
 /* Failures in a row after which others that wait get the place. */
 #define FAILURES_TO_YIELD 3
@@ -69,6 +71,7 @@ typedef struct Writer
 	Oid			extension;
 	bool		absent;			/* the extension is not there (any more) */
 	bool		replaced;		/* another is in its place */
+	bool		closing;		/* somebody is dropping or changing it */
 	uint64		wanted;			/* flush_wanted when the round began */
 	int64		epoch;			/* of the ring in the round before */
 	int64		renewed;		/* epoch that this writer has given to a ring */
@@ -99,6 +102,7 @@ static int	read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail,
 static void succeed(Source *source);
 static void handle_error(Writer *writer, const KmsWorkerError *error);
 static bool may_pass(int sqlstate);
+static long longest_pause(int failures, int sqlstate);
 static void tell_waiters(Writer *writer, pg_atomic_uint64 *reached);
 static bool has_nothing_left(Writer *writer);
 static long idle_pause(TimestampTz last_work, TimestampTz now, bool waiting);
@@ -136,6 +140,7 @@ kms_writer_main(Datum arg)
 		pg_memory_barrier();
 		writer.wrote = false;
 		writer.more = false;
+		writer.closing = false;
 		writer.current = NULL;
 		if (kms_worker_try(one_round, &writer, &error))
 			kms_worker_good(worker);
@@ -143,10 +148,11 @@ kms_writer_main(Datum arg)
 		{
 			handle_error(&writer, &error);
 			failing = !writer.more;
-			pause = kms_worker_backoff(kms_worker_failures(worker));
-			if (error.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
-				pause = Min(pause, LOCK_PAUSE_MS);
+			kms_durable_tell(worker->database); /* it may be hopeless */
+			pause = longest_pause(kms_worker_failures(worker), error.sqlstate);
 		}
+		if (writer.absent || writer.replaced || writer.closing)
+			kms_durable_close(worker->database);
 		if (writer.absent)
 		{
 			kms_worker_absent(worker);
@@ -269,9 +275,12 @@ lock_trail(Writer *writer)
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 					   writer->extension, 0);
 	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		writer->closing = true;
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("extension kms is being dropped or changed")));
+	}
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 					   writer->extension, 1);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
@@ -427,6 +436,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 
 	/* the commit is flushed */
 	kms_ring_release(ring, (uint64) trail.position);
+	if (moved || (uint64) trail.position != first)
+		kms_durable_tell(writer->worker.database);
 	if (count > 0)
 	{
 		writer->wrote = true;
@@ -570,6 +581,19 @@ may_pass(int sqlstate)
 		default:
 			return true;
 	}
+}
+
+/* Who waits for his event (kms.audit = required) gives up soon. */
+static long
+longest_pause(int failures, int sqlstate)
+{
+	long		pause = kms_worker_backoff(failures);
+
+	if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+		pause = Min(pause, LOCK_PAUSE_MS);
+	if (kms_audit == KMS_AUDIT_REQUIRED)
+		pause = Min(pause, REQUIRED_PAUSE_MS);
+	return pause;
 }
 
 /* Those whose wish the round could see: it is fulfilled, or cannot be. */

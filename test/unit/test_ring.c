@@ -80,8 +80,9 @@ static KmsRingPush
 push(KmsRing *ring, int64_t number)
 {
 	KmsEvent	event = event_of(0, number);
+	uint64_t	position;
 
-	return kms_ring_push(ring, &event, false);
+	return kms_ring_push(ring, &event, false, &position);
 }
 
 static void
@@ -151,22 +152,28 @@ test_full(void)
 {
 	KmsRing    *ring = new_ring(16);
 	KmsEvent	event = event_of(0, 0);
+	uint64_t	position;
 	int			i;
 
 	for (i = 0; i < 11; i++)
 		push(ring, i);
-	check(kms_ring_push(ring, &event, true) == KMS_RING_PUSHED,
+	check(kms_ring_push(ring, &event, true, &position) == KMS_RING_PUSHED &&
+		  position == 11,
 		  "a malformed call is recorded below three quarters");
-	check(kms_ring_push(ring, &event, true) == KMS_RING_COUNTED,
+	check(kms_ring_push(ring, &event, true, &position) == KMS_RING_COUNTED,
 		  "and only counted from there");
 	for (i = 12; i < 16; i++)
 		push(ring, i);
-	check(push(ring, 16) == KMS_RING_FULL, "a full ring drops");
-	check(kms_ring_push(ring, &event, true) != KMS_RING_PUSHED,
-		  "whatever it is");
-	check_number(counters_of(ring).dropped + counters_of(ring).form_only, 3,
-				 "what is not recorded is counted");
+	check(push(ring, 16) == KMS_RING_FULL, "a full ring takes nothing");
+	check(kms_ring_push(ring, &event, true, &position) == KMS_RING_COUNTED,
+		  "and counts malformed calls");
+	check_number(counters_of(ring).form_only, 2, "both of them");
+	kms_ring_drop(ring);
+	check_number(counters_of(ring).dropped, 1, "what is given up is counted");
+	check(!kms_ring_released(ring, 0), "no slot has been released");
 	kms_ring_release(ring, 1);
+	check(kms_ring_released(ring, 0) && !kms_ring_released(ring, 1),
+		  "one has been");
 	check(push(ring, 16) == KMS_RING_PUSHED, "a released slot is used again");
 	check(kms_ring_read(ring, 16, &event) == KMS_RING_EVENT &&
 		  is_event_of(&event, 0, 16), "for what was pushed");
@@ -264,8 +271,10 @@ test_texts(void)
 	KmsRing    *ring = new_ring(4);
 	KmsEvent	event;
 
+	uint64_t	position;
+
 	memset(&event, 'x', sizeof(event));
-	kms_ring_push(ring, &event, false);
+	kms_ring_push(ring, &event, false, &position);
 	check(kms_ring_read(ring, 0, &event) == KMS_RING_EVENT &&
 		  strlen(event.key_id) == sizeof(event.key_id) - 1 &&
 		  strlen(event.device_id) == sizeof(event.device_id) - 1 &&
@@ -410,8 +419,9 @@ produce(void *arg)
 	while (i < EACH)
 	{
 		KmsEvent	event = event_of(producer->number, i);
+		uint64_t	position;
 
-		if (kms_ring_push(producer->ring, &event, false) == KMS_RING_PUSHED)
+		if (kms_ring_push(producer->ring, &event, false, &position) == KMS_RING_PUSHED)
 			i++;
 		else
 			usleep(10);
@@ -512,8 +522,9 @@ test_killed_producers(void)
 				for (;;)
 				{
 					KmsEvent	event = event_of(c, acknowledged[c]);
+					uint64_t	at;
 
-					if (kms_ring_push(ring, &event, false) == KMS_RING_PUSHED)
+					if (kms_ring_push(ring, &event, false, &at) == KMS_RING_PUSHED)
 						acknowledged[c]++;
 				}
 			}

@@ -1,0 +1,182 @@
+/*
+ * kms.audit = required: no result leaves before its event is durable.
+ *
+ * An event is durable when the writer has released its slot, which it does
+ * after the commit that wrote it is flushed.  So a caller pushes, wakes the
+ * writer and sleeps on database->durable, which the writer broadcasts after
+ * each such commit: whoever came meanwhile shares the next one (group
+ * commit).
+ *
+ * He sleeps in slices with interrupts on and asks for a writer before each:
+ * one that ended is started again.  After kms.audit_timeout he gives up, and
+ * at once where it is known that nobody will write: the server is a standby,
+ * no launcher ever came, the launcher finds no slot for a writer or the
+ * writer no table (worker->hopeless, which the next good round clears), a
+ * writer has found the extension dropped or about to be since he began to
+ * wait (database->closings), his ring has been replaced.  A table that is
+ * locked, also by his own transaction, and a full disk pass, so they are
+ * waited for.
+ *
+ * No lock is held meanwhile but those of the transaction; the writer wants
+ * none of them unless the transaction has locked its tables.  A process that
+ * is killed leaves nothing behind; a crash of the server ends all waits.  An
+ * event whose caller gave up stays in the ring and is written later: the
+ * trail may tell of a result that nobody saw.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "utils/timestamp.h"
+
+#include "shmem/durable.h"
+
+#include "pg/compat.h"
+#include "pg/settings.h"
+
+#define SLICE_MS			100
+#define LAUNCHER_PATIENCE_MS	1000	/* after the start of the server */
+
+typedef struct Wait
+{
+	KmsDatabase *database;
+	instr_time	start;
+	uint32		closings;
+} Wait;
+
+static void begin(Wait *wait);
+static KmsAudited nap(Wait *wait);
+static void wake_writer(KmsDatabase *database);
+
+KmsAudited
+kms_durable_outlook(void)
+{
+	KmsDatabase *database;
+	KmsAudited	outlook = KMS_AUDITED;
+
+	if (RecoveryInProgress())
+		return KMS_AUDIT_STANDBY;
+	database = kms_state_database();
+	if (database == NULL)
+		return KMS_AUDIT_NO_WRITER;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	if (!kms_state->launcher_came &&
+		TimestampDifferenceExceeds(kms_state->made_at, GetCurrentTimestamp(),
+								   LAUNCHER_PATIENCE_MS))
+		outlook = KMS_AUDIT_NO_LAUNCHER;
+	else if (database->worker[KMS_WRITER].hopeless)
+		outlook = KMS_AUDIT_NO_WRITER;
+	LWLockRelease(&kms_state->lock);
+	return outlook;
+}
+
+KmsAudited
+kms_durable_submit(const KmsEvent *event, bool form, KmsReceipt *receipt,
+				   bool *pending)
+{
+	KmsAudited	audited = KMS_AUDITED;
+	KmsPush		pushed;
+	Wait		wait;
+
+	*pending = false;
+	if (RecoveryInProgress())
+		return KMS_AUDIT_STANDBY;
+	pushed = kms_events_try(event, form, receipt);
+	if (pushed == KMS_PUSH_FULL || pushed == KMS_PUSH_NO_RING)
+	{
+		begin(&wait);
+		do
+		{
+			pushed = kms_events_try(event, form, receipt);
+			if (pushed == KMS_PUSH_DONE || pushed == KMS_PUSH_COUNTED)
+				break;
+			audited = nap(&wait);
+		} while (audited == KMS_AUDITED);
+		ConditionVariableCancelSleep();
+	}
+	if (audited != KMS_AUDITED)
+		kms_events_drop();
+	*pending = pushed == KMS_PUSH_DONE;
+	return audited;
+}
+
+KmsAudited
+kms_durable_await(const KmsReceipt *receipt)
+{
+	KmsAudited	audited = KMS_AUDITED;
+	KmsFate		fate;
+	Wait		wait;
+
+	begin(&wait);
+	while ((fate = kms_events_fate(receipt)) == KMS_FATE_PENDING)
+	{
+		/* after the last nap it is looked at once more */
+		if (audited != KMS_AUDITED)
+			break;
+		audited = nap(&wait);
+	}
+	ConditionVariableCancelSleep();
+	if (fate == KMS_FATE_DURABLE)
+		return KMS_AUDITED;
+	return fate == KMS_FATE_UNKNOWN ? KMS_AUDIT_CLOSED : audited;
+}
+
+void
+kms_durable_tell(KmsDatabase *database)
+{
+	ConditionVariableBroadcast(&database->durable);
+}
+
+void
+kms_durable_close(KmsDatabase *database)
+{
+	pg_atomic_fetch_add_u32(&database->closings, 1);
+	ConditionVariableBroadcast(&database->durable);
+}
+
+static void
+begin(Wait *wait)
+{
+	wait->database = kms_state_database();
+	INSTR_TIME_SET_CURRENT(wait->start);
+	if (wait->database == NULL)
+		return;
+	wait->closings = pg_atomic_read_u32(&wait->database->closings);
+	/* before the condition is looked at, so that no broadcast is missed */
+	ConditionVariablePrepareToSleep(&wait->database->durable);
+}
+
+/* Sleep until something may have changed; not KMS_AUDITED ends the wait. */
+static KmsAudited
+nap(Wait *wait)
+{
+	KmsAudited	outlook = kms_durable_outlook();
+	instr_time	elapsed;
+	long		left;
+
+	if (outlook != KMS_AUDITED)
+		return outlook;
+	if (pg_atomic_read_u32(&wait->database->closings) != wait->closings)
+		return KMS_AUDIT_CLOSED;
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, wait->start);
+	left = kms_audit_timeout - (long) INSTR_TIME_GET_MILLISEC(elapsed);
+	if (left <= 0)
+		return KMS_AUDIT_LATE;
+
+	wake_writer(wait->database);
+	(void) ConditionVariableTimedSleep(&wait->database->durable,
+									   Min(left, SLICE_MS),
+									   PG_WAIT_EXTENSION);
+	return KMS_AUDITED;
+}
+
+static void
+wake_writer(KmsDatabase *database)
+{
+	if (!kms_state_wake(database, KMS_WRITER))
+		kms_state_request(database, KMS_WRITER);
+}
