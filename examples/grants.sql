@@ -21,7 +21,7 @@ GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_jwk, kms_jwks,
 
 -- Decrypter: owns the triggers and functions that open ciphertexts.
 GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
-    kms_try_decrypt_bytea, kms_hash_secret, kms_verify_secret,
+    kms_try_decrypt_bytea, kms_decrypt_batch, kms_hash_secret, kms_verify_secret,
     kms_key_state, kms_key_valid
     TO kms_decrypter;
 

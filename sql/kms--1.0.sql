@@ -452,6 +452,17 @@ REVOKE ALL ON FUNCTION kms_try_decrypt_bytea FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_try_decrypt_bytea IS 'kms_try_decrypt on bytes';
 
+CREATE FUNCTION kms_decrypt_batch(key_ids text[], ciphertexts text[],
+	OUT "position" integer, OUT plaintext text, OUT sqlstate text)
+	RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_batch'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000000 ROWS 100;
+
+REVOKE ALL ON FUNCTION kms_decrypt_batch FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_batch IS
+'kms_decrypt of up to 100000 pairs: a row a pair with its position, from 1, and its plaintext, or the SQLSTATE of what is wrong with it: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. One wait for all where kms.audit = required. Errors: 22004, 22023 (the arrays), KM007, KM008';
+
 CREATE FUNCTION kms_decrypt_recover(key_id text, ciphertext text, reason text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
 	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS text

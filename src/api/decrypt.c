@@ -4,14 +4,20 @@
  * Plaintext exists in a buffer on the stack, which is wiped before the frame
  * is left, and in the result, which is the caller's.  Whatever may raise
  * (allocation, look-up of an encoding conversion) is done before there is
- * any.
+ * any; but for the wait for the record (kms.audit = required), and in a batch,
+ * where results are wiped if something raises.
  */
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 
 #include "api/args.h"
 #include "keys/call.h"
@@ -19,6 +25,8 @@
 #include "pg/client.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
+
+#define BATCH_MAX 100000		/* pairs */
 
 /* the most bytes that a byte of UTF-8 becomes in another encoding */
 #define ENCODING_GROWTH MAX_CONVERSION_GROWTH
@@ -40,6 +48,26 @@ typedef struct Sink
 	size_t		size;
 } Sink;
 
+/* What has come of a pair of a batch. */
+typedef struct BatchRow
+{
+	text	   *plaintext;		/* NULL: none */
+	int			sqlstate;		/* 0: none */
+} BatchRow;
+
+typedef struct Batch
+{
+	FunctionCallInfo call;		/* of kms_decrypt, for one pair */
+	Datum	   *key_ids;
+	Datum	   *ciphertexts;
+	bool	   *key_id_nulls;
+	bool	   *ciphertext_nulls;
+	int			count;
+	BatchRow   *rows;
+	MemoryContext scratch;		/* of one pair */
+	Sink		sink;
+} Batch;
+
 static Datum decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text);
 static KmsStatus fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text,
 					   KmsCall *call, KmsCipherRequest *request,
@@ -52,6 +80,14 @@ static KmsStatus fill(Sink *sink, const unsigned char *plain, size_t len);
 static KmsStatus fill_text(Sink *sink, const unsigned char *plain, size_t len);
 static void log_recovery(const char *key_id, const char *reason,
 						 KmsStatus status);
+static void fetch_batch(FunctionCallInfo fcinfo, Batch *batch);
+static int	fetch_array(FunctionCallInfo fcinfo, int n, Datum **values,
+						bool **nulls);
+static void open_batch(Batch *batch);
+static void open_pair(Batch *batch, int i);
+static bool is_of_pair(KmsStatus status);
+static void return_batch(ReturnSetInfo *result, const Batch *batch);
+static void wipe_batch(Batch *batch);
 
 PG_FUNCTION_INFO_V1(kms_api_decrypt);
 PG_FUNCTION_INFO_V1(kms_api_decrypt_bytea);
@@ -59,6 +95,7 @@ PG_FUNCTION_INFO_V1(kms_api_try_decrypt);
 PG_FUNCTION_INFO_V1(kms_api_try_decrypt_bytea);
 PG_FUNCTION_INFO_V1(kms_api_decrypt_recover);
 PG_FUNCTION_INFO_V1(kms_api_decrypt_recover_bytea);
+PG_FUNCTION_INFO_V1(kms_api_decrypt_batch);
 
 Datum
 kms_api_decrypt(PG_FUNCTION_ARGS)
@@ -94,6 +131,33 @@ Datum
 kms_api_decrypt_recover_bytea(PG_FUNCTION_ARGS)
 {
 	return decrypt(fcinfo, RECOVER, false);
+}
+
+/* Each pair is a call of its own for the record; the wait is one for all. */
+Datum
+kms_api_decrypt_batch(PG_FUNCTION_ARGS)
+{
+	LOCAL_FCINFO(call, 6);
+	Batch		batch = {0};
+
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	InitFunctionCallInfoData(*call, fcinfo->flinfo, 6, InvalidOid, NULL, NULL);
+	batch.call = call;
+	fetch_batch(fcinfo, &batch);
+	prepare(&batch.sink, true);
+	PG_TRY();
+	{
+		open_batch(&batch);
+		kms_call_settle();
+		return_batch((ReturnSetInfo *) fcinfo->resultinfo, &batch);
+	}
+	PG_FINALLY();
+	{
+		wipe_batch(&batch);
+	}
+	PG_END_TRY();
+	return (Datum) 0;
 }
 
 static Datum
@@ -266,4 +330,164 @@ log_recovery(const char *key_id, const char *reason, KmsStatus status)
 					key_id),
 			 errdetail("Reason given: %s", reason != NULL ? reason : "none"),
 			 errhidestmt(true), errhidecontext(true)));
+}
+
+static void
+fetch_batch(FunctionCallInfo fcinfo, Batch *batch)
+{
+	KmsFault	fault = {0};
+	int			count;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	{
+		kms_fault_null(&fault, "key_ids and ciphertexts must not be null");
+		kms_fault_raise(&fault);
+	}
+	batch->count = fetch_array(fcinfo, 0, &batch->key_ids,
+							   &batch->key_id_nulls);
+	count = fetch_array(fcinfo, 1, &batch->ciphertexts,
+						&batch->ciphertext_nulls);
+	if (count != batch->count)
+	{
+		kms_fault_argument(&fault, "there is not a ciphertext for each key id",
+						   psprintf("There are %d key ids and %d ciphertexts.",
+									batch->count, count), NULL);
+		kms_fault_raise(&fault);
+	}
+	batch->rows = palloc0(Max(1, count) * sizeof(BatchRow));
+	batch->scratch = AllocSetContextCreate(CurrentMemoryContext,
+										   "kms decrypt batch",
+										   ALLOCSET_DEFAULT_SIZES);
+}
+
+static int
+fetch_array(FunctionCallInfo fcinfo, int n, Datum **values, bool **nulls)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
+	KmsFault	fault = {0};
+	int			count;
+
+	if (ARR_NDIM(array) > 1)
+	{
+		kms_fault_argument(&fault, "arrays of a batch must have one dimension",
+						   NULL, NULL);
+		kms_fault_raise(&fault);
+	}
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, values, nulls,
+					  &count);
+	if (count > BATCH_MAX)
+	{
+		kms_fault_argument(&fault, "too many ciphertexts in a batch",
+						   psprintf("There are %d, the limit is %d.", count,
+									BATCH_MAX), "Send several batches.");
+		kms_fault_raise(&fault);
+	}
+	return count;
+}
+
+static void
+open_batch(Batch *batch)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			i;
+
+	for (i = 0; i < batch->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (batch->ciphertext_nulls[i])
+			continue;
+		MemoryContextSwitchTo(batch->scratch);
+		open_pair(batch, i);
+		MemoryContextSwitchTo(caller);
+		if (batch->rows[i].sqlstate == 0)
+		{
+			Size		size = VARSIZE(batch->sink.result);
+
+			batch->rows[i].plaintext = palloc(size);
+			memcpy(batch->rows[i].plaintext, batch->sink.result, size);
+		}
+		MemoryContextReset(batch->scratch);
+	}
+}
+
+static void
+open_pair(Batch *batch, int i)
+{
+	FunctionCallInfo pair = batch->call;
+	KmsCipherRequest request = {0};
+	KmsFault	fault = {0};
+	KmsCall    *call;
+	KmsStatus	status;
+	int			n;
+
+	for (n = 0; n < pair->nargs; n++)
+		pair->args[n].isnull = true;
+	pair->args[0].value = batch->key_ids[i];
+	pair->args[0].isnull = batch->key_id_nulls[i];
+	pair->args[1].value = batch->ciphertexts[i];
+	pair->args[1].isnull = false;
+
+	call = kms_call_begin(KMS_OP_DECRYPT);
+	status = fetch(pair, DECRYPT, true, call, &request, NULL, &fault);
+	if (status == KMS_OK)
+		status = open_to(call, &request, false, &batch->sink, &fault);
+	kms_call_submit(call, status);
+	if (status == KMS_OK)
+		return;
+	if (!is_of_pair(status))
+		kms_fault_raise(&fault);
+	batch->rows[i].sqlstate = kms_fault_sqlstate(&fault);
+}
+
+/* What is wrong with a pair leaves the others alone. */
+static bool
+is_of_pair(KmsStatus status)
+{
+	return kms_status_is_tried(status) || status == KMS_INVALID_ARGUMENT ||
+		status == KMS_OTHER_MASTER_KEY;
+}
+
+/* All in memory: plaintext must not spill to a file. */
+static void
+return_batch(ReturnSetInfo *result, const Batch *batch)
+{
+	MemoryContext caller;
+	int			i;
+
+	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	tuplestore_end(result->setResult);
+	result->setResult =
+		tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0,
+							  false, MAX_KILOBYTES);
+	MemoryContextSwitchTo(caller);
+	for (i = 0; i < batch->count; i++)
+	{
+		const BatchRow *row = &batch->rows[i];
+		Datum		values[3];
+		bool		nulls[3];
+
+		values[0] = Int32GetDatum(i + 1);
+		nulls[0] = false;
+		values[1] = PointerGetDatum(row->plaintext);
+		nulls[1] = row->plaintext == NULL;
+		nulls[2] = row->sqlstate == 0;
+		values[2] = nulls[2] ? (Datum) 0
+			: CStringGetTextDatum(unpack_sql_state(row->sqlstate));
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+static void
+wipe_batch(Batch *batch)
+{
+	int			i;
+
+	for (i = 0; i < batch->count; i++)
+	{
+		text	   *plaintext = batch->rows[i].plaintext;
+
+		if (plaintext != NULL)
+			explicit_bzero(plaintext, VARSIZE(plaintext));
+	}
+	explicit_bzero(batch->sink.result, batch->sink.size);
 }

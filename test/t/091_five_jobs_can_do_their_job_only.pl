@@ -56,6 +56,7 @@ my %call = (
 	kms_decrypt_bytea => $both_bytes,
 	kms_try_decrypt => $both,
 	kms_try_decrypt_bytea => $both_bytes,
+	kms_decrypt_batch => "ARRAY['$key'], ARRAY['x']",
 	kms_decrypt_recover => "$both, 'test'",
 	kms_decrypt_recover_bytea => "$both_bytes, 'test'",
 	kms_diagnose => $both,
@@ -92,7 +93,8 @@ my %may_call = (
 	],
 	decrypter => [
 		qw(kms_decrypt kms_decrypt_bytea kms_try_decrypt
-		  kms_try_decrypt_bytea kms_hash_secret kms_verify_secret
+		  kms_try_decrypt_bytea kms_decrypt_batch kms_hash_secret
+		  kms_verify_secret
 		  kms_key_state kms_key_valid)
 	],
 	operator => [
