@@ -4,8 +4,6 @@
 
 #define NULL_LENGTH UINT32_C(0xffffffff)
 
-static void put(KmsEncoder *enc, const void *data, size_t len);
-
 void
 kms_encoder_init(KmsEncoder *enc, unsigned char *data, size_t size)
 {
@@ -24,7 +22,7 @@ kms_encoder_bytes(KmsEncoder *enc, const void *data, size_t len)
 		return;
 	}
 	kms_encoder_length(enc, (uint32_t) len);
-	put(enc, data, len);
+	kms_encoder_raw(enc, data, len);
 }
 
 void
@@ -48,7 +46,7 @@ kms_encoder_int64(KmsEncoder *enc, int64_t value)
 		bytes[i] = (unsigned char) (rest & 0xff);
 		rest >>= 8;
 	}
-	put(enc, bytes, sizeof(bytes));
+	kms_encoder_raw(enc, bytes, sizeof(bytes));
 }
 
 void
@@ -60,11 +58,11 @@ kms_encoder_length(KmsEncoder *enc, uint32_t len)
 	bytes[1] = (unsigned char) (len >> 16 & 0xff);
 	bytes[2] = (unsigned char) (len >> 8 & 0xff);
 	bytes[3] = (unsigned char) (len & 0xff);
-	put(enc, bytes, sizeof(bytes));
+	kms_encoder_raw(enc, bytes, sizeof(bytes));
 }
 
-static void
-put(KmsEncoder *enc, const void *data, size_t len)
+void
+kms_encoder_raw(KmsEncoder *enc, const void *data, size_t len)
 {
 	if (enc->failed || len > enc->size - enc->len)
 	{

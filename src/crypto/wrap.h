@@ -94,6 +94,9 @@ extern void kms_encoder_bytes(KmsEncoder *enc, const void *data, size_t len);
 extern void kms_encoder_text(KmsEncoder *enc, const char *text);
 extern void kms_encoder_int64(KmsEncoder *enc, int64_t value);
 
+/* Bytes without a length before them: they always have the same. */
+extern void kms_encoder_raw(KmsEncoder *enc, const void *data, size_t len);
+
 /* The 4-byte length of lp() alone, where the bytes follow elsewhere. */
 extern void kms_encoder_length(KmsEncoder *enc, uint32_t len);
 extern bool kms_encoder_ok(const KmsEncoder *enc);

@@ -1,0 +1,202 @@
+#include <string.h>
+
+#include "crypto/chain.h"
+
+#define MESSAGE_MAX		4096	/* bytes */
+
+#define FORMAT			0x01
+#define COMMITMENT_AT	1
+#define SIGNATURE_AT	(COMMITMENT_AT + KMS_CHAIN_SIZE)
+#define KEY_ID_AT		(SIGNATURE_AT + 64)
+
+#if KMS_CHAIN_SIZE != KMS_SHA256_SIZE
+#error "the chain and SHA-256 differ in size"
+#endif
+#if KEY_ID_AT + 1 != KMS_FORGOTTEN_SIZE_MIN
+#error "the proof and KMS_FORGOTTEN_SIZE_MIN differ"
+#endif
+
+/* A message, and where it is built. */
+typedef struct Message
+{
+	KmsEncoder	enc;
+	unsigned char data[MESSAGE_MAX];
+} Message;
+
+static void begin(Message *message, const char *domain);
+static void put_field(Message *message, KmsChainField field);
+static void put_duration(Message *message, const KmsChainEvent *event);
+static KmsStatus finish(const Message *message, unsigned char *hash);
+static bool is_failure(const KmsChainEvent *event);
+
+static const KmsChainField none = {NULL, 0};
+
+KmsStatus
+kms_chain_commit_event(const KmsChainEvent *event, const unsigned char *salt,
+					   unsigned char *commitment)
+{
+	Message		message;
+
+	begin(&message, "kms/audit-personal/v1");
+	kms_encoder_raw(&message.enc, salt, KMS_CHAIN_SALT_SIZE);
+	put_field(&message, event->device_id);
+	put_field(&message, event->client_addr);
+	put_field(&message, event->context);
+	put_field(&message, event->audit_context);
+	put_field(&message, is_failure(event) ? none : event->reason);
+	return finish(&message, commitment);
+}
+
+KmsStatus
+kms_chain_event(const unsigned char *previous, const KmsChainEvent *event,
+				const unsigned char *commitment, unsigned char *hash)
+{
+	Message		message;
+
+	begin(&message, "kms/audit-event/v1");
+	kms_encoder_raw(&message.enc, previous, KMS_CHAIN_SIZE);
+	kms_encoder_int64(&message.enc, event->epoch);
+	kms_encoder_int64(&message.enc, event->ticket);
+	kms_encoder_int64(&message.enc, event->occurred_at);
+	put_field(&message, event->operation);
+	put_field(&message, event->status);
+	put_field(&message, is_failure(event) ? event->reason : none);
+	put_duration(&message, event);
+	put_field(&message, event->key_id);
+	put_field(&message, event->session_role);
+	put_field(&message, event->effective_role);
+	put_field(&message, event->application_name);
+	kms_encoder_raw(&message.enc, commitment, KMS_CHAIN_SIZE);
+	return finish(&message, hash);
+}
+
+/* The event may be of any length, so it is not copied. */
+KmsStatus
+kms_chain_commit_aside(const KmsChainAside *aside, const unsigned char *salt,
+					   unsigned char *commitment)
+{
+	Message		message;
+	unsigned char digest[KMS_CHAIN_SIZE];
+	KmsChainField event = {(const char *) digest, sizeof(digest)};
+
+	if (aside->event.data == NULL)
+		event = none;
+	else if (!kms_sha256(aside->event.data, aside->event.len, digest))
+		return KMS_FAILED;
+	begin(&message, "kms/audit-aside-personal/v1");
+	kms_encoder_raw(&message.enc, salt, KMS_CHAIN_SALT_SIZE);
+	put_field(&message, event);
+	return finish(&message, commitment);
+}
+
+KmsStatus
+kms_chain_aside(const unsigned char *previous, const KmsChainAside *aside,
+				const unsigned char *commitment, unsigned char *hash)
+{
+	Message		message;
+
+	begin(&message, "kms/audit-aside/v1");
+	kms_encoder_raw(&message.enc, previous, KMS_CHAIN_SIZE);
+	kms_encoder_int64(&message.enc, aside->epoch);
+	kms_encoder_int64(&message.enc, aside->ticket);
+	kms_encoder_int64(&message.enc, aside->set_aside_at);
+	put_field(&message, aside->error);
+	kms_encoder_raw(&message.enc, commitment, KMS_CHAIN_SIZE);
+	return finish(&message, hash);
+}
+
+bool
+kms_chain_event_is_blank(const KmsChainEvent *event)
+{
+	return event->device_id.data == NULL && event->client_addr.data == NULL &&
+		event->context.data == NULL && event->audit_context.data == NULL &&
+		(is_failure(event) || event->reason.data == NULL);
+}
+
+void
+kms_forgotten_message(int64_t epoch, int64_t ticket,
+					  const KmsForgotten *forgotten, KmsEncoder *enc)
+{
+	kms_encoder_text(enc, "kms/audit-forgotten/v1");
+	kms_encoder_int64(enc, epoch);
+	kms_encoder_int64(enc, ticket);
+	kms_encoder_bytes(enc, forgotten->commitment,
+					  sizeof(forgotten->commitment));
+	kms_encoder_text(enc, forgotten->key_id);
+}
+
+size_t
+kms_forgotten_write(const KmsForgotten *forgotten, unsigned char *out)
+{
+	size_t		id_len = strlen(forgotten->key_id);
+
+	out[0] = FORMAT;
+	memcpy(out + COMMITMENT_AT, forgotten->commitment,
+		   sizeof(forgotten->commitment));
+	memcpy(out + SIGNATURE_AT, forgotten->signature,
+		   sizeof(forgotten->signature));
+	memcpy(out + KEY_ID_AT, forgotten->key_id, id_len);
+	return KEY_ID_AT + id_len;
+}
+
+KmsStatus
+kms_forgotten_read(const unsigned char *in, size_t len,
+				   KmsForgotten *forgotten)
+{
+	memset(forgotten, 0, sizeof(*forgotten));
+	if (len < KMS_FORGOTTEN_SIZE_MIN || len > KMS_FORGOTTEN_SIZE_MAX ||
+		in[0] != FORMAT || memchr(in + KEY_ID_AT, 0, len - KEY_ID_AT) != NULL)
+		return KMS_BAD_FORMAT;
+	memcpy(forgotten->commitment, in + COMMITMENT_AT,
+		   sizeof(forgotten->commitment));
+	memcpy(forgotten->signature, in + SIGNATURE_AT,
+		   sizeof(forgotten->signature));
+	memcpy(forgotten->key_id, in + KEY_ID_AT, len - KEY_ID_AT);
+	return KMS_OK;
+}
+
+static void
+begin(Message *message, const char *domain)
+{
+	kms_encoder_init(&message->enc, message->data, sizeof(message->data));
+	kms_encoder_text(&message->enc, domain);
+}
+
+static void
+put_field(Message *message, KmsChainField field)
+{
+	if (field.data == NULL)
+		kms_encoder_text(&message->enc, NULL);
+	else
+		kms_encoder_bytes(&message->enc, field.data, field.len);
+}
+
+/* A double is its 64 bits. */
+static void
+put_duration(Message *message, const KmsChainEvent *event)
+{
+	unsigned char present = event->has_duration ? 0x01 : 0x00;
+	int64_t		bits;
+
+	kms_encoder_raw(&message->enc, &present, 1);
+	if (event->has_duration)
+	{
+		memcpy(&bits, &event->duration_ms, sizeof(bits));
+		kms_encoder_int64(&message->enc, bits);
+	}
+}
+
+static KmsStatus
+finish(const Message *message, unsigned char *hash)
+{
+	if (!kms_encoder_ok(&message->enc))
+		return KMS_BAD_FORMAT;
+	return kms_sha256(message->data, message->enc.len, hash) ? KMS_OK
+		: KMS_FAILED;
+}
+
+static bool
+is_failure(const KmsChainEvent *event)
+{
+	return event->status.len == 7 && memcmp(event->status.data, "failure", 7) == 0;
+}
