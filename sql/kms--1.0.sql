@@ -157,6 +157,11 @@ COMMENT ON TABLE kms.pepper IS
  * trail is read in their order.  "context" is what the caller said with the
  * call: the reason of a revoke, the subject of a verify; "audit_context" what
  * his application set for the transaction.
+ *
+ * "hash" covers the row and the one before it; what a device can be forgotten
+ * of (device_id, client_addr, context, audit_context, and the reason of a
+ * success, which is the caller's) through a salt, so that it can go: then
+ * "forgotten" stands for it.  A row of the writer has a hash, and one of the two.
  */
 CREATE TABLE kms.event (
 	epoch bigint NOT NULL,
@@ -174,6 +179,9 @@ CREATE TABLE kms.event (
 	application_name text COLLATE "C",
 	context text COLLATE "C",
 	audit_context text COLLATE "C",
+	salt bytea,
+	hash bytea,
+	forgotten bytea,
 	CONSTRAINT event_pkey PRIMARY KEY (ticket, epoch)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02,
 		autovacuum_vacuum_insert_scale_factor = 0.1);
@@ -225,27 +233,34 @@ COMMENT ON TABLE kms.event_outbox IS
 /*
  * One row for each ring that ever fed the trail: how far it has been read
  * (every event before ring position "position" is in kms.event or was set
- * aside) and the last ticket given.
+ * aside), the last ticket given, and the hash of the row that has it.
  */
 CREATE TABLE kms.event_epoch (
 	epoch bigint NOT NULL,
 	started_at timestamptz NOT NULL,
 	position bigint NOT NULL,
 	last_ticket bigint NOT NULL,
+	hash bytea NOT NULL,
 	CONSTRAINT event_epoch_pkey PRIMARY KEY (epoch)
 );
 
 COMMENT ON TABLE kms.event_epoch IS
 'how far each event ring has been written to the trail';
 
-/* Events that could not be written, with the reason, so that the rest goes on. */
+/*
+ * Events that could not be written, with the reason, so that the rest goes on.
+ * Each has its ticket and its place in the chain.
+ */
 CREATE TABLE kms.event_quarantine (
 	epoch bigint NOT NULL,
 	ticket bigint NOT NULL,
 	set_aside_at timestamptz NOT NULL,
 	error text COLLATE "C" NOT NULL,
-	event bytea NOT NULL,
-	CONSTRAINT event_quarantine_pkey PRIMARY KEY (epoch, ticket)
+	event bytea,
+	salt bytea,
+	hash bytea,
+	forgotten bytea,
+	CONSTRAINT event_quarantine_pkey PRIMARY KEY (ticket, epoch)
 );
 
 COMMENT ON TABLE kms.event_quarantine IS

@@ -11,7 +11,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -20,7 +19,6 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -31,31 +29,12 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
+#include "store/link.h"
 #include "store/metric.h"
+#include "store/scan.h"
 #include "store/spi.h"
 
 #define GAP_REASON "Events may be missing"
-
-/* Columns of kms.event, in order. */
-enum
-{
-	EVENT_EPOCH,
-	EVENT_TICKET,
-	EVENT_OCCURRED_AT,
-	EVENT_OPERATION,
-	EVENT_STATUS,
-	EVENT_REASON,
-	EVENT_DURATION_MS,
-	EVENT_KEY_ID,
-	EVENT_DEVICE_ID,
-	EVENT_SESSION_ROLE,
-	EVENT_EFFECTIVE_ROLE,
-	EVENT_CLIENT_ADDR,
-	EVENT_APPLICATION_NAME,
-	EVENT_CONTEXT,
-	EVENT_AUDIT_CONTEXT,
-	EVENT_COLUMNS
-};
 
 /* kms.event, open for inserting. */
 typedef struct EventTable
@@ -85,13 +64,20 @@ typedef struct Counts
 
 static bool read_newest(KmsTrail *newest);
 static bool read_epoch(KmsTrail *trail);
-static int64 last_ticket_of_events(void);
+static void read_last(KmsTrail *trail);
+static void read_head(KmsTrail *head, int ticket_column);
 static void insert_epoch(const KmsTrail *trail);
 static void follow(KmsTrail *trail, const KmsTrail *newest);
 static void open_events(EventTable *table);
-static void insert_event(EventTable *table, const KmsTrail *trail,
-						 int64 ticket, const KmsEvent *event);
+static void insert_event(EventTable *table, KmsTrail *trail,
+						 const KmsEvent *event, const unsigned char *salt);
 static void set_text(TupleTableSlot *slot, int column, const char *value);
+static void link_event(TupleTableSlot *slot, KmsTrail *trail,
+					   const unsigned char *salt);
+static void set_bytes(TupleTableSlot *slot, int column,
+					  const unsigned char *data, int len);
+static void make_salts(unsigned char *salts, int count);
+static void check_link(KmsStatus status);
 static void close_events(EventTable *table);
 static void count_event(Counts *counts, const KmsEvent *event);
 static TimestampTz time_of(const KmsEvent *event);
@@ -100,6 +86,8 @@ static void copy_field(uint64 row, int column, char *out, size_t size);
 static int	operation_number(const char *name);
 static void insert_quarantine(KmsTrail *trail, const char *error,
 							  const char *data, size_t len);
+static void link_aside(const KmsSpi *spi, KmsTrail *trail,
+					   const unsigned char *salt);
 static char *field_text(uint64 row, int column);
 
 void
@@ -119,7 +107,13 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 	known = any && read_epoch(trail);
 	others = any && newest.epoch != complete &&
 		(!known || (!retired && trail->last_ticket < newest.last_ticket));
-	trail->last_ticket = any ? newest.last_ticket : last_ticket_of_events();
+	if (any)
+	{
+		trail->last_ticket = newest.last_ticket;
+		memcpy(trail->hash, newest.hash, sizeof(trail->hash));
+	}
+	else
+		read_last(trail);
 	if (!known)
 	{
 		trail->position = 0;
@@ -134,17 +128,20 @@ kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
 {
 	EventTable	table;
 	Counts		counts = {0};
+	unsigned char *salts = palloc(count * KMS_CHAIN_SALT_SIZE);
 	int			i;
 
+	make_salts(salts, count);
 	open_events(&table);
 	for (i = 0; i < count; i++)
 	{
-		insert_event(&table, trail, trail->last_ticket + 1 + i, &events[i]);
+		insert_event(&table, trail, &events[i],
+					 salts + i * KMS_CHAIN_SALT_SIZE);
 		if (events[i].operation != KMS_OP_GAP)
 			count_event(&counts, &events[i]);
 	}
 	close_events(&table);
-	trail->last_ticket += count;
+	pfree(salts);
 
 	for (i = 0; i < counts.count; i++)
 		kms_metric_store(&counts.items[i].metric);
@@ -253,8 +250,10 @@ kms_trail_close(const KmsTrail *trail)
 	kms_spi_int64(&spi, trail->epoch);
 	kms_spi_int64(&spi, trail->position);
 	kms_spi_int64(&spi, trail->last_ticket);
+	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
 	kms_spi_run(&spi, &plan,
-				"UPDATE kms.event_epoch SET position = $2, last_ticket = $3"
+				"UPDATE kms.event_epoch SET position = $2, last_ticket = $3,"
+				" hash = $4"
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
@@ -271,7 +270,7 @@ read_newest(KmsTrail *newest)
 
 	kms_spi_begin(&spi);
 	kms_spi_run(&spi, &plan,
-				"SELECT epoch, position, last_ticket FROM kms.event_epoch"
+				"SELECT epoch, position, last_ticket, hash FROM kms.event_epoch"
 				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
 				SPI_OK_SELECT);
 	found = spi.processed > 0;
@@ -279,7 +278,7 @@ read_newest(KmsTrail *newest)
 	{
 		newest->epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 		newest->position = DatumGetInt64(kms_spi_field(0, 2, &isnull));
-		newest->last_ticket = DatumGetInt64(kms_spi_field(0, 3, &isnull));
+		read_head(newest, 3);
 	}
 	kms_spi_end(&spi);
 	return found;
@@ -296,35 +295,59 @@ read_epoch(KmsTrail *trail)
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, trail->epoch);
 	kms_spi_run(&spi, &plan,
-				"SELECT position, last_ticket FROM kms.event_epoch"
+				"SELECT position, last_ticket, hash FROM kms.event_epoch"
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_SELECT);
 	found = spi.processed > 0;
 	if (found)
 	{
 		trail->position = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-		trail->last_ticket = DatumGetInt64(kms_spi_field(0, 2, &isnull));
+		read_head(trail, 2);
 	}
 	kms_spi_end(&spi);
 	return found;
 }
 
-/* A whole scan: only where events are there and no epoch. */
-static int64
-last_ticket_of_events(void)
+/* Where rows are there and no epoch. */
+static void
+read_last(KmsTrail *trail)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
-	bool		isnull;
-	int64		last;
 
+	trail->last_ticket = 0;
+	memset(trail->hash, 0, sizeof(trail->hash));
 	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
 	kms_spi_run(&spi, &plan,
-				"SELECT COALESCE(pg_catalog.max(ticket), 0) FROM kms.event",
+				"SELECT ticket, hash FROM"
+				" ((SELECT ticket, hash FROM kms.event"
+				"   ORDER BY ticket DESC LIMIT 1)"
+				"  UNION ALL (SELECT ticket, hash FROM kms.event_quarantine"
+				"   ORDER BY ticket DESC LIMIT 1)) AS last"
+				" ORDER BY ticket DESC LIMIT 1",
 				SPI_OK_SELECT);
-	last = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	if (spi.processed > 0)
+		read_head(trail, 1);
 	kms_spi_end(&spi);
-	return last;
+}
+
+/*
+ * The last ticket and, in the next column, its hash.  Without that the chain
+ * begins anew, which is seen by who verifies it.
+ */
+static void
+read_head(KmsTrail *head, int ticket_column)
+{
+	bool		isnull;
+	Datum		value;
+
+	head->last_ticket =
+		DatumGetInt64(kms_spi_field(0, ticket_column, &isnull));
+	value = kms_spi_field(0, ticket_column + 1, &isnull);
+	if (kms_scan_bytes(value, isnull, head->hash,
+					   sizeof(head->hash)) != sizeof(head->hash))
+		memset(head->hash, 0, sizeof(head->hash));
 }
 
 static void
@@ -338,10 +361,11 @@ insert_epoch(const KmsTrail *trail)
 	kms_spi_time(&spi, GetCurrentTimestamp());
 	kms_spi_int64(&spi, trail->position);
 	kms_spi_int64(&spi, trail->last_ticket);
+	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.event_epoch"
-				" (epoch, started_at, position, last_ticket)"
-				" VALUES ($1, $2, $3, $4)",
+				" (epoch, started_at, position, last_ticket, hash)"
+				" VALUES ($1, $2, $3, $4, $5)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
 }
@@ -361,16 +385,9 @@ follow(KmsTrail *trail, const KmsTrail *newest)
 static void
 open_events(EventTable *table)
 {
-	Oid			relid;
-
 	kms_owner_enter(&table->owner);
-	relid = get_relname_relid("event", get_namespace_oid("kms", false));
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table kms.event does not exist")));
-	table->rel = table_open(relid, RowExclusiveLock);
-	if (RelationGetNumberOfAttributes(table->rel) < EVENT_COLUMNS)
+	table->rel = table_open(kms_link_relation("event"), RowExclusiveLock);
+	if (RelationGetNumberOfAttributes(table->rel) < KMS_EVENT_COLUMNS)
 		elog(ERROR, "table kms.event has not the columns expected");
 
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -384,8 +401,8 @@ open_events(EventTable *table)
 }
 
 static void
-insert_event(EventTable *table, const KmsTrail *trail, int64 ticket,
-			 const KmsEvent *event)
+insert_event(EventTable *table, KmsTrail *trail, const KmsEvent *event,
+			 const unsigned char *salt)
 {
 	TupleTableSlot *slot = table->slot;
 	MemoryContext caller;
@@ -402,31 +419,32 @@ insert_event(EventTable *table, const KmsTrail *trail, int64 ticket,
 	else
 		reason = kms_status_reason((KmsStatus) event->status);
 
-	slot->tts_values[EVENT_EPOCH] = Int64GetDatum(trail->epoch);
-	slot->tts_isnull[EVENT_EPOCH] = false;
-	slot->tts_values[EVENT_TICKET] = Int64GetDatum(ticket);
-	slot->tts_isnull[EVENT_TICKET] = false;
-	slot->tts_values[EVENT_OCCURRED_AT] = TimestampTzGetDatum(time_of(event));
-	slot->tts_isnull[EVENT_OCCURRED_AT] = false;
-	set_text(slot, EVENT_OPERATION, kms_operation_name(event->operation));
-	set_text(slot, EVENT_STATUS,
+	slot->tts_values[KMS_EVENT_EPOCH] = Int64GetDatum(trail->epoch);
+	slot->tts_isnull[KMS_EVENT_EPOCH] = false;
+	slot->tts_values[KMS_EVENT_TICKET] = Int64GetDatum(++trail->last_ticket);
+	slot->tts_isnull[KMS_EVENT_TICKET] = false;
+	slot->tts_values[KMS_EVENT_OCCURRED_AT] = TimestampTzGetDatum(time_of(event));
+	slot->tts_isnull[KMS_EVENT_OCCURRED_AT] = false;
+	set_text(slot, KMS_EVENT_OPERATION, kms_operation_name(event->operation));
+	set_text(slot, KMS_EVENT_STATUS,
 			 kms_status_is_success((KmsStatus) event->status) ? "success"
 			 : "failure");
-	set_text(slot, EVENT_REASON, reason);
+	set_text(slot, KMS_EVENT_REASON, reason);
 	if (event->duration_us >= 0)
 	{
-		slot->tts_values[EVENT_DURATION_MS] =
+		slot->tts_values[KMS_EVENT_DURATION_MS] =
 			Float8GetDatum(event->duration_us / 1000.0);
-		slot->tts_isnull[EVENT_DURATION_MS] = false;
+		slot->tts_isnull[KMS_EVENT_DURATION_MS] = false;
 	}
-	set_text(slot, EVENT_KEY_ID, event->key_id);
-	set_text(slot, EVENT_DEVICE_ID, event->device_id);
-	set_text(slot, EVENT_SESSION_ROLE, event->session_role);
-	set_text(slot, EVENT_EFFECTIVE_ROLE, event->effective_role);
-	set_text(slot, EVENT_CLIENT_ADDR, event->client_addr);
-	set_text(slot, EVENT_APPLICATION_NAME, event->application_name);
-	set_text(slot, EVENT_CONTEXT, event->context);
-	set_text(slot, EVENT_AUDIT_CONTEXT, event->audit_context);
+	set_text(slot, KMS_EVENT_KEY_ID, event->key_id);
+	set_text(slot, KMS_EVENT_DEVICE_ID, event->device_id);
+	set_text(slot, KMS_EVENT_SESSION_ROLE, event->session_role);
+	set_text(slot, KMS_EVENT_EFFECTIVE_ROLE, event->effective_role);
+	set_text(slot, KMS_EVENT_CLIENT_ADDR, event->client_addr);
+	set_text(slot, KMS_EVENT_APPLICATION_NAME, event->application_name);
+	set_text(slot, KMS_EVENT_CONTEXT, event->context);
+	set_text(slot, KMS_EVENT_AUDIT_CONTEXT, event->audit_context);
+	link_event(slot, trail, salt);
 	ExecStoreVirtualTuple(slot);
 	MemoryContextSwitchTo(caller);
 
@@ -458,6 +476,46 @@ set_text(TupleTableSlot *slot, int column, const char *value)
 	}
 	slot->tts_values[column] = PointerGetDatum(datum);
 	slot->tts_isnull[column] = false;
+}
+
+/* The row follows the last one, and is the last one now. */
+static void
+link_event(TupleTableSlot *slot, KmsTrail *trail, const unsigned char *salt)
+{
+	KmsChainEvent event;
+	unsigned char commitment[KMS_CHAIN_SIZE];
+
+	kms_link_event(slot->tts_values, slot->tts_isnull, &event);
+	check_link(kms_chain_commit_event(&event, salt, commitment));
+	check_link(kms_chain_event(trail->hash, &event, commitment, trail->hash));
+	set_bytes(slot, KMS_EVENT_SALT, salt, KMS_CHAIN_SALT_SIZE);
+	set_bytes(slot, KMS_EVENT_HASH, trail->hash, sizeof(trail->hash));
+}
+
+static void
+set_bytes(TupleTableSlot *slot, int column, const unsigned char *data, int len)
+{
+	slot->tts_values[column] =
+		PointerGetDatum(cstring_to_text_with_len((const char *) data, len));
+	slot->tts_isnull[column] = false;
+}
+
+static void
+make_salts(unsigned char *salts, int count)
+{
+	if (!pg_strong_random(salts, count * KMS_CHAIN_SALT_SIZE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random salts for the trail")));
+}
+
+static void
+check_link(KmsStatus status)
+{
+	if (status != KMS_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not chain an event of the trail")));
 }
 
 static void
@@ -586,8 +644,10 @@ insert_quarantine(KmsTrail *trail, const char *error, const char *data,
 				  size_t len)
 {
 	static SPIPlanPtr plan = NULL;
+	unsigned char salt[KMS_CHAIN_SALT_SIZE];
 	KmsSpi		spi;
 
+	make_salts(salt, 1);
 	trail->last_ticket++;
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, trail->epoch);
@@ -595,12 +655,28 @@ insert_quarantine(KmsTrail *trail, const char *error, const char *data,
 	kms_spi_time(&spi, GetCurrentTimestamp());
 	kms_spi_text(&spi, error);
 	kms_spi_bytes(&spi, (const unsigned char *) data, len);
+	link_aside(&spi, trail, salt);
+	kms_spi_bytes(&spi, salt, sizeof(salt));
+	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.event_quarantine"
-				" (epoch, ticket, set_aside_at, error, event)"
-				" VALUES ($1, $2, $3, $4, $5)",
+				" (epoch, ticket, set_aside_at, error, event, salt, hash)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
+}
+
+/* The parameters so far are the columns of the row, in order. */
+static void
+link_aside(const KmsSpi *spi, KmsTrail *trail, const unsigned char *salt)
+{
+	static const bool isnull[KMS_ASIDE_COLUMNS] = {false};
+	KmsChainAside aside;
+	unsigned char commitment[KMS_CHAIN_SIZE];
+
+	kms_link_aside(spi->values, isnull, &aside);
+	check_link(kms_chain_commit_aside(&aside, salt, commitment));
+	check_link(kms_chain_aside(trail->hash, &aside, commitment, trail->hash));
 }
 
 /* "" for null. */

@@ -8,14 +8,20 @@
 #ifndef KMS_STORE_TRAIL_H
 #define KMS_STORE_TRAIL_H
 
+#include "crypto/chain.h"
 #include "shmem/ring.h"
 
-/* How far a ring has been written, as its row of kms.event_epoch has it. */
+/*
+ * How far a ring has been written, as its row of kms.event_epoch has it, and
+ * the head of the chain: every row that is put into kms.event or
+ * kms.event_quarantine follows from it, in the order of tickets.
+ */
 typedef struct KmsTrail
 {
 	int64		epoch;
 	int64		position;		/* every event before it has been dealt with */
 	int64		last_ticket;	/* over all epochs */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with that ticket */
 } KmsTrail;
 
 /*
@@ -45,7 +51,7 @@ extern void kms_trail_set_aside(KmsTrail *trail, const KmsEvent *event,
 								const char *error);
 extern bool kms_trail_set_aside_outbox(KmsTrail *trail, const char *error);
 
-/* Write position and last ticket back. */
+/* Write position, last ticket and hash back. */
 extern void kms_trail_close(const KmsTrail *trail);
 
 #endif							/* KMS_STORE_TRAIL_H */

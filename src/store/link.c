@@ -1,0 +1,123 @@
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "store/link.h"
+
+#include "pg/compat.h"
+
+/* Longer ones are not ours; the chain takes none of this size anyhow. */
+#define TEXT_MAX 4096			/* bytes */
+
+static KmsChainField text_field(Datum value, bool isnull);
+static KmsChainField bytes_field(Datum value, bool isnull);
+static KmsChainField to_utf8(KmsChainField field);
+
+void
+kms_link_event(const Datum *values, const bool *isnull, KmsChainEvent *event)
+{
+#define TEXT_FIELD(column) text_field(values[column], isnull[column])
+	event->epoch = DatumGetInt64(values[KMS_EVENT_EPOCH]);
+	event->ticket = DatumGetInt64(values[KMS_EVENT_TICKET]);
+	event->occurred_at =
+		DatumGetTimestampTz(values[KMS_EVENT_OCCURRED_AT]);
+	event->operation = TEXT_FIELD(KMS_EVENT_OPERATION);
+	event->status = TEXT_FIELD(KMS_EVENT_STATUS);
+	event->reason = TEXT_FIELD(KMS_EVENT_REASON);
+	event->has_duration = !isnull[KMS_EVENT_DURATION_MS];
+	event->duration_ms = event->has_duration ?
+		DatumGetFloat8(values[KMS_EVENT_DURATION_MS]) : 0;
+	event->key_id = TEXT_FIELD(KMS_EVENT_KEY_ID);
+	event->device_id = TEXT_FIELD(KMS_EVENT_DEVICE_ID);
+	event->session_role = TEXT_FIELD(KMS_EVENT_SESSION_ROLE);
+	event->effective_role = TEXT_FIELD(KMS_EVENT_EFFECTIVE_ROLE);
+	event->client_addr = TEXT_FIELD(KMS_EVENT_CLIENT_ADDR);
+	event->application_name = TEXT_FIELD(KMS_EVENT_APPLICATION_NAME);
+	event->context = TEXT_FIELD(KMS_EVENT_CONTEXT);
+	event->audit_context = TEXT_FIELD(KMS_EVENT_AUDIT_CONTEXT);
+#undef TEXT_FIELD
+}
+
+void
+kms_link_aside(const Datum *values, const bool *isnull, KmsChainAside *aside)
+{
+	aside->epoch = DatumGetInt64(values[KMS_ASIDE_EPOCH]);
+	aside->ticket = DatumGetInt64(values[KMS_ASIDE_TICKET]);
+	aside->set_aside_at =
+		DatumGetTimestampTz(values[KMS_ASIDE_SET_ASIDE_AT]);
+	aside->error = text_field(values[KMS_ASIDE_ERROR],
+							  isnull[KMS_ASIDE_ERROR]);
+	aside->event = bytes_field(values[KMS_ASIDE_EVENT],
+							   isnull[KMS_ASIDE_EVENT]);
+}
+
+Oid
+kms_link_relation(const char *name)
+{
+	Oid			relid = get_relname_relid(name, get_namespace_oid("kms", false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("kms.%s does not exist", name)));
+	return relid;
+}
+
+static KmsChainField
+text_field(Datum value, bool isnull)
+{
+	KmsChainField field = bytes_field(value, isnull);
+	int			encoding = GetDatabaseEncoding();
+	size_t		i;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return field;
+	for (i = 0; i < field.len; i++)
+	{
+		if (IS_HIGHBIT_SET(field.data[i]))
+			return to_utf8(field);
+	}
+	return field;
+}
+
+static KmsChainField
+bytes_field(Datum value, bool isnull)
+{
+	KmsChainField field = {NULL, 0};
+
+	if (!isnull)
+	{
+		struct varlena *detoasted = PG_DETOAST_DATUM_PACKED(value);
+
+		field.data = VARDATA_ANY(detoasted);
+		field.len = VARSIZE_ANY_EXHDR(detoasted);
+	}
+	return field;
+}
+
+/* PostgreSQL's own conversion errors would end the call. */
+static KmsChainField
+to_utf8(KmsChainField field)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+	int			size = TEXT_MAX * MAX_CONVERSION_GROWTH + 1;
+	KmsChainField result;
+	unsigned char *buffer;
+
+	if (field.len > TEXT_MAX || !OidIsValid(conversion))
+		return field;
+	buffer = palloc(size);
+	if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8,
+									  (unsigned char *) unconstify(char *, field.data),
+									  (int) field.len, buffer, size,
+									  true) != (int) field.len)
+		return field;
+	result.data = (char *) buffer;
+	result.len = strlen((char *) buffer);
+	return result;
+}
