@@ -658,6 +658,27 @@ REVOKE ALL ON FUNCTION kms_flush_events FROM PUBLIC;
 COMMENT ON FUNCTION kms_flush_events IS
 'returns once every event recorded before the call is in kms.event. Errors: 55000 on a standby or where the writer cannot run';
 
+CREATE FUNCTION kms_audit_head() RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_audit_head'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+
+REVOKE ALL ON FUNCTION kms_audit_head FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_audit_head IS
+'where the trail ends: the last ticket, a colon and the hash of its row (SHA-256, 64 hexadecimal digits), to be noted elsewhere; on standbys, too';
+
+CREATE FUNCTION kms_audit_verify(head text DEFAULT NULL, OUT intact boolean,
+	OUT events bigint, OUT first_ticket bigint, OUT last_ticket bigint,
+	OUT signed_ticket bigint, OUT bad_epoch bigint, OUT bad_ticket bigint,
+	OUT finding text)
+AS 'MODULE_PATHNAME', 'kms_api_audit_verify'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000000;
+
+REVOKE ALL ON FUNCTION kms_audit_verify FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_audit_verify IS
+'whether the trail is as it was written: reads all of it, and names the first row that was changed, removed or put in; a head is what kms_audit_head() gave once, which must be in it. Errors: 22023';
+
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'

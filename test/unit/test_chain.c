@@ -124,7 +124,7 @@ check_change(const KmsChainEvent *changed, const char *name)
 	KmsChainEvent event = full_event();
 	char		before[2 * KMS_CHAIN_SIZE + 1];
 
-	strcpy(before, hash_of(zeros, &event));
+	snprintf(before, sizeof(before), "%s", hash_of(zeros, &event));
 	check(before[0] != '\0' && strcmp(before, hash_of(zeros, changed)) != 0,
 		  "another %s is another hash", name);
 }
@@ -175,7 +175,7 @@ test_changes(void)
 	CHECK_FIELD(audit_context);
 	CHECK_CHANGE(status, field("failure"));
 
-	strcpy(before, hash_of(zeros, &event));
+	snprintf(before, sizeof(before), "%s", hash_of(zeros, &event));
 	check(strcmp(before, hash_of(previous, &event)) != 0,
 		  "another hash before is another hash");
 	salt[0]++;

@@ -1,0 +1,272 @@
+/*
+ * Two scans by index, merged.  There is no SQL in it: a million rows take
+ * seconds.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "store/walk.h"
+
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "store/link.h"
+#include "store/scan.h"
+
+/* Columns of kms.event_epoch, from 1. */
+enum
+{
+	EPOCH_EPOCH = 1, EPOCH_STARTED_AT, EPOCH_POSITION, EPOCH_LAST_TICKET,
+	EPOCH_HASH
+};
+
+/* A table, and the next row of it. */
+typedef struct Source
+{
+	Relation	rel;
+	Relation	index;
+	SysScanDesc scan;
+	Datum	   *values;
+	bool	   *isnull;
+	bool		ended;
+	int64		epoch;
+	int64		ticket;
+} Source;
+
+struct KmsWalk
+{
+	KmsOwnerScope owner;
+	Snapshot	snapshot;
+	MemoryContext row_context;	/* of what the row points to */
+	Source		events;
+	Source		asides;
+	Source	   *given;			/* whose row the walk has given last */
+	KmsWalkRow	row;
+};
+
+/* Both tables begin so. */
+StaticAssertDecl((int) KMS_EVENT_EPOCH == (int) KMS_ASIDE_EPOCH &&
+				 (int) KMS_EVENT_TICKET == (int) KMS_ASIDE_TICKET,
+				 "epoch and ticket must be the same columns");
+
+static void open_source(KmsWalk *walk, Source *source, const char *table,
+						const char *index, int columns);
+static void advance(Source *source);
+static bool comes_first(const Source *one, const Source *other);
+static void close_source(Source *source);
+static int	compare_epochs(const ListCell *a, const ListCell *b);
+static void read_row(KmsWalkRow *row, const Source *source, bool is_aside);
+static bool read_bytes(const Source *source, int column, unsigned char *out,
+					   size_t size, bool *malformed);
+static bool read_forgotten(const Source *source, int column,
+						   KmsForgotten *forgotten, bool *malformed);
+
+KmsWalk *
+kms_walk_begin(void)
+{
+	KmsWalk    *walk = palloc0(sizeof(KmsWalk));
+
+	kms_owner_enter(&walk->owner);
+	walk->snapshot = RegisterSnapshot(GetActiveSnapshot());
+	walk->row_context = AllocSetContextCreate(CurrentMemoryContext,
+											  "kms row of the trail",
+											  ALLOCSET_DEFAULT_SIZES);
+	open_source(walk, &walk->events, "event", "event_pkey",
+				KMS_EVENT_COLUMNS);
+	open_source(walk, &walk->asides, "event_quarantine",
+				"event_quarantine_pkey", KMS_ASIDE_COLUMNS);
+	return walk;
+}
+
+List *
+kms_walk_epochs(const KmsWalk *walk)
+{
+	Relation	rel = table_open(kms_link_relation("event_epoch"),
+								 AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false,
+										  walk->snapshot, 0, NULL);
+	List	   *epochs = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+		KmsWalkEpoch *epoch = palloc0(sizeof(KmsWalkEpoch));
+		bool		isnull;
+		Datum		hash;
+
+		epoch->epoch =
+			DatumGetInt64(heap_getattr(tuple, EPOCH_EPOCH, desc, &isnull));
+		epoch->started_at =
+			DatumGetTimestampTz(heap_getattr(tuple, EPOCH_STARTED_AT, desc,
+											 &isnull));
+		epoch->last_ticket =
+			DatumGetInt64(heap_getattr(tuple, EPOCH_LAST_TICKET, desc, &isnull));
+		hash = heap_getattr(tuple, EPOCH_HASH, desc, &isnull);
+		(void) kms_scan_bytes(hash, isnull, epoch->hash, sizeof(epoch->hash));
+		epochs = lappend(epochs, epoch);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	list_sort(epochs, compare_epochs);
+	return epochs;
+}
+
+const KmsWalkRow *
+kms_walk_next(KmsWalk *walk)
+{
+	MemoryContext caller;
+
+	CHECK_FOR_INTERRUPTS();
+	if (walk->given != NULL)
+		advance(walk->given);
+	walk->given = comes_first(&walk->asides, &walk->events) ?
+		&walk->asides : &walk->events;
+	if (walk->given->ended)
+		return NULL;
+
+	MemoryContextReset(walk->row_context);
+	caller = MemoryContextSwitchTo(walk->row_context);
+	read_row(&walk->row, walk->given, walk->given == &walk->asides);
+	MemoryContextSwitchTo(caller);
+	return &walk->row;
+}
+
+void
+kms_walk_end(KmsWalk *walk)
+{
+	close_source(&walk->events);
+	close_source(&walk->asides);
+	MemoryContextDelete(walk->row_context);
+	UnregisterSnapshot(walk->snapshot);
+	kms_owner_leave(&walk->owner);
+	pfree(walk);
+}
+
+static void
+open_source(KmsWalk *walk, Source *source, const char *table,
+			const char *index, int columns)
+{
+	source->rel = table_open(kms_link_relation(table), AccessShareLock);
+	if (RelationGetNumberOfAttributes(source->rel) < columns)
+		elog(ERROR, "a table of the trail has not the columns expected");
+	columns = RelationGetNumberOfAttributes(source->rel);
+	source->values = palloc(columns * sizeof(Datum));
+	source->isnull = palloc(columns * sizeof(bool));
+	source->index = index_open(kms_link_relation(index), AccessShareLock);
+	source->scan = systable_beginscan_ordered(source->rel, source->index,
+											  walk->snapshot, 0, NULL);
+	advance(source);
+}
+
+static void
+advance(Source *source)
+{
+	HeapTuple	tuple = systable_getnext_ordered(source->scan,
+												 ForwardScanDirection);
+
+	source->ended = !HeapTupleIsValid(tuple);
+	if (source->ended)
+		return;
+	heap_deform_tuple(tuple, RelationGetDescr(source->rel), source->values,
+					  source->isnull);
+	source->epoch = DatumGetInt64(source->values[KMS_EVENT_EPOCH]);
+	source->ticket = DatumGetInt64(source->values[KMS_EVENT_TICKET]);
+}
+
+static bool
+comes_first(const Source *one, const Source *other)
+{
+	if (one->ended || other->ended)
+		return !one->ended;
+	if (one->ticket != other->ticket)
+		return one->ticket < other->ticket;
+	return one->epoch < other->epoch;
+}
+
+static void
+close_source(Source *source)
+{
+	systable_endscan_ordered(source->scan);
+	index_close(source->index, AccessShareLock);
+	table_close(source->rel, AccessShareLock);
+	pfree(source->values);
+	pfree(source->isnull);
+}
+
+static int
+compare_epochs(const ListCell *a, const ListCell *b)
+{
+	const KmsWalkEpoch *one = lfirst(a);
+	const KmsWalkEpoch *other = lfirst(b);
+
+	if (one->last_ticket != other->last_ticket)
+		return one->last_ticket > other->last_ticket ? -1 : 1;
+	if (one->started_at != other->started_at)
+		return one->started_at > other->started_at ? -1 : 1;
+	return 0;
+}
+
+static void
+read_row(KmsWalkRow *row, const Source *source, bool is_aside)
+{
+	row->epoch = source->epoch;
+	row->ticket = source->ticket;
+	row->is_aside = is_aside;
+	row->malformed = false;
+	if (is_aside)
+		kms_link_aside(source->values, source->isnull, &row->aside);
+	else
+		kms_link_event(source->values, source->isnull, &row->event);
+	row->has_salt = read_bytes(source,
+							   is_aside ? KMS_ASIDE_SALT : KMS_EVENT_SALT,
+							   row->salt, sizeof(row->salt),
+							   &row->malformed);
+	row->has_hash = read_bytes(source,
+							   is_aside ? KMS_ASIDE_HASH : KMS_EVENT_HASH,
+							   row->hash, sizeof(row->hash),
+							   &row->malformed);
+	row->was_forgotten = read_forgotten(source,
+										is_aside ? KMS_ASIDE_FORGOTTEN
+										: KMS_EVENT_FORGOTTEN,
+										&row->forgotten, &row->malformed);
+}
+
+/* False if there are none, or not "size" bytes, which is not well-formed. */
+static bool
+read_bytes(const Source *source, int column, unsigned char *out, size_t size,
+		   bool *malformed)
+{
+	bool		isnull = source->isnull[column];
+
+	if (kms_scan_bytes(source->values[column], isnull, out, size) == size)
+		return true;
+	*malformed |= !isnull;
+	return false;
+}
+
+static bool
+read_forgotten(const Source *source, int column, KmsForgotten *forgotten,
+			   bool *malformed)
+{
+	unsigned char stored[KMS_FORGOTTEN_SIZE_MAX];
+	bool		isnull = source->isnull[column];
+	size_t		len;
+
+	if (isnull)
+		return false;
+	len = kms_scan_bytes(source->values[column], isnull, stored,
+						 sizeof(stored));
+	if (kms_forgotten_read(stored, len, forgotten) == KMS_OK)
+		return true;
+	*malformed = true;
+	return false;
+}
