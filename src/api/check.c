@@ -456,6 +456,10 @@ check_settings(ReturnSetInfo *result)
 	if (!kms_maintenance)
 		report(result, "notice", "kms.maintenance is off",
 			   "Keys are swept and purged only if something calls kms_maintain().");
+	if (kms_event_detail != KMS_DETAIL_ALL)
+		report(result, "notice",
+			   "successful decrypts are only counted (kms.event_detail = failures)",
+			   "The trail does not tell who opened what, and keys with many failed decrypts are not found.");
 	if (!kms_deprecate_problematic_keys)
 		report(result, "notice", "kms.deprecate_problematic_keys is off",
 			   "Keys with many failed decrypts stay active.");

@@ -195,7 +195,9 @@ deprecate_problematic(KmsTaskResult *result)
 	ListCell   *cell;
 
 	result->task = "deprecate problematic keys";
-	if (!kms_deprecate_problematic_keys || kms_master_generation() == 0)
+	/* without the successes there is no rate */
+	if (!kms_deprecate_problematic_keys ||
+		kms_event_detail != KMS_DETAIL_ALL || kms_master_generation() == 0)
 		return;
 	foreach(cell, kms_problem_find(kms_problematic_threshold,
 								   PROBLEM_MIN_OPERATIONS, PROBLEM_HOURS,

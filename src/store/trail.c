@@ -68,6 +68,7 @@ static void read_last(KmsTrail *trail);
 static void read_head(KmsTrail *head, int ticket_column);
 static void insert_epoch(const KmsTrail *trail);
 static void follow(KmsTrail *trail, const KmsTrail *newest);
+static bool is_kept(const KmsEvent *event);
 static void open_events(EventTable *table);
 static void insert_event(EventTable *table, KmsTrail *trail,
 						 const KmsEvent *event, const unsigned char *salt);
@@ -135,8 +136,9 @@ kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
 	open_events(&table);
 	for (i = 0; i < count; i++)
 	{
-		insert_event(&table, trail, &events[i],
-					 salts + i * KMS_CHAIN_SALT_SIZE);
+		if (is_kept(&events[i]))
+			insert_event(&table, trail, &events[i],
+						 salts + i * KMS_CHAIN_SALT_SIZE);
 		if (events[i].operation != KMS_OP_GAP)
 			count_event(&counts, &events[i]);
 	}
@@ -380,6 +382,14 @@ follow(KmsTrail *trail, const KmsTrail *newest)
 			 newest->epoch, newest->position);
 	kms_trail_gap(trail, context);
 	kms_trail_close(trail);
+}
+
+/* Else it is only counted (kms.event_detail). */
+static bool
+is_kept(const KmsEvent *event)
+{
+	return kms_event_detail == KMS_DETAIL_ALL ||
+		event->operation != KMS_OP_DECRYPT || event->status != KMS_OK;
 }
 
 static void

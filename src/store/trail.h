@@ -34,7 +34,10 @@ typedef struct KmsTrail
 extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete,
 						   bool retired);
 
-/* Insert events, with the next tickets, and count them. */
+/*
+ * Insert events, with the next tickets, and count them; those that
+ * kms.event_detail leaves out are only counted.
+ */
 extern void kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count);
 
 /* Record that events may be missing here, and what is known of it. */
