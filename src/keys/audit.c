@@ -32,7 +32,7 @@ static const char *get_commitment(const KmsWalkRow *row,
 								  unsigned char *commitment);
 static bool compare_head(Audit *audit);
 static bool found(Audit *audit, const char *finding, int64 epoch, int64 ticket);
-static bool found_missing(Audit *audit, int64 epoch_behind);
+static bool found_missing(Audit *audit);
 static void newest(const List *epochs, KmsWalkEpoch *end);
 
 void
@@ -107,7 +107,7 @@ verify_row(Audit *audit, const KmsWalkRow *row)
 	const char *finding;
 
 	if (row->ticket > audit->ticket + 1 && audit->ticket < audit->end.last_ticket)
-		return found_missing(audit, row->epoch);
+		return found_missing(audit);
 	if (row->ticket != audit->ticket + 1 || row->ticket > audit->end.last_ticket)
 		return found(audit, "the row has no place in the trail", row->epoch,
 					 row->ticket);
@@ -128,7 +128,7 @@ static bool
 verify_end(Audit *audit)
 {
 	if (audit->ticket < audit->end.last_ticket)
-		return found_missing(audit, audit->end.epoch);
+		return found_missing(audit);
 	if (memcmp(audit->hash, audit->end.hash, sizeof(audit->hash)) != 0)
 		return found(audit, "the trail does not end with the hash in kms.event_epoch",
 					 audit->end.epoch, audit->end.last_ticket);
@@ -216,23 +216,22 @@ found(Audit *audit, const char *finding, int64 epoch, int64 ticket)
 }
 
 /*
- * The row behind the last good one is missing.  Its epoch is that of its
- * neighbours; where they differ, of the one before if that had later tickets.
+ * The row behind the last good one is missing.  Its epoch is the first one
+ * that came so far.
  */
 static bool
-found_missing(Audit *audit, int64 epoch_behind)
+found_missing(Audit *audit)
 {
 	int64		ticket = audit->ticket + 1;
-	int64		epoch = epoch_behind;
+	int64		epoch = 0;
 	ListCell   *cell;
 
 	foreach(cell, audit->epochs)
 	{
 		KmsWalkEpoch *candidate = lfirst(cell);
 
-		if (audit->report->events > 0 && candidate->epoch == audit->epoch &&
-			candidate->last_ticket >= ticket)
-			epoch = audit->epoch;
+		if (candidate->last_ticket >= ticket)
+			epoch = candidate->epoch;
 	}
 	return found(audit, "the row is missing", epoch, ticket);
 }
