@@ -44,7 +44,8 @@ GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
     kms.status
     TO kms_auditor;
 GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
-    kms_flush_events, kms_check, kms.read_metrics, kms.read_status
+    kms_flush_events, kms_check, kms_audit_head, kms_audit_verify,
+    kms.read_metrics, kms.read_status
     TO kms_auditor;
 
 -- Break-glass: opens what expired keys protect, with a reason, on the record.

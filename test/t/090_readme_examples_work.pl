@@ -150,7 +150,7 @@ is_deeply([ grep { $seen{$_}++ || !$functions{$_} } @listed ],
 my %settings;
 my $settings = section('Settings');
 my %context = (postmaster => 'restart', sighup => 'reload',
-	superuser => 'superuser');
+	superuser => 'superuser', user => 'anybody');
 foreach (rows('postgres',
 		q{SELECT s.name, current_setting(s.name), s.context
 		FROM pg_settings AS s WHERE s.name LIKE 'kms.%'}))
