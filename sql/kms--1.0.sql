@@ -152,6 +152,21 @@ COMMENT ON TABLE kms.pepper IS
 'wrapped peppers of kms_hash_secret, which open only under the master key';
 
 /*
+ * What the trail is signed with.  The public key is authenticated by the
+ * wrap, which holds its SHA-256.
+ */
+CREATE TABLE kms.audit_key (
+	signing_key_id text COLLATE "C" NOT NULL,
+	created_at timestamptz NOT NULL,
+	wrapped_key bytea NOT NULL,
+	public_key bytea NOT NULL,
+	CONSTRAINT audit_key_pkey PRIMARY KEY (signing_key_id)
+);
+
+COMMENT ON TABLE kms.audit_key IS
+'Ed25519 keys that sign the trail: public keys (SPKI DER) and wrapped private keys, which open only under the master key';
+
+/*
  * The trail.  (epoch, ticket) identifies an event; tickets are given by the
  * one writer of a database, count up over all epochs and have no gaps, so the
  * trail is read in their order.  "context" is what the caller said with the
@@ -267,6 +282,28 @@ COMMENT ON TABLE kms.event_quarantine IS
 'events that could not be written to kms.event, as they were, and why';
 
 /*
+ * Signatures of the trail.  A checkpoint: the row with this ticket had this
+ * hash when it was signed; a start: it was the last one that retention has
+ * deleted.
+ */
+CREATE TABLE kms.event_checkpoint (
+	ticket bigint NOT NULL,
+	kind text COLLATE "C" NOT NULL,
+	epoch bigint NOT NULL,
+	hash bytea NOT NULL,
+	previous bigint NOT NULL,
+	signed_at timestamptz NOT NULL,
+	signing_key_id text COLLATE "C" NOT NULL,
+	signature bytea NOT NULL,
+	CONSTRAINT event_checkpoint_pkey PRIMARY KEY (ticket, kind),
+	CONSTRAINT event_checkpoint_kind_check CHECK (kind OPERATOR(pg_catalog.=)
+		ANY ('{checkpoint,start}'::pg_catalog.text[]))
+);
+
+COMMENT ON TABLE kms.event_checkpoint IS
+'signed hashes of the trail, and its signed start; kms_audit_checkpoints() has them in a form that others can verify';
+
+/*
  * Events counted a minute (width 60) or, when older than two days, an hour
  * (width 3600).  Reason is '' for successes.  Element i of the histogram, of
  * 1 to 80, counts durations up to 16 us * 2^((i - 1) / 4); the last one all
@@ -318,11 +355,13 @@ SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.denial', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.denial_denial_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.pepper', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.audit_key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox_event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_epoch', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_quarantine', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.event_checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.metric', '');
 
 /*
@@ -679,6 +718,18 @@ REVOKE ALL ON FUNCTION kms_audit_verify FROM PUBLIC;
 COMMENT ON FUNCTION kms_audit_verify IS
 'whether the trail is as it was written: reads all of it, and names the first row that was changed, removed or put in; a head is what kms_audit_head() gave once, which must be in it. Errors: 22023';
 
+CREATE FUNCTION kms_audit_checkpoints(since bigint DEFAULT 0)
+RETURNS TABLE (ticket bigint, kind text, signed_at timestamptz, message text,
+	signature text, public_key text)
+AS 'MODULE_PATHNAME', 'kms_api_audit_checkpoints'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000
+ROWS 1000;
+
+REVOKE ALL ON FUNCTION kms_audit_checkpoints FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_audit_checkpoints IS
+'signatures of the trail after a ticket, by ticket: kind (checkpoint, or start, where retention has deleted what was before), the message that is signed, its Ed25519 signature (RFC 8032, 64 bytes in base64) and the public key in SPKI PEM (RFC 8410), as stored';
+
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'
@@ -698,7 +749,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 4;
 REVOKE ALL ON FUNCTION kms_master_key_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_master_key_status IS
-'master keys by fingerprint (8 bytes in hex): current, available (only unwraps), epoch (a month''s: kms.master_key_epochs), missing (rows need it); how many keys and peppers of this database are wrapped under each, and which can go; or why there is none';
+'master keys by fingerprint (8 bytes in hex): current, available (only unwraps), epoch (a month''s: kms.master_key_epochs), missing (rows need it); how many keys and peppers (with audit keys) of this database are wrapped under each, and which can go; or why there is none';
 
 CREATE FUNCTION kms_rewrap_keys(batch_size integer DEFAULT 1000)
 RETURNS bigint
@@ -708,7 +759,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_rewrap_keys FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rewrap_keys IS
-'wraps at most batch_size (1 to 100000) keys, and all peppers, anew under the current master key (with epochs: keys of this month under its own) and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006';
+'wraps at most batch_size (1 to 100000) keys, and all peppers and audit keys, anew under the current master key (with epochs: keys of this month under its own) and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006';
 
 CREATE FUNCTION kms_check()
 RETURNS TABLE (severity text, finding text, hint text)

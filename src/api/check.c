@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "crypto/self_test.h"
+#include "keys/audit_key.h"
 #include "keys/call.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
@@ -24,10 +25,12 @@
 #include "shmem/events.h"
 #include "shmem/master.h"
 #include "shmem/master_file.h"
+#include "store/checkpoint.h"
 #include "store/health.h"
 #include "store/key.h"
 #include "store/purge.h"
 #include "store/reference.h"
+#include "store/service_key.h"
 #include "store/sweep.h"
 #include "store/wrapped.h"
 
@@ -49,6 +52,7 @@ static void check_launcher(ReturnSetInfo *result);
 static void check_workers(ReturnSetInfo *result);
 static void check_ring(ReturnSetInfo *result);
 static void check_quarantine(ReturnSetInfo *result);
+static void check_audit(ReturnSetInfo *result);
 static void check_master_key(ReturnSetInfo *result);
 static void check_master_key_memory(ReturnSetInfo *result);
 static void check_master_key_use(ReturnSetInfo *result);
@@ -84,6 +88,7 @@ kms_api_check(PG_FUNCTION_ARGS)
 	else
 	{
 		check_quarantine(result);
+		check_audit(result);
 		check_master_key_use(result);
 		check_rows(result);
 		check_purge(result);
@@ -247,6 +252,45 @@ check_quarantine(ReturnSetInfo *result)
 			   "kms.event_quarantine has them with the reason.");
 }
 
+/*
+ * An idle server signs with its next round of maintenance, and retention
+ * waits for a checkpoint that is old enough.
+ */
+static void
+check_audit(ReturnSetInfo *result)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		patience = 2 * ((int64) kms_audit_checkpoint_interval +
+								kms_maintenance_interval) * USECS_PER_SEC;
+	TimestampTz unsigned_since = kms_checkpoint_unsigned_since();
+	TimestampTz oldest = kms_checkpoint_oldest_event(0);
+	List	   *bad = NIL;
+	ListCell   *cell;
+
+	foreach(cell, kms_service_key_all(KMS_AUDIT_KEY))
+	{
+		KmsServiceKey *key = lfirst(cell);
+
+		if (kms_audit_key_public(key->id, key->public_key) == KMS_NOT_AUTHENTIC)
+			bad = lappend(bad, key->id);
+	}
+	if (bad != NIL)
+		report(result, "error",
+			   psprintf("audit keys that do not authenticate: %s", join(bad)),
+			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.audit_key.");
+	if (unsigned_since != 0 && unsigned_since < now - patience)
+		report(result, "warning",
+			   psprintf("events since %s are not signed",
+						timestamptz_to_str(unsigned_since)),
+			   "The event writer signs them when it has the master key; the server log says what keeps it from that.");
+	if (oldest != 0 &&
+		oldest < now - patience - kms_event_retention * USECS_PER_SEC)
+		report(result, "warning",
+			   psprintf("events are older than kms.event_retention: the oldest is of %s",
+						timestamptz_to_str(oldest)),
+			   "Maintenance deletes them up to a checkpoint of that age that authenticates, and signs the rest anew, for which it needs the master key; see kms_audit_verify().");
+}
+
 static void
 check_master_key(ReturnSetInfo *result)
 {
@@ -316,7 +360,7 @@ check_master_key_use(ReturnSetInfo *result)
 		kms_master_key_id_text(use->id, id);
 		if (use->place < 0)
 			report(result, "error",
-				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", and peppers: %d",
+				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", and peppers or audit keys: %d",
 							id, kms_wrapped_count(use->id), use->peppers),
 				   "Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.");
 		else if (use->used && !kms_epoch_stays(status, use->place))
@@ -380,7 +424,8 @@ check_purge(ReturnSetInfo *result)
 {
 	KmsPurgeState purge;
 	static const char *const deleted_from[] = {
-		"key", "key_secret", "denial", "event", "event_outbox", "metric"
+		"key", "key_secret", "denial", "event", "event_outbox",
+		"event_quarantine", "event_checkpoint", "metric"
 	};
 	int64		tried = kms_health_tried_keys();
 	int64		denials = kms_health_denials();

@@ -7,7 +7,6 @@
 
 #include "crypto/form.h"
 
-#define KEY_ID_RANDOM		12	/* bytes */
 #define UNIX_MS_MAX			INT64_C(9999999999999)	/* 13 digits */
 
 typedef enum Alphabet
@@ -81,7 +80,7 @@ kms_key_id_made(const char *id)
 
 	return strlen(id) == KMS_KEY_ID_MADE && strncmp(id, "key_", 4) == 0 &&
 		strspn(id + 4, digits) == 13 && id[17] == '_' &&
-		strspn(id + 18, hex) == 2 * KEY_ID_RANDOM;
+		strspn(id + 18, hex) == KMS_ID_RANDOM;
 }
 
 bool
@@ -102,25 +101,32 @@ kms_no_control_characters(const char *text, size_t len)
 KmsStatus
 kms_key_id_make(int64_t unix_ms, char *out)
 {
+	char		prefix[KMS_KEY_ID_MADE - KMS_ID_RANDOM + 1];
+
+	out[0] = '\0';
+	if (unix_ms < 0 || unix_ms > UNIX_MS_MAX)
+		return KMS_BAD_FORMAT;
+	snprintf(prefix, sizeof(prefix), "key_%013lld_", (long long) unix_ms);
+	return kms_id_make(prefix, out);
+}
+
+KmsStatus
+kms_id_make(const char *prefix, char *out)
+{
 	static const char hex[] = "0123456789abcdef";
-	unsigned char random[KEY_ID_RANDOM];
+	unsigned char random[KMS_ID_RANDOM / 2];
 	KmsStatus	status = KMS_FAILED;
 	char	   *p;
-	int			i;
+	size_t		i;
 
 	ERR_clear_error();
 	out[0] = '\0';
-	if (unix_ms < 0 || unix_ms > UNIX_MS_MAX)
-	{
-		status = KMS_BAD_FORMAT;
-		goto done;
-	}
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		goto done;
 
-	p = out + snprintf(out, KMS_KEY_ID_MADE + 1, "key_%013lld_",
-					   (long long) unix_ms);
-	for (i = 0; i < KEY_ID_RANDOM; i++)
+	p = out + strlen(prefix);
+	memcpy(out, prefix, strlen(prefix));
+	for (i = 0; i < sizeof(random); i++)
 	{
 		*p++ = hex[random[i] >> 4];
 		*p++ = hex[random[i] & 0x0f];

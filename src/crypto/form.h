@@ -13,6 +13,7 @@
 
 #define KMS_KEY_ID_MAX		64	/* bytes without the NUL */
 #define KMS_KEY_ID_MADE		42	/* bytes of an id made here */
+#define KMS_ID_RANDOM		24	/* hex digits that ids made here end in */
 #define KMS_DEVICE_ID_MAX	255 /* bytes */
 #define KMS_APP_VERSION_MAX 64	/* bytes */
 #define KMS_REASON_MAX		255 /* bytes of a reason that somebody gives */
@@ -31,6 +32,12 @@ extern bool kms_no_control_characters(const char *text, size_t len);
  * to 9999999999999.  "out" holds KMS_KEY_ID_MADE + 1 bytes.
  */
 extern KmsStatus kms_key_id_make(int64_t unix_ms, char *out);
+
+/*
+ * Make <prefix><24 hex digits from the CSPRNG>; "out" holds the length of the
+ * prefix + KMS_ID_RANDOM + 1 bytes, and "" if the CSPRNG fails (KMS_FAILED).
+ */
+extern KmsStatus kms_id_make(const char *prefix, char *out);
 
 /*
  * Bring base64 (RFC 4648) of either alphabet, padded or not, with white space

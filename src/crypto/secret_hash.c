@@ -59,26 +59,12 @@ static void free_crypt(struct crypt_data *data);
 KmsStatus
 kms_pepper_make(char *id, unsigned char *pepper)
 {
-	static const char digits[] = "0123456789abcdef";
-	unsigned char random[(KMS_PEPPER_ID_MADE - 4) / 2];
-	KmsStatus	status = KMS_FAILED;
-	size_t		i;
+	KmsStatus	status;
 
 	ERR_clear_error();
-	if (RAND_bytes(random, sizeof(random)) != 1)
-		goto done;
-	if (RAND_priv_bytes(pepper, KMS_PEPPER_SIZE) != 1)
-		goto done;
-	memcpy(id, "pep_", 4);
-	for (i = 0; i < sizeof(random); i++)
-	{
-		id[4 + 2 * i] = digits[random[i] >> 4];
-		id[5 + 2 * i] = digits[random[i] & 15];
-	}
-	id[KMS_PEPPER_ID_MADE] = '\0';
-	status = KMS_OK;
-
-done:
+	status = kms_id_make("pep_", id);
+	if (status == KMS_OK && RAND_priv_bytes(pepper, KMS_PEPPER_SIZE) != 1)
+		status = KMS_FAILED;
 	if (status != KMS_OK)
 	{
 		OPENSSL_cleanse(pepper, KMS_PEPPER_SIZE);

@@ -43,7 +43,8 @@
  * id the database it was made in.  It is wrapped anew when it becomes a device's.
  *
  * A pepper (secret_hash.h) is wrapped with its own id for the key id, an empty
- * device id, algorithm "HMAC-SHA256" and 32 zero bytes for the SHA-256.
+ * device id, algorithm "HMAC-SHA256" and 32 zero bytes for the SHA-256; an
+ * audit key (signature.h) likewise, with "Ed25519" and the SHA-256 of its SPKI.
  */
 #ifndef KMS_CRYPTO_WRAP_H
 #define KMS_CRYPTO_WRAP_H
@@ -62,6 +63,7 @@
 #define KMS_PURPOSE_KEY		"key"	/* a device's private key */
 #define KMS_PURPOSE_POOL	"pool"	/* one that no device has yet; keys/pool.c */
 #define KMS_PURPOSE_PEPPER	"pepper"	/* of secret_hash.h; keys/secret.c */
+#define KMS_PURPOSE_AUDIT	"audit" /* an Ed25519 key; keys/audit_key.c */
 #define KMS_PURPOSE_TEST	"test"	/* known answers */
 
 /* What a wrap is bound to: what never changes in the life of a key. */

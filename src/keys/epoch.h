@@ -10,7 +10,7 @@
  * taken back.
  *
  * The seal of a row goes with the wrap, so that a row needs one master key.
- * Peppers belong to no month; they are under the current master key.
+ * Peppers and audit keys belong to no month; they are under the current one.
  */
 #ifndef KMS_KEYS_EPOCH_H
 #define KMS_KEYS_EPOCH_H

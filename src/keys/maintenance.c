@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/call.h"
+#include "keys/checkpoint.h"
 #include "keys/create.h"
 #include "keys/each.h"
 #include "keys/key.h"
@@ -390,10 +391,12 @@ static void
 trim_events(KmsTaskResult *result)
 {
 	result->task = "delete old events";
-	if (kms_reference_lock("event") != NULL)
+	if (kms_reference_lock("event") != NULL ||
+		kms_reference_lock("event_quarantine") != NULL ||
+		kms_reference_lock("event_checkpoint") != NULL)
 		return;
-	result->done = kms_retention_purge_events(TRAIL_BATCH);
-	result->more = result->done >= TRAIL_BATCH;
+	result->done = kms_checkpoint_retire(TRAIL_BATCH, &result->skipped);
+	result->more = result->done > 0;
 }
 
 static void

@@ -1,5 +1,5 @@
 /*
- * Moving keys and peppers from one master key to another, online.
+ * Moving keys, peppers and audit keys from one master key to another, online.
  *
  * A key is moved in one step: under the lock of its row it is authenticated,
  * its private key unwrapped and wrapped anew, and wrap and seal are replaced
@@ -43,9 +43,8 @@
 #include "keys/epoch.h"
 #include "keys/key.h"
 #include "keys/rewrap.h"
-#include "keys/secret.h"
+#include "keys/service_key.h"
 #include "keys/wrapping.h"
-#include "store/pepper.h"
 #include "store/wrapped.h"
 
 #define LOGGED_MAX 10			/* master keys that are missing */
@@ -71,7 +70,9 @@ static KmsOutcome move_locked(KmsKeyRow *row, KmsFault *fault);
 static KmsStatus rewrap(KmsKeyRow *row, const KmsKeySecret *secret,
 						bool is_new, KmsFault *fault);
 static void wait_for(const Walk *walk);
-static void rewrap_peppers(bool wait, KmsRewrap *result);
+static void rewrap_service_keys(bool wait, KmsRewrap *result);
+static void add_service_keys(List **uses, KmsServiceKeyKind kind,
+							 const KmsMasterStatus *status);
 static KmsMasterKeyUse *add_use(List **uses, const unsigned char *id,
 								const KmsMasterStatus *status);
 
@@ -99,7 +100,7 @@ kms_rewrap(int limit, bool wait, KmsRewrap *result, KmsFault *fault)
 		wait_for(walk);
 	}
 	if (fault->status == KMS_OK)
-		rewrap_peppers(wait && result->done == 0, result);
+		rewrap_service_keys(wait && result->done == 0, result);
 	MemoryContextDelete(walk->scratch);
 	pfree(walk);
 	return fault->status;
@@ -254,14 +255,18 @@ wait_for(const Walk *walk)
 
 /* If there is nothing else, nobody may be making one. */
 static void
-rewrap_peppers(bool wait, KmsRewrap *result)
+rewrap_service_keys(bool wait, KmsRewrap *result)
 {
 	int			busy;
 	int			refused;
+	int			kind;
 
-	if (result->done == 0 && !kms_pepper_lock(wait))
-		result->busy++;
-	result->done += kms_secret_rewrap_peppers(wait, &busy, &refused);
+	for (kind = 0; result->done == 0 && kind < KMS_SERVICE_KEY_KINDS; kind++)
+	{
+		if (!kms_service_key_lock(kind, wait))
+			result->busy++;
+	}
+	result->done += kms_service_key_rewrap(wait, &busy, &refused);
 	result->busy += busy;
 	result->refused += refused;
 }
@@ -279,19 +284,29 @@ kms_rewrap_uses(void)
 		(void) add_use(&uses, status->id[i], status);
 	foreach(cell, kms_wrapped_ids())
 		add_use(&uses, lfirst(cell), status)->used = true;
-	foreach(cell, kms_pepper_all())
+	add_service_keys(&uses, KMS_PEPPER, status);
+	add_service_keys(&uses, KMS_AUDIT_KEY, status);
+	pfree(status);
+	return uses;
+}
+
+static void
+add_service_keys(List **uses, KmsServiceKeyKind kind,
+				 const KmsMasterStatus *status)
+{
+	static const unsigned char none[KMS_MASTER_KEY_ID_SIZE];
+	ListCell   *cell;
+
+	foreach(cell, kms_service_key_all(kind))
 	{
-		const KmsPepperRow *row = lfirst(cell);
-		static const unsigned char none[KMS_MASTER_KEY_ID_SIZE];
-		const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
-														 row->wrapped_len);
-		KmsMasterKeyUse *use = add_use(&uses, id != NULL ? id : none, status);
+		const KmsServiceKey *key = lfirst(cell);
+		const unsigned char *id = kms_wrap_master_key_id(key->wrapped,
+														 key->wrapped_len);
+		KmsMasterKeyUse *use = add_use(uses, id != NULL ? id : none, status);
 
 		use->used = true;
 		use->peppers++;
 	}
-	pfree(status);
-	return uses;
 }
 
 static KmsMasterKeyUse *

@@ -1,5 +1,5 @@
 /*
- * Moving keys and peppers from one master key to another.
+ * Moving keys, peppers and audit keys from one master key to another.
  */
 #ifndef KMS_KEYS_REWRAP_H
 #define KMS_KEYS_REWRAP_H
@@ -14,7 +14,7 @@
 
 typedef struct KmsRewrap
 {
-	int64		done;			/* keys and peppers wrapped anew */
+	int64		done;			/* keys, peppers and audit keys wrapped anew */
 	int64		busy;			/* another transaction has them */
 	int64		refused;		/* they do not authenticate, or raise */
 	bool		more;			/* "limit" was reached */
@@ -40,9 +40,10 @@ extern KmsStatus kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret,
 typedef struct KmsMasterKeyUse
 {
 	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
-	bool		used;			/* by a key, committed or not, or a pepper */
+	bool		used;			/* by a key, committed or not, or a pepper or
+								 * an audit key */
 	int			place;			/* among the server's, -1: it has it not */
-	int			peppers;
+	int			peppers;		/* and audit keys */
 } KmsMasterKeyUse;
 
 /* All of them: the server's in their order, then those that it has not. */

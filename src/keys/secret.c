@@ -31,30 +31,21 @@
 #include "utils/timestamp.h"
 
 #include "keys/secret.h"
+#include "keys/service_key.h"
 #include "pg/settings.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
 #include "shmem/state.h"
-#include "store/pepper.h"
 
-#define PEPPER_ALGORITHM	"HMAC-SHA256"
 #define PEPPER_PATIENCE_MS	5000	/* for maintenance to make one */
 #define PEPPER_POLL_MS		20
 
-static KmsStatus await_pepper(KmsPepperRow *row, KmsFault *fault);
+static KmsStatus await_pepper(KmsServiceKey *row, KmsFault *fault);
 static bool can_ask_maintenance(void);
-static bool ask_maintenance(KmsPepperRow *row);
-static KmsStatus make_pepper(KmsPepperRow *row);
-static bool is_to_be_moved(const KmsPepperRow *row);
-static KmsStatus rewrap_pepper(KmsPepperRow *row);
-static void fill_context(const KmsPepperRow *row, KmsWrapContext *context);
-static KmsStatus unwrap_pepper(const KmsPepperRow *row, unsigned char *pepper,
-							   KmsFault *fault);
-static KmsStatus pepper_fault(KmsStatus status, const char *pepper_id,
-							  const char *what, KmsFault *fault);
+static bool ask_maintenance(KmsServiceKey *row);
 static KmsStatus hash_opened(const KmsCipherOpened *opened,
 							 const KmsCipherRequest *request,
-							 const KmsPepperRow *row, char *hash,
+							 const KmsServiceKey *row, char *hash,
 							 KmsFault *fault);
 static KmsStatus verify(KmsCall *call, const KmsSecretAttempt *attempt,
 						KmsFault *fault);
@@ -67,11 +58,11 @@ kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
 				KmsFault *fault)
 {
 	KmsCipherOpened opened;
-	KmsPepperRow row;
+	KmsServiceKey row;
 	KmsStatus	status;
 
 	status = kms_cipher_open(call, request, false, &opened, fault);
-	if (status == KMS_OK && !kms_pepper_newest(&row))
+	if (status == KMS_OK && !kms_service_key_newest(KMS_PEPPER, &row))
 	{
 		/* time passes, so the key is looked at again */
 		status = await_pepper(&row, fault);
@@ -86,7 +77,7 @@ kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
 }
 
 static KmsStatus
-await_pepper(KmsPepperRow *row, KmsFault *fault)
+await_pepper(KmsServiceKey *row, KmsFault *fault)
 {
 	PreventCommandDuringRecovery("kms_hash_secret() without a pepper");
 	if (can_ask_maintenance())
@@ -99,10 +90,10 @@ await_pepper(KmsPepperRow *row, KmsFault *fault)
 				 errhint("Maintenance makes it, and has not come to it: see kms_check(), or run SELECT * FROM kms_maintain().")));
 	}
 	PreventCommandIfReadOnly("kms_hash_secret() without a pepper");
-	(void) kms_pepper_lock(true);
-	if (kms_pepper_newest(row))
+	(void) kms_service_key_lock(KMS_PEPPER, true);
+	if (kms_service_key_newest(KMS_PEPPER, row))
 		return kms_fault(fault, KMS_OK);
-	return kms_fault(fault, make_pepper(row));
+	return kms_fault(fault, kms_service_key_make(KMS_PEPPER, row));
 }
 
 static bool
@@ -114,7 +105,7 @@ can_ask_maintenance(void)
 
 /* False if maintenance does not make one in time. */
 static bool
-ask_maintenance(KmsPepperRow *row)
+ask_maintenance(KmsServiceKey *row)
 {
 	TimestampTz start = GetCurrentTimestamp();
 
@@ -127,7 +118,7 @@ ask_maintenance(KmsPepperRow *row)
 						 PEPPER_POLL_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (kms_pepper_newest(row))
+		if (kms_service_key_newest(KMS_PEPPER, row))
 			return true;
 	}
 	return false;
@@ -136,184 +127,30 @@ ask_maintenance(KmsPepperRow *row)
 bool
 kms_secret_make_first_pepper(void)
 {
-	KmsPepperRow row;
+	KmsServiceKey row;
 
-	if (kms_master_generation() == 0 || kms_pepper_newest(&row) ||
-		!kms_pepper_lock(false))
+	if (kms_master_generation() == 0 || kms_service_key_newest(KMS_PEPPER, &row) ||
+		!kms_service_key_lock(KMS_PEPPER, false))
 		return false;
-	return !kms_pepper_newest(&row) && make_pepper(&row) == KMS_OK;
-}
-
-/* Must hold the lock of kms_pepper_lock. */
-static KmsStatus
-make_pepper(KmsPepperRow *row)
-{
-	unsigned char pepper[KMS_PEPPER_SIZE];
-	KmsWrapContext context;
-	KmsMasterKey master;
-	KmsStatus	status;
-
-	/* may raise, so before anything secret is in this frame */
-	status = kms_master_get(NULL, &master);
-	if (status != KMS_OK)
-		return status;
-	memset(row, 0, sizeof(*row));
-	status = kms_pepper_make(row->pepper_id, pepper);
-	if (status == KMS_OK)
-	{
-		row->created_at = GetCurrentTimestamp();
-		fill_context(row, &context);
-		status = kms_wrap(&master, &context, pepper, sizeof(pepper),
-						  row->wrapped, &row->wrapped_len);
-	}
-	explicit_bzero(&master, sizeof(master));
-	explicit_bzero(pepper, sizeof(pepper));
-	if (status == KMS_OK)
-		kms_pepper_insert(row);
-	return status;
-}
-
-int
-kms_secret_rewrap_peppers(bool wait, int *busy, int *refused)
-{
-	int			count = 0;
-	ListCell   *cell;
-
-	*busy = 0;
-	*refused = 0;
-	foreach(cell, kms_pepper_all())
-	{
-		KmsPepperRow *row = lfirst(cell);
-
-		if (!is_to_be_moved(row))
-			continue;
-		if (!kms_pepper_lock_row(row->pepper_id, wait))
-			(*busy)++;
-		else if (kms_pepper_read(row->pepper_id, row) && is_to_be_moved(row))
-		{
-			if (rewrap_pepper(row) == KMS_OK)
-			{
-				kms_pepper_replace(row);
-				count++;
-			}
-			else
-				(*refused)++;
-		}
-	}
-	return count;
-}
-
-static bool
-is_to_be_moved(const KmsPepperRow *row)
-{
-	const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
-													 row->wrapped_len);
-	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
-	int			place;
-
-	kms_master_status(status);
-	place = id == NULL ? -1 : kms_master_place(status, id);
-	pfree(status);
-	return place > 0;
-}
-
-static KmsStatus
-rewrap_pepper(KmsPepperRow *row)
-{
-	unsigned char pepper[KMS_PEPPER_SIZE];
-	KmsFault	fault = {0};
-	KmsWrapContext context;
-	KmsMasterKey master;
-	KmsStatus	status;
-
-	status = unwrap_pepper(row, pepper, &fault);
-	if (status != KMS_OK)
-		return status;
-	fill_context(row, &context);
-	status = kms_master_get_now(NULL, &master);
-	if (status == KMS_OK)
-		status = kms_wrap(&master, &context, pepper, sizeof(pepper),
-						  row->wrapped, &row->wrapped_len);
-	explicit_bzero(&master, sizeof(master));
-	explicit_bzero(pepper, sizeof(pepper));
-	return status;
-}
-
-static void
-fill_context(const KmsPepperRow *row, KmsWrapContext *context)
-{
-	memset(context, 0, sizeof(*context));
-	context->purpose = KMS_PURPOSE_PEPPER;
-	context->key_id = row->pepper_id;
-	context->device_id = "";
-	context->algorithm = PEPPER_ALGORITHM;
-	context->created_at = row->created_at;
-}
-
-/*
- * On KMS_OK the caller has a secret to wipe, and raises nothing until it has.
- */
-static KmsStatus
-unwrap_pepper(const KmsPepperRow *row, unsigned char *pepper, KmsFault *fault)
-{
-	const unsigned char *id = kms_wrap_master_key_id(row->wrapped,
-													 row->wrapped_len);
-	char		master_id[2 * KMS_MASTER_KEY_ID_SIZE + 1];
-	KmsWrapContext context;
-	KmsMasterKey master;
-	size_t		len;
-	KmsStatus	status;
-
-	if (id == NULL)
-		return pepper_fault(KMS_NOT_AUTHENTIC, row->pepper_id,
-							"does not authenticate", fault);
-	fill_context(row, &context);
-	status = kms_master_get(id, &master);
-	if (status == KMS_OTHER_MASTER_KEY)
-	{
-		kms_master_key_id_text(id, master_id);
-		memcpy(fault->master_key_id, id, sizeof(fault->master_key_id));
-		return pepper_fault(status, row->pepper_id,
-							psprintf("was wrapped under master key \"%s\", which this server does not have",
-									 master_id), fault);
-	}
-	if (status != KMS_OK)
-		return kms_fault(fault, status);
-	status = kms_unwrap(&master, &context, row->wrapped, row->wrapped_len,
-						pepper, &len);
-	explicit_bzero(&master, sizeof(master));
-	if (status == KMS_NOT_AUTHENTIC)
-		return pepper_fault(status, row->pepper_id, "does not authenticate",
-							fault);
-	return kms_fault(fault, status);
-}
-
-static KmsStatus
-pepper_fault(KmsStatus status, const char *pepper_id, const char *what,
-			 KmsFault *fault)
-{
-	fault->message = psprintf("stored pepper \"%s\" %s", pepper_id, what);
-	if (status == KMS_NOT_AUTHENTIC || status == KMS_NO_PEPPER)
-		fault->hint = "Restore its row of kms.pepper from a backup; without it no hash that was made with it can be verified. If no hash names it, delete the row.";
-	return kms_fault(fault, status);
+	return !kms_service_key_newest(KMS_PEPPER, &row) && kms_service_key_make(KMS_PEPPER, &row) == KMS_OK;
 }
 
 static KmsStatus
 hash_opened(const KmsCipherOpened *opened, const KmsCipherRequest *request,
-			const KmsPepperRow *row, char *hash, KmsFault *fault)
+			const KmsServiceKey *row, char *hash, KmsFault *fault)
 {
 	unsigned char pepper[KMS_PEPPER_SIZE];
 	unsigned char plain[KMS_RSA_MAX_BLOCK];
 	size_t		len;
 	KmsStatus	status;
 
-	status = unwrap_pepper(row, pepper, fault);
+	status = kms_service_key_open(row, pepper, fault);
 	if (status != KMS_OK)
 		return status;
 	status = kms_rsa_decrypt(opened->key, &opened->oaep, request->data,
 							 request->len, plain, &len);
 	if (status == KMS_OK)
-		status = kms_secret_hash_make(row->pepper_id, pepper, plain, len,
+		status = kms_secret_hash_make(row->id, pepper, plain, len,
 									  hash);
 	explicit_bzero(pepper, sizeof(pepper));
 	explicit_bzero(plain, sizeof(plain));
@@ -368,7 +205,7 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 	bool		peppered = attempt->hash != NULL &&
 	attempt->hash->pepper_id[0] != '\0';
 	KmsCipherOpened opened;
-	KmsPepperRow row;
+	KmsServiceKey row;
 	KmsStatus	status;
 
 	status = kms_cipher_open(call, &attempt->cipher, false, &opened, fault);
@@ -376,10 +213,12 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 		return status;
 	if (peppered)
 	{
-		if (!kms_pepper_read(attempt->hash->pepper_id, &row))
-			return pepper_fault(KMS_NO_PEPPER, attempt->hash->pepper_id,
-								"not found", fault);
-		status = unwrap_pepper(&row, pepper, fault);
+		if (!kms_service_key_read(KMS_PEPPER, attempt->hash->pepper_id,
+								  &row))
+			return kms_service_key_fault(KMS_NO_PEPPER, KMS_PEPPER,
+										 attempt->hash->pepper_id,
+										 "not found", fault);
+		status = kms_service_key_open(&row, pepper, fault);
 		if (status != KMS_OK)
 			return status;
 	}

@@ -43,11 +43,4 @@ extern bool kms_secret_is_answer(KmsStatus status);
  */
 extern bool kms_secret_make_first_pepper(void);
 
-/*
- * Wrap all peppers anew that are not under the current master key and can be
- * opened; how many they were.  One that another transaction has is waited for
- * or counted as busy, one that does not authenticate as refused.
- */
-extern int	kms_secret_rewrap_peppers(bool wait, int *busy, int *refused);
-
 #endif							/* KMS_KEYS_SECRET_H */

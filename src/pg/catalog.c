@@ -39,7 +39,8 @@ invalidate(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == catalog.key ||
 		relid == catalog.key_secret || relid == catalog.denial ||
-		relid == catalog.pepper || relid == catalog.pool_key)
+		relid == catalog.pepper || relid == catalog.audit_key ||
+		relid == catalog.pool_key)
 		catalog_valid = false;
 }
 
@@ -64,6 +65,8 @@ look_up(void)
 		catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
 		catalog.pepper = get_relname_relid("pepper", schema);
 		catalog.pepper_pkey = get_relname_relid("pepper_pkey", schema);
+		catalog.audit_key = get_relname_relid("audit_key", schema);
+		catalog.audit_key_pkey = get_relname_relid("audit_key_pkey", schema);
 		catalog.pool_key = get_relname_relid("pool_key", schema);
 		catalog.pool_key_pkey = get_relname_relid("pool_key_pkey", schema);
 	}
@@ -73,6 +76,7 @@ look_up(void)
 		!OidIsValid(catalog.key_secret_master_key_idx) ||
 		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx) ||
 		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey) ||
+		!OidIsValid(catalog.audit_key) || !OidIsValid(catalog.audit_key_pkey) ||
 		!OidIsValid(catalog.pool_key) || !OidIsValid(catalog.pool_key_pkey))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -19,6 +19,8 @@ typedef struct KmsCatalog
 	Oid			denial_key_idx;
 	Oid			pepper;			/* kms.pepper */
 	Oid			pepper_pkey;
+	Oid			audit_key;		/* kms.audit_key */
+	Oid			audit_key_pkey;
 	Oid			pool_key;		/* kms.pool_key */
 	Oid			pool_key_pkey;
 } KmsCatalog;

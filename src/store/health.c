@@ -209,8 +209,8 @@ const char *
 kms_health_locked_table(void)
 {
 	static const char *const tables[] = {
-		"key", "key_secret", "denial", "pepper", "event", "event_outbox",
-		"event_quarantine", "maintenance"
+		"key", "key_secret", "denial", "pepper", "audit_key", "event",
+		"event_outbox", "event_quarantine", "event_checkpoint", "maintenance"
 	};
 	Oid			schema = get_namespace_oid("kms", false);
 	int			i;

@@ -38,25 +38,6 @@ static bool lock_roll_up(void);
 static TimestampTz add_hour(KmsMetric *hours, int *count, uint64 row);
 
 int64
-kms_retention_purge_events(int limit)
-{
-	static SPIPlanPtr plan = NULL;
-	static Reached reached;
-
-	return purge(&plan,
-				 "WITH gone AS (DELETE FROM kms.event"
-				 " WHERE ctid OPERATOR(pg_catalog.=)"
-				 " ANY (ARRAY(SELECT ctid FROM kms.event"
-				 " WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
-				 " AND occurred_at OPERATOR(pg_catalog.<) $2"
-				 " ORDER BY occurred_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
-				 " RETURNING occurred_at)"
-				 " SELECT pg_catalog.count(*), pg_catalog.max(occurred_at)"
-				 " FROM gone",
-				 kms_event_retention, limit, &reached);
-}
-
-int64
 kms_retention_purge_metrics(int limit)
 {
 	static SPIPlanPtr plan = NULL;

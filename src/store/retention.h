@@ -1,5 +1,5 @@
 /*
- * What maintenance takes out of kms.event and kms.metric.
+ * What maintenance takes out of kms.metric; of the trail see keys/checkpoint.h.
  */
 #ifndef KMS_STORE_RETENTION_H
 #define KMS_STORE_RETENTION_H
@@ -8,7 +8,6 @@
  * A batch: at most "limit" rows, oldest first; each returns how many.
  * Rolling adds minutes older than two days to their hours.
  */
-extern int64 kms_retention_purge_events(int limit);
 extern int64 kms_retention_purge_metrics(int limit);
 extern int64 kms_retention_roll_metrics(int limit);
 

@@ -41,6 +41,7 @@
 
 #include "worker/writer.h"
 
+#include "keys/checkpoint.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "shmem/durable.h"
@@ -85,11 +86,15 @@ typedef struct Writer
 	Source		ring;
 	Source		outbox;
 	Source	   *current;		/* the one at work, when an error ends it */
+	KmsTrail	trail;			/* as it was closed last */
+	KmsSigning	signing;
 	bool		wrote;			/* this round has written something */
 	bool		more;			/* and has left something */
 } Writer;
 
 static void one_round(void *arg);
+static void sign_trail(Writer *writer);
+static void sign(void *arg);
 static bool prepare(Writer *writer);
 static void lock_trail(Writer *writer);
 static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
@@ -143,7 +148,11 @@ kms_writer_main(Datum arg)
 		writer.closing = false;
 		writer.current = NULL;
 		if (kms_worker_try(one_round, &writer, &error))
+		{
 			kms_worker_good(worker);
+			if (!writer.absent && !writer.replaced)
+				sign_trail(&writer);
+		}
 		else
 		{
 			handle_error(&writer, &error);
@@ -236,6 +245,38 @@ one_round(void *arg)
 	pgstat_report_stat(false);
 	if (done)
 		tell_waiters(writer, &database->flush_done);
+}
+
+/*
+ * Those who wait have been told by now, and what goes wrong here is no
+ * failure of the round.
+ */
+static void
+sign_trail(Writer *writer)
+{
+	KmsWorkerError error;
+
+	if (!kms_checkpoint_is_due(&writer->signing, &writer->trail) ||
+		kms_worker_try(sign, writer, &error))
+		return;
+	writer->signing.known = false;
+	if (error.sqlstate != ERRCODE_QUERY_CANCELED)
+		ereport(LOG,
+				(errcode(error.sqlstate),
+				 errmsg("kms writer of database %u: the trail could not be signed, which is tried again: %s",
+						MyDatabaseId, error.message)));
+}
+
+static void
+sign(void *arg)
+{
+	Writer	   *writer = arg;
+
+	kms_worker_begin("signing the trail");
+	lock_trail(writer);
+	if (kms_checkpoint_sign(&writer->signing, &writer->trail))
+		writer->more = true;
+	kms_worker_commit();
 }
 
 /* Find the extension, map its ring. */
@@ -438,6 +479,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	kms_ring_release(ring, (uint64) trail.position);
 	if (moved || (uint64) trail.position != first)
 		kms_durable_tell(writer->worker.database);
+	if (ring != writer->retired)
+		writer->trail = trail;
 	if (count > 0)
 	{
 		writer->wrote = true;
@@ -504,6 +547,7 @@ write_outbox(Writer *writer)
 	if (count > 0)
 		kms_trail_close(&trail);
 	kms_worker_commit();
+	writer->trail = trail;
 
 	if (count > 0)
 	{

@@ -1,0 +1,95 @@
+#include "postgres.h"
+
+#include "keys/audit_key.h"
+#include "keys/service_key.h"
+
+static KmsStatus find_signer(char *signing_key_id);
+static KmsStatus opens(const KmsServiceKey *key);
+
+KmsStatus
+kms_audit_key_current(char *signing_key_id)
+{
+	KmsServiceKey key;
+	KmsStatus	status;
+
+	status = find_signer(signing_key_id);
+	if (status != KMS_KEY_NOT_FOUND)
+		return status;
+
+	/* whoever has the lock may be making one */
+	(void) kms_service_key_lock(KMS_AUDIT_KEY, true);
+	status = find_signer(signing_key_id);
+	if (status != KMS_KEY_NOT_FOUND)
+		return status;
+	status = kms_service_key_make(KMS_AUDIT_KEY, &key);
+	if (status == KMS_OK)
+		strlcpy(signing_key_id, key.id, KMS_KEY_ID_MAX + 1);
+	return status;
+}
+
+/*
+ * KMS_KEY_NOT_FOUND if none opens: those that are there came from another
+ * server, or somebody has made them up.
+ */
+static KmsStatus
+find_signer(char *signing_key_id)
+{
+	ListCell   *cell;
+
+	foreach(cell, kms_service_key_all(KMS_AUDIT_KEY))
+	{
+		const KmsServiceKey *key = lfirst(cell);
+		KmsStatus	status = opens(key);
+
+		if (status == KMS_OK)
+			strlcpy(signing_key_id, key->id, KMS_KEY_ID_MAX + 1);
+		if (status != KMS_NOT_AUTHENTIC && status != KMS_OTHER_MASTER_KEY)
+			return status;
+	}
+	return KMS_KEY_NOT_FOUND;
+}
+
+/* Whether it opens. */
+static KmsStatus
+opens(const KmsServiceKey *key)
+{
+	unsigned char private_key[KMS_SERVICE_KEY_SIZE];
+	KmsFault	fault = {0};
+	KmsStatus	status;
+
+	status = kms_service_key_open(key, private_key, &fault);
+	explicit_bzero(private_key, sizeof(private_key));
+	return status;
+}
+
+KmsStatus
+kms_audit_key_sign(const char *signing_key_id, const void *data, size_t len,
+			   unsigned char *signature)
+{
+	unsigned char private_key[KMS_SERVICE_KEY_SIZE];
+	KmsFault	fault = {0};
+	KmsServiceKey key;
+	KmsStatus	status;
+
+	if (!kms_service_key_read(KMS_AUDIT_KEY, signing_key_id, &key))
+		return KMS_KEY_NOT_FOUND;
+	status = kms_service_key_open(&key, private_key, &fault);
+	if (status == KMS_OK)
+		status = kms_signature_sign(private_key, data, len, signature);
+	explicit_bzero(private_key, sizeof(private_key));
+	return status;
+}
+
+KmsStatus
+kms_audit_key_public(const char *signing_key_id, unsigned char *public_key)
+{
+	KmsServiceKey key;
+	KmsStatus	status;
+
+	if (!kms_service_key_read(KMS_AUDIT_KEY, signing_key_id, &key))
+		return KMS_KEY_NOT_FOUND;
+	status = opens(&key);
+	if (status == KMS_OK)
+		memcpy(public_key, key.public_key, KMS_SIGNATURE_PUBLIC_SIZE);
+	return status;
+}

@@ -1,0 +1,34 @@
+/*
+ * Signing the trail, and telling whether a key of its signatures is ours.
+ */
+#ifndef KMS_KEYS_AUDIT_KEY_H
+#define KMS_KEYS_AUDIT_KEY_H
+
+#include "crypto/form.h"
+#include "crypto/signature.h"
+
+/*
+ * The key to sign with now: the newest one that opens.  If there is none it
+ * is made, in the current transaction.  "signing_key_id" holds
+ * KMS_KEY_ID_MAX + 1 bytes.  KMS_NO_MASTER_KEY if none can be opened or made.
+ */
+extern KmsStatus kms_audit_key_current(char *signing_key_id);
+
+/*
+ * Sign some bytes with it; "signature" holds KMS_SIGNATURE_SIZE bytes.
+ * KMS_KEY_NOT_FOUND: it is gone; KMS_NO_MASTER_KEY and others if it does not
+ * open.
+ */
+extern KmsStatus kms_audit_key_sign(const char *signing_key_id, const void *data,
+								size_t len, unsigned char *signature);
+
+/*
+ * The public key (KMS_SIGNATURE_PUBLIC_SIZE bytes) with this id, if it is
+ * authentic.  KMS_KEY_NOT_FOUND: there is no such row; KMS_NOT_AUTHENTIC:
+ * it was changed; KMS_OTHER_MASTER_KEY, KMS_NO_MASTER_KEY: nobody can tell
+ * here.
+ */
+extern KmsStatus kms_audit_key_public(const char *signing_key_id,
+								  unsigned char *public_key);
+
+#endif							/* KMS_KEYS_AUDIT_KEY_H */

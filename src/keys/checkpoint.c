@@ -1,0 +1,245 @@
+/*
+ * Checkpoints.
+ *
+ * The chain alone shows what was changed only to who has noted a hash of it
+ * elsewhere: whoever can write to the tables can also compute it anew.  So
+ * the writer signs: each SPAN tickets, and what is there when the last
+ * signature is older than kms.audit_checkpoint_interval.  What has been
+ * written since then can still be changed by who also computes the hashes
+ * anew; after the signature nobody can who has not the master key.
+ *
+ * Without the master key nothing is signed, and all of it later by the same
+ * rule.  Nothing waits for a signature but retention: what is old goes in
+ * prefixes that end at a checkpoint, whose hash is signed anew as the start of
+ * the trail.  That bounds such a prefix to about SPAN rows.
+ *
+ * Rows that a restore is bringing in are not signed before this server itself
+ * has written one after them, for their checkpoints may still be coming.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "pgtime.h"
+#include "utils/timestamp.h"
+
+#include "keys/audit_key.h"
+#include "keys/checkpoint.h"
+#include "pg/settings.h"
+#include "shmem/master.h"
+#include "store/service_key.h"
+
+#define SPAN	10000			/* tickets from a checkpoint to the next */
+#define BATCH	16				/* checkpoints a transaction */
+#define PAUSE_S 30				/* after one that came to nothing */
+
+static bool is_behind(const KmsSigning *signing, const KmsTrail *trail);
+static bool is_within(TimestampTz now, TimestampTz since, int seconds);
+static KmsStatus sign(KmsCheckpoint *checkpoint);
+static bool find_start(int64 after, int limit, KmsCheckpoint *start);
+static List *good_keys(void);
+
+char *
+kms_checkpoint_message(const KmsCheckpoint *checkpoint)
+{
+	StringInfoData message;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			i;
+
+	/* one that nobody has signed at, but in a row that was changed */
+	if (timestamp2tm(checkpoint->signed_at, NULL, &tm, &fsec, NULL, NULL) != 0)
+	{
+		memset(&tm, 0, sizeof(tm));
+		fsec = 0;
+	}
+	initStringInfo(&message);
+	appendStringInfo(&message,
+					 "kms audit %s v1\nepoch: " INT64_FORMAT
+					 "\nticket: " INT64_FORMAT "\nhash: ",
+					 checkpoint->is_start ? "start" : "checkpoint",
+					 checkpoint->epoch, checkpoint->ticket);
+	for (i = 0; i < KMS_CHAIN_SIZE; i++)
+		appendStringInfo(&message, "%02x", checkpoint->hash[i]);
+	appendStringInfo(&message,
+					 "\nprevious: " INT64_FORMAT
+					 "\nsigned at: %04d-%02d-%02dT%02d:%02d:%02d.%06dZ"
+					 "\nkey: %s\n",
+					 checkpoint->previous, tm.tm_year, tm.tm_mon, tm.tm_mday,
+					 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec,
+					 checkpoint->signing_key_id);
+	return message.data;
+}
+
+KmsStatus
+kms_checkpoint_verify(const KmsCheckpoint *checkpoint, KmsCheckpointKey *key)
+{
+	char	   *message;
+	KmsStatus	status;
+
+	if (key->id[0] == '\0' ||
+		strcmp(key->id, checkpoint->signing_key_id) != 0)
+	{
+		strlcpy(key->id, checkpoint->signing_key_id, sizeof(key->id));
+		key->status = kms_audit_key_public(key->id, key->public_key);
+	}
+	if (key->status != KMS_OK)
+		return key->status;
+	message = kms_checkpoint_message(checkpoint);
+	status = kms_signature_verify(key->public_key, sizeof(key->public_key),
+								  message, strlen(message),
+								  checkpoint->signature);
+	pfree(message);
+	return status;
+}
+
+bool
+kms_checkpoint_is_due(const KmsSigning *signing, const KmsTrail *trail)
+{
+	return trail->last_ticket > 0 && kms_master_generation() != 0 &&
+		!is_within(GetCurrentTimestamp(), signing->tried_at, PAUSE_S) &&
+		(!signing->known || is_behind(signing, trail));
+}
+
+static bool
+is_behind(const KmsSigning *signing, const KmsTrail *trail)
+{
+	return trail->last_ticket - signing->ticket >= SPAN ||
+		(trail->last_ticket > signing->ticket &&
+		 !is_within(GetCurrentTimestamp(), signing->signed_at,
+					kms_audit_checkpoint_interval));
+}
+
+/* Not so if the clock was put back. */
+static bool
+is_within(TimestampTz now, TimestampTz since, int seconds)
+{
+	return now >= since && now - since < seconds * USECS_PER_SEC;
+}
+
+bool
+kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail)
+{
+	KmsCheckpoint checkpoint;
+	KmsStatus	status = KMS_OK;
+	int			i;
+
+	signing->tried_at = GetCurrentTimestamp();
+	if (!kms_checkpoint_try_lock_table())
+		return false;
+	(void) kms_checkpoint_last(false, &checkpoint);
+	signing->known = true;
+	signing->ticket = checkpoint.ticket;
+	signing->signed_at = checkpoint.signed_at;
+	if (!kms_checkpoint_fill(trail->last_ticket, &checkpoint) ||
+		checkpoint.epoch != trail->epoch)
+		return false;
+
+	for (i = 0; status == KMS_OK && i < BATCH && is_behind(signing, trail); i++)
+	{
+		checkpoint.previous = signing->ticket;
+		if (trail->last_ticket - signing->ticket < SPAN ||
+			!kms_checkpoint_fill(signing->ticket + SPAN, &checkpoint))
+			(void) kms_checkpoint_fill(trail->last_ticket, &checkpoint);
+		status = sign(&checkpoint);
+		if (status == KMS_OK)
+			kms_checkpoint_insert(&checkpoint);
+		signing->ticket = checkpoint.ticket;
+		signing->signed_at = checkpoint.signed_at;
+	}
+	if (status != KMS_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("the audit key cannot be made or does not sign")));
+	signing->tried_at = 0;
+	return is_behind(signing, trail);
+}
+
+static KmsStatus
+sign(KmsCheckpoint *checkpoint)
+{
+	char	   *message;
+	KmsStatus	status;
+
+	status = kms_audit_key_current(checkpoint->signing_key_id);
+	if (status != KMS_OK)
+		return status;
+	checkpoint->signed_at = GetCurrentTimestamp();
+	message = kms_checkpoint_message(checkpoint);
+	status = kms_audit_key_sign(checkpoint->signing_key_id, message,
+							strlen(message), checkpoint->signature);
+	pfree(message);
+	return status;
+}
+
+int64
+kms_checkpoint_retire(int limit, int64 *skipped)
+{
+	KmsCheckpoint start;
+	KmsCheckpoint next;
+	int64		deleted;
+
+	*skipped = 0;
+	if (kms_master_generation() == 0 || !kms_checkpoint_lock_start())
+		return 0;
+	(void) kms_checkpoint_last(true, &start);
+	if (!find_start(start.ticket, limit, &next))
+		return 0;
+	next.is_start = true;
+	next.previous = start.ticket;
+	if (sign(&next) != KMS_OK)
+		return 0;
+	deleted = kms_checkpoint_trim(start.ticket, next.ticket, skipped);
+	if (*skipped == 0)
+		kms_checkpoint_insert(&next);
+	return deleted;
+}
+
+/*
+ * The last one that is old enough and within the limit.  It must be as it was
+ * signed, or anybody could have the trail deleted.
+ */
+static bool
+find_start(int64 after, int limit, KmsCheckpoint *start)
+{
+	TimestampTz cutoff = GetCurrentTimestamp() -
+	kms_event_retention * USECS_PER_SEC;
+	KmsCheckpointKey key = {0};
+	List	   *keys;
+	ListCell   *cell;
+
+	if (kms_checkpoint_oldest_event(after) >= cutoff)
+		return false;
+	keys = good_keys();
+	if (keys == NIL)
+		return false;
+	foreach(cell, kms_checkpoint_candidates(after, limit, cutoff, keys))
+	{
+		const KmsCheckpoint *candidate = lfirst(cell);
+
+		*start = *candidate;
+		if (kms_checkpoint_verify(candidate, &key) == KMS_OK &&
+			kms_checkpoint_fill(candidate->ticket, start) &&
+			start->epoch == candidate->epoch &&
+			memcmp(start->hash, candidate->hash, KMS_CHAIN_SIZE) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Their ids: those whose master key is lost have signed nothing that helps. */
+static List *
+good_keys(void)
+{
+	unsigned char public_key[KMS_SIGNATURE_PUBLIC_SIZE];
+	List	   *ids = NIL;
+	ListCell   *cell;
+
+	foreach(cell, kms_service_key_all(KMS_AUDIT_KEY))
+	{
+		KmsServiceKey *key = lfirst(cell);
+
+		if (kms_audit_key_public(key->id, public_key) == KMS_OK)
+			ids = lappend(ids, key->id);
+	}
+	return ids;
+}

@@ -1,0 +1,84 @@
+/*
+ * kms.event_checkpoint: the only SQL for it, and what retention deletes of
+ * the trail.
+ *
+ * A checkpoint says what the hash of a row of the trail was when it was
+ * signed.  A start says the same of the last row that retention has deleted:
+ * the trail begins behind it.
+ */
+#ifndef KMS_STORE_CHECKPOINT_H
+#define KMS_STORE_CHECKPOINT_H
+
+#include "crypto/chain.h"
+#include "crypto/form.h"
+#include "crypto/signature.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+typedef struct KmsCheckpoint
+{
+	int64		ticket;
+	bool		is_start;
+	int64		epoch;			/* of the row with that ticket */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* and its hash */
+	int64		previous;		/* ticket of the checkpoint (or start) before
+								 * it, 0: there was none */
+	TimestampTz signed_at;
+	char		signing_key_id[KMS_KEY_ID_MAX + 1];
+	unsigned char signature[KMS_SIGNATURE_SIZE];
+} KmsCheckpoint;
+
+/* The columns of a row, in order; what has not its form becomes zero bytes. */
+#define KMS_CHECKPOINT_COLUMNS 8
+
+extern void kms_checkpoint_read(const Datum *values, const bool *isnull,
+								KmsCheckpoint *checkpoint);
+
+/* The last one of a kind, by ticket; false and all zero if there is none. */
+extern bool kms_checkpoint_last(bool is_start, KmsCheckpoint *checkpoint);
+
+/* A list of KmsCheckpoint, of both kinds, after a ticket and in their order. */
+extern List *kms_checkpoint_after(int64 ticket);
+
+/*
+ * Those of a time before "signed_before" that may be the next start, at most
+ * ten: the last ones within "span" tickets of the start, or if there are none
+ * the first ones after that.  Only those that one of these keys has signed
+ * (a list of C strings).
+ */
+extern List *kms_checkpoint_candidates(int64 start, int64 span,
+									   TimestampTz signed_before,
+									   List *signing_key_ids);
+
+/*
+ * Epoch and hash of the row of the trail with this ticket; false if there is
+ * none, or one without a hash.
+ */
+extern bool kms_checkpoint_fill(int64 ticket, KmsCheckpoint *checkpoint);
+
+/* Take the lock of the table that an insert needs; false if it has to wait. */
+extern bool kms_checkpoint_try_lock_table(void);
+
+extern void kms_checkpoint_insert(const KmsCheckpoint *checkpoint);
+
+/*
+ * Who trims the trail holds this until the end of the transaction; false if
+ * another does.
+ */
+extern bool kms_checkpoint_lock_start(void);
+
+/*
+ * Delete the rows of the trail after the last start and up to this one, and
+ * the checkpoints before it; returns how many rows of the trail.  If another
+ * transaction has one of them nothing is deleted, and *busy is their number.
+ */
+extern int64 kms_checkpoint_trim(int64 after, int64 upto, int64 *busy);
+
+/*
+ * When the first event after this ticket occurred, and the first that is not
+ * signed; 0: there is none.
+ */
+extern TimestampTz kms_checkpoint_oldest_event(int64 after);
+extern TimestampTz kms_checkpoint_unsigned_since(void);
+
+#endif							/* KMS_STORE_CHECKPOINT_H */
