@@ -18,6 +18,7 @@
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
+#include "store/checkpoint.h"
 #include "store/link.h"
 #include "store/scan.h"
 
@@ -118,6 +119,38 @@ kms_walk_epochs(const KmsWalk *walk)
 	table_close(rel, AccessShareLock);
 	list_sort(epochs, compare_epochs);
 	return epochs;
+}
+
+List *
+kms_walk_checkpoints(const KmsWalk *walk)
+{
+	Relation	rel = table_open(kms_link_relation("event_checkpoint"),
+								 AccessShareLock);
+	Relation	index = index_open(kms_link_relation("event_checkpoint_pkey"),
+								   AccessShareLock);
+	int			columns = RelationGetNumberOfAttributes(rel);
+	Datum	   *values = palloc(columns * sizeof(Datum));
+	bool	   *isnull = palloc(columns * sizeof(bool));
+	SysScanDesc scan = systable_beginscan_ordered(rel, index, walk->snapshot,
+												  0, NULL);
+	List	   *checkpoints = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 ForwardScanDirection)))
+	{
+		KmsCheckpoint *checkpoint = palloc(sizeof(KmsCheckpoint));
+
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, isnull);
+		kms_checkpoint_read(values, isnull, checkpoint);
+		checkpoints = lappend(checkpoints, checkpoint);
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	pfree(values);
+	pfree(isnull);
+	return checkpoints;
 }
 
 const KmsWalkRow *

@@ -46,6 +46,9 @@ extern KmsWalk *kms_walk_begin(void);
 /* A list of KmsWalkEpoch under the same snapshot, the newest first. */
 extern List *kms_walk_epochs(const KmsWalk *walk);
 
+/* A list of KmsCheckpoint under the same snapshot, by ticket and kind. */
+extern List *kms_walk_checkpoints(const KmsWalk *walk);
+
 /* The next row, which lives until the next call; NULL after the last one. */
 extern const KmsWalkRow *kms_walk_next(KmsWalk *walk);
 
