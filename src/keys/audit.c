@@ -8,6 +8,7 @@
 
 #include "keys/audit.h"
 
+#include "keys/checkpoint.h"
 #include "store/walk.h"
 
 /* How far it has been verified. */
@@ -16,6 +17,14 @@ typedef struct Audit
 	KmsWalk    *walk;
 	List	   *epochs;			/* of KmsWalkEpoch, the newest first */
 	KmsWalkEpoch end;			/* where the trail must end */
+	List	   *checkpoints;	/* of KmsCheckpoint, by ticket */
+	int			compared;		/* how many of them */
+	int64		previous;		/* ticket of the last one, or of the start */
+	KmsAuditPublic last_key;
+	const char *unverified;		/* NULL, or why one of them cannot be told to
+								 * be good or bad */
+	int64		unverified_epoch;
+	int64		unverified_ticket;
 	const KmsAuditHead *head;	/* NULL: none is to be compared */
 	int64		epoch;			/* of the row before */
 	int64		ticket;
@@ -24,12 +33,21 @@ typedef struct Audit
 } Audit;
 
 static void begin(Audit *audit);
-static void find_start(Audit *audit);
+static bool find_start(Audit *audit);
+static const KmsCheckpoint *last_start(const List *checkpoints);
 static bool verify_row(Audit *audit, const KmsWalkRow *row);
 static bool verify_end(Audit *audit);
-static const char *compare_hash(const Audit *audit, const KmsWalkRow *row);
-static const char *get_commitment(const KmsWalkRow *row,
+static const char *compare_hash(Audit *audit, const KmsWalkRow *row);
+static const char *get_commitment(Audit *audit, const KmsWalkRow *row,
 								  unsigned char *commitment);
+static const char *check_proof(Audit *audit, const KmsWalkRow *row);
+static bool compare_noted(Audit *audit);
+static bool compare_checkpoints(Audit *audit);
+static const char *compare_checkpoint(Audit *audit,
+									  const KmsCheckpoint *checkpoint);
+static const char *judge_signature(Audit *audit, KmsStatus status,
+								   int64 epoch, int64 ticket,
+								   const char *forged);
 static bool compare_head(Audit *audit);
 static bool found(Audit *audit, const char *finding, int64 epoch, int64 ticket);
 static bool found_missing(Audit *audit);
@@ -75,11 +93,12 @@ kms_audit_verify(const KmsAuditHead *head, KmsAuditReport *report)
 
 	memset(report, 0, sizeof(*report));
 	begin(&audit);
-	good = compare_head(&audit);
+	good = find_start(&audit) && compare_noted(&audit);
 	while (good && (row = kms_walk_next(audit.walk)) != NULL)
-		good = verify_row(&audit, row) && compare_head(&audit);
-	if (good)
-		(void) verify_end(&audit);
+		good = verify_row(&audit, row) && compare_noted(&audit);
+	if (good && verify_end(&audit) && audit.unverified != NULL)
+		(void) found(&audit, audit.unverified, audit.unverified_epoch,
+					 audit.unverified_ticket);
 	kms_walk_end(audit.walk);
 }
 
@@ -89,15 +108,50 @@ begin(Audit *audit)
 	audit->walk = kms_walk_begin();
 	audit->epochs = kms_walk_epochs(audit->walk);
 	newest(audit->epochs, &audit->end);
-	find_start(audit);
+	audit->checkpoints = kms_walk_checkpoints(audit->walk);
 }
 
-/* The row before the first one. */
-static void
+/*
+ * The row before the first one: none, or the last one that retention has
+ * deleted.
+ */
+static bool
 find_start(Audit *audit)
 {
-	audit->ticket = 0;
-	memset(audit->hash, 0, sizeof(audit->hash));
+	const KmsCheckpoint *start = last_start(audit->checkpoints);
+	const char *finding;
+	KmsStatus	status;
+
+	if (start == NULL)
+		return true;
+	status = kms_checkpoint_verify(start, &audit->last_key);
+	finding = judge_signature(audit, status, start->epoch, start->ticket,
+							  "the start of the trail or its audit key was changed");
+	if (finding != NULL)
+		return found(audit, finding, start->epoch, start->ticket);
+	audit->epoch = start->epoch;
+	audit->ticket = start->ticket;
+	memcpy(audit->hash, start->hash, sizeof(audit->hash));
+	audit->previous = start->ticket;
+	if (status == KMS_OK)
+		audit->report->signed_ticket = start->ticket;
+	return true;
+}
+
+static const KmsCheckpoint *
+last_start(const List *checkpoints)
+{
+	const KmsCheckpoint *start = NULL;
+	ListCell   *cell;
+
+	foreach(cell, checkpoints)
+	{
+		const KmsCheckpoint *checkpoint = lfirst(cell);
+
+		if (checkpoint->is_start)
+			start = checkpoint;
+	}
+	return start;
 }
 
 static bool
@@ -132,6 +186,9 @@ verify_end(Audit *audit)
 	if (memcmp(audit->hash, audit->end.hash, sizeof(audit->hash)) != 0)
 		return found(audit, "the trail does not end with the hash in kms.event_epoch",
 					 audit->end.epoch, audit->end.last_ticket);
+	if (audit->compared < list_length(audit->checkpoints))
+		return found(audit, "the trail ends before what was signed",
+					 audit->end.epoch, audit->ticket + 1);
 	if (audit->head != NULL && audit->head->ticket > audit->ticket)
 		return found(audit, "the trail ends before the head that was given",
 					 audit->end.epoch, audit->ticket + 1);
@@ -140,7 +197,7 @@ verify_end(Audit *audit)
 
 /* NULL: the row follows from the one before, and is as it was written. */
 static const char *
-compare_hash(const Audit *audit, const KmsWalkRow *row)
+compare_hash(Audit *audit, const KmsWalkRow *row)
 {
 	unsigned char commitment[KMS_CHAIN_SIZE];
 	unsigned char hash[KMS_CHAIN_SIZE];
@@ -151,7 +208,7 @@ compare_hash(const Audit *audit, const KmsWalkRow *row)
 		return "the row is not as it was written";
 	if (!row->has_hash)
 		return "the row has no hash";
-	finding = get_commitment(row, commitment);
+	finding = get_commitment(audit, row, commitment);
 	if (finding != NULL)
 		return finding;
 	if (row->is_aside)
@@ -167,12 +224,17 @@ compare_hash(const Audit *audit, const KmsWalkRow *row)
 
 /* Made from the row or, where that is forgotten, from the proof. */
 static const char *
-get_commitment(const KmsWalkRow *row, unsigned char *commitment)
+get_commitment(Audit *audit, const KmsWalkRow *row, unsigned char *commitment)
 {
 	KmsStatus	status;
 
 	if (row->has_salt == row->was_forgotten)
 		return "the row is not as it was written";
+	if (row->was_forgotten)
+	{
+		memcpy(commitment, row->forgotten.commitment, KMS_CHAIN_SIZE);
+		return check_proof(audit, row);
+	}
 	if (row->is_aside)
 		status = kms_chain_commit_aside(&row->aside, row->salt, commitment);
 	else
@@ -181,6 +243,119 @@ get_commitment(const KmsWalkRow *row, unsigned char *commitment)
 		return "the row could not be verified";
 	if (status != KMS_OK)
 		return "the row is not as it was written";
+	return NULL;
+}
+
+/* Nothing may be left of what was forgotten. */
+static const char *
+check_proof(Audit *audit, const KmsWalkRow *row)
+{
+	const KmsForgotten *forgotten = &row->forgotten;
+	unsigned char data[KMS_FORGOTTEN_MESSAGE_MAX];
+	KmsEncoder	message;
+	KmsStatus	status;
+
+	if (row->is_aside ? row->aside.event.data != NULL
+		: !kms_chain_event_is_blank(&row->event))
+		return "the row is not as it was written";
+	kms_encoder_init(&message, data, sizeof(data));
+	kms_forgotten_message(row->epoch, row->ticket, forgotten, &message);
+	status = kms_audit_key_verify(&audit->last_key, forgotten->key_id,
+								  message.data, message.len,
+								  forgotten->signature);
+	return judge_signature(audit, status, row->epoch, row->ticket,
+						   "the proof that the row was forgotten or its audit key was changed");
+}
+
+/* What was noted of this ticket, here and elsewhere. */
+static bool
+compare_noted(Audit *audit)
+{
+	return compare_checkpoints(audit) && compare_head(audit);
+}
+
+static bool
+compare_checkpoints(Audit *audit)
+{
+	while (audit->compared < list_length(audit->checkpoints))
+	{
+		const KmsCheckpoint *checkpoint = list_nth(audit->checkpoints,
+												   audit->compared);
+		const char *finding;
+
+		if (checkpoint->ticket > audit->ticket)
+			break;
+		finding = compare_checkpoint(audit, checkpoint);
+		if (finding != NULL)
+			return found(audit, finding, checkpoint->epoch,
+						 checkpoint->ticket);
+		audit->compared++;
+	}
+	return true;
+}
+
+/* Each one names the one before; that of the start names one that is gone. */
+static const char *
+compare_checkpoint(Audit *audit, const KmsCheckpoint *checkpoint)
+{
+	bool		at_start = audit->report->events == 0;
+	const char *finding;
+	KmsStatus	status;
+
+	if (checkpoint->ticket < audit->ticket || audit->ticket == 0 ||
+		(checkpoint->is_start && !at_start))
+		return "the checkpoint has no place in the trail";
+	if (checkpoint->is_start)
+		return NULL;			/* that is where it begins */
+	status = kms_checkpoint_verify(checkpoint, &audit->last_key);
+	finding = judge_signature(audit, status, checkpoint->epoch,
+							  checkpoint->ticket,
+							  "the checkpoint or its audit key was changed");
+	if (finding != NULL)
+		return finding;
+	if (checkpoint->epoch != audit->epoch ||
+		memcmp(checkpoint->hash, audit->hash, sizeof(audit->hash)) != 0)
+		return "the rows up to here are not those that were signed";
+	if (!at_start && checkpoint->previous != audit->previous)
+		return "the checkpoint before this one is missing";
+	audit->previous = checkpoint->ticket;
+	if (status == KMS_OK)
+		audit->report->signed_ticket = checkpoint->ticket;
+	return NULL;
+}
+
+/*
+ * NULL if it is good, or cannot be told to be: that is no reason to miss a row
+ * that was changed, but it is remembered, and found if nothing else is.
+ */
+static const char *
+judge_signature(Audit *audit, KmsStatus status, int64 epoch, int64 ticket,
+				const char *forged)
+{
+	const char *unverified = "the signature could not be verified";
+
+	switch (status)
+	{
+		case KMS_OK:
+			return NULL;
+		case KMS_NOT_AUTHENTIC:
+			return forged;
+		case KMS_KEY_NOT_FOUND:
+			unverified = "the key of the signature is not in kms.audit_key";
+			break;
+		case KMS_NO_MASTER_KEY:
+		case KMS_OTHER_MASTER_KEY:
+			unverified = "the signature cannot be verified without the master key of its key";
+			break;
+		default:
+			break;
+	}
+	if (audit->unverified == NULL)
+	{
+		audit->unverified = unverified;
+		audit->unverified_epoch = epoch;
+		audit->unverified_ticket = ticket;
+	}
 	return NULL;
 }
 

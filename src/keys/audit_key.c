@@ -64,7 +64,7 @@ opens(const KmsServiceKey *key)
 
 KmsStatus
 kms_audit_key_sign(const char *signing_key_id, const void *data, size_t len,
-			   unsigned char *signature)
+				   unsigned char *signature)
 {
 	unsigned char private_key[KMS_SERVICE_KEY_SIZE];
 	KmsFault	fault = {0};
@@ -92,4 +92,20 @@ kms_audit_key_public(const char *signing_key_id, unsigned char *public_key)
 	if (status == KMS_OK)
 		memcpy(public_key, key.public_key, KMS_SIGNATURE_PUBLIC_SIZE);
 	return status;
+}
+
+KmsStatus
+kms_audit_key_verify(KmsAuditPublic *last, const char *signing_key_id,
+					 const void *data, size_t len,
+					 const unsigned char *signature)
+{
+	if (last->id[0] == '\0' || strcmp(last->id, signing_key_id) != 0)
+	{
+		strlcpy(last->id, signing_key_id, sizeof(last->id));
+		last->status = kms_audit_key_public(last->id, last->public_key);
+	}
+	if (last->status != KMS_OK)
+		return last->status;
+	return kms_signature_verify(last->public_key, sizeof(last->public_key),
+								data, len, signature);
 }

@@ -20,7 +20,7 @@ extern KmsStatus kms_audit_key_current(char *signing_key_id);
  * open.
  */
 extern KmsStatus kms_audit_key_sign(const char *signing_key_id, const void *data,
-								size_t len, unsigned char *signature);
+									size_t len, unsigned char *signature);
 
 /*
  * The public key (KMS_SIGNATURE_PUBLIC_SIZE bytes) with this id, if it is
@@ -29,6 +29,24 @@ extern KmsStatus kms_audit_key_sign(const char *signing_key_id, const void *data
  * here.
  */
 extern KmsStatus kms_audit_key_public(const char *signing_key_id,
-								  unsigned char *public_key);
+									  unsigned char *public_key);
+
+/* The public key that was looked up last; begins zeroed. */
+typedef struct KmsAuditPublic
+{
+	char		id[KMS_KEY_ID_MAX + 1];
+	KmsStatus	status;			/* of kms_audit_key_public */
+	unsigned char public_key[KMS_SIGNATURE_PUBLIC_SIZE];
+} KmsAuditPublic;
+
+/*
+ * Whether this is a signature of these bytes by that key of ours.
+ * KMS_NOT_AUTHENTIC if not, or if the key was changed; else as
+ * kms_audit_key_public if that does not give the key.
+ */
+extern KmsStatus kms_audit_key_verify(KmsAuditPublic *last,
+									  const char *signing_key_id,
+									  const void *data, size_t len,
+									  const unsigned char *signature);
 
 #endif							/* KMS_KEYS_AUDIT_KEY_H */

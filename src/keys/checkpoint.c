@@ -22,7 +22,6 @@
 #include "pgtime.h"
 #include "utils/timestamp.h"
 
-#include "keys/audit_key.h"
 #include "keys/checkpoint.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -71,23 +70,13 @@ kms_checkpoint_message(const KmsCheckpoint *checkpoint)
 }
 
 KmsStatus
-kms_checkpoint_verify(const KmsCheckpoint *checkpoint, KmsCheckpointKey *key)
+kms_checkpoint_verify(const KmsCheckpoint *checkpoint, KmsAuditPublic *last)
 {
-	char	   *message;
+	char	   *message = kms_checkpoint_message(checkpoint);
 	KmsStatus	status;
 
-	if (key->id[0] == '\0' ||
-		strcmp(key->id, checkpoint->signing_key_id) != 0)
-	{
-		strlcpy(key->id, checkpoint->signing_key_id, sizeof(key->id));
-		key->status = kms_audit_key_public(key->id, key->public_key);
-	}
-	if (key->status != KMS_OK)
-		return key->status;
-	message = kms_checkpoint_message(checkpoint);
-	status = kms_signature_verify(key->public_key, sizeof(key->public_key),
-								  message, strlen(message),
-								  checkpoint->signature);
+	status = kms_audit_key_verify(last, checkpoint->signing_key_id, message,
+								  strlen(message), checkpoint->signature);
 	pfree(message);
 	return status;
 }
@@ -166,7 +155,7 @@ sign(KmsCheckpoint *checkpoint)
 	checkpoint->signed_at = GetCurrentTimestamp();
 	message = kms_checkpoint_message(checkpoint);
 	status = kms_audit_key_sign(checkpoint->signing_key_id, message,
-							strlen(message), checkpoint->signature);
+								strlen(message), checkpoint->signature);
 	pfree(message);
 	return status;
 }
@@ -203,7 +192,7 @@ find_start(int64 after, int limit, KmsCheckpoint *start)
 {
 	TimestampTz cutoff = GetCurrentTimestamp() -
 	kms_event_retention * USECS_PER_SEC;
-	KmsCheckpointKey key = {0};
+	KmsAuditPublic last = {0};
 	List	   *keys;
 	ListCell   *cell;
 
@@ -217,7 +206,7 @@ find_start(int64 after, int limit, KmsCheckpoint *start)
 		const KmsCheckpoint *candidate = lfirst(cell);
 
 		*start = *candidate;
-		if (kms_checkpoint_verify(candidate, &key) == KMS_OK &&
+		if (kms_checkpoint_verify(candidate, &last) == KMS_OK &&
 			kms_checkpoint_fill(candidate->ticket, start) &&
 			start->epoch == candidate->epoch &&
 			memcmp(start->hash, candidate->hash, KMS_CHAIN_SIZE) == 0)

@@ -18,27 +18,16 @@
 #ifndef KMS_KEYS_CHECKPOINT_H
 #define KMS_KEYS_CHECKPOINT_H
 
-#include "crypto/status.h"
+#include "keys/audit_key.h"
 #include "store/checkpoint.h"
 #include "store/trail.h"
 
 /* The text of a checkpoint, palloc'd. */
 extern char *kms_checkpoint_message(const KmsCheckpoint *checkpoint);
 
-/* The public key that was looked up last; begins zeroed. */
-typedef struct KmsCheckpointKey
-{
-	char		id[KMS_KEY_ID_MAX + 1];
-	KmsStatus	status;			/* of kms_audit_key_public */
-	unsigned char public_key[KMS_SIGNATURE_PUBLIC_SIZE];
-} KmsCheckpointKey;
-
-/*
- * Whether the signature is of this text, by a key of ours.  KMS_NOT_AUTHENTIC
- * if not; else as kms_audit_key_public if that does not give the key.
- */
+/* As kms_audit_key_verify, of its text. */
 extern KmsStatus kms_checkpoint_verify(const KmsCheckpoint *checkpoint,
-									   KmsCheckpointKey *key);
+									   KmsAuditPublic *last);
 
 /* What the writer remembers between rounds; begins zeroed. */
 typedef struct KmsSigning
