@@ -643,6 +643,16 @@ REVOKE ALL ON FUNCTION kms_destroy_key FROM PUBLIC;
 COMMENT ON FUNCTION kms_destroy_key IS
 'deletes a key in any state, at once and for ever; confirm must repeat the key id. Returns destroyed. Errors: 22004, 22023, KM002, 23503 (a foreign key refers to it), 55P03 (another transaction has it), 55000 (a foreign key acts on deletes)';
 
+CREATE FUNCTION kms_forget_device(device_id text, OUT keys bigint,
+	OUT events bigint)
+AS 'MODULE_PATHNAME', 'kms_api_forget_device'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
+
+REVOKE ALL ON FUNCTION kms_forget_device FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_forget_device IS
+'destroys all keys of a device, and takes its id, client addresses, contexts and their salts out of the trail, whose chain still verifies; returns how many of each. Reads the whole trail. device_id: 1 to 255 bytes. Errors: 22004, 22023, KM007, 23503, 55P03, 55000, 25000 (not READ COMMITTED), 25006';
+
 CREATE FUNCTION kms_rate_limit_status(device_id text, OUT used integer,
 	OUT allowed integer, OUT next_at timestamptz)
 AS 'MODULE_PATHNAME', 'kms_api_rate_limit_status'

@@ -68,6 +68,7 @@ static const Transition *find_transition(KmsOperation operation);
 static KmsStatus check_from(const Transition *transition, const KmsKeyRow *row,
 							bool locked, bool *already, KmsFault *fault);
 static bool lock_row(const Transition *transition, KmsKeyRow *row);
+static KmsStatus delete_key(const char *key_id, KmsFault *fault);
 static void refuse_references(const char *table);
 static KmsStatus change(const Transition *transition,
 						const KmsStateRequest *request, KmsKeyRow *row,
@@ -131,10 +132,8 @@ kms_state_change(KmsCall *call, const KmsStateRequest *request,
 KmsStatus
 kms_state_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
 {
-	static const char *const deleted_from[] = {"key", "key_secret", "denial"};
 	KmsKeyRow	row;
 	KmsStatus	status;
-	int			i;
 
 	PreventCommandDuringRecovery("kms_destroy_key()");
 	PreventCommandIfReadOnly("kms_destroy_key()");
@@ -143,9 +142,33 @@ kms_state_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
 	if (status != KMS_OK)
 		return status;
 	kms_call_found(call, row.key_id, row.device_id);
+	status = delete_key(key_id, fault);
+	if (status == KMS_OK)
+		kms_call_changed(call);
+	return status;
+}
+
+KmsStatus
+kms_state_erase(const char *key_id, const char *reason, KmsFault *fault)
+{
+	KmsStatus	status = delete_key(key_id, fault);
+
+	if (status == KMS_OK)
+		kms_call_record_change(KMS_OP_DESTROY, key_id, "", reason);
+	return status;
+}
+
+static KmsStatus
+delete_key(const char *key_id, KmsFault *fault)
+{
+	static const char *const deleted_from[] = {"key", "key_secret", "denial"};
+	KmsKeyRow	row;
+	KmsStatus	status;
+	int			i;
+
 	for (i = 0; i < (int) lengthof(deleted_from); i++)
 		refuse_references(deleted_from[i]);
-	if (!kms_key_lock(row.key_id, KMS_TRY_LOCK_TO_DELETE))
+	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_DELETE))
 	{
 		status = kms_key_find(key_id, NULL, &row, fault);
 		if (status != KMS_OK)
@@ -157,11 +180,8 @@ kms_state_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
 				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which does not wait for it.")));
 	}
 	status = kms_key_find(key_id, NULL, &row, fault);
-	if (status != KMS_OK)
-		return status;
-	if (!kms_key_delete(&row))
-		return kms_fault(fault, KMS_KEY_NOT_FOUND);
-	kms_call_changed(call);
+	if (status == KMS_OK && !kms_key_delete(&row))
+		status = kms_fault(fault, KMS_KEY_NOT_FOUND);
 	return status;
 }
 

@@ -42,6 +42,13 @@ extern KmsStatus kms_state_destroy(KmsCall *call, const char *key_id,
 								   KmsFault *fault);
 
 /*
+ * The same within another call, which may name no device; KMS_KEY_NOT_FOUND
+ * if another has deleted it meanwhile.
+ */
+extern KmsStatus kms_state_erase(const char *key_id, const char *reason,
+								 KmsFault *fault);
+
+/*
  * Deprecate an active key within another call or by maintenance, and record
  * it with the reason.  *row is the new row afterwards.  KMS_KEY_NOT_FOUND if
  * the row is gone or was changed meanwhile.

@@ -105,6 +105,7 @@ kms_operation_name(int operation)
 		[KMS_OP_PURGE] = "purge",
 		[KMS_OP_GAP] = "gap",
 		[KMS_OP_DIAGNOSE] = "diagnose",
+		[KMS_OP_FORGET] = "forget",
 	};
 
 	if (operation <= 0 || operation >= KMS_OPERATION_COUNT ||

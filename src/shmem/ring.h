@@ -42,10 +42,11 @@ typedef enum KmsOperation
 	KMS_OP_DESTROY = 15,
 	KMS_OP_PURGE = 16,			/* maintenance deleted a key */
 	KMS_OP_GAP = 17,			/* the trail may lack events here */
-	KMS_OP_DIAGNOSE = 18
+	KMS_OP_DIAGNOSE = 18,
+	KMS_OP_FORGET = 19			/* a device; context: how much there was */
 } KmsOperation;
 
-#define KMS_OPERATION_COUNT 19
+#define KMS_OPERATION_COUNT 20
 
 /* "generate", "schedule_deletion", …; "unknown" for any other number. */
 extern const char *kms_operation_name(int operation);

@@ -219,7 +219,7 @@ RESET kms.audit_context;
 SELECT key_id <> '' AS handed_out FROM kms_issue_key('events-context');
 SELECT kms_flush_events();
 SELECT operation, status, context, audit_context FROM kms.event
-WHERE audit_context IS NOT NULL OR device_id = 'events-context' ORDER BY ticket;
+WHERE audit_context IS NOT NULL OR device_id = 'events-context' ORDER BY operation;
 SELECT length(set_config('kms.audit_context', repeat('x', 255), false));
 SELECT set_config('kms.audit_context', repeat('x', 256), false);
 SELECT set_config('kms.audit_context', E'a\nb', false);

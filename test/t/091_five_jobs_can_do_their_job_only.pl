@@ -67,6 +67,7 @@ my %call = (
 	kms_schedule_key_deletion => $in_state{pending},
 	kms_cancel_key_deletion => $in_state{disabled},
 	kms_destroy_key => "'$key', '$key'",
+	kms_forget_device => "'phone'",
 	kms_hash_secret => $both,
 	kms_verify_secret => "$both, 'no hash'",
 	kms_key_state => "'$key'",

@@ -1,0 +1,266 @@
+/*
+ * Forgetting a device.
+ *
+ * First all that was recorded so far is written, so that it is found.  Then
+ * keys are destroyed, under the device's lock, so that none is made meanwhile;
+ * then the trail is walked once, and each row of the device is replaced by the
+ * proof that its owner has taken out what the chain has a commitment to
+ * (crypto/chain.h).  All in one transaction: a device is forgotten or not.
+ *
+ * What others record of the device while this runs is later than it, and
+ * stays.  Nothing of this transaction names the device any more.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/snapmgr.h"
+
+#include "keys/audit_key.h"
+#include "keys/forget.h"
+#include "keys/seal.h"
+#include "keys/state.h"
+#include "pg/compat.h"
+#include "shmem/events.h"
+#include "store/forget.h"
+#include "store/key.h"
+#include "store/walk.h"
+
+#define FLUSH_MS	10000		/* for the writer */
+
+/* A row of the trail that tells of the device. */
+typedef struct Found
+{
+	int64		epoch;
+	int64		ticket;
+	bool		is_aside;
+	bool		committed;		/* it has a salt, so there is a commitment */
+	unsigned char commitment[KMS_CHAIN_SIZE];
+} Found;
+
+typedef struct Search
+{
+	KmsChainField device_id;	/* in UTF-8, as the chain has it */
+	const char *raw;			/* in the encoding of the database */
+	const char *json;			/* as a member of a row in JSON */
+	Found	   *rows;
+	int64		count;
+	int64		size;
+} Search;
+
+static void require_room(void);
+static bool note_key(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+static KmsStatus destroy_keys(const char *device_id, int64 *count,
+							  KmsFault *fault);
+static KmsStatus find_rows(const char *device_id, Search *search);
+static bool tells_of(const Search *search, const KmsWalkRow *row);
+static bool is_aside_of(const Search *search, const KmsChainField *event);
+static KmsStatus add(Search *search, const KmsWalkRow *row);
+static KmsStatus blank(const Search *search, KmsForgetResult *result);
+static KmsStatus prove(const Found *row, const char *signing_key_id,
+					   unsigned char *proof, size_t *len);
+
+KmsStatus
+kms_forget_device(KmsCall *call, const char *device_id,
+				  KmsForgetResult *result, KmsFault *fault)
+{
+	Search		search = {0};
+	KmsStatus	status;
+
+	memset(result, 0, sizeof(*result));
+	require_room();
+	kms_key_lock_device(device_id);
+	status = destroy_keys(device_id, &result->keys, fault);
+	if (status != KMS_OK)
+		return status;
+	result->events = kms_forget_outbox(device_id);
+	status = find_rows(device_id, &search);
+	if (status == KMS_OK && search.count > 0)
+		status = blank(&search, result);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+	kms_call_context(call, psprintf("keys: " INT64_FORMAT ", events: " INT64_FORMAT,
+									result->keys, result->events));
+	kms_call_changed(call);
+	return kms_fault(fault, status);
+}
+
+static void
+require_room(void)
+{
+	PreventCommandDuringRecovery("kms_forget_device()");
+	PreventCommandIfReadOnly("kms_forget_device()");
+	PreventCommandIfParallelMode("kms_forget_device()");
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("kms_forget_device() must see what others have committed"),
+				 errhint("Call it in a READ COMMITTED transaction."),
+				 errhidestmt(true), errhidecontext(true)));
+	if (!kms_events_flush(FLUSH_MS))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the trail is not up to date, so not all that it tells of a device can be found"),
+				 errhint("kms_check() says what keeps the event writer; then call again."),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
+static KmsStatus
+destroy_keys(const char *device_id, int64 *count, KmsFault *fault)
+{
+	List	   *ids = NIL;
+	ListCell   *cell;
+
+	kms_key_visit_device(device_id, note_key, &ids);
+	foreach(cell, ids)
+	{
+		KmsStatus	status;
+
+		CHECK_FOR_INTERRUPTS();
+		status = kms_state_erase(lfirst(cell), "Forgotten", fault);
+		if (status == KMS_OK)
+			(*count)++;
+		else if (status != KMS_KEY_NOT_FOUND)
+			return status;
+	}
+	return kms_fault(fault, KMS_OK);
+}
+
+static bool
+note_key(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+{
+	List	  **ids = arg;
+
+	*ids = lappend(*ids, pstrdup(row->key_id));
+	return true;
+}
+
+static KmsStatus
+find_rows(const char *device_id, Search *search)
+{
+	KmsStatus	status = KMS_OK;
+	StringInfoData json;
+	const KmsWalkRow *row;
+	KmsWalk    *walk;
+
+	search->device_id.data = kms_seal_utf8(device_id);
+	search->device_id.len = strlen(search->device_id.data);
+	search->raw = device_id;
+	initStringInfo(&json);
+	appendStringInfoString(&json, "\"device_id\":");
+	escape_json(&json, device_id);
+	search->json = json.data;
+
+	/* one that sees what the writer has committed meanwhile */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	walk = kms_walk_begin();
+	while (status == KMS_OK && (row = kms_walk_next(walk)) != NULL)
+	{
+		if (tells_of(search, row))
+			status = add(search, row);
+	}
+	kms_walk_end(walk);
+	PopActiveSnapshot();
+	return status;
+}
+
+static bool
+tells_of(const Search *search, const KmsWalkRow *row)
+{
+	const KmsChainField *device_id = &row->event.device_id;
+
+	if (row->is_aside)
+		return is_aside_of(search, &row->aside.event);
+	return device_id->data != NULL &&
+		device_id->len == search->device_id.len &&
+		memcmp(device_id->data, search->device_id.data, device_id->len) == 0;
+}
+
+/* An entry of the ring as it was, or a row of the outbox in JSON. */
+static bool
+is_aside_of(const Search *search, const KmsChainField *event)
+{
+	size_t		len = strlen(search->json);
+
+	if (event->data == NULL)
+		return false;
+	if (event->len == sizeof(KmsEvent))
+		return strncmp(event->data + offsetof(KmsEvent, device_id),
+					   search->raw,
+					   sizeof(((KmsEvent *) 0)->device_id)) == 0;
+	return event->len >= len &&
+		memmem(event->data, event->len, search->json, len) != NULL;
+}
+
+static KmsStatus
+add(Search *search, const KmsWalkRow *row)
+{
+	Found	   *found;
+
+	if (search->count == search->size)
+	{
+		search->size = search->size == 0 ? 256 : 2 * search->size;
+		search->rows = search->rows == NULL ?
+			MemoryContextAllocHuge(CurrentMemoryContext,
+								   search->size * sizeof(Found)) :
+			repalloc_huge(search->rows, search->size * sizeof(Found));
+	}
+	found = &search->rows[search->count++];
+	memset(found, 0, sizeof(*found));
+	found->epoch = row->epoch;
+	found->ticket = row->ticket;
+	found->is_aside = row->is_aside;
+	found->committed = row->has_salt;
+	if (!row->has_salt)
+		return KMS_OK;
+	return row->is_aside ?
+		kms_chain_commit_aside(&row->aside, row->salt, found->commitment) :
+		kms_chain_commit_event(&row->event, row->salt, found->commitment);
+}
+
+static KmsStatus
+blank(const Search *search, KmsForgetResult *result)
+{
+	char		signing_key_id[KMS_KEY_ID_MAX + 1];
+	KmsStatus	status = kms_audit_key_current(signing_key_id);
+	int64		i;
+
+	for (i = 0; status == KMS_OK && i < search->count; i++)
+	{
+		const Found *row = &search->rows[i];
+		unsigned char proof[KMS_FORGOTTEN_SIZE_MAX];
+		size_t		len = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (row->committed)
+			status = prove(row, signing_key_id, proof, &len);
+		if (status == KMS_OK &&
+			kms_forget_row(row->is_aside, row->epoch, row->ticket, proof, len))
+			result->events++;
+	}
+	return status;
+}
+
+static KmsStatus
+prove(const Found *row, const char *signing_key_id, unsigned char *proof,
+	  size_t *len)
+{
+	unsigned char message[KMS_FORGOTTEN_MESSAGE_MAX];
+	KmsForgotten forgotten = {0};
+	KmsEncoder	enc;
+	KmsStatus	status;
+
+	memcpy(forgotten.commitment, row->commitment, sizeof(forgotten.commitment));
+	strlcpy(forgotten.key_id, signing_key_id, sizeof(forgotten.key_id));
+	kms_encoder_init(&enc, message, sizeof(message));
+	kms_forgotten_message(row->epoch, row->ticket, &forgotten, &enc);
+	if (!kms_encoder_ok(&enc))
+		return KMS_FAILED;
+	status = kms_audit_key_sign(signing_key_id, message, enc.len,
+								forgotten.signature);
+	if (status == KMS_OK)
+		*len = kms_forgotten_write(&forgotten, proof);
+	return status;
+}

@@ -1,0 +1,91 @@
+-- Forgetting a device: keys, and what the trail tells of it, are gone; the chain still verifies.
+SELECT key_id AS gone FROM kms_issue_key('forget-"me"\') \gset
+SELECT key_id AS old FROM kms_rotate_key('forget-"me"\') \gset
+SELECT key_id AS stays FROM kms_issue_key('forget-not') \gset
+SET kms.audit_context = 'forget this user';
+SELECT kms_encrypt(:'old', 'x') AS c \gset
+SELECT kms_decrypt(:'old', :'c');
+SELECT kms_try_decrypt(:'gone', :'c');
+SELECT kms_decrypt_recover(:'old', :'c', 'forget why');
+SELECT kms_revoke_key(:'gone', 'forget reason');
+RESET kms.audit_context;
+SELECT kms_encrypt(:'stays', 'y') AS d \gset
+SELECT kms_decrypt(:'stays', :'d');
+-- one that was set aside
+SELECT kms_flush_events();
+ALTER TABLE kms.event ADD CONSTRAINT no_deprecate CHECK (operation <> 'deprecate') NOT VALID;
+SELECT key_id <> '' AS new FROM kms_rotate_key('forget-"me"\') \gset
+SELECT kms_disable_key(:'old');
+SELECT kms_deprecate_key(:'stays');
+SELECT kms_flush_events();
+ALTER TABLE kms.event DROP CONSTRAINT no_deprecate;
+SELECT intact, finding FROM kms_audit_verify();
+
+-- who has a row that refers to a key must let it go first
+CREATE TABLE card (key_id text REFERENCES kms.key);
+INSERT INTO card VALUES (:'gone');
+\set VERBOSITY sqlstate
+SELECT * FROM kms_forget_device('forget-"me"\');
+\set VERBOSITY default
+SELECT kms_key_state(:'gone');
+DROP TABLE card;
+
+-- not in a snapshot that cannot see everything
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM kms_forget_device('forget-"me"\');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT * FROM kms_forget_device('forget-"me"\');
+ROLLBACK;
+SELECT * FROM kms_forget_device(NULL);
+SELECT * FROM kms_forget_device('');
+
+-- a rollback forgets nothing
+BEGIN;
+SELECT * FROM kms_forget_device('forget-"me"\');
+ROLLBACK;
+SELECT count(*) FROM kms.event WHERE device_id = 'forget-"me"\';
+
+SELECT * FROM kms_forget_device('forget-"me"\');
+SELECT kms_flush_events();
+SELECT intact, bad_ticket, finding FROM kms_audit_verify();
+\set VERBOSITY sqlstate
+SELECT kms_key_state(:'gone');
+SELECT kms_key_state(:'old');
+\set VERBOSITY default
+SELECT kms_key_state(:'stays');
+-- no table has a trace
+SELECT count(*) AS traces FROM (
+	SELECT e::text FROM kms.event AS e UNION ALL SELECT o::text FROM kms.event_outbox AS o
+	UNION ALL SELECT convert_from(event, 'SQL_ASCII') FROM kms.event_quarantine WHERE length(event) <> 0
+	UNION ALL SELECT k::text FROM kms.key AS k) AS t (line)
+WHERE line ~ 'forget-[\\"]*me' OR line LIKE '%forget this user%' OR line LIKE '%forget why%'
+	OR line LIKE '%forget reason%';
+SELECT operation, status, reason, device_id, context, salt IS NULL AS unsalted, forgotten IS NOT NULL AS proven
+FROM kms.event WHERE key_id IN (:'gone', :'old') ORDER BY 1, 2;
+SELECT operation, status, reason, context FROM kms.event WHERE operation = 'forget' ORDER BY ticket;
+SELECT count(*) AS proven FROM kms.event_quarantine WHERE forgotten IS NOT NULL AND event = '';
+-- the others are as they were
+SELECT kms_decrypt(:'stays', :'d');
+SELECT count(*) > 0 AS still FROM kms.event WHERE device_id = 'forget-not' AND salt IS NOT NULL;
+SELECT * FROM kms_forget_device('forget-"me"\');
+
+-- nobody else can blank a row, nor move a proof to another
+BEGIN;
+UPDATE kms.event SET device_id = NULL, client_addr = NULL, context = NULL, audit_context = NULL, salt = NULL
+WHERE device_id = 'forget-not' AND operation = 'decrypt';
+SELECT intact, finding FROM kms_audit_verify();
+ROLLBACK;
+BEGIN;
+UPDATE kms.event AS e SET device_id = NULL, client_addr = NULL, context = NULL, audit_context = NULL,
+	salt = NULL, forgotten = (SELECT forgotten FROM kms.event WHERE forgotten IS NOT NULL LIMIT 1)
+WHERE device_id = 'forget-not' AND operation = 'decrypt';
+SELECT intact, finding FROM kms_audit_verify();
+ROLLBACK;
+BEGIN;
+UPDATE kms.event SET device_id = 'forget-not' WHERE forgotten IS NOT NULL AND operation = 'revoke';
+SELECT intact, finding FROM kms_audit_verify();
+ROLLBACK;
+SELECT intact FROM kms_audit_verify();
+-- the quarantine keeps the tickets of what was set aside
+SELECT count(*) FROM kms.event_quarantine;
