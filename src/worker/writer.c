@@ -74,6 +74,9 @@ typedef struct Writer
 	bool		replaced;		/* another is in its place */
 	bool		closing;		/* somebody is dropping or changing it */
 	uint64		wanted;			/* flush_wanted when the round began */
+	bool		asked;			/* somebody has asked since the outbox was
+								 * looked at: it may hold something */
+	TimestampTz looked_at;		/* at the outbox */
 	int64		epoch;			/* of the ring in the round before */
 	int64		renewed;		/* epoch that this writer has given to a ring */
 	bool		opened;			/* the ring's epoch has its row */
@@ -101,6 +104,7 @@ static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
+static bool must_look(const Writer *writer);
 static bool write_outbox(Writer *writer);
 static int	read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail,
 					   uint64 upto, uint64 *damaged);
@@ -141,8 +145,9 @@ kms_writer_main(Datum arg)
 		if (kms_worker_must_leave(worker))
 			break;
 
-		pg_atomic_write_u32(&state->requested, KMS_REQUEST_NONE);
-		pg_memory_barrier();
+		if (pg_atomic_exchange_u32(&state->requested,
+								   KMS_REQUEST_NONE) != KMS_REQUEST_NONE)
+			writer.asked = true;
 		writer.wrote = false;
 		writer.more = false;
 		writer.closing = false;
@@ -241,7 +246,10 @@ one_round(void *arg)
 	if (!writer->opened || counters.head != counters.tail)
 		done = write_ring(writer, ring, counters.head);
 	writer->opened = true;
-	done = write_outbox(writer) && done;
+	if (must_look(writer))
+		done = write_outbox(writer) && done;
+	else
+		done = false;
 	pgstat_report_stat(false);
 	if (done)
 		tell_waiters(writer, &database->flush_done);
@@ -524,6 +532,19 @@ read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail, uint64 upto,
 	return count;
 }
 
+/*
+ * Into the outbox, as now and then, or when asked; not for each event that a
+ * caller waits for.
+ */
+static bool
+must_look(const Writer *writer)
+{
+	return writer->asked ||
+		writer->wanted != pg_atomic_read_u64(&writer->worker.database->flush_done) ||
+		!kms_state_pausing(writer->looked_at + kms_event_flush_interval * INT64CONST(1000),
+						   kms_event_flush_interval);
+}
+
 /* Move a batch of the outbox; true if nothing is left. */
 static bool
 write_outbox(Writer *writer)
@@ -533,6 +554,7 @@ write_outbox(Writer *writer)
 	int			count;
 
 	writer->current = source;
+	writer->looked_at = GetCurrentTimestamp();
 	kms_worker_begin("moving events of the outbox");
 	lock_trail(writer);
 	if (kms_reference_lock("event_outbox") != NULL)
@@ -557,9 +579,12 @@ write_outbox(Writer *writer)
 		succeed(source);
 		if (full)
 			writer->more = true;
+		else
+			writer->asked = false;
 		return !full;
 	}
 	source->set_aside = false;
+	writer->asked = false;
 	return true;
 }
 
