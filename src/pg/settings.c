@@ -136,7 +136,7 @@ define_server_settings(void)
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_server_seconds("kms.event_retention",
 						  "How long events are kept in kms.event.",
-						  &kms_event_retention, kms_event_retention, 60);
+						  &kms_event_retention, kms_event_retention, 1);
 	DefineCustomIntVariable("kms.event_flush_interval",
 							"Longest time between an event and its row in kms.event.",
 							NULL, &kms_event_flush_interval,

@@ -89,20 +89,15 @@ SELECT device_id, failures FROM kms_problematic_keys() WHERE device_id = 'mainta
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
 SELECT state FROM kms.keys WHERE device_id = 'maintain-bad' ORDER BY created_at DESC LIMIT 1;
 
--- the trail and the counts are kept for their time
-INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
-SELECT 1, n, now() - '89 days'::interval - n * '1 day'::interval, 'decrypt', 'success'
-FROM generate_series(0, 4) AS n;
+-- the counts are kept for their time
 INSERT INTO kms.metric SELECT date_trunc('hour', now()) - '399 days'::interval - n * '1 day'::interval,
 	3600, 'decrypt', 'success', '', 1, 1, 1, 1, '{1}' FROM generate_series(0, 3) AS n;
 -- minutes older than two days become hours
 INSERT INTO kms.metric SELECT date_trunc('hour', now()) - '3 days'::interval + n * '1 minute'::interval,
 	60, 'decrypt', 'success', '', 2, n + 1, 0.5, n + 1, array_fill(1, ARRAY[n]) FROM generate_series(1, 3) AS n;
 SELECT task, done, skipped, more FROM kms_maintain() WHERE task !~ 'key';
-SELECT count(*) FROM kms.event WHERE epoch = 1;
 SELECT width, count, sum_ms, min_ms, max_ms, histogram FROM kms.metric
 WHERE bucket BETWEEN now() - '4 days'::interval AND now() - '2 days'::interval;
-DELETE FROM kms.event WHERE epoch = 1;
 DELETE FROM kms.metric WHERE bucket < now() - '1 day'::interval;
 
 -- a purge of very many waits for confirmation
@@ -123,7 +118,7 @@ SELECT kms_rewrap_keys(0);
 SELECT kms_rewrap_keys(NULL);
 SELECT kms_rewrap_keys(100001);
 SELECT status, label, keys = (SELECT count(*) FROM kms.key_secret) AS all_keys,
-	peppers = (SELECT count(*) FROM kms.pepper) AS all_peppers, detail
+	peppers = (SELECT count(*) FROM kms.pepper) + (SELECT count(*) FROM kms.audit_key) AS all_peppers, detail
 FROM kms_master_key_status();
 SELECT count(DISTINCT master_key_id) AS ids, bool_and(master_key_id = substr(wrapped_key, 2, 8)) AS in_wrap
 FROM kms.key_secret;

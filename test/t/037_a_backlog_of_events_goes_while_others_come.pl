@@ -1,6 +1,6 @@
-# More old events than a batch takes are deleted oldest first, each batch in a
-# transaction of its own, and none of them keeps the writer waiting or walks
-# over what those before it deleted.
+# More old events than a batch takes are deleted in the order of tickets, each
+# batch up to a checkpoint and in a transaction of its own, and none of them
+# keeps the writer waiting or walks over what those before it deleted.
 use strict;
 use warnings;
 
@@ -11,25 +11,49 @@ use KmsTest;
 use Test::More;
 
 my $batch = 10_000;
-my $node  = KmsTest->node('backlog',
-	conf => "kms.maintenance = off\nkms.maintenance_interval = 1s");
+my $node  = KmsTest->node('backlog', conf => <<'CONF');
+kms.maintenance = off
+kms.maintenance_interval = 1s
+kms.audit_checkpoint_interval = 1h
+CONF
 
 sub sql
 {
 	return $node->safe_psql('postgres', shift);
 }
 
+# As many batches and a half, and wait until they can go.
 sub old_events
 {
-	my ($count, $epoch, $days) = @_;
-	sql("INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
-		SELECT $epoch, n, now() - interval '$days days' + n * interval '1 second',
-			'decrypt', 'success' FROM generate_series(1, $count) AS n");
+	my $batches = shift;
+	my $signed = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+	for (1 .. ($batches + 0.5) * $batch / 500)
+	{
+		sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 500);
+			SELECT kms_flush_events()");
+	}
+	my $last = $signed + $batches * $batch;
+	KmsTest::poll(
+		sub {
+			sql("SELECT count(*) FROM kms.event_checkpoint
+				WHERE ticket = $last AND signed_at < now() - interval '1 second'");
+		}) or die 'no checkpoint';
+}
+
+sub retention
+{
+	my $time = shift;
+	$node->append_conf('postgresql.conf', "kms.event_retention = '$time'");
+	$node->reload;
+	KmsTest::poll(sub { sql('SHOW kms.event_retention') eq $time });
 }
 
 sql('CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+ok(KmsTest::poll(sub { sql('SELECT max(ticket) FROM kms.event_checkpoint') }),
+	'the trail is signed');
+my $first = sql('SELECT max(ticket) FROM kms.event_checkpoint');
 
 # ---- The worker ----------------------------------------------------------
 
@@ -48,9 +72,11 @@ sql(
 	END $$;
 	CREATE TRIGGER note AFTER DELETE ON kms.event REFERENCING OLD TABLE AS gone
 		FOR EACH STATEMENT EXECUTE FUNCTION note()');
-old_events(2.5 * $batch, 1, 110);
+old_events(2);
+my $last = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+is($last, $first + 2 * $batch, 'two checkpoints more');
 $node->append_conf('postgresql.conf', 'kms.maintenance = on');
-$node->reload;
+retention('1s');
 ok( KmsTest::poll(
 		sub {
 			sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'
@@ -58,20 +84,20 @@ ok( KmsTest::poll(
 		}),
 	'a batch is under way');
 sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
-is(KmsTest::events($node, 'postgres', "operation = 'decrypt' AND epoch <> 1"),
+is(KmsTest::events($node, 'postgres', "operation = 'decrypt' AND status = 'success'"),
 	1, 'events are written meanwhile');
-is(KmsTest::events($node, 'postgres', 'epoch = 1'),
-	2.5 * $batch, 'it is not committed yet');
+is(sql('SELECT min(ticket) FROM kms.event'), 1, 'it is not committed yet');
 sql('DELETE FROM hold');
-ok(KmsTest::poll(sub { sql('SELECT count(*) FROM kms.event WHERE epoch = 1') eq '0' }),
+ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $last + 1 }),
 	'the backlog goes');
-is( sql('SELECT first, last, events FROM batch ORDER BY n'),
-	"1|10000|10000\n10001|20000|10000\n20001|25000|5000",
+my $second = $first + $batch;
+is( sql('SELECT first, last FROM batch ORDER BY n'),
+	join("\n", "1|$first", $first + 1 . "|$second", $second + 1 . "|$last"),
 	'in batches, the oldest first');
-is(sql('SELECT count(DISTINCT transaction) FROM batch'),
-	3, 'each in a transaction of its own');
+is(sql('SELECT count(DISTINCT transaction) = count(*) FROM batch'),
+	't', 'each in a transaction of its own');
 $node->append_conf('postgresql.conf', 'kms.maintenance = off');
-$node->reload;
+retention('1h');
 sql('DROP TRIGGER note ON kms.event');
 
 # ---- Batches of one session ----------------------------------------------
@@ -82,41 +108,40 @@ sub purge
 		"SELECT done FROM kms_maintain() WHERE task = 'delete old events'");
 }
 
-# Entries of the index by time that scans were given.
+# Entries of the index by ticket that scans were given.
 sub entries_read
 {
 	my $session = shift;
 	$session->query('SELECT pg_stat_force_next_flush()');
 	return $session->query(
 		"SELECT idx_tup_read FROM pg_stat_all_indexes
-		WHERE indexrelid = 'kms.event_time_idx'::regclass");
+		WHERE indexrelid = 'kms.event_pkey'::regclass");
 }
 
 # Nothing that is deleted now can be vacuumed away.
 my $old = KmsClient->session($node, 'postgres');
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM kms.event');
-old_events(3.5 * $batch, 2, 100);
+old_events(4);
+retention('1s');
 my $session = KmsClient->session($node, 'postgres');
 
 $session->query('BEGIN');
 is(purge($session), $batch, 'a batch that is rolled back');
 $session->query('ROLLBACK');
-is(purge($session), $batch, 'is made again');
-is(sql('SELECT min(ticket) FROM kms.event WHERE epoch = 2'),
-	$batch + 1, 'with the same events');
+is(sql('SELECT min(ticket) FROM kms.event'), $last + 1, 'has deleted nothing');
+is(purge($session), $batch, 'and is made again');
 
 my $before = entries_read($session);
-is(purge($session), $batch,     'the next batch');
-is(purge($session), $batch,     'and the next');
-is(purge($session), $batch / 2, 'and the rest');
+is(purge($session), $batch, 'the next batch');
+my $one = entries_read($session) - $before;
+is(purge($session), $batch, 'and the next');
+is(purge($session), $batch, 'and the last');
 my $read = entries_read($session) - $before;
-cmp_ok($read, '<', 3 * $batch,
+cmp_ok($read, '<', 3.5 * $one,
 	'do not walk over the events that those before them deleted');
-
-# One of an earlier time, as a clock that was set back leaves it.
-sql("INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
-	VALUES (3, 1, now() - interval '200 days', 'decrypt', 'success')");
-is(purge($session), 1, 'what comes late goes as well');
+is(purge($session), 0, 'what comes after the last checkpoint stays');
+is(sql('SELECT intact, first_ticket FROM kms_audit_verify()'),
+	't|' . ($last + 4 * $batch + 1), 'and the trail is intact');
 $_->quit foreach $session, $old;
 
 done_testing();

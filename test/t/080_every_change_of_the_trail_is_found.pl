@@ -62,8 +62,8 @@ is_sql("SELECT count(*) > 0 FROM kms.event WHERE operation = 'gap'",
 is_sql('SELECT count(DISTINCT epoch) FROM kms.event', '2',
 	'there are two epochs');
 my $last = sql('SELECT max(ticket) FROM kms.event');
-is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last||||",
-	'the trail is intact');
+is_sql('SELECT intact, events, first_ticket, last_ticket, bad_epoch, bad_ticket, finding FROM kms_audit_verify()',
+	"t|$last|1|$last|||", 'the trail is intact');
 my $head = sql('SELECT kms_audit_head()');
 is_sql("SELECT intact FROM kms_audit_verify('$head')",
 	't', 'and ends with its head');
@@ -161,7 +161,7 @@ END $$;
 SQL
 is(finding('CALL rechain(); SELECT kms_audit_head()'),
 	"$head\nt||", 'the chain is the one that README describes');
-my $forged = 'DELETE FROM kms.event WHERE ticket = 3; CALL rechain()';
+my $forged = 'DELETE FROM kms.event WHERE ticket = 3; DELETE FROM kms.event_checkpoint; CALL rechain()';
 is(finding($forged), 't||', 'a chain that was made anew follows');
 like(finding($forged, $head), qr/^f\|\d+\|the trail ends before the head/,
 	'but does not hold a head that was noted elsewhere');
