@@ -45,6 +45,7 @@ GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
     TO kms_auditor;
 GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
     kms_flush_events, kms_check, kms_audit_head, kms_audit_verify,
+    kms_audit_checkpoints,
     kms.read_metrics, kms.read_status
     TO kms_auditor;
 

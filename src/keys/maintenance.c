@@ -36,6 +36,7 @@
 #include "keys/pool.h"
 #include "keys/rewrap.h"
 #include "keys/secret.h"
+#include "keys/service_key.h"
 #include "keys/state.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -75,6 +76,7 @@ static bool purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now);
 static KmsOutcome purge_key(const char *key_id, void *arg);
 static bool is_due(const KmsKeyRow *row, TimestampTz now);
 static void rewrap(KmsTaskResult *result);
+static void rewrap_audit_keys(KmsTaskResult *result);
 static void trim_events(KmsTaskResult *result);
 static void trim_metrics(KmsTaskResult *result);
 static void roll_metrics(KmsTaskResult *result);
@@ -379,12 +381,29 @@ rewrap(KmsTaskResult *result)
 	if (kms_master_generation() == 0 || !kms_key_try_lock_table())
 		return;
 	kms_rewrap_log_missing();
-	if (!kms_rewrap_automatically || kms_wrapped_are_replicated())
+	if (kms_wrapped_are_replicated())
+	{
+		rewrap_audit_keys(result);
+		return;
+	}
+	if (!kms_rewrap_automatically)
 		return;
 	(void) kms_rewrap(BATCH, false, &rewrapped, &ignored);
 	result->done = rewrapped.done;
 	result->skipped = rewrapped.busy + rewrapped.refused;
 	result->more = rewrapped.more && ignored.status == KMS_OK;
+}
+
+/* A subscriber's own, which nothing else moves there. */
+static void
+rewrap_audit_keys(KmsTaskResult *result)
+{
+	int			busy;
+	int			refused;
+
+	result->done = kms_service_key_rewrap(KMS_AUDIT_KEY, false, &busy,
+										  &refused);
+	result->skipped = busy + refused;
 }
 
 static void

@@ -257,18 +257,20 @@ wait_for(const Walk *walk)
 static void
 rewrap_service_keys(bool wait, KmsRewrap *result)
 {
-	int			busy;
-	int			refused;
+	bool		idle = result->done == 0;
 	int			kind;
 
-	for (kind = 0; result->done == 0 && kind < KMS_SERVICE_KEY_KINDS; kind++)
+	for (kind = 0; kind < KMS_SERVICE_KEY_KINDS; kind++)
 	{
-		if (!kms_service_key_lock(kind, wait))
+		int			busy;
+		int			refused;
+
+		if (idle && !kms_service_key_lock(kind, wait))
 			result->busy++;
+		result->done += kms_service_key_rewrap(kind, wait, &busy, &refused);
+		result->busy += busy;
+		result->refused += refused;
 	}
-	result->done += kms_service_key_rewrap(wait, &busy, &refused);
-	result->busy += busy;
-	result->refused += refused;
 }
 
 List *

@@ -129,35 +129,32 @@ kms_service_key_fault(KmsStatus status, KmsServiceKeyKind kind,
 }
 
 int
-kms_service_key_rewrap(bool wait, int *busy, int *refused)
+kms_service_key_rewrap(KmsServiceKeyKind kind, bool wait, int *busy,
+					   int *refused)
 {
 	int			count = 0;
-	int			kind;
 	ListCell   *cell;
 
 	*busy = 0;
 	*refused = 0;
-	for (kind = 0; kind < KMS_SERVICE_KEY_KINDS; kind++)
+	foreach(cell, kms_service_key_all(kind))
 	{
-		foreach(cell, kms_service_key_all(kind))
-		{
-			KmsServiceKey *key = lfirst(cell);
+		KmsServiceKey *key = lfirst(cell);
 
-			if (!is_to_be_moved(key))
-				continue;
-			if (!kms_service_key_lock_row(key, wait))
-				(*busy)++;
-			else if (kms_service_key_read(kind, key->id, key) &&
-					 is_to_be_moved(key))
+		if (!is_to_be_moved(key))
+			continue;
+		if (!kms_service_key_lock_row(key, wait))
+			(*busy)++;
+		else if (kms_service_key_read(kind, key->id, key) &&
+				 is_to_be_moved(key))
+		{
+			if (rewrap(key) == KMS_OK)
 			{
-				if (rewrap(key) == KMS_OK)
-				{
-					kms_service_key_replace(key);
-					count++;
-				}
-				else
-					(*refused)++;
+				kms_service_key_replace(key);
+				count++;
 			}
+			else
+				(*refused)++;
 		}
 	}
 	return count;

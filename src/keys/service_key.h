@@ -29,10 +29,11 @@ extern KmsStatus kms_service_key_fault(KmsStatus status,
 									   const char *what, KmsFault *fault);
 
 /*
- * Wrap all anew that are not under the current master key and can be opened;
+ * Wrap all of a kind anew that are not under the current master key and can be opened;
  * how many they were.  One that another transaction has is waited for or
  * counted as busy, one that does not authenticate as refused.
  */
-extern int	kms_service_key_rewrap(bool wait, int *busy, int *refused);
+extern int	kms_service_key_rewrap(KmsServiceKeyKind kind, bool wait,
+								   int *busy, int *refused);
 
 #endif							/* KMS_KEYS_SERVICE_KEY_H */

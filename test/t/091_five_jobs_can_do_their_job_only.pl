@@ -82,6 +82,7 @@ my %call = (
 	kms_check => '',
 	kms_audit_head => '',
 	kms_audit_verify => '',
+	kms_audit_checkpoints => '',
 	kms_self_test => '',
 	kms_version => '',
 	'kms.read_metrics' => '24',
@@ -110,8 +111,8 @@ my %may_call = (
 	],
 	auditor => [
 		qw(kms_metrics_summary kms_problematic_keys kms_flush_events
-		  kms_check kms_audit_head kms_audit_verify kms.read_metrics
-		  kms.read_status)
+		  kms_check kms_audit_head kms_audit_verify kms_audit_checkpoints
+		  kms.read_metrics kms.read_status)
 	],
 	break_glass => [qw(kms_decrypt_recover kms_decrypt_recover_bytea)],
 	nobody => []);
