@@ -89,7 +89,7 @@ is(content($subscriber), content($publisher), 'the rows are copied');
 my $decrypt = "SELECT kms_decrypt('$key', '$ciphertext')";
 like(KmsClient::error($subscriber, 'postgres', $decrypt),
 	qr/KM007: master key is not available/, 'without a master key nothing opens');
-KmsTest::write_master_key($file);
+my ($own) = KmsTest::write_master_key($file);
 $subscriber->reload;
 ok( KmsTest::poll(
 		sub {
@@ -97,7 +97,7 @@ ok( KmsTest::poll(
 			  /KM007: key "\Q$key\E" was wrapped under master key "[0-9a-f]{16}", which this server does not have/;
 		}),
 	'nor with another, which the error says');
-KmsTest::write_master_key($file, KmsTest::random_master_key(), @master_key);
+KmsTest::write_master_key($file, $own, @master_key);
 $subscriber->reload;
 my $session = KmsClient->session($subscriber, 'postgres');
 ok( KmsTest::poll(sub { $session->query($decrypt) eq 'secret' }),
@@ -147,7 +147,7 @@ is(state_of('SELECT kms_rewrap_keys()'), '55000',
 my $new = 'new: ' . KmsTest::random_master_key();
 KmsRotation::put($subscriber, KmsRotation::lines($subscriber), $new);
 KmsRotation::put($publisher, $new, KmsRotation::lines($publisher));
-is($publisher->safe_psql('postgres', 'SELECT kms_rewrap_keys()'), '4', 'the first one does');
+is($publisher->safe_psql('postgres', 'SELECT kms_rewrap_keys()'), '5', 'the first one does');
 catch_up();
 is($subscriber->safe_psql('postgres',
 		"SELECT keys, peppers FROM kms_master_key_status() WHERE label = 'new'"),
@@ -156,6 +156,12 @@ is($session->query($decrypt), 'secret', 'and opens in a session that had the key
 $publisher->safe_psql('postgres', "SELECT kms_disable_key('$key'); SELECT kms_enable_key('$key')");
 catch_up();
 is($session->query($decrypt), 'secret', 'after changes of its state, too');
+KmsRotation::put_first($subscriber, 'own');
+$subscriber->safe_psql('postgres', 'SELECT FROM kms_maintain()');
+is($subscriber->safe_psql('postgres', <<'SQL'), '1', 'what signs the trail of the second server goes to its own current one');
+SELECT count(*) FROM kms.audit_key, kms_master_key_status()
+WHERE status = 'current' AND master_key_id = encode(substr(wrapped_key, 2, 8), 'hex')
+SQL
 
 # ---- Maintenance on both sides -------------------------------------------
 
@@ -224,7 +230,8 @@ CREATE TABLE kms.event (
 	epoch bigint, ticket bigint, occurred_at timestamptz, operation text,
 	status text, reason text, duration_ms double precision, key_id text,
 	device_id text, session_role text, effective_role text, client_addr text,
-	application_name text, context text, PRIMARY KEY (epoch, ticket));
+	application_name text, context text, audit_context text, salt bytea,
+	hash bytea, forgotten bytea, PRIMARY KEY (ticket, epoch));
 CREATE SUBSCRIPTION kms_trail CONNECTION '$connstr' PUBLICATION kms_trail;
 SQL
 $subscriber->wait_for_subscription_sync($publisher, 'kms_trail', 'archive');

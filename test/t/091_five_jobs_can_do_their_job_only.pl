@@ -147,7 +147,8 @@ my @auditors =
   qw(event event_quarantine failure_rates keys metric metrics problematic_keys
   status top_failures);
 my @closed =
-  qw(denial event_epoch event_outbox key key_secret maintenance pepper pool_key);
+  qw(audit_key denial event_checkpoint event_epoch event_outbox key key_secret
+  maintenance pepper pool_key);
 
 is( $node->safe_psql(
 		'postgres',
