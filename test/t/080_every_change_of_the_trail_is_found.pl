@@ -11,7 +11,8 @@ use KmsTest;
 use Test::More;
 
 my $changes = 10_000;
-my $node = KmsTest->node('trail', conf => 'kms.maintenance = off');
+my $node = KmsTest->node('trail',
+	conf => "kms.maintenance = off\nkms.audit_checkpoint_interval = 1s");
 
 sub sql
 {
@@ -62,8 +63,13 @@ is_sql("SELECT count(*) > 0 FROM kms.event WHERE operation = 'gap'",
 is_sql('SELECT count(DISTINCT epoch) FROM kms.event', '2',
 	'there are two epochs');
 my $last = sql('SELECT max(ticket) FROM kms.event');
-is_sql('SELECT intact, events, first_ticket, last_ticket, bad_epoch, bad_ticket, finding FROM kms_audit_verify()',
-	"t|$last|1|$last|||", 'the trail is intact');
+ok( KmsTest::poll(
+		sub {
+			sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last");
+		}),
+	'its end is signed');
+is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last|$last|||",
+	'the trail is intact');
 my $head = sql('SELECT kms_audit_head()');
 is_sql("SELECT intact FROM kms_audit_verify('$head')",
 	't', 'and ends with its head');
@@ -115,7 +121,8 @@ foreach my $bad ('', '1', '1:', ':' . '0' x 64, '1:' . '0' x 63, '1:' . 'g' x 64
 	like($stderr, qr/22023/, "\"$bad\" is no head");
 }
 
-# ---- Who can write the tables can make another chain, but not that head ---
+# ---- Who can write the tables can make another chain, but neither its
+# signatures nor a head that was noted -------------------------------------
 
 # The format again, as chain.h has it, in SQL.
 sql(<<'SQL');
@@ -161,10 +168,20 @@ END $$;
 SQL
 is(finding('CALL rechain(); SELECT kms_audit_head()'),
 	"$head\nt||", 'the chain is the one that README describes');
-my $forged = 'DELETE FROM kms.event WHERE ticket = 3; DELETE FROM kms.event_checkpoint; CALL rechain()';
-is(finding($forged), 't||', 'a chain that was made anew follows');
-like(finding($forged, $head), qr/^f\|\d+\|the trail ends before the head/,
-	'but does not hold a head that was noted elsewhere');
+my $forged = 'DELETE FROM kms.event WHERE ticket = 3; CALL rechain()';
+my $signed = sql('SELECT min(ticket) FROM kms.event_checkpoint WHERE ticket >= 3');
+is(finding($forged), "f|$signed|the rows up to here are not those that were signed",
+	'a chain that was made anew is not the one that was signed');
+my $unsigned = "$forged; TRUNCATE kms.event_checkpoint";
+is(finding($unsigned), 't||', 'without any signature it follows');
+is(finding("$unsigned; DELETE FROM kms.event"), 'f|1|the row is missing',
+	'but as a whole only');
+like(finding($unsigned, $head), qr/^f\|\d+\|the trail ends before the head/,
+	'and does not hold a head that was noted elsewhere');
+is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain();
+		TRUNCATE kms.event_checkpoint", $head),
+	"f|$last|the row has not the hash of the head that was given",
+	'which a trail of the same length has not either');
 
 # ---- At random ------------------------------------------------------------
 
