@@ -37,8 +37,12 @@
 #define SAMPLE		1000		/* keys that are authenticated */
 #define LISTED		10			/* ids named in a finding */
 
-/* A worker that has not finished a round for so long is stuck. */
-#define STALE_ROUNDS 3
+/* A worker that has not finished a round for so many seconds is stuck. */
+#define STALE_WRITER_S	10
+#define STALE_MAINTENANCE_S	180
+
+/* A writer has written what there is in less. */
+#define WRITER_PATIENCE_MS	1000
 
 static const char *const worker_names[] = {
 	[KMS_WRITER] = "event writer",
@@ -195,10 +199,12 @@ check_workers(ReturnSetInfo *result)
 	{
 		const char *name = worker_names[Min(number, KMS_KEYGEN)];
 		KmsWorkerState worker;
+		TimestampTz since;
 
 		LWLockAcquire(&kms_state->lock, LW_SHARED);
 		worker = database->worker[number];
 		LWLockRelease(&kms_state->lock);
+		since = Max(worker.heartbeat, worker.started_at);
 		if (worker.failed_at != 0)
 			report(result, "error",
 				   psprintf("the %s failed last at %s: %s",
@@ -206,13 +212,14 @@ check_workers(ReturnSetInfo *result)
 							worker.last_error),
 				   "Remove the cause; it tries again by itself.");
 		else if (number < KMS_KEYGEN && /* has all the time it needs */
-				 worker.pid != 0 && worker.heartbeat != 0 &&
-				 TimestampDifferenceExceeds(worker.heartbeat,
-											GetCurrentTimestamp(),
-											STALE_ROUNDS * 60 * 1000))
+				 worker.pid != 0 &&
+				 TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+											1000 * (number == KMS_WRITER ?
+													STALE_WRITER_S :
+													STALE_MAINTENANCE_S)))
 			report(result, "warning",
 				   psprintf("the %s has not finished a round since %s",
-							name, timestamptz_to_str(worker.heartbeat)),
+							name, timestamptz_to_str(since)),
 				   psprintf("Look at process %d in pg_stat_activity.", worker.pid));
 	}
 }
@@ -230,6 +237,10 @@ check_ring(ReturnSetInfo *result)
 			   "Look at the server log; there must be room for kms.event_ring_size in pg_stat_tmp.");
 	if (!kms_events_counters(&ring, &epoch))
 		return;
+	if (ring.head != ring.tail && !kms_events_flush(WRITER_PATIENCE_MS))
+		report(result, "warning",
+			   "events have been waiting to be written for more than a second",
+			   "Look for locks on the tables of schema kms (pg_locks), and at the event writer in kms.status; with kms.audit = required, calls fail with KM008.");
 	if (ring.head - ring.tail > ring.slots * 3 / 4)
 		report(result, "warning", "the event ring is more than three quarters full",
 			   "Find out what holds the event writer up, or raise kms.event_ring_size.");

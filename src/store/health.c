@@ -210,7 +210,8 @@ kms_health_locked_table(void)
 {
 	static const char *const tables[] = {
 		"key", "key_secret", "denial", "pepper", "audit_key", "event",
-		"event_outbox", "event_quarantine", "event_checkpoint", "maintenance"
+		"event_outbox", "event_epoch", "event_quarantine", "event_checkpoint",
+		"metric", "maintenance"
 	};
 	Oid			schema = get_namespace_oid("kms", false);
 	int			i;
