@@ -75,7 +75,8 @@ Datum
 kms_api_check(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const char *locked;
+	const char *closed;
+	bool		missing;
 
 	kms_call_require_service();
 	InitMaterializedSRF(fcinfo, 0);
@@ -84,10 +85,14 @@ kms_api_check(PG_FUNCTION_ARGS)
 	check_ring(result);
 	check_master_key(result);
 	check_master_key_memory(result);
-	locked = kms_health_locked_table();
-	if (locked != NULL)
+	closed = kms_health_closed_table(&missing);
+	if (closed != NULL && missing)
 		report(result, "error",
-			   psprintf("another session has locked table kms.%s", locked),
+			   psprintf("table kms.%s is not there", closed),
+			   "Restore it, or the database, from a backup; what the other tables hold was not checked.");
+	else if (closed != NULL)
+		report(result, "error",
+			   psprintf("another session has locked table kms.%s", closed),
 			   "See pg_locks for who has it; what the tables hold was not checked.");
 	else
 	{

@@ -70,6 +70,10 @@ kms_durable_outlook(void)
 	else if (database->worker[KMS_WRITER].hopeless)
 		outlook = KMS_AUDIT_NO_WRITER;
 	LWLockRelease(&kms_state->lock);
+
+	/* who is refused records nothing for which one would be started */
+	if (outlook == KMS_AUDIT_NO_WRITER)
+		kms_state_request(database, KMS_WRITER);
 	return outlook;
 }
 

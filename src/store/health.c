@@ -206,7 +206,7 @@ kms_health_row_versions(bool newer, List *sample)
 }
 
 const char *
-kms_health_locked_table(void)
+kms_health_closed_table(bool *missing)
 {
 	static const char *const tables[] = {
 		"key", "key_secret", "denial", "pepper", "audit_key", "event",
@@ -220,7 +220,8 @@ kms_health_locked_table(void)
 	{
 		Oid			relid = get_relname_relid(tables[i], schema);
 
-		if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		*missing = !OidIsValid(relid);
+		if (*missing || !ConditionalLockRelationOid(relid, AccessShareLock))
 			return tables[i];
 		UnlockRelationOid(relid, AccessShareLock);
 	}

@@ -45,9 +45,10 @@ extern int64 kms_health_outbox(void);
 extern List *kms_health_row_versions(bool newer, List *sample);
 
 /*
- * A table of kms that another session has locked against reading, so that
- * the questions above would wait; a static name, or NULL.
+ * A table of kms that is not there, or that another session has locked
+ * against reading, so that the questions above would fail or wait; a static
+ * name, or NULL.
  */
-extern const char *kms_health_locked_table(void);
+extern const char *kms_health_closed_table(bool *missing);
 
 #endif							/* KMS_STORE_HEALTH_H */
