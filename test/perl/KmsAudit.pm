@@ -50,6 +50,7 @@ sub make_keys
 	$self->{good} = "'$key', '$good'";
 	$self->{bad} = "'$key', '"
 	  . KmsTest::encrypt_with_openssl($other_pem, 'secret') . "'";
+	$self->{batch} = "ARRAY['$key'], ARRAY['$good']";
 	$self->{bytes} = "'$key', decode('$good', 'base64')";
 	$self->{hash} = $self->sql("SELECT kms_hash_secret($self->{good})");
 }
@@ -96,6 +97,7 @@ sub results
 		'try_decrypt_bytea' => "SELECT kms_try_decrypt_bytea($self->{bytes})",
 		'recover' => "SELECT kms_decrypt_recover($self->{good}, 'a test')",
 		'recover_bytea' => "SELECT kms_decrypt_recover_bytea($self->{bytes}, 'a test')",
+		'batch' => "SELECT plaintext FROM kms_decrypt_batch($self->{batch})",
 		'verify' => "SELECT kms_verify_secret($self->{good}, '$self->{hash}')",
 		'hash' => "SELECT kms_hash_secret($self->{good})",
 		'encrypt' => "SELECT kms_encrypt('$self->{key}', 'x')",
@@ -225,13 +227,12 @@ sub in_trail
 		"SELECT count(*) FROM kms.event WHERE application_name = '$name'");
 }
 
-# Tickets that are neither in the trail nor set aside.
-sub missing_tickets
+# Whether no ticket is missing and the chain is whole; else what is wrong.
+sub intact
 {
 	my $self = shift;
 	return $self->sql(
-		'SELECT max(ticket) - min(ticket) + 1 - count(*) FROM
-		(SELECT ticket FROM kms.event UNION SELECT ticket FROM kms.event_quarantine) AS t');
+		q{SELECT CASE WHEN intact THEN 'intact' ELSE finding END FROM kms_audit_verify()});
 }
 
 1;
