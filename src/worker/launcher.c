@@ -65,7 +65,8 @@
 #define RECOVERY_POLL_MS	1000
 #define COMMAND_POLL_MS		20	/* while kms.master_key_command runs */
 #define NAP_LONGEST_MS		60000
-#define NO_SLOT_PAUSE_MS	1000	/* no background worker slot is free */
+#define NO_SLOT_PAUSE_MS	200 /* no background worker slot is free */
+#define NO_SLOT_PATIENCE_MS 500 /* others give theirs back */
 #define NO_SLOT_LOG_MS		60000
 #define KEYGEN_PATIENCE_MS	60000	/* for a slot, before that is an error */
 #define DROP_WAIT_MS		1000	/* for workers to leave a dropped database */
@@ -699,7 +700,8 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 		strlcpy(state->last_error,
 				"no background worker slot is free (max_worker_processes)",
 				sizeof(state->last_error));
-		state->hopeless = true;
+		state->hopeless = TimestampDifferenceExceeds(child->no_slot_since, now,
+													 NO_SLOT_PATIENCE_MS);
 		LWLockRelease(&kms_state->lock);
 	}
 	launcher->no_slot_until = TimestampTzPlusMilliseconds(now,

@@ -11,7 +11,7 @@ use warnings;
 
 use KmsClient;
 use KmsTest;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
 # Longer than a refusal takes that need not wait, and shorter than any wait.
 use constant AT_ONCE => 5;
@@ -194,6 +194,20 @@ sub running
 	return $self->sql(
 		"SELECT min(pid) FROM pg_stat_activity WHERE backend_type = '$type'
 		AND (datname = 'postgres' OR datname IS NULL)");
+}
+
+# Wait at most so many seconds for such a process.
+sub wait_until
+{
+	my ($self, $where, $seconds) = @_;
+	my $end = time + $seconds;
+
+	while (time < $end)
+	{
+		return 1 if $self->sql("SELECT count(*) FROM pg_stat_activity WHERE $where") > 0;
+		usleep(50_000);
+	}
+	return 0;
 }
 
 # Wait until the session has called and waits, for its event or something else.
