@@ -12,7 +12,7 @@ use POSIX qw(mkfifo);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = KmsTest->node('master');
+my $node = KmsTest->node('master', conf => 'kms.audit_checkpoint_interval = 1d');
 my $file = KmsTest::master_key_path($node);
 my $dir = $node->basedir;
 chomp(my $good = slurp_file($file));
@@ -141,7 +141,7 @@ like(KmsClient::error($node, 'postgres', $decrypt),
 	'a wrong key: KM007 names what is missing');
 is( $node->safe_psql('postgres',
 		'SELECT status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
-	"current|0|0\nmissing|1|1", 'a wrong key: kms_master_key_status() shows it');
+	"current|0|0\nmissing|1|2", 'a wrong key: kms_master_key_status() shows it');
 is( KmsClient::sqlstate($node, 'postgres',
 		"SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"),
 	'KM007', 'a wrong key: no PIN is called wrong');
@@ -219,7 +219,7 @@ is($node->safe_psql('postgres', $decrypt), 'secret', 'the second key unwraps');
 my ($new) = KmsClient::issue($node, 'postgres', 'new phone');
 is( $node->safe_psql('postgres',
 		'SELECT label, status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
-	"new|current|1|0\nold|available|1|1", 'the first one wraps');
+	"new|current|1|0\nold|available|1|2", 'the first one wraps');
 
 put("$wrong\n");
 $node->restart;

@@ -102,7 +102,7 @@ is(query('SELECT kms_rewrap_keys()'), '0', 'for it is under the current master k
 query("SELECT kms_disable_key('$key')");
 query("SELECT kms_enable_key('$key')");
 is(query("SELECT kms_decrypt('$key', '$key_ciphertext')"), 'secret', 'states change under it');
-is(status(), "main current 1 1, $this epoch 3 0, $next epoch 0 0", 'the status counts it');
+is(status(), "main current 1 2, $this epoch 3 0, $next epoch 0 0", 'the status counts it');
 is(detail($this), '', 'of this month nothing is to be done');
 is(detail($next), '', 'nor of the next');
 unlike(KmsClient::findings($node, 'postgres'), qr/labelled|wrapped under/, 'all is well');
@@ -119,13 +119,13 @@ sub pem_file
 
 KmsRotation::put($node, 'new: ' . KmsTest::random_master_key(),
 	"main: $key{main}", "$this: $key{a}", "$next: $key{b}");
-is(query('SELECT kms_rewrap_keys()'), '2', 'what is under no month is wrapped anew, with the pepper');
+is(query('SELECT kms_rewrap_keys()'), '3', 'what is under no month is wrapped anew, with pepper and audit key');
 is(under($before), $this, "under the master key of its own month, which there is by now");
 is(under($key), $this, 'the others stay');
 is(query("SELECT kms_decrypt('$before', '$ciphertext'), kms_verify_secret('$before', '$ciphertext', '$hash')"),
 	'secret|t', 'all open');
 like(detail('main'), qr/its line can be removed/, 'the old current one can go');
-like(status(), qr/^new current 0 1, main available 0 0, $this epoch 4 0, $next epoch 0 0$/, 'and is empty');
+like(status(), qr/^new current 0 2, main available 0 0, $this epoch 4 0, $next epoch 0 0$/, 'and is empty');
 
 # ---- The month is over ---------------------------------------------------
 
@@ -138,7 +138,7 @@ is(pool(), "$this $this", 'with the new month the pool is made anew');
 my ($later, $later_pem) = KmsClient::issue($node, 'postgres', 'later');
 is(under($later), $this, 'a key of the new month is under its master key');
 is(query('SELECT kms_rewrap_keys()'), '0', 'those of the old one stay');
-is(status(), "new current 0 1, $last epoch 4 0, $this epoch 1 0", 'each counted with its own');
+is(status(), "new current 0 2, $last epoch 4 0, $this epoch 1 0", 'each counted with its own');
 is(detail($last), '', 'the old month is still needed');
 query("SELECT kms_destroy_key(key_id, key_id) FROM kms.key WHERE key_id <> '$later'");
 is(detail($last), 'its month is over and no row of this database needs it: it can be destroyed',
@@ -205,7 +205,7 @@ $node->append_conf('postgresql.conf', 'kms.master_key_epochs = off');
 KmsRotation::put($node, $new, "$this: $key{c}");
 is(query('SELECT kms_rewrap_keys()'), '1', 'without epochs all goes under the current one');
 is(under($later), 'new', 'as it always did');
-is(status(), "new current 1 1, $this available 0 0", 'and the months can go');
+is(status(), "new current 1 2, $this available 0 0", 'and the months can go');
 
 # ---- A month that is over takes nothing any more --------------------------
 

@@ -18,7 +18,7 @@ my $node = KmsTest->node(
 	'primary',
 	init => [ allows_streaming => 1 ],
 	master_key => [$old],
-	conf => "kms.key_pool_size = 0\n");
+	conf => "kms.key_pool_size = 0\nkms.audit_checkpoint_interval = 1d\n");
 my $file = KmsTest::master_key_path($node);
 
 # A block of SQL of README that has these words.
@@ -145,7 +145,7 @@ KmsRotation::put($node, 'fresh: ' . KmsTest::random_master_key());
 is(KmsClient::sqlstate($node, 'postgres', $_), 'KM007', "lost: $_")
   foreach $decrypt, "SELECT kms_issue_key('phone')";
 is(query("SELECT string_agg(status || ' ' || peppers, ', ') FROM kms_master_key_status()"),
-	'current 0, missing 1', 'the status counts the pepper as missing, too');
+	'current 0, missing 2', 'the status counts pepper and audit key as missing, too');
 
 my $deny = shown('fingerprint that is missing');
 $deny =~ s/fingerprint that is missing/$fingerprint/ or die;
