@@ -103,6 +103,7 @@ sub results
 		'encrypt' => "SELECT kms_encrypt('$self->{key}', 'x')",
 		'encrypt_bytea' => "SELECT kms_encrypt_bytea('$self->{key}', 'x')",
 		'issue' => "SELECT key_id FROM kms_issue_key('phone')",
+		'public key' => "SELECT kms_public_key('$self->{key}')",
 		'diagnose' => "SELECT finding FROM kms_diagnose($self->{good})",
 	};
 }
