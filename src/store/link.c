@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -12,6 +13,17 @@
 
 /* Longer ones are not ours; the chain takes none of this size anyhow. */
 #define TEXT_MAX 4096			/* bytes */
+
+static const Oid event_types[KMS_EVENT_COLUMNS] = {
+	INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID,
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	BYTEAOID, BYTEAOID, BYTEAOID
+};
+
+static const Oid aside_types[KMS_ASIDE_COLUMNS] = {
+	INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID,
+	BYTEAOID
+};
 
 static KmsChainField text_field(Datum value, bool isnull);
 static KmsChainField bytes_field(Datum value, bool isnull);
@@ -53,6 +65,24 @@ kms_link_aside(const Datum *values, const bool *isnull, KmsChainAside *aside)
 							  isnull[KMS_ASIDE_ERROR]);
 	aside->event = bytes_field(values[KMS_ASIDE_EVENT],
 							   isnull[KMS_ASIDE_EVENT]);
+}
+
+void
+kms_link_check(TupleDesc desc, bool is_aside)
+{
+	const Oid  *types = is_aside ? aside_types : event_types;
+	int			count = is_aside ? KMS_ASIDE_COLUMNS : KMS_EVENT_COLUMNS;
+	bool		good = desc->natts >= count;
+	int			i;
+
+	/* a column that was dropped has none */
+	for (i = 0; good && i < count; i++)
+		good = TupleDescAttr(desc, i)->atttypid == types[i];
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the columns of %s were changed",
+						is_aside ? "kms.event_quarantine" : "kms.event")));
 }
 
 Oid

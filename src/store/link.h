@@ -5,6 +5,7 @@
 #ifndef KMS_STORE_LINK_H
 #define KMS_STORE_LINK_H
 
+#include "access/tupdesc.h"
 #include "crypto/chain.h"
 
 /* Columns of kms.event, in order. */
@@ -57,6 +58,12 @@ extern void kms_link_event(const Datum *values, const bool *isnull,
 						   KmsChainEvent *event);
 extern void kms_link_aside(const Datum *values, const bool *isnull,
 						   KmsChainAside *aside);
+
+/*
+ * Raises unless the table (kms.event_quarantine if "is_aside", else kms.event)
+ * has its columns, of their types: nothing else is read or written.
+ */
+extern void kms_link_check(TupleDesc desc, bool is_aside);
 
 /* The table or an index of schema kms; raises if there is none. */
 extern Oid	kms_link_relation(const char *name);

@@ -397,8 +397,7 @@ open_events(EventTable *table)
 {
 	kms_owner_enter(&table->owner);
 	table->rel = table_open(kms_link_relation("event"), RowExclusiveLock);
-	if (RelationGetNumberOfAttributes(table->rel) < KMS_EVENT_COLUMNS)
-		elog(ERROR, "table kms.event has not the columns expected");
+	kms_link_check(RelationGetDescr(table->rel), false);
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	table->estate = CreateExecutorState();

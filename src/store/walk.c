@@ -59,7 +59,7 @@ StaticAssertDecl((int) KMS_EVENT_EPOCH == (int) KMS_ASIDE_EPOCH &&
 				 "epoch and ticket must be the same columns");
 
 static void open_source(KmsWalk *walk, Source *source, const char *table,
-						const char *index, int columns);
+						const char *index);
 static void advance(Source *source);
 static bool comes_first(const Source *one, const Source *other);
 static void close_source(Source *source);
@@ -80,10 +80,9 @@ kms_walk_begin(void)
 	walk->row_context = AllocSetContextCreate(CurrentMemoryContext,
 											  "kms row of the trail",
 											  ALLOCSET_DEFAULT_SIZES);
-	open_source(walk, &walk->events, "event", "event_pkey",
-				KMS_EVENT_COLUMNS);
+	open_source(walk, &walk->events, "event", "event_pkey");
 	open_source(walk, &walk->asides, "event_quarantine",
-				"event_quarantine_pkey", KMS_ASIDE_COLUMNS);
+				"event_quarantine_pkey");
 	return walk;
 }
 
@@ -186,11 +185,12 @@ kms_walk_end(KmsWalk *walk)
 
 static void
 open_source(KmsWalk *walk, Source *source, const char *table,
-			const char *index, int columns)
+			const char *index)
 {
+	int			columns;
+
 	source->rel = table_open(kms_link_relation(table), AccessShareLock);
-	if (RelationGetNumberOfAttributes(source->rel) < columns)
-		elog(ERROR, "a table of the trail has not the columns expected");
+	kms_link_check(RelationGetDescr(source->rel), source == &walk->asides);
 	columns = RelationGetNumberOfAttributes(source->rel);
 	source->values = palloc(columns * sizeof(Datum));
 	source->isnull = palloc(columns * sizeof(bool));
