@@ -17,7 +17,7 @@ kms_forget_row(bool is_aside, int64 epoch, int64 ticket,
 		" THEN reason END"
 		" WHERE ticket OPERATOR(pg_catalog.=) $1"
 		" AND epoch OPERATOR(pg_catalog.=) $2",
-		"UPDATE kms.event_quarantine SET event = '', salt = NULL,"
+		"UPDATE kms.event_quarantine SET event = NULL, salt = NULL,"
 		" forgotten = $3"
 		" WHERE ticket OPERATOR(pg_catalog.=) $1"
 		" AND epoch OPERATOR(pg_catalog.=) $2"

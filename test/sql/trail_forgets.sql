@@ -57,14 +57,14 @@ SELECT kms_key_state(:'stays');
 -- no table has a trace
 SELECT count(*) AS traces FROM (
 	SELECT e::text FROM kms.event AS e UNION ALL SELECT o::text FROM kms.event_outbox AS o
-	UNION ALL SELECT convert_from(event, 'SQL_ASCII') FROM kms.event_quarantine WHERE length(event) <> 0
+	UNION ALL SELECT convert_from(event, 'SQL_ASCII') FROM kms.event_quarantine WHERE event IS NOT NULL
 	UNION ALL SELECT k::text FROM kms.key AS k) AS t (line)
 WHERE line ~ 'forget-[\\"]*me' OR line LIKE '%forget this user%' OR line LIKE '%forget why%'
 	OR line LIKE '%forget reason%';
 SELECT operation, status, reason, device_id, context, salt IS NULL AS unsalted, forgotten IS NOT NULL AS proven
 FROM kms.event WHERE key_id IN (:'gone', :'old') ORDER BY 1, 2;
 SELECT operation, status, reason, context FROM kms.event WHERE operation = 'forget' ORDER BY ticket;
-SELECT count(*) AS proven FROM kms.event_quarantine WHERE forgotten IS NOT NULL AND event = '';
+SELECT count(*) AS proven FROM kms.event_quarantine WHERE forgotten IS NOT NULL AND event IS NULL;
 -- the others are as they were
 SELECT kms_decrypt(:'stays', :'d');
 SELECT count(*) > 0 AS still FROM kms.event WHERE device_id = 'forget-not' AND salt IS NOT NULL;
