@@ -7,6 +7,13 @@
  * each such commit: whoever came meanwhile shares the next one (group
  * commit).
  *
+ * To wake only those it has served, the writer has them stand in two lanes.
+ * Who begins to wait, or has to wait on, goes to the open one.  A round opens
+ * the other before it looks how far the ring is filled, so whoever stands in
+ * the lane that it closed has his event in this round, and its commit wakes
+ * that lane.  An event of this round may have its caller in the new lane; the
+ * next round serves him, or this one does if it leaves nothing in the ring.
+ *
  * He sleeps in slices with interrupts on and asks for a writer before each:
  * one that ended is started again.  After kms.audit_timeout he gives up, and
  * at once where it is known that nobody will write: the server is a standby,
@@ -44,9 +51,11 @@ typedef struct Wait
 	KmsDatabase *database;
 	instr_time	start;
 	uint32		closings;
+	ConditionVariable *lane;
 } Wait;
 
 static void begin(Wait *wait);
+static void line_up(Wait *wait);
 static KmsAudited nap(Wait *wait);
 static void wake_writer(KmsDatabase *database);
 
@@ -129,16 +138,29 @@ kms_durable_await(const KmsReceipt *receipt)
 }
 
 void
-kms_durable_tell(KmsDatabase *database)
+kms_durable_tell(KmsDatabase *database, bool all)
 {
-	ConditionVariableBroadcast(&database->durable);
+	uint32		open = pg_atomic_read_u32(&database->durable_open);
+
+	ConditionVariableBroadcast(&database->durable[1 - open]);
+	if (all)
+		ConditionVariableBroadcast(&database->durable[open]);
+}
+
+void
+kms_durable_turn(KmsDatabase *database)
+{
+	uint32		open = pg_atomic_read_u32(&database->durable_open);
+
+	pg_atomic_write_u32(&database->durable_open, 1 - open);
+	pg_memory_barrier();
 }
 
 void
 kms_durable_close(KmsDatabase *database)
 {
 	pg_atomic_fetch_add_u32(&database->closings, 1);
-	ConditionVariableBroadcast(&database->durable);
+	kms_durable_tell(database, true);
 }
 
 static void
@@ -149,8 +171,17 @@ begin(Wait *wait)
 	if (wait->database == NULL)
 		return;
 	wait->closings = pg_atomic_read_u32(&wait->database->closings);
-	/* before the condition is looked at, so that no broadcast is missed */
-	ConditionVariablePrepareToSleep(&wait->database->durable);
+	line_up(wait);
+}
+
+/* Before the condition is looked at, so that no broadcast is missed. */
+static void
+line_up(Wait *wait)
+{
+	uint32		open = pg_atomic_read_u32(&wait->database->durable_open);
+
+	wait->lane = &wait->database->durable[open];
+	ConditionVariablePrepareToSleep(wait->lane);
 }
 
 /* Sleep until something may have changed; not KMS_AUDITED ends the wait. */
@@ -172,9 +203,9 @@ nap(Wait *wait)
 		return KMS_AUDIT_LATE;
 
 	wake_writer(wait->database);
-	(void) ConditionVariableTimedSleep(&wait->database->durable,
-									   Min(left, SLICE_MS),
+	(void) ConditionVariableTimedSleep(wait->lane, Min(left, SLICE_MS),
 									   PG_WAIT_EXTENSION);
+	line_up(wait);
 	return KMS_AUDITED;
 }
 

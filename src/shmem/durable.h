@@ -37,8 +37,13 @@ extern KmsAudited kms_durable_await(const KmsReceipt *receipt);
  * and the event may become durable all the same.
  */
 
-/* The writer: what has been released is durable; the extension goes. */
-extern void kms_durable_tell(KmsDatabase *database);
+/*
+ * The writer: a round is about to look how far the ring is filled; what it has
+ * released is durable ("all": wake those as well who came since the round
+ * began); the extension goes.
+ */
+extern void kms_durable_turn(KmsDatabase *database);
+extern void kms_durable_tell(KmsDatabase *database, bool all);
 extern void kms_durable_close(KmsDatabase *database);
 
 #endif							/* KMS_SHMEM_DURABLE_H */

@@ -215,7 +215,9 @@ initialize(KmsState *state)
 		pg_atomic_init_u64(&database->flush_done, 0);
 		pg_atomic_init_u64(&database->flush_closed, 0);
 		ConditionVariableInit(&database->flushed);
-		ConditionVariableInit(&database->durable);
+		ConditionVariableInit(&database->durable[0]);
+		ConditionVariableInit(&database->durable[1]);
+		pg_atomic_init_u32(&database->durable_open, 0);
 		pg_atomic_init_u32(&database->closings, 0);
 	}
 }

@@ -82,11 +82,12 @@ typedef struct KmsDatabase
 	ConditionVariable flushed;
 
 	/*
-	 * Those who wait for their event to be durable; see durable.c. "closings"
-	 * counts how often a writer has found the extension dropped or about to
-	 * be.
+	 * Those who wait for their event to be durable, in two lanes of which one
+	 * is open; see durable.c.  "closings" counts how often a writer has found
+	 * the extension dropped or about to be.
 	 */
-	ConditionVariable durable;
+	ConditionVariable durable[2];
+	pg_atomic_uint32 durable_open;
 	pg_atomic_uint32 closings;
 } KmsDatabase;
 

@@ -162,7 +162,7 @@ kms_writer_main(Datum arg)
 		{
 			handle_error(&writer, &error);
 			failing = !writer.more;
-			kms_durable_tell(worker->database); /* it may be hopeless */
+			kms_durable_tell(worker->database, true);	/* it may be hopeless */
 			pause = longest_pause(kms_worker_failures(worker), error.sqlstate);
 		}
 		if (writer.absent || writer.replaced || writer.closing)
@@ -242,6 +242,7 @@ one_round(void *arg)
 		writer->more = true;
 		return;
 	}
+	kms_durable_turn(database);
 	kms_ring_counters(ring, &counters);
 	if (!writer->opened || counters.head != counters.tail)
 		done = write_ring(writer, ring, counters.head);
@@ -486,7 +487,12 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	/* the commit is flushed */
 	kms_ring_release(ring, (uint64) trail.position);
 	if (moved || (uint64) trail.position != first)
-		kms_durable_tell(writer->worker.database);
+	{
+		kms_ring_counters(ring, &counters);
+		kms_durable_tell(writer->worker.database,
+						 ring == writer->retired ||
+						 counters.head == counters.tail);
+	}
 	if (ring != writer->retired)
 		writer->trail = trail;
 	if (count > 0)
