@@ -71,8 +71,7 @@ static uint32 wishes = 0;
 static bool installed = false;
 
 /* the last event that has to be durable before a result leaves */
-static KmsReceipt unsettled;
-static bool settled = true;
+static KmsPromise promised;
 
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
@@ -190,8 +189,7 @@ void
 kms_call_submit(KmsCall *call, KmsStatus status)
 {
 	bool		form = kms_status_is_form(status);
-	KmsReceipt	receipt;
-	bool		pending;
+	KmsPromise	promise;
 
 	kms_events_bind_again();
 	finish(call, status);
@@ -200,22 +198,18 @@ kms_call_submit(KmsCall *call, KmsStatus status)
 		kms_events_push(&call->event, form);
 		return;
 	}
-	require_audited(kms_durable_submit(&call->event, form, &receipt,
-									   &pending));
-	if (pending)
-	{
-		unsettled = receipt;
-		settled = false;
-	}
+	require_audited(kms_durable_submit(&call->event, form, &promise));
+	if (promise.pending)
+		promised = promise;
 }
 
 void
 kms_call_settle(void)
 {
-	if (settled)
+	if (!promised.pending)
 		return;
-	settled = true;
-	require_audited(kms_durable_await(&unsettled));
+	promised.pending = false;
+	require_audited(kms_durable_await(&promised));
 }
 
 void
@@ -399,7 +393,7 @@ on_transaction(XactEvent event, void *arg)
 	pending = NULL;
 	wishes = 0;
 	installed = false;
-	settled = true;
+	promised.pending = false;
 }
 
 static void

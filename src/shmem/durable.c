@@ -35,7 +35,6 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "utils/timestamp.h"
 
 #include "shmem/durable.h"
@@ -54,7 +53,7 @@ typedef struct Wait
 	ConditionVariable *lane;
 } Wait;
 
-static void begin(Wait *wait);
+static void begin(Wait *wait, instr_time since);
 static void line_up(Wait *wait);
 static KmsAudited nap(Wait *wait);
 static void wake_writer(KmsDatabase *database);
@@ -87,23 +86,23 @@ kms_durable_outlook(void)
 }
 
 KmsAudited
-kms_durable_submit(const KmsEvent *event, bool form, KmsReceipt *receipt,
-				   bool *pending)
+kms_durable_submit(const KmsEvent *event, bool form, KmsPromise *promise)
 {
 	KmsAudited	audited = KMS_AUDITED;
 	KmsPush		pushed;
 	Wait		wait;
 
-	*pending = false;
+	promise->pending = false;
+	INSTR_TIME_SET_CURRENT(promise->since);
 	if (RecoveryInProgress())
 		return KMS_AUDIT_STANDBY;
-	pushed = kms_events_try(event, form, receipt);
+	pushed = kms_events_try(event, form, &promise->receipt);
 	if (pushed == KMS_PUSH_FULL || pushed == KMS_PUSH_NO_RING)
 	{
-		begin(&wait);
+		begin(&wait, promise->since);
 		do
 		{
-			pushed = kms_events_try(event, form, receipt);
+			pushed = kms_events_try(event, form, &promise->receipt);
 			if (pushed == KMS_PUSH_DONE || pushed == KMS_PUSH_COUNTED)
 				break;
 			audited = nap(&wait);
@@ -112,19 +111,19 @@ kms_durable_submit(const KmsEvent *event, bool form, KmsReceipt *receipt,
 	}
 	if (audited != KMS_AUDITED)
 		kms_events_drop();
-	*pending = pushed == KMS_PUSH_DONE;
+	promise->pending = pushed == KMS_PUSH_DONE;
 	return audited;
 }
 
 KmsAudited
-kms_durable_await(const KmsReceipt *receipt)
+kms_durable_await(const KmsPromise *promise)
 {
 	KmsAudited	audited = KMS_AUDITED;
 	KmsFate		fate;
 	Wait		wait;
 
-	begin(&wait);
-	while ((fate = kms_events_fate(receipt)) == KMS_FATE_PENDING)
+	begin(&wait, promise->since);
+	while ((fate = kms_events_fate(&promise->receipt)) == KMS_FATE_PENDING)
 	{
 		/* after the last nap it is looked at once more */
 		if (audited != KMS_AUDITED)
@@ -164,10 +163,10 @@ kms_durable_close(KmsDatabase *database)
 }
 
 static void
-begin(Wait *wait)
+begin(Wait *wait, instr_time since)
 {
 	wait->database = kms_state_database();
-	INSTR_TIME_SET_CURRENT(wait->start);
+	wait->start = since;
 	if (wait->database == NULL)
 		return;
 	wait->closings = pg_atomic_read_u32(&wait->database->closings);

@@ -4,6 +4,8 @@
 #ifndef KMS_SHMEM_DURABLE_H
 #define KMS_SHMEM_DURABLE_H
 
+#include "portability/instr_time.h"
+
 #include "shmem/events.h"
 
 /* Why an event is not, or cannot be, recorded. */
@@ -20,21 +22,29 @@ typedef enum KmsAudited
 /* What is known now of an event that would be recorded; never waits. */
 extern KmsAudited kms_durable_outlook(void);
 
+/* An event that is to become durable, and since when its caller waits. */
+typedef struct KmsPromise
+{
+	bool		pending;		/* there is something to wait for */
+	KmsReceipt	receipt;
+	instr_time	since;
+} KmsPromise;
+
 /*
- * Record an event, waiting for a place in the ring if it is full.  *pending
- * is whether there is something to wait for: calls refused for their form
- * ("form" as for kms_events_push) are only counted when the ring fills up.
- * An event that finds no place is counted as dropped.
+ * Record an event, waiting for a place in the ring if it is full.  Nothing is
+ * pending of a call refused for its form ("form" as for kms_events_push) that
+ * is only counted, as the ring fills up.  An event that finds no place is
+ * counted as dropped.
  */
 extern KmsAudited kms_durable_submit(const KmsEvent *event, bool form,
-									 KmsReceipt *receipt, bool *pending);
+									 KmsPromise *promise);
 
 /* Wait until that event, and so every earlier one, is durable. */
-extern KmsAudited kms_durable_await(const KmsReceipt *receipt);
+extern KmsAudited kms_durable_await(const KmsPromise *promise);
 
 /*
- * Both wait at most kms.audit_timeout, and can be cancelled: then they raise,
- * and the event may become durable all the same.
+ * Both together wait at most kms.audit_timeout, and can be cancelled: then
+ * they raise, and the event may become durable all the same.
  */
 
 /*

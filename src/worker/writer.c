@@ -54,6 +54,7 @@
 #define PAUSE_FOR_OTHERS_MS	100 /* idle no longer when others wait */
 #define LOCK_PAUSE_MS	1000	/* a table is locked: nothing is broken */
 #define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
+#define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
 /* Failures in a row after which others that wait get the place. */
 #define FAILURES_TO_YIELD 3
@@ -666,9 +667,8 @@ longest_pause(int failures, int sqlstate)
 
 	if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
 		pause = Min(pause, LOCK_PAUSE_MS);
-	if (kms_audit == KMS_AUDIT_REQUIRED)
-		pause = Min(pause, REQUIRED_PAUSE_MS);
-	return pause;
+	return Min(pause, kms_audit == KMS_AUDIT_REQUIRED ? REQUIRED_PAUSE_MS
+			   : LONGEST_PAUSE_MS);
 }
 
 /* Those whose wish the round could see: it is fulfilled, or cannot be. */
