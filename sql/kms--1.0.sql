@@ -238,7 +238,9 @@ CREATE TABLE kms.event_outbox (
 	application_name text COLLATE "C",
 	context text COLLATE "C",
 	audit_context text COLLATE "C",
-	CONSTRAINT event_outbox_pkey PRIMARY KEY (event_id)
+	CONSTRAINT event_outbox_pkey PRIMARY KEY (event_id),
+	CONSTRAINT event_outbox_operation_check CHECK (operation OPERATOR(pg_catalog.=) ANY
+		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion,destroy,purge,forget}'::pg_catalog.text[]))
 ) WITH (autovacuum_vacuum_scale_factor = 0,
 		autovacuum_vacuum_threshold = 1000);
 
@@ -256,6 +258,7 @@ CREATE TABLE kms.event_epoch (
 	position bigint NOT NULL,
 	last_ticket bigint NOT NULL,
 	hash bytea NOT NULL,
+	left_out_at timestamptz,
 	CONSTRAINT event_epoch_pkey PRIMARY KEY (epoch)
 );
 
@@ -515,7 +518,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000000 ROWS 100;
 REVOKE ALL ON FUNCTION kms_decrypt_batch FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt_batch IS
-'kms_decrypt of up to 100000 pairs: a row a pair with its position, from 1, and its plaintext, or the SQLSTATE of what is wrong with it: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. One wait for all where kms.audit = required. Errors: 22004, 22023 (the arrays), KM007, KM008';
+'kms_decrypt of up to 100000 pairs: a row a pair with its position, from 1, and its plaintext, or the SQLSTATE of what is wrong with it: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. One wait for all where kms.audit = required. Errors: 22004, 22023 (the arrays), KM007, KM008, 28000';
 
 CREATE FUNCTION kms_decrypt_recover(key_id text, ciphertext text, reason text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,

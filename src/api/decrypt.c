@@ -5,7 +5,7 @@
  * is left, and in the result, which is the caller's.  Whatever may raise
  * (allocation, look-up of an encoding conversion) is done before there is
  * any; but for the wait for the record (kms.audit = required), and in a batch,
- * where results are wiped if something raises.
+ * where what has been opened is wiped if something raises.
  */
 #include "postgres.h"
 
@@ -435,7 +435,10 @@ open_pair(Batch *batch, int i)
 	if (status == KMS_OK)
 		return;
 	if (!is_of_pair(status))
+	{
+		kms_call_settle();
 		kms_fault_raise(&fault);
+	}
 	batch->rows[i].sqlstate = kms_fault_sqlstate(&fault);
 }
 

@@ -14,7 +14,6 @@
 #include "keys/call.h"
 #include "pg/compat.h"
 #include "pg/errors.h"
-#include "pg/settings.h"
 #include "shmem/events.h"
 #include "store/problem.h"
 #include "store/summary.h"
@@ -120,7 +119,7 @@ kms_api_problematic_keys(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("failure_threshold_percent must be between 0 and 100")));
-	if (kms_event_detail != KMS_DETAIL_ALL)
+	if (kms_problem_is_unknown(hours))
 		ereport(WARNING,
 				(errmsg("rates of failure are too high, for successful decrypts are not in the trail"),
 				 errhint("Set kms.event_detail = all, and wait for as long as timeframe_hours.")));

@@ -199,8 +199,14 @@ kms_call_submit(KmsCall *call, KmsStatus status)
 		return;
 	}
 	require_audited(kms_durable_submit(&call->event, form, &promise));
-	if (promise.pending)
-		promised = promise;
+	if (!promise.pending)
+		return;
+
+	/* those before in a batch are in a ring that nobody can ask any more */
+	if (promised.pending &&
+		promised.receipt.generation != promise.receipt.generation)
+		require_audited(KMS_AUDIT_CLOSED);
+	promised = promise;
 }
 
 void

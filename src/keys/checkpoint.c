@@ -115,7 +115,7 @@ kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail)
 	signing->tried_at = GetCurrentTimestamp();
 	if (!kms_checkpoint_try_lock_table())
 		return false;
-	(void) kms_checkpoint_last(false, &checkpoint);
+	(void) kms_checkpoint_last(false, trail->last_ticket, &checkpoint);
 	signing->known = true;
 	signing->ticket = checkpoint.ticket;
 	signing->signed_at = checkpoint.signed_at;
@@ -170,7 +170,7 @@ kms_checkpoint_retire(int limit, int64 *skipped)
 	*skipped = 0;
 	if (kms_master_generation() == 0 || !kms_checkpoint_lock_start())
 		return 0;
-	(void) kms_checkpoint_last(true, &start);
+	(void) kms_checkpoint_last(true, PG_INT64_MAX, &start);
 	if (!find_start(start.ticket, limit, &next))
 		return 0;
 	next.is_start = true;
@@ -190,13 +190,15 @@ kms_checkpoint_retire(int limit, int64 *skipped)
 static bool
 find_start(int64 after, int limit, KmsCheckpoint *start)
 {
-	TimestampTz cutoff = GetCurrentTimestamp() -
-	kms_event_retention * USECS_PER_SEC;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz cutoff = now - kms_event_retention * USECS_PER_SEC;
+	TimestampTz oldest = kms_checkpoint_oldest_event(after);
 	KmsAuditPublic last = {0};
 	List	   *keys;
 	ListCell   *cell;
 
-	if (kms_checkpoint_oldest_event(after) >= cutoff)
+	/* the clock was ahead when that one was recorded: see when it was signed */
+	if (oldest >= cutoff && oldest <= now)
 		return false;
 	keys = good_keys();
 	if (keys == NIL)

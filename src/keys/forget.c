@@ -45,6 +45,7 @@ typedef struct Search
 	KmsChainField device_id;	/* in UTF-8, as the chain has it */
 	const char *raw;			/* in the encoding of the database */
 	const char *json;			/* as a member of a row in JSON */
+	List	   *key_ids;		/* of its keys, also of those that are gone */
 	Found	   *rows;
 	int64		count;
 	int64		size;
@@ -52,13 +53,14 @@ typedef struct Search
 
 static void require_room(void);
 static bool note_key(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
-static KmsStatus destroy_keys(const char *device_id, int64 *count,
-							  KmsFault *fault);
+static KmsStatus destroy_keys(List *key_ids, int64 *count, KmsFault *fault);
 static KmsStatus find_rows(const char *device_id, Search *search);
 static bool tells_of(const Search *search, const KmsWalkRow *row);
 static bool is_aside_of(const Search *search, const KmsChainField *event);
 static KmsStatus add(Search *search, const KmsWalkRow *row);
-static KmsStatus blank(const Search *search, KmsForgetResult *result);
+static bool knows_key(const Search *search, const KmsChainField *key_id);
+static KmsStatus blank(const Search *search, const char *signing_key_id,
+					   KmsForgetResult *result);
 static KmsStatus prove(const Found *row, const char *signing_key_id,
 					   unsigned char *proof, size_t *len);
 
@@ -66,19 +68,24 @@ KmsStatus
 kms_forget_device(KmsCall *call, const char *device_id,
 				  KmsForgetResult *result, KmsFault *fault)
 {
+	char		signing_key_id[KMS_KEY_ID_MAX + 1];
 	Search		search = {0};
 	KmsStatus	status;
 
 	memset(result, 0, sizeof(*result));
 	require_room();
 	kms_key_lock_device(device_id);
-	status = destroy_keys(device_id, &result->keys, fault);
+	kms_key_visit_device(device_id, note_key, &search.key_ids);
+	status = destroy_keys(search.key_ids, &result->keys, fault);
 	if (status != KMS_OK)
 		return status;
+	status = kms_audit_key_current(signing_key_id);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
 	result->events = kms_forget_outbox(device_id);
 	status = find_rows(device_id, &search);
-	if (status == KMS_OK && search.count > 0)
-		status = blank(&search, result);
+	if (status == KMS_OK)
+		status = blank(&search, signing_key_id, result);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
 	kms_call_context(call, psprintf("keys: " INT64_FORMAT ", events: " INT64_FORMAT,
@@ -108,13 +115,11 @@ require_room(void)
 }
 
 static KmsStatus
-destroy_keys(const char *device_id, int64 *count, KmsFault *fault)
+destroy_keys(List *key_ids, int64 *count, KmsFault *fault)
 {
-	List	   *ids = NIL;
 	ListCell   *cell;
 
-	kms_key_visit_device(device_id, note_key, &ids);
-	foreach(cell, ids)
+	foreach(cell, key_ids)
 	{
 		KmsStatus	status;
 
@@ -171,27 +176,50 @@ tells_of(const Search *search, const KmsWalkRow *row)
 {
 	const KmsChainField *device_id = &row->event.device_id;
 
+	if (row->was_forgotten)
+		return false;
 	if (row->is_aside)
 		return is_aside_of(search, &row->aside.event);
-	return device_id->data != NULL &&
-		device_id->len == search->device_id.len &&
+	if (device_id->data == NULL)
+		return knows_key(search, &row->event.key_id);
+	return device_id->len == search->device_id.len &&
 		memcmp(device_id->data, search->device_id.data, device_id->len) == 0;
 }
 
-/* An entry of the ring as it was, or a row of the outbox in JSON. */
+/* A call that was refused before the key's device was known. */
+static bool
+knows_key(const Search *search, const KmsChainField *key_id)
+{
+	ListCell   *cell;
+
+	if (key_id->data == NULL)
+		return false;
+	foreach(cell, search->key_ids)
+	{
+		const char *known = lfirst(cell);
+
+		if (strlen(known) == key_id->len &&
+			memcmp(known, key_id->data, key_id->len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A row of the outbox in JSON, or an entry of the ring as it was. */
 static bool
 is_aside_of(const Search *search, const KmsChainField *event)
 {
-	size_t		len = strlen(search->json);
+	static const char outbox[] = "{\"event_id\":";
 
 	if (event->data == NULL)
 		return false;
-	if (event->len == sizeof(KmsEvent))
-		return strncmp(event->data + offsetof(KmsEvent, device_id),
-					   search->raw,
-					   sizeof(((KmsEvent *) 0)->device_id)) == 0;
-	return event->len >= len &&
-		memmem(event->data, event->len, search->json, len) != NULL;
+	if (event->len > strlen(outbox) &&
+		memcmp(event->data, outbox, strlen(outbox)) == 0)
+		return memmem(event->data, event->len, search->json,
+					  strlen(search->json)) != NULL;
+	return event->len == sizeof(KmsEvent) &&
+		strncmp(event->data + offsetof(KmsEvent, device_id), search->raw,
+				sizeof(((KmsEvent *) 0)->device_id)) == 0;
 }
 
 static KmsStatus
@@ -213,6 +241,11 @@ add(Search *search, const KmsWalkRow *row)
 	found->ticket = row->ticket;
 	found->is_aside = row->is_aside;
 	found->committed = row->has_salt;
+	if (!row->is_aside && row->event.key_id.data != NULL &&
+		!knows_key(search, &row->event.key_id))
+		search->key_ids = lappend(search->key_ids,
+								  pnstrdup(row->event.key_id.data,
+										   row->event.key_id.len));
 	if (!row->has_salt)
 		return KMS_OK;
 	return row->is_aside ?
@@ -221,10 +254,10 @@ add(Search *search, const KmsWalkRow *row)
 }
 
 static KmsStatus
-blank(const Search *search, KmsForgetResult *result)
+blank(const Search *search, const char *signing_key_id,
+	  KmsForgetResult *result)
 {
-	char		signing_key_id[KMS_KEY_ID_MAX + 1];
-	KmsStatus	status = kms_audit_key_current(signing_key_id);
+	KmsStatus	status = KMS_OK;
 	int64		i;
 
 	for (i = 0; status == KMS_OK && i < search->count; i++)

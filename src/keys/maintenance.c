@@ -199,8 +199,8 @@ deprecate_problematic(KmsTaskResult *result)
 
 	result->task = "deprecate problematic keys";
 	/* without the successes there is no rate */
-	if (!kms_deprecate_problematic_keys ||
-		kms_event_detail != KMS_DETAIL_ALL || kms_master_generation() == 0)
+	if (!kms_deprecate_problematic_keys || kms_master_generation() == 0 ||
+		kms_problem_is_unknown(PROBLEM_HOURS))
 		return;
 	foreach(cell, kms_problem_find(kms_problematic_threshold,
 								   PROBLEM_MIN_OPERATIONS, PROBLEM_HOURS,

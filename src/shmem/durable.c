@@ -20,9 +20,9 @@
  * no launcher ever came, the launcher finds no slot for a writer or the
  * writer no table (worker->hopeless, which the next good round clears), a
  * writer has found the extension dropped or about to be since he began to
- * wait (database->closings), his ring has been replaced.  A table that is
- * locked, also by his own transaction, and a full disk pass, so they are
- * waited for.
+ * wait (database->closings), the database is being dropped, his ring has been
+ * replaced.  A table that is locked, also by his own transaction, and a full
+ * disk pass, so they are waited for.
  *
  * No lock is held meanwhile but those of the transaction; the writer wants
  * none of them unless the transaction has locked its tables.  A process that
@@ -56,6 +56,7 @@ typedef struct Wait
 static void begin(Wait *wait, instr_time since);
 static void line_up(Wait *wait);
 static KmsAudited nap(Wait *wait);
+static KmsAudited nap_or_drop(Wait *wait);
 static void wake_writer(KmsDatabase *database);
 
 KmsAudited
@@ -71,9 +72,11 @@ kms_durable_outlook(void)
 		return KMS_AUDIT_NO_WRITER;
 
 	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	if (!kms_state->launcher_came &&
-		TimestampDifferenceExceeds(kms_state->made_at, GetCurrentTimestamp(),
-								   LAUNCHER_PATIENCE_MS))
+	if (kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
+		outlook = KMS_AUDIT_CLOSED;
+	else if (!kms_state->launcher_came &&
+			 TimestampDifferenceExceeds(kms_state->made_at, GetCurrentTimestamp(),
+										LAUNCHER_PATIENCE_MS))
 		outlook = KMS_AUDIT_NO_LAUNCHER;
 	else if (database->worker[KMS_WRITER].hopeless)
 		outlook = KMS_AUDIT_NO_WRITER;
@@ -105,7 +108,7 @@ kms_durable_submit(const KmsEvent *event, bool form, KmsPromise *promise)
 			pushed = kms_events_try(event, form, &promise->receipt);
 			if (pushed == KMS_PUSH_DONE || pushed == KMS_PUSH_COUNTED)
 				break;
-			audited = nap(&wait);
+			audited = nap_or_drop(&wait);
 		} while (audited == KMS_AUDITED);
 		ConditionVariableCancelSleep();
 	}
@@ -193,6 +196,8 @@ nap(Wait *wait)
 
 	if (outlook != KMS_AUDITED)
 		return outlook;
+	if (wait->database == NULL)
+		return KMS_AUDIT_NO_WRITER;
 	if (pg_atomic_read_u32(&wait->database->closings) != wait->closings)
 		return KMS_AUDIT_CLOSED;
 	INSTR_TIME_SET_CURRENT(elapsed);
@@ -206,6 +211,25 @@ nap(Wait *wait)
 									   PG_WAIT_EXTENSION);
 	line_up(wait);
 	return KMS_AUDITED;
+}
+
+/* A cancel gives up an event that has no place yet. */
+static KmsAudited
+nap_or_drop(Wait *wait)
+{
+	KmsAudited	audited;
+
+	PG_TRY();
+	{
+		audited = nap(wait);
+	}
+	PG_CATCH();
+	{
+		kms_events_drop();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return audited;
 }
 
 static void

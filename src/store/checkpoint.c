@@ -37,6 +37,9 @@ enum
 	" AND ticket OPERATOR(pg_catalog.<=) $2"
 
 static List *fetch(const KmsSpi *spi);
+static int64 count_prefix(SPIPlanPtr *plan, const char *query, int64 after,
+						  int64 upto);
+static int64 newest_ticket(void);
 static int64 run_on_prefix(SPIPlanPtr *plan, const char *query, int expected,
 						   int64 after, int64 upto);
 
@@ -49,7 +52,7 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 
 	memset(checkpoint, 0, sizeof(*checkpoint));
 	checkpoint->ticket = DatumGetInt64(values[CHECKPOINT_TICKET]);
-	kind = DatumGetTextPP(values[CHECKPOINT_KIND]);
+	kind = DatumGetTextPP(values[CHECKPOINT_KIND]); /* of the primary key */
 	checkpoint->is_start = VARSIZE_ANY_EXHDR(kind) == strlen("start") &&
 		memcmp(VARDATA_ANY(kind), "start", strlen("start")) == 0;
 	checkpoint->epoch = DatumGetInt64(values[CHECKPOINT_EPOCH]);
@@ -58,6 +61,8 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 	checkpoint->previous = DatumGetInt64(values[CHECKPOINT_PREVIOUS]);
 	checkpoint->signed_at =
 		DatumGetTimestampTz(values[CHECKPOINT_SIGNED_AT]);
+	if (isnull[CHECKPOINT_SIGNING_KEY_ID])
+		return;
 	id = DatumGetTextPP(values[CHECKPOINT_SIGNING_KEY_ID]);
 	if (kms_key_id_valid(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)))
 		memcpy(checkpoint->signing_key_id, VARDATA_ANY(id),
@@ -68,21 +73,28 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 }
 
 bool
-kms_checkpoint_last(bool is_start, KmsCheckpoint *checkpoint)
+kms_checkpoint_last(bool is_start, int64 upto, KmsCheckpoint *checkpoint)
 {
-	static SPIPlanPtr plan = NULL;
+	/* a start has the lowest ticket of all */
+	static SPIPlanPtr plans[2];
+	static const char *const queries[] = {
+		"SELECT " COLUMNS " FROM kms.event_checkpoint"
+		" WHERE kind OPERATOR(pg_catalog.=) 'checkpoint'"
+		" AND ticket OPERATOR(pg_catalog.<=) $1"
+		" ORDER BY ticket DESC LIMIT 1",
+		"SELECT " COLUMNS " FROM kms.event_checkpoint"
+		" WHERE kind OPERATOR(pg_catalog.=) 'start'"
+		" AND ticket OPERATOR(pg_catalog.<=) $1"
+		" ORDER BY ticket LIMIT 1"
+	};
 	List	   *found;
 	KmsSpi		spi;
 
 	memset(checkpoint, 0, sizeof(*checkpoint));
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
-	kms_spi_text(&spi, is_start ? "start" : "checkpoint");
-	kms_spi_run(&spi, &plan,
-				"SELECT " COLUMNS " FROM kms.event_checkpoint"
-				" WHERE kind OPERATOR(pg_catalog.=) $1"
-				" ORDER BY ticket DESC LIMIT 1",
-				SPI_OK_SELECT);
+	kms_spi_int64(&spi, upto);
+	kms_spi_run(&spi, &plans[is_start], queries[is_start], SPI_OK_SELECT);
 	found = fetch(&spi);
 	kms_spi_end(&spi);
 	if (found == NIL)
@@ -256,6 +268,7 @@ int64
 kms_checkpoint_trim(int64 after, int64 upto, int64 *busy)
 {
 	static SPIPlanPtr lock_plan = NULL;
+	static SPIPlanPtr lock_aside_plan = NULL;
 	static SPIPlanPtr count_plan = NULL;
 	static SPIPlanPtr event_plan = NULL;
 	static SPIPlanPtr aside_plan = NULL;
@@ -263,12 +276,22 @@ kms_checkpoint_trim(int64 after, int64 upto, int64 *busy)
 	int64		locked;
 	int64		deleted;
 
-	locked = run_on_prefix(&lock_plan,
-						   "SELECT 1 FROM kms.event" PREFIX
-						   " FOR UPDATE SKIP LOCKED",
-						   SPI_OK_SELECT, after, upto);
-	*busy = run_on_prefix(&count_plan, "SELECT 1 FROM kms.event" PREFIX,
-						  SPI_OK_SELECT, after, upto) - locked;
+	locked = count_prefix(&lock_plan,
+						  "SELECT pg_catalog.count(*) FROM"
+						  " (SELECT 1 FROM kms.event" PREFIX
+						  " FOR UPDATE SKIP LOCKED) AS e",
+						  after, upto) +
+		count_prefix(&lock_aside_plan,
+					 "SELECT pg_catalog.count(*) FROM"
+					 " (SELECT 1 FROM kms.event_quarantine" PREFIX
+					 " FOR UPDATE SKIP LOCKED) AS q",
+					 after, upto);
+	*busy = count_prefix(&count_plan,
+						 "SELECT pg_catalog.count(*) FROM"
+						 " (SELECT 1 FROM kms.event" PREFIX
+						 " UNION ALL SELECT 1 FROM kms.event_quarantine" PREFIX
+						 ") AS t",
+						 after, upto) - locked;
 	if (*busy != 0)
 		return 0;
 	deleted = run_on_prefix(&event_plan, "DELETE FROM kms.event" PREFIX,
@@ -282,6 +305,24 @@ kms_checkpoint_trim(int64 after, int64 upto, int64 *busy)
 						 " AND ticket OPERATOR(pg_catalog.<) $2",
 						 SPI_OK_DELETE, after, upto);
 	return deleted;
+}
+
+/* What the query has counted. */
+static int64
+count_prefix(SPIPlanPtr *plan, const char *query, int64 after, int64 upto)
+{
+	KmsSpi		spi;
+	int64		count;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_int64(&spi, after);
+	kms_spi_int64(&spi, upto);
+	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
 }
 
 /* How many rows it dealt with. */
@@ -307,8 +348,27 @@ kms_checkpoint_unsigned_since(void)
 {
 	KmsCheckpoint last;
 
-	(void) kms_checkpoint_last(false, &last);
+	(void) kms_checkpoint_last(false, newest_ticket(), &last);
 	return kms_checkpoint_oldest_event(last.ticket);
+}
+
+static int64
+newest_ticket(void)
+{
+	static SPIPlanPtr plan = NULL;
+	int64		found = 0;
+	KmsSpi		spi;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT ticket FROM kms.event ORDER BY ticket DESC LIMIT 1",
+				SPI_OK_SELECT);
+	if (spi.processed > 0)
+		found = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return found;
 }
 
 TimestampTz

@@ -34,8 +34,12 @@ typedef struct KmsCheckpoint
 extern void kms_checkpoint_read(const Datum *values, const bool *isnull,
 								KmsCheckpoint *checkpoint);
 
-/* The last one of a kind, by ticket; false and all zero if there is none. */
-extern bool kms_checkpoint_last(bool is_start, KmsCheckpoint *checkpoint);
+/*
+ * The last one of a kind up to a ticket; false and all zero if there is none.
+ * One beyond the end of the trail is nobody's work but a forger's.
+ */
+extern bool kms_checkpoint_last(bool is_start, int64 upto,
+								KmsCheckpoint *checkpoint);
 
 /* A list of KmsCheckpoint, of both kinds, after a ticket and in their order. */
 extern List *kms_checkpoint_after(int64 ticket);

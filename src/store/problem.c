@@ -4,6 +4,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "pg/settings.h"
 #include "store/problem.h"
 #include "store/spi.h"
 
@@ -107,4 +108,24 @@ kms_problem_recent(const char *device_id)
 	recent = spi.processed > 0;
 	kms_spi_end(&spi);
 	return recent;
+}
+
+bool
+kms_problem_is_unknown(int hours)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		unknown;
+
+	if (kms_event_detail != KMS_DETAIL_ALL)
+		return true;
+	kms_spi_begin(&spi);
+	kms_spi_time(&spi, GetCurrentTimestamp() - hours * USECS_PER_HOUR);
+	kms_spi_run(&spi, &plan,
+				"SELECT 1 FROM kms.event_epoch"
+				" WHERE left_out_at OPERATOR(pg_catalog.>=) $1 LIMIT 1",
+				SPI_OK_SELECT);
+	unknown = spi.processed > 0;
+	kms_spi_end(&spi);
+	return unknown;
 }

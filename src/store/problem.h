@@ -28,4 +28,10 @@ extern List *kms_problem_find(double threshold_percent, int64 min_operations,
 /* Whether a key of the device was deprecated as problematic within a day. */
 extern bool kms_problem_recent(const char *device_id);
 
+/*
+ * Whether successful decrypts of these hours were left out of the trail
+ * (kms.event_detail), so that rates of failure are not known.
+ */
+extern bool kms_problem_is_unknown(int hours);
+
 #endif							/* KMS_STORE_PROBLEM_H */

@@ -99,11 +99,13 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 	bool		known;
 	bool		others;
 
+	newest.left_out_at = 0;
 	if (any && newest.epoch == epoch)
 	{
 		*trail = newest;
 		return;
 	}
+	trail->left_out_at = 0;
 	trail->epoch = epoch;
 	known = any && read_epoch(trail);
 	others = any && newest.epoch != complete &&
@@ -139,6 +141,8 @@ kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
 		if (is_kept(&events[i]))
 			insert_event(&table, trail, &events[i],
 						 salts + i * KMS_CHAIN_SALT_SIZE);
+		else
+			trail->left_out_at = GetCurrentTimestamp();
 		if (events[i].operation != KMS_OP_GAP)
 			count_event(&counts, &events[i]);
 	}
@@ -187,7 +191,7 @@ kms_trail_move_outbox(KmsTrail *trail, int limit)
 				" WHERE event_id OPERATOR(pg_catalog.=) ANY (ARRAY("
 				"SELECT event_id FROM kms.event_outbox"
 				" WHERE (SELECT is_called FROM kms.event_outbox_event_id_seq)"
-				" ORDER BY event_id LIMIT $1))"
+				" ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED))"
 				" RETURNING event_id, occurred_at, operation, context,"
 				" duration_ms, key_id, device_id, session_role,"
 				" effective_role, client_addr, application_name,"
@@ -230,7 +234,7 @@ kms_trail_set_aside_outbox(KmsTrail *trail, const char *error)
 				"DELETE FROM kms.event_outbox AS o"
 				" WHERE event_id OPERATOR(pg_catalog.=)"
 				" (SELECT event_id FROM kms.event_outbox"
-				" ORDER BY event_id LIMIT 1)"
+				" ORDER BY event_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
 				" RETURNING pg_catalog.row_to_json(o)::pg_catalog.text",
 				SPI_OK_DELETE_RETURNING);
 	if (spi.processed > 0)
@@ -253,9 +257,13 @@ kms_trail_close(const KmsTrail *trail)
 	kms_spi_int64(&spi, trail->position);
 	kms_spi_int64(&spi, trail->last_ticket);
 	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
+	if (trail->left_out_at == 0)
+		kms_spi_null(&spi, TIMESTAMPTZOID);
+	else
+		kms_spi_time(&spi, trail->left_out_at);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.event_epoch SET position = $2, last_ticket = $3,"
-				" hash = $4"
+				" hash = $4, left_out_at = COALESCE($5, left_out_at)"
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);

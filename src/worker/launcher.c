@@ -119,9 +119,14 @@ static const struct
 
 static object_access_hook_type prev_object_access_hook = NULL;
 
+/* what the current transaction drops */
+static Oid	closed_database = InvalidOid;
+
 static void on_object_access(ObjectAccessType access, Oid class_oid,
 							 Oid object_oid, int sub_id, void *arg);
+static void on_transaction(XactEvent event, void *arg);
 static void close_database(Oid database_oid);
+static KmsDatabase *set_closed(Oid database_oid, TimestampTz until);
 static void wait_for_workers(Oid database_oid);
 static void detach(int code, Datum arg);
 static void one_round(void *arg);
@@ -158,6 +163,7 @@ kms_launcher_install(void)
 
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = on_object_access;
+	RegisterXactCallback(on_transaction, NULL);
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
@@ -231,13 +237,40 @@ on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
 		close_database(object_oid);
 }
 
+/* A DROP DATABASE that fails opens it again. */
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (OidIsValid(closed_database) && event == XACT_EVENT_ABORT)
+		(void) set_closed(closed_database, 0);
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		closed_database = InvalidOid;
+}
+
 static void
 close_database(Oid database_oid)
 {
 	TimestampTz until =
 	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), KMS_DROP_CLOSED_MS);
-	KmsDatabase *database = NULL;
+	KmsDatabase *database;
 	int			number;
+
+	closed_database = database_oid;
+	database = set_closed(database_oid, until);
+	if (database != NULL)
+	{
+		for (number = 0; number < KMS_WORKERS; number++)
+			(void) kms_state_wake(database, number);
+		kms_state_wake_launcher();
+		wait_for_workers(database_oid);
+	}
+}
+
+/* NULL if no worker serves it. */
+static KmsDatabase *
+set_closed(Oid database_oid, TimestampTz until)
+{
+	KmsDatabase *database = NULL;
 	int			i;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -249,14 +282,7 @@ close_database(Oid database_oid)
 	if (database != NULL)
 		database->closed_until = until;
 	LWLockRelease(&kms_state->lock);
-
-	if (database != NULL)
-	{
-		for (number = 0; number < KMS_WORKERS; number++)
-			(void) kms_state_wake(database, number);
-		kms_state_wake_launcher();
-		wait_for_workers(database_oid);
-	}
+	return database;
 }
 
 /* Those that have just started are not in our list yet: all that there are. */

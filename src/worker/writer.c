@@ -105,6 +105,9 @@ static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
+static bool is_ahead(const Writer *writer, const KmsRing *ring,
+					 const KmsTrail *trail,
+					 const KmsRingCounters *counters);
 static bool must_look(const Writer *writer);
 static bool write_outbox(Writer *writer);
 static int	read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail,
@@ -205,6 +208,8 @@ kms_writer_main(Datum arg)
 							 PG_WAIT_EXTENSION);
 	}
 
+	if (writer.asked)
+		kms_state_request(worker->database, KMS_WRITER);
 	worker->leaving = true;
 	proc_exit(0);
 }
@@ -315,8 +320,8 @@ prepare(Writer *writer)
 
 /*
  * Sub-object 0 is what DROP EXTENSION locks before any table, so that the two
- * cannot wait for each other's tables; sub-object 1 makes the writer the only
- * one.
+ * cannot wait for each other's tables; it is waited for until the
+ * lock_timeout.  Sub-object 1 makes the writer the only one.
  */
 static void
 lock_trail(Writer *writer)
@@ -327,10 +332,14 @@ lock_trail(Writer *writer)
 					   writer->extension, 0);
 	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
+		/* perhaps for a moment only: a DROP is refused after it has locked */
 		writer->closing = true;
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("extension kms is being dropped or changed")));
+		(void) LockAcquire(&tag, AccessShareLock, false, false);
+		if (kms_worker_extension() != writer->extension)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("extension kms has been dropped")));
+		writer->closing = false;
 	}
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 					   writer->extension, 1);
@@ -465,6 +474,18 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 		trail.position = (int64) counters.tail;
 		moved = true;
 	}
+	else if (is_ahead(writer, ring, &trail, &counters))
+	{
+		char		context[128];
+
+		snprintf(context, sizeof(context),
+				 "kms.event_epoch was changed: position " INT64_FORMAT
+				 ", the ring is at " UINT64_FORMAT,
+				 trail.position, counters.tail);
+		kms_trail_gap(&trail, context);
+		trail.position = (int64) counters.tail;
+		moved = true;
+	}
 
 	first = (uint64) trail.position;
 	count = read_batch(writer, ring, &trail, upto, &damaged);
@@ -508,6 +529,21 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	if ((uint64) trail.position != first)
 		writer->more = true;
 	return false;
+}
+
+/*
+ * The tables can be ahead of the ring as it was found, by what had not been
+ * released yet.  Later they are not, nor ever further than the ring goes:
+ * somebody wants events to be passed over.
+ */
+static bool
+is_ahead(const Writer *writer, const KmsRing *ring, const KmsTrail *trail,
+		 const KmsRingCounters *counters)
+{
+	uint64		most = writer->opened && ring != writer->retired ?
+	counters->tail : counters->head;
+
+	return (uint64) trail->position > most;
 }
 
 /* Read at most a batch from trail->position on, and move that along. */

@@ -6,6 +6,8 @@ SET kms.audit_context = 'forget this user';
 SELECT kms_encrypt(:'old', 'x') AS c \gset
 SELECT kms_decrypt(:'old', :'c');
 SELECT kms_try_decrypt(:'gone', :'c');
+-- refused before the device of the key was known
+SELECT kms_try_decrypt(:'gone', 'AAAA');
 SELECT kms_decrypt_recover(:'old', :'c', 'forget why');
 SELECT kms_revoke_key(:'gone', 'forget reason');
 RESET kms.audit_context;

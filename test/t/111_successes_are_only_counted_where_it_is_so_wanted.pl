@@ -62,8 +62,17 @@ ok( KmsTest::poll(
 			) eq 't';
 		}),
 	'after a reload they are in it again');
+# 6 failures of 28 and more, of which the trail has few
 $node->safe_psql('postgres', 'SELECT kms_maintain()');
 is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
-	'deprecated', 'and keys that fail are deprecated again');
+	'active', 'but for a day the rates are still unknown');
+($rc, $stdout, $stderr) =
+  $node->psql('postgres', 'SELECT failure_rate FROM kms_problematic_keys()');
+like($stderr, qr/WARNING:  rates of failure are too high/, 'and come with a warning');
+$node->safe_psql('postgres',
+	"UPDATE kms.event_epoch SET left_out_at = left_out_at - interval '25 hours'");
+$node->safe_psql('postgres', 'SELECT kms_maintain()');
+is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
+	'deprecated', 'then keys that fail are deprecated again');
 $node->stop;
 done_testing();
