@@ -9,6 +9,7 @@
 #define KMS_STORE_TRAIL_H
 
 #include "crypto/chain.h"
+#include "datatype/timestamp.h"
 #include "shmem/ring.h"
 
 /*
