@@ -64,7 +64,7 @@ SELECT count(*) AS traces FROM (
 WHERE line ~ 'forget-[\\"]*me' OR line LIKE '%forget this user%' OR line LIKE '%forget why%'
 	OR line LIKE '%forget reason%';
 SELECT operation, status, reason, device_id, context, salt IS NULL AS unsalted, forgotten IS NOT NULL AS proven
-FROM kms.event WHERE key_id IN (:'gone', :'old') ORDER BY 1, 2;
+FROM kms.event WHERE key_id IN (:'gone', :'old') ORDER BY 1, 2, 3;
 SELECT operation, status, reason, context FROM kms.event WHERE operation = 'forget' ORDER BY ticket;
 SELECT count(*) AS proven FROM kms.event_quarantine WHERE forgotten IS NOT NULL AND event IS NULL;
 -- the others are as they were
