@@ -108,7 +108,7 @@ foreach my $fault (
 		[ grep { $audit->call($results->{$_})->{state} ne '00000' } sort keys %$results ],
 		[], "$what: in best_effort each call works");
 	is_deeply([ $audit->failing_changes ], [], 'and each change');
-	cmp_ok(time - $start, '<=', KmsAudit::AT_ONCE, 'without waiting');
+	cmp_ok(time - $start, '<=', KmsAudit::LONG_TIMEOUT / 4000, 'without waiting');
 	like($audit->findings,
 		qr/^warning: events have been waiting to be written for more than a second/m,
 		"$what: kms_check() tells");
