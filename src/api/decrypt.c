@@ -492,5 +492,5 @@ wipe_batch(Batch *batch)
 		if (plaintext != NULL)
 			explicit_bzero(plaintext, VARSIZE(plaintext));
 	}
-	explicit_bzero(batch->sink.result, batch->sink.size);
+	explicit_bzero(batch->sink.result, VARHDRSZ + batch->sink.size);
 }

@@ -11,7 +11,8 @@
  * Without the master key nothing is signed, and all of it later by the same
  * rule.  Nothing waits for a signature but retention: what is old goes in
  * prefixes that end at a checkpoint, whose hash is signed anew as the start of
- * the trail.  That bounds such a prefix to about SPAN rows.
+ * the trail.  That bounds such a prefix to about SPAN rows, but for what was
+ * signed with a key that is lost, which goes at once.
  *
  * Rows that a restore is bringing in are not signed before this server itself
  * has written one after them, for their checkpoints may still be coming.
