@@ -16,6 +16,7 @@
 #include "keys/audit_key.h"
 #include "keys/call.h"
 #include "keys/epoch.h"
+#include "keys/finding.h"
 #include "keys/key.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
@@ -50,8 +51,8 @@ static const char *const worker_names[] = {
 	[KMS_KEYGEN] = "key generation worker"
 };
 
-static void report(ReturnSetInfo *result, const char *severity,
-				   const char *finding, const char *hint);
+static void report(void *arg, const char *severity, const char *finding,
+				   const char *hint);
 static void check_launcher(ReturnSetInfo *result);
 static void check_workers(ReturnSetInfo *result);
 static void check_ring(ReturnSetInfo *result);
@@ -163,10 +164,11 @@ try_one_key(const char **what)
 		opened_len == sizeof(plain) && memcmp(opened, plain, opened_len) == 0;
 }
 
+/* A KmsReport: "arg" is the ReturnSetInfo of the call. */
 static void
-report(ReturnSetInfo *result, const char *severity, const char *finding,
-	   const char *hint)
+report(void *arg, const char *severity, const char *finding, const char *hint)
 {
+	ReturnSetInfo *result = arg;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 
