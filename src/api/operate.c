@@ -13,6 +13,7 @@
 
 #include "crypto/self_test.h"
 #include "keys/call.h"
+#include "keys/check.h"
 #include "keys/epoch.h"
 #include "keys/maintenance.h"
 #include "keys/opened.h"
@@ -37,10 +38,15 @@ static void put_count(ReturnSetInfo *result, const char *item, uint64 value);
 static void put_worker(ReturnSetInfo *result, const char *name,
 					   KmsWorkerState *worker);
 
+static void report(void *arg, const char *severity, const char *finding,
+				   const char *hint);
+
 PG_FUNCTION_INFO_V1(kms_api_version);
 PG_FUNCTION_INFO_V1(kms_api_maintain);
 PG_FUNCTION_INFO_V1(kms_api_master_key_status);
 PG_FUNCTION_INFO_V1(kms_api_rewrap_keys);
+PG_FUNCTION_INFO_V1(kms_api_check);
+PG_FUNCTION_INFO_V1(kms_api_self_test);
 PG_FUNCTION_INFO_V1(kms_api_read_status);
 PG_FUNCTION_INFO_V1(kms_api_start);
 
@@ -215,6 +221,48 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 						rewrapped.refused),
 				 errhint("Keep that master key. kms_check() names some of the keys; restore their rows from a backup.")));
 	PG_RETURN_INT64(rewrapped.done);
+}
+
+Datum
+kms_api_check(PG_FUNCTION_ARGS)
+{
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	kms_check_run(report, fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
+/* A KmsReport: "arg" is the ReturnSetInfo of the call. */
+static void
+report(void *arg, const char *severity, const char *finding, const char *hint)
+{
+	ReturnSetInfo *result = arg;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	values[0] = CStringGetTextDatum(severity);
+	values[1] = CStringGetTextDatum(finding);
+	values[2] = CStringGetTextDatum(hint);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * False, with a warning that names it, if a known answer comes out wrong or a
+ * real key does not open what it encrypted.
+ */
+Datum
+kms_api_self_test(PG_FUNCTION_ARGS)
+{
+	const char *what = NULL;
+	bool		passed;
+
+	kms_call_require_service();
+	passed = kms_self_test_run(&what) == KMS_OK && kms_check_one_key(&what);
+	if (!passed)
+		ereport(WARNING,
+				(errmsg("self-test failed: %s", what),
+				 errhint("Do not trust results of kms on this server; look at its OpenSSL library and at kms_check().")));
+	PG_RETURN_BOOL(passed);
 }
 
 Datum

@@ -112,7 +112,7 @@ kms_call_require_service(void)
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("kms does not serve: self-test failed: %s", broken),
 				 errhint("Look at the server's OpenSSL library and its configuration.")));
-	kms_events_bind(kms_catalog()->extension);
+	kms_events_bind(kms_catalog_extension());
 }
 
 KmsCall *

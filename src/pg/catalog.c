@@ -1,9 +1,14 @@
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -13,25 +18,70 @@
 
 #include "pg/catalog.h"
 
+#include "pg/compat.h"
+
 static KmsCatalog catalog;
 static bool catalog_valid = false;
 static bool callback_registered = false;
 
+static void forget_owner(Datum arg, int cache, uint32 hash);
 static void invalidate(Datum arg, Oid relid);
+pg_noreturn static void report_absence(void);
+static void renew(void);
 static void look_up(void);
+static Oid	owner_of(Oid extension);
 
 const KmsCatalog *
 kms_catalog(void)
 {
+	renew();
+	if (!catalog_valid && OidIsValid(catalog.extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a table or index of extension kms is missing"),
+				 errhint("kms_check() names it; restore it from a backup.")));
+	if (!catalog_valid)
+		report_absence();
+	return &catalog;
+}
+
+Oid
+kms_catalog_extension(void)
+{
+	renew();
+	if (!OidIsValid(catalog.extension))
+		report_absence();
+	return catalog.extension;
+}
+
+static void
+report_absence(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension kms is not installed in this database"),
+			 errhint("Run CREATE EXTENSION kms.")));
+}
+
+static void
+renew(void)
+{
 	if (!callback_registered)
 	{
 		CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHOID, forget_owner, (Datum) 0);
 		callback_registered = true;
 	}
 	AcceptInvalidationMessages();
 	if (!catalog_valid)
 		look_up();
-	return &catalog;
+}
+
+/* The owner may have changed since: who is dropped owns nothing. */
+static void
+forget_owner(Datum arg, int cache, uint32 hash)
+{
+	catalog_valid = false;
 }
 
 static void
@@ -48,10 +98,11 @@ static void
 look_up(void)
 {
 	Oid			schema = get_namespace_oid("kms", true);
-	HeapTuple	tuple;
 
 	memset(&catalog, 0, sizeof(catalog));
 	catalog.extension = get_extension_oid("kms", true);
+	if (OidIsValid(catalog.extension))
+		catalog.owner = owner_of(catalog.extension);
 	if (OidIsValid(schema))
 	{
 		catalog.key = get_relname_relid("key", schema);
@@ -78,27 +129,41 @@ look_up(void)
 		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey) ||
 		!OidIsValid(catalog.audit_key) || !OidIsValid(catalog.audit_key_pkey) ||
 		!OidIsValid(catalog.pool_key) || !OidIsValid(catalog.pool_key_pkey))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension kms is not installed in this database"),
-				 errhint("Run CREATE EXTENSION kms.")));
-
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(catalog.key));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", catalog.key);
-	catalog.owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
+		return;
 	catalog_valid = true;
+}
+
+/*
+ * REASSIGN OWNED changes it together with the owner of the tables, which
+ * invalidates the cache; ALTER TABLE … OWNER TO changes only that of a table.
+ */
+static Oid
+owner_of(Oid extension)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owner;
 }
 
 void
 kms_owner_enter(KmsOwnerScope *scope)
 {
-	Oid			owner = kms_catalog()->owner;
-
+	(void) kms_catalog_extension();
 	GetUserIdAndSecContext(&scope->user, &scope->security);
 	scope->settings = NewGUCNestLevel();
-	SetUserIdAndSecContext(owner, scope->security |
+	SetUserIdAndSecContext(catalog.owner, scope->security |
 						   SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",

@@ -8,7 +8,7 @@
 typedef struct KmsCatalog
 {
 	Oid			extension;
-	Oid			owner;			/* of the tables */
+	Oid			owner;			/* of the extension */
 	Oid			key;			/* kms.key */
 	Oid			key_pkey;
 	Oid			key_device_idx;
@@ -27,9 +27,12 @@ typedef struct KmsCatalog
 
 /*
  * The objects of this database; cached, and looked up again after a change of
- * the tables.  Raises 55000 where the extension is not there.
+ * the tables.  Raises 55000 where the extension, or one of them, is not there.
  */
 extern const KmsCatalog *kms_catalog(void);
+
+/* The extension alone, also where a table of it is missing. */
+extern Oid	kms_catalog_extension(void);
 
 typedef struct KmsOwnerScope
 {

@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -11,6 +12,7 @@
 #include "store/health.h"
 #include "store/spi.h"
 
+static Oid	relation_oid(Oid schema, int number);
 static char *names(SPIPlanPtr *plan, const char *query);
 static int64 number(SPIPlanPtr *plan, bool by_index, const char *query);
 
@@ -205,27 +207,62 @@ kms_health_row_versions(bool newer, List *sample)
 	return ids;
 }
 
-const char *
-kms_health_closed_table(bool *missing)
+/* Indexes only where C opens them by name. */
+static const char *const relations[] = {
+	"key", "key_secret", "denial", "pepper", "audit_key", "pool_key", "event",
+	"event_outbox", "event_epoch", "event_quarantine", "event_checkpoint",
+	"metric", "maintenance", "key_pkey", "key_device_idx", "key_secret_pkey",
+	"key_secret_master_key_idx", "denial_key_idx", "pepper_pkey",
+	"audit_key_pkey", "pool_key_pkey"
+};
+
+#define TABLES 13				/* of them, the first */
+
+static Oid
+relation_oid(Oid schema, int number)
 {
-	static const char *const tables[] = {
-		"key", "key_secret", "denial", "pepper", "audit_key", "event",
-		"event_outbox", "event_epoch", "event_quarantine", "event_checkpoint",
-		"metric", "maintenance"
-	};
-	Oid			schema = get_namespace_oid("kms", false);
+	Oid			relid = get_relname_relid(relations[number], schema);
+
+	if (OidIsValid(relid) && get_rel_relkind(relid) !=
+		(number < TABLES ? RELKIND_RELATION : RELKIND_INDEX))
+		return InvalidOid;
+	return relid;
+}
+
+List *
+kms_health_missing_relations(void)
+{
+	Oid			schema = get_namespace_oid("kms", true);
+	List	   *missing = NIL;
 	int			i;
 
-	for (i = 0; i < (int) lengthof(tables); i++)
+	for (i = 0; i < (int) lengthof(relations); i++)
 	{
-		Oid			relid = get_relname_relid(tables[i], schema);
-
-		*missing = !OidIsValid(relid);
-		if (*missing || !ConditionalLockRelationOid(relid, AccessShareLock))
-			return tables[i];
-		UnlockRelationOid(relid, AccessShareLock);
+		if (!OidIsValid(relation_oid(schema, i)))
+			missing = lappend(missing, psprintf("kms.%s", relations[i]));
 	}
-	return NULL;
+	return missing;
+}
+
+List *
+kms_health_locked_tables(void)
+{
+	Oid			schema = get_namespace_oid("kms", true);
+	List	   *locked = NIL;
+	int			i;
+
+	for (i = 0; i < TABLES; i++)
+	{
+		Oid			relid = relation_oid(schema, i);
+
+		if (!OidIsValid(relid))
+			continue;
+		if (ConditionalLockRelationOid(relid, AccessShareLock))
+			UnlockRelationOid(relid, AccessShareLock);
+		else
+			locked = lappend(locked, psprintf("kms.%s", relations[i]));
+	}
+	return locked;
 }
 
 /* One text, in the caller's memory context. */

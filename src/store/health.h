@@ -45,10 +45,11 @@ extern int64 kms_health_outbox(void);
 extern List *kms_health_row_versions(bool newer, List *sample);
 
 /*
- * A table of kms that is not there, or that another session has locked
- * against reading, so that the questions above would fail or wait; a static
- * name, or NULL.
+ * Tables and indexes that the library needs and that are not in schema kms,
+ * or are of another kind, like a view; tables that another session has locked
+ * against reading.  Qualified names.
  */
-extern const char *kms_health_closed_table(bool *missing);
+extern List *kms_health_missing_relations(void);
+extern List *kms_health_locked_tables(void);
 
 #endif							/* KMS_STORE_HEALTH_H */

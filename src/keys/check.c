@@ -1,22 +1,25 @@
 /*
- * kms_check() and kms_self_test(): what an operator runs when in doubt.
+ * The checks of kms_check(): each reports what it found, and how to fix it.
  *
- * Each check adds what it found, with how to mend it; silence is health.
+ * Each runs in a subtransaction of its own, because what is wrong with the
+ * tables may make any statement fail: a check that fails is a finding, and the
+ * others go on.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
+
+#include "keys/check.h"
 
 #include "crypto/self_test.h"
 #include "keys/audit_key.h"
-#include "keys/call.h"
 #include "keys/epoch.h"
-#include "keys/finding.h"
 #include "keys/key.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
@@ -45,91 +48,127 @@
 /* A writer has written what there is in less. */
 #define WRITER_PATIENCE_MS	1000
 
+/* How long a check waits for a lock. */
+#define LOCK_PATIENCE	"200ms"
+
+typedef struct Check
+{
+	const char *what;			/* it looks at */
+	void		(*run) (KmsReport report, void *arg);
+} Check;
+
 static const char *const worker_names[] = {
 	[KMS_WRITER] = "event writer",
 	[KMS_MAINTENANCE] = "maintenance worker",
 	[KMS_KEYGEN] = "key generation worker"
 };
 
-static void report(void *arg, const char *severity, const char *finding,
-				   const char *hint);
-static void check_launcher(ReturnSetInfo *result);
-static void check_workers(ReturnSetInfo *result);
-static void check_ring(ReturnSetInfo *result);
-static void check_quarantine(ReturnSetInfo *result);
-static void check_audit(ReturnSetInfo *result);
-static void check_master_key(ReturnSetInfo *result);
-static void check_master_key_memory(ReturnSetInfo *result);
-static void check_master_key_use(ReturnSetInfo *result);
-static void check_rows(ReturnSetInfo *result);
-static void check_purge(ReturnSetInfo *result);
-static void check_server(ReturnSetInfo *result);
-static void check_settings(ReturnSetInfo *result);
-static void check_memory(ReturnSetInfo *result);
+static bool run_check(const Check *check, KmsReport report, void *arg);
+static void check_launcher(KmsReport report, void *result);
+static void check_workers(KmsReport report, void *result);
+static void check_ring(KmsReport report, void *result);
+static void check_tables(KmsReport report, void *result);
+static void check_quarantine(KmsReport report, void *result);
+static void check_audit(KmsReport report, void *result);
+static void check_master_key(KmsReport report, void *result);
+static void check_master_key_memory(KmsReport report, void *result);
+static void check_master_key_use(KmsReport report, void *result);
+static void check_rows(KmsReport report, void *result);
+static void check_purge(KmsReport report, void *result);
+static void check_server(KmsReport report, void *result);
+static void check_settings(KmsReport report, void *result);
+static void check_memory(KmsReport report, void *result);
 static char *join(List *names);
-static bool try_one_key(const char **what);
 
-PG_FUNCTION_INFO_V1(kms_api_check);
-PG_FUNCTION_INFO_V1(kms_api_self_test);
+static const Check checks[] = {
+	{"the launcher", check_launcher},
+	{"the workers", check_workers},
+	{"the event ring", check_ring},
+	{"the master key", check_master_key},
+	{"the memory of the master key", check_master_key_memory},
+	{"the tables of kms", check_tables},
+	{"kms.event_quarantine", check_quarantine},
+	{"the trail", check_audit},
+	{"the use of master keys", check_master_key_use},
+	{"the rows of keys", check_rows},
+	{"what is deleted", check_purge},
+	{"the server", check_server},
+	{"the settings", check_settings},
+	{"the memory of keys", check_memory}
+};
 
-Datum
-kms_api_check(PG_FUNCTION_ARGS)
+void
+kms_check_run(KmsReport report, void *arg)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const char *closed;
-	bool		missing;
+	List	   *locked = NIL;
+	int			i;
 
-	kms_call_require_service();
-	InitMaterializedSRF(fcinfo, 0);
-	check_launcher(result);
-	check_workers(result);
-	check_ring(result);
-	check_master_key(result);
-	check_master_key_memory(result);
-	closed = kms_health_closed_table(&missing);
-	if (closed != NULL && missing)
-		report(result, "error",
-			   psprintf("table kms.%s is not there", closed),
-			   "Restore it, or the database, from a backup; what the other tables hold was not checked.");
-	else if (closed != NULL)
-		report(result, "error",
-			   psprintf("another session has locked table kms.%s", closed),
-			   "See pg_locks for who has it; what the tables hold was not checked.");
-	else
+	for (i = 0; i < (int) lengthof(checks); i++)
 	{
-		check_quarantine(result);
-		check_audit(result);
-		check_master_key_use(result);
-		check_rows(result);
-		check_purge(result);
+		if (!run_check(&checks[i], report, arg))
+			locked = lappend(locked, unconstify(char *, checks[i].what));
 	}
-	check_server(result);
-	check_settings(result);
-	check_memory(result);
-	return (Datum) 0;
+	if (locked != NIL)
+		report(arg, "error",
+			   psprintf("not checked, because another session has locked a table: %s",
+						join(locked)),
+			   "Run kms_check() again when that session is done; pg_locks has it.");
 }
 
 /*
- * False, with a warning that names it, if a known answer comes out wrong or a
- * real key does not open what it encrypted.
+ * False if the check would have had to wait for a lock.  An error is reported
+ * without its detail, which may show a row; so may the message of a data
+ * exception.
  */
-Datum
-kms_api_self_test(PG_FUNCTION_ARGS)
+static bool
+run_check(const Check *check, KmsReport report, void *arg)
 {
-	const char *what = NULL;
-	bool		passed;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool waited = false;
 
-	kms_call_require_service();
-	passed = kms_self_test_run(&what) == KMS_OK && try_one_key(&what);
-	if (!passed)
-		ereport(WARNING,
-				(errmsg("self-test failed: %s", what),
-				 errhint("Do not trust results of kms on this server; look at its OpenSSL library and at kms_check().")));
-	PG_RETURN_BOOL(passed);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		int			settings = NewGUCNestLevel();
+
+		(void) set_config_option("lock_timeout", LOCK_PATIENCE, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+		check->run(report, arg);
+		AtEOXact_GUC(true, settings);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		waited = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+		if (!waited)
+			report(arg, "error",
+				   ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
+				   psprintf("not checked: %s (SQLSTATE %s)", check->what,
+							unpack_sql_state(error->sqlerrcode)) :
+				   psprintf("not checked: %s: %s", check->what, error->message),
+				   "Undo what was changed in schema kms, or restore the database from a backup; other findings may say more.");
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return !waited;
 }
 
-static bool
-try_one_key(const char **what)
+bool
+kms_check_one_key(const char **what)
 {
 	static const unsigned char plain[] = "kms self-test";
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];
@@ -164,22 +203,8 @@ try_one_key(const char **what)
 		opened_len == sizeof(plain) && memcmp(opened, plain, opened_len) == 0;
 }
 
-/* A KmsReport: "arg" is the ReturnSetInfo of the call. */
 static void
-report(void *arg, const char *severity, const char *finding, const char *hint)
-{
-	ReturnSetInfo *result = arg;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
-
-	values[0] = CStringGetTextDatum(severity);
-	values[1] = CStringGetTextDatum(finding);
-	values[2] = CStringGetTextDatum(hint);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-static void
-check_launcher(ReturnSetInfo *result)
+check_launcher(KmsReport report, void *result)
 {
 	int			pid;
 
@@ -195,7 +220,7 @@ check_launcher(ReturnSetInfo *result)
 }
 
 static void
-check_workers(ReturnSetInfo *result)
+check_workers(KmsReport report, void *result)
 {
 	KmsDatabase *database = kms_state_database();
 	int			number;
@@ -232,7 +257,7 @@ check_workers(ReturnSetInfo *result)
 }
 
 static void
-check_ring(ReturnSetInfo *result)
+check_ring(KmsReport report, void *result)
 {
 	KmsRingCounters ring;
 	int64		epoch;
@@ -262,7 +287,23 @@ check_ring(ReturnSetInfo *result)
 }
 
 static void
-check_quarantine(ReturnSetInfo *result)
+check_tables(KmsReport report, void *result)
+{
+	List	   *missing = kms_health_missing_relations();
+	List	   *locked = kms_health_locked_tables();
+
+	if (missing != NIL)
+		report(result, "error",
+			   psprintf("tables or indexes of kms are missing: %s", join(missing)),
+			   "Restore them, or the database, from a backup; if they were only renamed, rename them back.");
+	if (locked != NIL)
+		report(result, "error",
+			   psprintf("another session has locked tables of kms: %s", join(locked)),
+			   "See pg_locks for which; calls wait for it.");
+}
+
+static void
+check_quarantine(KmsReport report, void *result)
 {
 	if (kms_health_quarantined() > 0)
 		report(result, "warning",
@@ -275,7 +316,7 @@ check_quarantine(ReturnSetInfo *result)
  * waits for a checkpoint that is old enough.
  */
 static void
-check_audit(ReturnSetInfo *result)
+check_audit(KmsReport report, void *result)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int64		patience = 2 * ((int64) kms_audit_checkpoint_interval +
@@ -310,7 +351,7 @@ check_audit(ReturnSetInfo *result)
 }
 
 static void
-check_master_key(ReturnSetInfo *result)
+check_master_key(KmsReport report, void *result)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
 	char	   *warning = kms_master_file_warning();
@@ -344,7 +385,7 @@ check_master_key(ReturnSetInfo *result)
 }
 
 static void
-check_master_key_memory(ReturnSetInfo *result)
+check_master_key_memory(KmsReport report, void *result)
 {
 	if (kms_master_memory() == KMS_MASTER_LOCKED)
 		report(result, "notice",
@@ -357,7 +398,7 @@ check_master_key_memory(ReturnSetInfo *result)
 }
 
 static void
-check_master_key_use(ReturnSetInfo *result)
+check_master_key_use(KmsReport report, void *result)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
 	bool		now;
@@ -390,7 +431,7 @@ check_master_key_use(ReturnSetInfo *result)
 }
 
 static void
-check_rows(ReturnSetInfo *result)
+check_rows(KmsReport report, void *result)
 {
 	List	   *bad = NIL;
 	List	   *sample = NIL;
@@ -438,7 +479,7 @@ check_rows(ReturnSetInfo *result)
 }
 
 static void
-check_purge(ReturnSetInfo *result)
+check_purge(KmsReport report, void *result)
 {
 	KmsPurgeState purge;
 	static const char *const deleted_from[] = {
@@ -485,7 +526,7 @@ check_purge(ReturnSetInfo *result)
 }
 
 static void
-check_server(ReturnSetInfo *result)
+check_server(KmsReport report, void *result)
 {
 	char	   *readers = kms_health_file_readers();
 	int64		plain = kms_health_plain_sessions();
@@ -511,7 +552,7 @@ check_server(ReturnSetInfo *result)
 }
 
 static void
-check_settings(ReturnSetInfo *result)
+check_settings(KmsReport report, void *result)
 {
 	if (!kms_protect_memory)
 		report(result, "warning", "kms.protect_memory is off",
@@ -537,7 +578,7 @@ check_settings(ReturnSetInfo *result)
 }
 
 static void
-check_memory(ReturnSetInfo *result)
+check_memory(KmsReport report, void *result)
 {
 	(void) kms_opened_opener();
 	if (!kms_opened_heap_locked())
