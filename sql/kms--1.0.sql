@@ -173,7 +173,13 @@ COMMENT ON TABLE kms.audit_key IS
  * call: the reason of a revoke, the subject of a verify; "audit_context" what
  * his application set for the transaction.
  *
- * "hash" covers the row and the one before it; what a device can be forgotten
+ * Three roles tell who asked: "session_role" logged in, "caller_role" is that
+ * after SET ROLE, outside of SECURITY DEFINER, and "effective_role" is whose
+ * rights the call had.  "calls" is how many calls the row stands for; in a gap
+ * how many events were lost, 0 if that is not known.  "form" is reserved: the
+ * form of what was sent.
+ *
+ * "hash" begins with a format byte; it covers the row and the one before it; what a device can be forgotten
  * of (device_id, client_addr, context, audit_context, and the reason of a
  * success, which is the caller's) through a salt, so that it can go: then
  * "forgotten" stands for it.  A row of the writer has a hash, and one of the two.
@@ -197,6 +203,9 @@ CREATE TABLE kms.event (
 	salt bytea,
 	hash bytea,
 	forgotten bytea,
+	caller_role text COLLATE "C",
+	calls bigint NOT NULL DEFAULT 1,
+	form text COLLATE "C",
 	CONSTRAINT event_pkey PRIMARY KEY (ticket, epoch)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02,
 		autovacuum_vacuum_insert_scale_factor = 0.1);
@@ -238,6 +247,9 @@ CREATE TABLE kms.event_outbox (
 	application_name text COLLATE "C",
 	context text COLLATE "C",
 	audit_context text COLLATE "C",
+	caller_role text COLLATE "C",
+	calls bigint NOT NULL DEFAULT 1,
+	form text COLLATE "C",
 	CONSTRAINT event_outbox_pkey PRIMARY KEY (event_id),
 	CONSTRAINT event_outbox_operation_check CHECK (operation OPERATOR(pg_catalog.=) ANY
 		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion,destroy,purge,forget}'::pg_catalog.text[]))

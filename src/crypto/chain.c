@@ -64,8 +64,11 @@ kms_chain_event(const unsigned char *previous, const KmsChainEvent *event,
 	put_duration(&message, event);
 	put_field(&message, event->key_id);
 	put_field(&message, event->session_role);
+	put_field(&message, event->caller_role);
 	put_field(&message, event->effective_role);
 	put_field(&message, event->application_name);
+	kms_encoder_int64(&message.enc, event->calls);
+	put_field(&message, event->form);
 	kms_encoder_raw(&message.enc, commitment, KMS_CHAIN_SIZE);
 	return finish(&message, hash);
 }

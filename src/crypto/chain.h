@@ -10,7 +10,8 @@
  *	hash = SHA-256(lp("kms/audit-event/v1") | hash of the row before |
  *	i64(epoch) | i64(ticket) | i64(occurred_at) | lp(operation) | lp(status) |
  *	lp(reason) | duration | lp(key id) | lp(session role) |
- *	lp(effective role) | lp(application name) | commitment)
+ *	lp(caller role) | lp(effective role) | lp(application name) |
+ *	i64(calls) | lp(form) | commitment)
  *
  *	commitment = SHA-256(lp("kms/audit-personal/v1") | salt | lp(device id) |
  *	lp(client address) | lp(context) | lp(audit context) | lp(reason))
@@ -20,6 +21,9 @@
  *	0x00.  The reason of a "failure" is one of ours and stands in the hash, any
  *	other is the caller's and stands in the commitment; NULL stands in the
  *	other place.
+ *
+ * The row stores the hash after a format byte, 0x01, which stands for all of
+ * the above.  A reader takes no format that it does not know.
  *
  * An event that was set aside:
  *
@@ -53,6 +57,8 @@
 
 #define KMS_CHAIN_SIZE			32	/* bytes of a hash or a commitment */
 #define KMS_CHAIN_SALT_SIZE		16	/* bytes, random, a row */
+#define KMS_CHAIN_FORMAT		0x01	/* of the hash of a row, and before it */
+#define KMS_CHAIN_STORED_SIZE	(1 + KMS_CHAIN_SIZE)	/* bytes in the row */
 
 #define KMS_FORGOTTEN_KEY_ID_MAX	72	/* bytes of a signing key id */
 #define KMS_FORGOTTEN_SIZE_MIN	98
@@ -76,10 +82,13 @@ typedef struct KmsChainEvent
 	KmsChainField reason;
 	bool		has_duration;
 	double		duration_ms;
+	int64_t		calls;
 	KmsChainField key_id;
 	KmsChainField session_role;
+	KmsChainField caller_role;
 	KmsChainField effective_role;
 	KmsChainField application_name;
+	KmsChainField form;
 	KmsChainField device_id;
 	KmsChainField client_addr;
 	KmsChainField context;

@@ -126,6 +126,7 @@ kms_call_begin(KmsOperation operation)
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	memset(&call->event, 0, sizeof(call->event));
 	call->event.operation = operation;
+	call->event.calls = 1;
 	identify(&call->event);
 	call->subid = GetCurrentSubTransactionId();
 	INSTR_TIME_SET_CURRENT(call->started);
@@ -249,6 +250,7 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 	event.status = KMS_OK;
 	event.occurred_at = GetCurrentTimestamp();
 	event.duration_us = -1;
+	event.calls = 1;
 	identify(&event);
 	copy_text(event.key_id, sizeof(event.key_id), key_id);
 	copy_text(event.device_id, sizeof(event.device_id), device_id);
@@ -470,6 +472,9 @@ identify(KmsEvent *event)
 	name = GetUserNameFromId(GetSessionUserId(), true);
 	if (name != NULL)
 		copy_text(event->session_role, sizeof(event->session_role), name);
+	name = GetUserNameFromId(GetOuterUserId(), true);
+	if (name != NULL)
+		copy_text(event->caller_role, sizeof(event->caller_role), name);
 	name = GetUserNameFromId(GetUserId(), true);
 	if (name != NULL)
 		copy_text(event->effective_role, sizeof(event->effective_role), name);

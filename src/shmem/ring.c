@@ -370,11 +370,13 @@ kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event)
 			event->key_id[sizeof(event->key_id) - 1] = '\0';
 			event->device_id[sizeof(event->device_id) - 1] = '\0';
 			event->session_role[sizeof(event->session_role) - 1] = '\0';
+			event->caller_role[sizeof(event->caller_role) - 1] = '\0';
 			event->effective_role[sizeof(event->effective_role) - 1] = '\0';
 			event->client_addr[sizeof(event->client_addr) - 1] = '\0';
 			event->application_name[sizeof(event->application_name) - 1] = '\0';
 			event->context[sizeof(event->context) - 1] = '\0';
 			event->audit_context[sizeof(event->audit_context) - 1] = '\0';
+			event->form[sizeof(event->form) - 1] = '\0';
 			return KMS_RING_EVENT;
 		}
 		memset(event, 0, sizeof(KmsEvent));

@@ -18,8 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KMS_RING_FORMAT		2	/* changes with the layout of header or event */
-#define KMS_RING_SLOT_SIZE	1152	/* bytes, in whole cache lines */
+#define KMS_RING_FORMAT		3	/* changes with the layout of header or event */
+#define KMS_RING_SLOT_SIZE	1344	/* bytes, in whole cache lines */
 #define KMS_RING_HEADER_SIZE 4096	/* bytes */
 
 /* What is recorded.  Numbers are kept in ring files and never change. */
@@ -60,19 +60,22 @@ extern const char *kms_operation_name(int operation);
 typedef struct KmsEvent
 {
 	int64_t		occurred_at;	/* microseconds since 2000-01-01 UTC */
-	int64_t		duration_us;	/* -1: not known */
+	int64_t		duration_us;	/* of all its calls; -1: not known */
+	int64_t		calls;			/* it stands for; of a gap: lost, 0: unknown */
 	uint8_t		operation;		/* KmsOperation */
 	uint8_t		status;			/* KmsStatus; KMS_OK is success */
 	uint8_t		reserved[6];
-	char		key_id[72];
+	char		key_id[136];	/* up to 128 bytes */
 	char		device_id[256];
-	char		session_role[64];
-	char		effective_role[64];
+	char		session_role[64];	/* who logged in */
+	char		caller_role[64];	/* who calls: after SET ROLE, outside of
+									 * SECURITY DEFINER */
+	char		effective_role[64]; /* whose rights the call has */
 	char		client_addr[64];
 	char		application_name[64];
 	char		context[256];	/* what the caller said: a reason, a subject */
-	char		audit_context[256]; /* kms.audit_context: what he is working
-									 * on */
+	char		audit_context[256]; /* kms.audit_context of the transaction */
+	char		form[64];		/* of what was sent; "" until it is known */
 } KmsEvent;
 
 /* Whose ring it is; compared as a whole when a file is opened. */

@@ -214,8 +214,7 @@ kms_checkpoint_fill(int64 ticket, KmsCheckpoint *checkpoint)
 		bool		isnull;
 		Datum		hash = kms_spi_field(0, 2, &isnull);
 
-		found = kms_scan_bytes(hash, isnull, checkpoint->hash,
-							   sizeof(checkpoint->hash)) == KMS_CHAIN_SIZE;
+		found = kms_link_read_hash(hash, isnull, checkpoint->hash);
 		checkpoint->epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	}
 	kms_spi_end(&spi);

@@ -10,6 +10,7 @@
 #include "store/link.h"
 
 #include "pg/compat.h"
+#include "store/scan.h"
 
 /* Longer ones are not ours; the chain takes none of this size anyhow. */
 #define TEXT_MAX 4096			/* bytes */
@@ -17,7 +18,7 @@
 static const Oid event_types[KMS_EVENT_COLUMNS] = {
 	INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID,
 	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	BYTEAOID, BYTEAOID, BYTEAOID
+	BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID, INT8OID, TEXTOID
 };
 
 static const Oid aside_types[KMS_ASIDE_COLUMNS] = {
@@ -45,12 +46,16 @@ kms_link_event(const Datum *values, const bool *isnull, KmsChainEvent *event)
 		DatumGetFloat8(values[KMS_EVENT_DURATION_MS]) : 0;
 	event->key_id = TEXT_FIELD(KMS_EVENT_KEY_ID);
 	event->device_id = TEXT_FIELD(KMS_EVENT_DEVICE_ID);
+	event->calls = isnull[KMS_EVENT_CALLS] ? 0 :
+		DatumGetInt64(values[KMS_EVENT_CALLS]);
 	event->session_role = TEXT_FIELD(KMS_EVENT_SESSION_ROLE);
+	event->caller_role = TEXT_FIELD(KMS_EVENT_CALLER_ROLE);
 	event->effective_role = TEXT_FIELD(KMS_EVENT_EFFECTIVE_ROLE);
 	event->client_addr = TEXT_FIELD(KMS_EVENT_CLIENT_ADDR);
 	event->application_name = TEXT_FIELD(KMS_EVENT_APPLICATION_NAME);
 	event->context = TEXT_FIELD(KMS_EVENT_CONTEXT);
 	event->audit_context = TEXT_FIELD(KMS_EVENT_AUDIT_CONTEXT);
+	event->form = TEXT_FIELD(KMS_EVENT_FORM);
 #undef TEXT_FIELD
 }
 
@@ -83,6 +88,29 @@ kms_link_check(TupleDesc desc, bool is_aside)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the columns of %s were changed",
 						is_aside ? "kms.event_quarantine" : "kms.event")));
+}
+
+void
+kms_link_write_hash(const unsigned char *hash, unsigned char *stored)
+{
+	stored[0] = KMS_CHAIN_FORMAT;
+	memcpy(stored + 1, hash, KMS_CHAIN_SIZE);
+}
+
+bool
+kms_link_read_hash(Datum value, bool isnull, unsigned char *hash)
+{
+	unsigned char stored[KMS_CHAIN_STORED_SIZE];
+
+	if (kms_scan_bytes(value, isnull, stored,
+					   sizeof(stored)) != sizeof(stored) ||
+		stored[0] != KMS_CHAIN_FORMAT)
+	{
+		memset(hash, 0, KMS_CHAIN_SIZE);
+		return false;
+	}
+	memcpy(hash, stored + 1, KMS_CHAIN_SIZE);
+	return true;
 }
 
 Oid

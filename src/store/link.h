@@ -29,6 +29,9 @@ typedef enum KmsEventColumn
 	KMS_EVENT_SALT,
 	KMS_EVENT_HASH,
 	KMS_EVENT_FORGOTTEN,
+	KMS_EVENT_CALLER_ROLE,
+	KMS_EVENT_CALLS,
+	KMS_EVENT_FORM,
 	KMS_EVENT_COLUMNS
 } KmsEventColumn;
 
@@ -64,6 +67,14 @@ extern void kms_link_aside(const Datum *values, const bool *isnull,
  * has its columns, of their types: nothing else is read or written.
  */
 extern void kms_link_check(TupleDesc desc, bool is_aside);
+
+/*
+ * The hash of a row as its column "hash" has it.  kms_link_read_hash returns
+ * false, and wipes "hash", if the column is NULL or not of a known format.
+ */
+extern void kms_link_write_hash(const unsigned char *hash,
+								unsigned char *stored);
+extern bool kms_link_read_hash(Datum value, bool isnull, unsigned char *hash);
 
 /* The table or an index of schema kms; raises if there is none. */
 extern Oid	kms_link_relation(const char *name);

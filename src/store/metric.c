@@ -36,10 +36,10 @@ kms_metric_bucket(TimestampTz time, int width)
 }
 
 void
-kms_metric_count(KmsMetric *metric, int64 duration_us)
+kms_metric_count(KmsMetric *metric, int64 calls, int64 duration_us)
 {
-	metric->count++;
-	if (duration_us >= 0)
+	metric->count += calls;
+	if (calls == 1 && duration_us >= 0)
 		kms_histogram_count(&metric->durations, duration_us);
 }
 

@@ -26,8 +26,12 @@ typedef struct KmsMetric
 /* Start of the minute or hour of a time. */
 extern TimestampTz kms_metric_bucket(TimestampTz time, int width);
 
-/* Add one event, or another row, to *metric.  duration_us -1: not known. */
-extern void kms_metric_count(KmsMetric *metric, int64 duration_us);
+/*
+ * Add one event, or another row, to *metric.  The duration, in microseconds,
+ * is counted if it is that of one call; -1: not known.
+ */
+extern void kms_metric_count(KmsMetric *metric, int64 calls,
+							 int64 duration_us);
 extern void kms_metric_add(KmsMetric *metric, const KmsMetric *other);
 
 /*

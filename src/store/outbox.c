@@ -32,11 +32,16 @@ kms_outbox_insert(const KmsEvent *event)
 	bind_optional(&spi, event->client_addr);
 	bind_optional(&spi, event->application_name);
 	bind_optional(&spi, event->audit_context);
+	bind_optional(&spi, event->caller_role);
+	kms_spi_int64(&spi, event->calls);
+	bind_optional(&spi, event->form);
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.event_outbox (occurred_at, operation, reason,"
 				" duration_ms, key_id, device_id, session_role, effective_role,"
-				" client_addr, application_name, audit_context, context)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3)",
+				" client_addr, application_name, audit_context, context,"
+				" caller_role, calls, form)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3,"
+				" $12, $13, $14)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
 }

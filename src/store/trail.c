@@ -154,13 +154,14 @@ kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
 }
 
 void
-kms_trail_gap(KmsTrail *trail, const char *context)
+kms_trail_gap(KmsTrail *trail, int64 calls, const char *context)
 {
 	KmsEvent	gap;
 
 	memset(&gap, 0, sizeof(gap));
 	gap.occurred_at = GetCurrentTimestamp();
 	gap.duration_us = -1;
+	gap.calls = calls;
 	gap.operation = KMS_OP_GAP;
 	gap.status = KMS_FAILED;
 	strlcpy(gap.context, context, sizeof(gap.context));
@@ -195,10 +196,11 @@ kms_trail_move_outbox(KmsTrail *trail, int limit)
 				" RETURNING event_id, occurred_at, operation, context,"
 				" duration_ms, key_id, device_id, session_role,"
 				" effective_role, client_addr, application_name,"
-				" audit_context)"
+				" audit_context, caller_role, calls, form)"
 				" SELECT occurred_at, operation, context, duration_ms, key_id,"
 				" device_id, session_role, effective_role, client_addr,"
-				" application_name, audit_context FROM moved ORDER BY event_id",
+				" application_name, audit_context, caller_role, calls, form"
+				" FROM moved ORDER BY event_id",
 				SPI_OK_SELECT);
 	count = (int) spi.processed;
 	if (count > 0)
@@ -338,7 +340,14 @@ read_last(KmsTrail *trail)
 				" ORDER BY ticket DESC LIMIT 1",
 				SPI_OK_SELECT);
 	if (spi.processed > 0)
-		read_head(trail, 1);
+	{
+		bool		isnull;
+		Datum		hash;
+
+		trail->last_ticket = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+		hash = kms_spi_field(0, 2, &isnull);
+		(void) kms_link_read_hash(hash, isnull, trail->hash);
+	}
 	kms_spi_end(&spi);
 }
 
@@ -388,7 +397,7 @@ follow(KmsTrail *trail, const KmsTrail *newest)
 	snprintf(context, sizeof(context),
 			 "previous epoch " INT64_FORMAT ", position " INT64_FORMAT,
 			 newest->epoch, newest->position);
-	kms_trail_gap(trail, context);
+	kms_trail_gap(trail, 0, context);
 	kms_trail_close(trail);
 }
 
@@ -456,7 +465,11 @@ insert_event(EventTable *table, KmsTrail *trail, const KmsEvent *event,
 	set_text(slot, KMS_EVENT_KEY_ID, event->key_id);
 	set_text(slot, KMS_EVENT_DEVICE_ID, event->device_id);
 	set_text(slot, KMS_EVENT_SESSION_ROLE, event->session_role);
+	set_text(slot, KMS_EVENT_CALLER_ROLE, event->caller_role);
 	set_text(slot, KMS_EVENT_EFFECTIVE_ROLE, event->effective_role);
+	slot->tts_values[KMS_EVENT_CALLS] = Int64GetDatum(event->calls);
+	slot->tts_isnull[KMS_EVENT_CALLS] = false;
+	set_text(slot, KMS_EVENT_FORM, event->form);
 	set_text(slot, KMS_EVENT_CLIENT_ADDR, event->client_addr);
 	set_text(slot, KMS_EVENT_APPLICATION_NAME, event->application_name);
 	set_text(slot, KMS_EVENT_CONTEXT, event->context);
@@ -501,12 +514,14 @@ link_event(TupleTableSlot *slot, KmsTrail *trail, const unsigned char *salt)
 {
 	KmsChainEvent event;
 	unsigned char commitment[KMS_CHAIN_SIZE];
+	unsigned char stored[KMS_CHAIN_STORED_SIZE];
 
 	kms_link_event(slot->tts_values, slot->tts_isnull, &event);
 	check_link(kms_chain_commit_event(&event, salt, commitment));
 	check_link(kms_chain_event(trail->hash, &event, commitment, trail->hash));
 	set_bytes(slot, KMS_EVENT_SALT, salt, KMS_CHAIN_SALT_SIZE);
-	set_bytes(slot, KMS_EVENT_HASH, trail->hash, sizeof(trail->hash));
+	kms_link_write_hash(trail->hash, stored);
+	set_bytes(slot, KMS_EVENT_HASH, stored, sizeof(stored));
 }
 
 static void
@@ -594,7 +609,7 @@ count_event(Counts *counts, const KmsEvent *event)
 			item->metric.reason = "";
 	}
 	counts->last = (int) (item - counts->items);
-	kms_metric_count(&item->metric, event->duration_us);
+	kms_metric_count(&item->metric, event->calls, event->duration_us);
 }
 
 static TimestampTz
@@ -629,6 +644,10 @@ read_outbox_row(uint64 row, KmsEvent *event)
 	copy_field(row, 10, event->application_name,
 			   sizeof(event->application_name));
 	copy_field(row, 11, event->audit_context, sizeof(event->audit_context));
+	copy_field(row, 12, event->caller_role, sizeof(event->caller_role));
+	value = kms_spi_field(row, 13, &isnull);
+	event->calls = isnull ? 1 : DatumGetInt64(value);
+	copy_field(row, 14, event->form, sizeof(event->form));
 }
 
 static void
@@ -662,6 +681,7 @@ insert_quarantine(KmsTrail *trail, const char *error, const char *data,
 {
 	static SPIPlanPtr plan = NULL;
 	unsigned char salt[KMS_CHAIN_SALT_SIZE];
+	unsigned char stored[KMS_CHAIN_STORED_SIZE];
 	KmsSpi		spi;
 
 	make_salts(salt, 1);
@@ -673,8 +693,9 @@ insert_quarantine(KmsTrail *trail, const char *error, const char *data,
 	kms_spi_text(&spi, error);
 	kms_spi_bytes(&spi, (const unsigned char *) data, len);
 	link_aside(&spi, trail, salt);
+	kms_link_write_hash(trail->hash, stored);
 	kms_spi_bytes(&spi, salt, sizeof(salt));
-	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
+	kms_spi_bytes(&spi, stored, sizeof(stored));
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.event_quarantine"
 				" (epoch, ticket, set_aside_at, error, event, salt, hash)"

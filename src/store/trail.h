@@ -43,8 +43,11 @@ extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete,
  */
 extern void kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count);
 
-/* Record that events may be missing here, and what is known of it. */
-extern void kms_trail_gap(KmsTrail *trail, const char *context);
+/*
+ * Record that events may be missing here, how many (0: not known), and what
+ * is known of it.
+ */
+extern void kms_trail_gap(KmsTrail *trail, int64 calls, const char *context);
 
 /* Move the oldest rows of the outbox; returns how many there were. */
 extern int	kms_trail_move_outbox(KmsTrail *trail, int limit);

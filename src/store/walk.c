@@ -67,6 +67,8 @@ static int	compare_epochs(const ListCell *a, const ListCell *b);
 static void read_row(KmsWalkRow *row, const Source *source, bool is_aside);
 static bool read_bytes(const Source *source, int column, unsigned char *out,
 					   size_t size, bool *malformed);
+static bool read_hash(const Source *source, int column, unsigned char *hash,
+					  bool *malformed);
 static bool read_forgotten(const Source *source, int column,
 						   KmsForgotten *forgotten, bool *malformed);
 
@@ -263,10 +265,9 @@ read_row(KmsWalkRow *row, const Source *source, bool is_aside)
 							   is_aside ? KMS_ASIDE_SALT : KMS_EVENT_SALT,
 							   row->salt, sizeof(row->salt),
 							   &row->malformed);
-	row->has_hash = read_bytes(source,
-							   is_aside ? KMS_ASIDE_HASH : KMS_EVENT_HASH,
-							   row->hash, sizeof(row->hash),
-							   &row->malformed);
+	row->has_hash = read_hash(source,
+							  is_aside ? KMS_ASIDE_HASH : KMS_EVENT_HASH,
+							  row->hash, &row->malformed);
 	row->was_forgotten = read_forgotten(source,
 										is_aside ? KMS_ASIDE_FORGOTTEN
 										: KMS_EVENT_FORGOTTEN,
@@ -281,6 +282,18 @@ read_bytes(const Source *source, int column, unsigned char *out, size_t size,
 	bool		isnull = source->isnull[column];
 
 	if (kms_scan_bytes(source->values[column], isnull, out, size) == size)
+		return true;
+	*malformed |= !isnull;
+	return false;
+}
+
+static bool
+read_hash(const Source *source, int column, unsigned char *hash,
+		  bool *malformed)
+{
+	bool		isnull = source->isnull[column];
+
+	if (kms_link_read_hash(source->values[column], isnull, hash))
 		return true;
 	*malformed |= !isnull;
 	return false;

@@ -415,7 +415,7 @@ compare(Writer *writer, KmsRing *ring)
 				 "ring file older than the trail: it ends at position "
 				 UINT64_FORMAT ", the trail at " INT64_FORMAT,
 				 end, trail.position);
-		kms_trail_gap(&trail, context);
+		kms_trail_gap(&trail, 0, context);
 		kms_trail_close(&trail);
 	}
 	kms_worker_commit();
@@ -470,7 +470,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 				 "ring positions " INT64_FORMAT " to " UINT64_FORMAT,
 				 trail.position, counters.tail - 1);
 		if (trail.epoch != writer->renewed)
-			kms_trail_gap(&trail, context);
+			kms_trail_gap(&trail, (int64) counters.tail - trail.position,
+						  context);
 		trail.position = (int64) counters.tail;
 		moved = true;
 	}
@@ -482,7 +483,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 				 "kms.event_epoch was changed: position " INT64_FORMAT
 				 ", the ring is at " UINT64_FORMAT,
 				 trail.position, counters.tail);
-		kms_trail_gap(&trail, context);
+		kms_trail_gap(&trail, 0, context);
 		trail.position = (int64) counters.tail;
 		moved = true;
 	}
@@ -500,7 +501,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 		snprintf(context, sizeof(context),
 				 UINT64_FORMAT " damaged entries from ring position "
 				 UINT64_FORMAT, damaged, first);
-		kms_trail_gap(&trail, context);
+		kms_trail_gap(&trail, (int64) damaged, context);
 	}
 	if (moved || (uint64) trail.position != first)
 		kms_trail_close(&trail);

@@ -64,7 +64,9 @@ ORDER BY n, operation DESC;
 
 -- what each event says besides
 SELECT bool_and(session_role = session_user) AS session_role,
+	bool_and(caller_role = current_user) AS caller_role,
 	bool_and(effective_role = current_user) AS effective_role,
+	bool_and(calls = 1) AS calls,
 	bool_and(client_addr IS NULL) AS no_address,
 	bool_and(occurred_at BETWEEN now() - interval '1 hour' AND clock_timestamp()) AS time,
 	bool_and(duration_ms >= 0 OR operation = 'deprecate') AS duration,

@@ -118,10 +118,13 @@ RESET SESSION AUTHORIZATION;
 SET ROLE regress_kms_app;
 SELECT kms_decrypt(:'key_id', :'c');
 RESET ROLE;
+SET ROLE regress_kms_other;
+SELECT evil.open_it(:'key_id', :'c');
+RESET ROLE;
 SELECT kms_flush_events();
 SELECT session_role = session_user AS by_us, CASE WHEN session_role <> session_user THEN session_role END AS session_role,
-	effective_role, count(*)
-FROM kms.event WHERE application_name = 'privileges' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+	caller_role, effective_role, count(*)
+FROM kms.event WHERE application_name = 'privileges' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 RESET application_name;
 
 -- temp objects, functions, operators and casts named like what we use

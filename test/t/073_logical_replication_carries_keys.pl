@@ -231,7 +231,8 @@ CREATE TABLE kms.event (
 	status text, reason text, duration_ms double precision, key_id text,
 	device_id text, session_role text, effective_role text, client_addr text,
 	application_name text, context text, audit_context text, salt bytea,
-	hash bytea, forgotten bytea, PRIMARY KEY (ticket, epoch));
+	hash bytea, forgotten bytea, caller_role text, calls bigint, form text,
+	PRIMARY KEY (ticket, epoch));
 CREATE SUBSCRIPTION kms_trail CONNECTION '$connstr' PUBLICATION kms_trail;
 SQL
 $subscriber->wait_for_subscription_sync($publisher, 'kms_trail', 'archive');

@@ -90,6 +90,10 @@ my @cases = (
 	[ "UPDATE kms.event SET key_id = NULL WHERE ticket = 3", 'f|3|the row is not as it was written' ],
 	[ "UPDATE kms.event SET hash = NULL WHERE ticket = 3", 'f|3|the row has no hash' ],
 	[ "UPDATE kms.event SET hash = hash || '\\x00' WHERE ticket = 3", 'f|3|the row is not as it was written' ],
+	[ "UPDATE kms.event SET hash = set_byte(hash, 0, 2) WHERE ticket = 3", 'f|3|the row is not as it was written' ],
+	[ "UPDATE kms.event SET caller_role = 'another' WHERE ticket = 3", 'f|3|the row is not as it was written' ],
+	[ "UPDATE kms.event SET calls = 2 WHERE ticket = 3", 'f|3|the row is not as it was written' ],
+	[ "UPDATE kms.event SET form = 'block' WHERE ticket = 3", 'f|3|the row is not as it was written' ],
 	[ "UPDATE kms.event SET salt = NULL, device_id = NULL, context = NULL, audit_context = NULL WHERE ticket = 3",
 		'f|3|the row is not as it was written' ],
 	[ "UPDATE kms.event SET forgotten = '\\x00' WHERE ticket = 3", 'f|3|the row is not as it was written' ],
@@ -143,7 +147,8 @@ CREATE FUNCTION link(previous bytea, e kms.event) RETURNS bytea LANGUAGE sql IMM
 		|| usec(e.occurred_at) || lp(e.operation) || lp(e.status)
 		|| lp(CASE WHEN e.status = 'failure' THEN e.reason END)
 		|| CASE WHEN e.duration_ms IS NULL THEN '\x00' ELSE '\x01' || float8send(e.duration_ms) END
-		|| lp(e.key_id) || lp(e.session_role) || lp(e.effective_role) || lp(e.application_name)
+		|| lp(e.key_id) || lp(e.session_role) || lp(e.caller_role) || lp(e.effective_role)
+		|| lp(e.application_name) || int8send(e.calls) || lp(e.form)
 		|| sha256(lp('kms/audit-personal/v1') || e.salt || lp(e.device_id) || lp(e.client_addr)
 			|| lp(e.context) || lp(e.audit_context)
 			|| lp(CASE WHEN e.status <> 'failure' THEN e.reason END))) $$;
@@ -162,11 +167,11 @@ BEGIN
 		UPDATE kms.event SET ticket = n WHERE ticket = t RETURNING * INTO e;
 		IF FOUND THEN
 			previous := link(previous, e);
-			UPDATE kms.event SET hash = previous WHERE ticket = n;
+			UPDATE kms.event SET hash = '\x01' || previous WHERE ticket = n;
 		ELSE
 			UPDATE kms.event_quarantine SET ticket = n WHERE ticket = t RETURNING * INTO a;
 			previous := link(previous, a);
-			UPDATE kms.event_quarantine SET hash = previous WHERE ticket = n;
+			UPDATE kms.event_quarantine SET hash = '\x01' || previous WHERE ticket = n;
 		END IF;
 	END LOOP;
 	UPDATE kms.event_epoch SET last_ticket = n, hash = previous
@@ -264,11 +269,11 @@ BEGIN
 		UPDATE kms.event SET ticket = -ticket WHERE ticket < 0;
 		UPDATE kms.event_quarantine SET ticket = -ticket WHERE ticket < 0;
 		INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status, salt, hash)
-			VALUES (l.epoch, l.ticket, now(), 'decrypt', 'success', decode(md5('a'), 'hex'), sha256('a'));
+			VALUES (l.epoch, l.ticket, now(), 'decrypt', 'success', decode(md5('a'), 'hex'), '\x01' || sha256('a'));
 	WHEN 'append' THEN			-- behind the end
 		bad_ticket := last + 1;
 		INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status, salt, hash)
-			VALUES (l.epoch, last + 1, now(), 'decrypt', 'success', decode(md5('a'), 'hex'), sha256('a'));
+			VALUES (l.epoch, last + 1, now(), 'decrypt', 'success', decode(md5('a'), 'hex'), '\x01' || sha256('a'));
 	WHEN 'move' THEN			-- to another ticket, behind the end
 		EXECUTE format('UPDATE kms.%I SET ticket = $2 WHERE ticket = $1', name)
 			USING l.ticket, last + 1 + floor(random() * 100)::bigint;

@@ -104,7 +104,7 @@ foreach (@checkpoints)
 	my ($ticket, $kind, $message, $signature, $public_key) = @$_;
 	s/\|/\n/g foreach $message, $public_key;
 	my ($epoch, $hash) =
-	  split /\|/, sql("SELECT epoch, encode(hash, 'hex') FROM kms.event WHERE ticket = $ticket");
+	  split /\|/, sql("SELECT epoch, encode(substr(hash, 2), 'hex') FROM kms.event WHERE ticket = $ticket");
 	like($message, qr/\Akms audit checkpoint v1\nepoch: $epoch\nticket: $ticket\nhash: $hash
 previous: $previous\nsigned at: 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\nkey: aud_[0-9a-f]{24}\n\z/,
 		"$ticket: what is signed");
@@ -128,7 +128,7 @@ CREATE FUNCTION lp(t text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 		ELSE int4send(octet_length(t)) || convert_to(t, 'UTF8') END$$;
 CREATE PROCEDURE rechain(from_ticket bigint) LANGUAGE plpgsql AS $$
 DECLARE
-	previous bytea := (SELECT hash FROM kms.event WHERE ticket = from_ticket - 1);
+	previous bytea := (SELECT substr(hash, 2) FROM kms.event WHERE ticket = from_ticket - 1);
 	e kms.event;
 BEGIN
 	FOR e IN SELECT * FROM kms.event WHERE ticket >= from_ticket ORDER BY ticket LOOP
@@ -136,11 +136,12 @@ BEGIN
 			|| timestamptz_send(e.occurred_at) || lp(e.operation) || lp(e.status)
 			|| lp(CASE WHEN e.status = 'failure' THEN e.reason END)
 			|| CASE WHEN e.duration_ms IS NULL THEN '\x00' ELSE '\x01' || float8send(e.duration_ms) END
-			|| lp(e.key_id) || lp(e.session_role) || lp(e.effective_role) || lp(e.application_name)
+			|| lp(e.key_id) || lp(e.session_role) || lp(e.caller_role) || lp(e.effective_role)
+		|| lp(e.application_name) || int8send(e.calls) || lp(e.form)
 			|| sha256(lp('kms/audit-personal/v1') || e.salt || lp(e.device_id) || lp(e.client_addr)
 				|| lp(e.context) || lp(e.audit_context)
 				|| lp(CASE WHEN e.status <> 'failure' THEN e.reason END)));
-		UPDATE kms.event SET hash = previous WHERE ticket = e.ticket;
+		UPDATE kms.event SET hash = '\x01' || previous WHERE ticket = e.ticket;
 	END LOOP;
 	UPDATE kms.event_epoch SET hash = previous;
 END $$;
@@ -173,7 +174,7 @@ my @cases = (
 	[ "DELETE FROM kms.event_checkpoint WHERE ticket = $second",
 		"$next|the checkpoint before this one is missing" ],
 	[ "DELETE FROM kms.event WHERE ticket > $second; UPDATE kms.event_epoch SET last_ticket = $second,
-		hash = (SELECT hash FROM kms.event WHERE ticket = $second)",
+		hash = (SELECT substr(hash, 2) FROM kms.event WHERE ticket = $second)",
 		$second + 1 . '|the trail ends before what was signed' ],
 	[ "UPDATE kms.audit_key SET public_key = set_byte(public_key, 20, get_byte(public_key, 20) # 1)",
 		"$first|the checkpoint or its audit key was changed" ],

@@ -44,9 +44,12 @@ full_event(void)
 		.reason = field("stolen"),
 		.has_duration = true,.duration_ms = 0.25,
 		.key_id = field("key_1"),
+		.calls = 1,
 		.session_role = field("alice"),
+		.caller_role = field("clerk"),
 		.effective_role = field("owner"),
 		.application_name = field("app"),
+		.form = field("block sha256/sha1"),
 		.device_id = field("device \xc3\xa9"),
 		.client_addr = field("192.0.2.1"),
 		.context = field("stolen"),
@@ -87,7 +90,7 @@ test_answers(void)
 		  "commitment of a full event");
 	check(kms_chain_event(zeros, &event, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
-				 "592e6fa0d9118207ed90b7ec8df409b491fbb6a55b27c2afe1c448403aa88398") == 0,
+				 "d91e33ae26e220c9061d0f1f3e7cf8db1b89c3b65757b7f8d01b4dc6506cc0a7") == 0,
 		  "hash of a full event");
 
 	memset(&event, 0, sizeof(event));
@@ -96,6 +99,7 @@ test_answers(void)
 	event.occurred_at = INT64_C(1) << 40;
 	event.operation = field("decrypt");
 	event.status = field("failure");
+	event.calls = 1;
 	event.reason = field("Failed to decrypt data");
 	event.application_name = field("");
 	check(kms_chain_commit_event(&event, salt, commitment) == KMS_OK &&
@@ -104,7 +108,7 @@ test_answers(void)
 		  "commitment of a bare event");
 	check(kms_chain_event(hash, &event, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
-				 "b93afc3aa23302c0d0744d86c14f71872b363f4c0ca112f0e54c2941715ce6ae") == 0,
+				 "681d9b911d27a4636afc391a8a5f5179a93e0e1336bb23d0b1f8bac640bcc9c8") == 0,
 		  "hash of a bare event after another");
 
 	check(kms_chain_commit_aside(&aside, salt, commitment) == KMS_OK &&
@@ -113,7 +117,7 @@ test_answers(void)
 		  "commitment of an event set aside");
 	check(kms_chain_aside(hash, &aside, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
-				 "218f0c4f265bc1a0204f6511df8b23a7abf9692ee049a79b888b1868415faf8c") == 0,
+				 "1b21c36bd6028179948e1502a6d7bf9ce50398f4d8615678b469512c51ae611e") == 0,
 		  "hash of an event set aside");
 }
 
@@ -167,7 +171,10 @@ test_changes(void)
 	CHECK_FIELD(reason);
 	CHECK_FIELD(key_id);
 	CHECK_FIELD(session_role);
+	CHECK_FIELD(caller_role);
 	CHECK_FIELD(effective_role);
+	CHECK_FIELD(form);
+	CHECK_CHANGE(calls, 2);
 	CHECK_FIELD(application_name);
 	CHECK_FIELD(device_id);
 	CHECK_FIELD(client_addr);
@@ -182,7 +189,7 @@ test_changes(void)
 	check(strcmp(before, hash_of(zeros, &event)) != 0,
 		  "another salt is another hash");
 	salt[0]--;
-	shifted.session_role = field("aliceo");
+	shifted.caller_role = field("clerko");
 	shifted.effective_role = field("wner");
 	check(strcmp(before, hash_of(zeros, &shifted)) != 0,
 		  "nothing moves from one field to the next");

@@ -279,11 +279,14 @@ test_texts(void)
 		  strlen(event.key_id) == sizeof(event.key_id) - 1 &&
 		  strlen(event.device_id) == sizeof(event.device_id) - 1 &&
 		  strlen(event.session_role) == sizeof(event.session_role) - 1 &&
+		  strlen(event.caller_role) == sizeof(event.caller_role) - 1 &&
 		  strlen(event.effective_role) == sizeof(event.effective_role) - 1 &&
 		  strlen(event.client_addr) == sizeof(event.client_addr) - 1 &&
 		  strlen(event.application_name) ==
 		  sizeof(event.application_name) - 1 &&
-		  strlen(event.context) == sizeof(event.context) - 1,
+		  strlen(event.context) == sizeof(event.context) - 1 &&
+		  strlen(event.audit_context) == sizeof(event.audit_context) - 1 &&
+		  strlen(event.form) == sizeof(event.form) - 1,
 		  "every text that is read ends");
 	free_ring(ring);
 }
