@@ -19,8 +19,10 @@
 
 #include "crypto/self_test.h"
 #include "keys/audit_key.h"
+#include "keys/check_members.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
+#include "keys/name_list.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
 #include "pg/compat.h"
@@ -39,7 +41,6 @@
 #include "store/wrapped.h"
 
 #define SAMPLE		1000		/* keys that are authenticated */
-#define LISTED		10			/* ids named in a finding */
 
 /* A worker that has not finished a round for so many seconds is stuck. */
 #define STALE_WRITER_S	10
@@ -78,7 +79,6 @@ static void check_purge(KmsReport report, void *result);
 static void check_server(KmsReport report, void *result);
 static void check_settings(KmsReport report, void *result);
 static void check_memory(KmsReport report, void *result);
-static char *join(List *names);
 
 static const Check checks[] = {
 	{"the launcher", check_launcher},
@@ -87,6 +87,11 @@ static const Check checks[] = {
 	{"the master key", check_master_key},
 	{"the memory of the master key", check_master_key_memory},
 	{"the tables of kms", check_tables},
+	{"the owners of kms", kms_check_members_owners},
+	{"the rights of roles", kms_check_members_rights},
+	{"what others attached", kms_check_members_attached},
+	{"the storage of tables", kms_check_members_storage},
+	{"the version of the SQL", kms_check_members_version},
 	{"kms.event_quarantine", check_quarantine},
 	{"the trail", check_audit},
 	{"the use of master keys", check_master_key_use},
@@ -111,7 +116,7 @@ kms_check_run(KmsReport report, void *arg)
 	if (locked != NIL)
 		report(arg, "error",
 			   psprintf("not checked, because another session has locked a table: %s",
-						join(locked)),
+						kms_name_list_join(locked)),
 			   "Run kms_check() again when that session is done; pg_locks has it.");
 }
 
@@ -294,11 +299,11 @@ check_tables(KmsReport report, void *result)
 
 	if (missing != NIL)
 		report(result, "error",
-			   psprintf("tables or indexes of kms are missing: %s", join(missing)),
+			   psprintf("tables or indexes of kms are missing: %s", kms_name_list_join(missing)),
 			   "Restore them, or the database, from a backup; if they were only renamed, rename them back.");
 	if (locked != NIL)
 		report(result, "error",
-			   psprintf("another session has locked tables of kms: %s", join(locked)),
+			   psprintf("another session has locked tables of kms: %s", kms_name_list_join(locked)),
 			   "See pg_locks for which; calls wait for it.");
 }
 
@@ -335,7 +340,7 @@ check_audit(KmsReport report, void *result)
 	}
 	if (bad != NIL)
 		report(result, "error",
-			   psprintf("audit keys that do not authenticate: %s", join(bad)),
+			   psprintf("audit keys that do not authenticate: %s", kms_name_list_join(bad)),
 			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.audit_key.");
 	if (unsigned_since != 0 && unsigned_since < now - patience)
 		report(result, "warning",
@@ -462,19 +467,19 @@ check_rows(KmsReport report, void *result)
 	if (bad != NIL)
 		report(result, "error",
 			   psprintf("keys that do not authenticate, %d in a sample of %d: %s",
-						list_length(bad), list_length(sample), join(bad)),
+						list_length(bad), list_length(sample), kms_name_list_join(bad)),
 			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.key and kms.key_secret.");
 
 	severity = kms_health_quarantined() > 0 ? "warning" : "error";
 	older = kms_health_row_versions(false, sample);
 	if (older != NIL)
 		report(result, severity,
-			   psprintf("keys are older than the trail says they should be: %s", join(older)),
+			   psprintf("keys are older than the trail says they should be: %s", kms_name_list_join(older)),
 			   "An old row was put back, and a revoked or deprecated key may be in use again; or an event of it was set aside (kms.event_quarantine).");
 	newer = kms_health_row_versions(true, sample);
 	if (newer != NIL)
 		report(result, severity,
-			   psprintf("keys have changed more often than the trail says: %s", join(newer)),
+			   psprintf("keys have changed more often than the trail says: %s", kms_name_list_join(newer)),
 			   "Somebody wrote to kms.denial or deleted events, and an old row may have been put back; or an event of it was set aside (kms.event_quarantine).");
 }
 
@@ -585,24 +590,4 @@ check_memory(KmsReport report, void *result)
 		report(result, "notice",
 			   "private keys in memory are not locked against swapping",
 			   "Raise the server's limit of locked memory (LimitMEMLOCK in systemd).");
-}
-
-static char *
-join(List *names)
-{
-	StringInfoData out;
-	ListCell   *cell;
-
-	initStringInfo(&out);
-	foreach(cell, names)
-	{
-		if (foreach_current_index(cell) == LISTED)
-		{
-			appendStringInfoString(&out, ", ...");
-			break;
-		}
-		appendStringInfo(&out, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
-						 (char *) lfirst(cell));
-	}
-	return out.data;
 }

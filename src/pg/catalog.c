@@ -5,6 +5,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -30,6 +31,7 @@ pg_noreturn static void report_absence(void);
 static void renew(void);
 static void look_up(void);
 static Oid	owner_of(Oid extension);
+static void enter(KmsOwnerScope *scope, Oid user);
 
 const KmsCatalog *
 kms_catalog(void)
@@ -161,9 +163,21 @@ void
 kms_owner_enter(KmsOwnerScope *scope)
 {
 	(void) kms_catalog_extension();
+	enter(scope, catalog.owner);
+}
+
+void
+kms_owner_enter_superuser(KmsOwnerScope *scope)
+{
+	enter(scope, BOOTSTRAP_SUPERUSERID);
+}
+
+static void
+enter(KmsOwnerScope *scope, Oid user)
+{
 	GetUserIdAndSecContext(&scope->user, &scope->security);
 	scope->settings = NewGUCNestLevel();
-	SetUserIdAndSecContext(catalog.owner, scope->security |
+	SetUserIdAndSecContext(user, scope->security |
 						   SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",

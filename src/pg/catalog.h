@@ -46,6 +46,9 @@ typedef struct KmsOwnerScope
  * An error leaves by itself, with the transaction.
  */
 extern void kms_owner_enter(KmsOwnerScope *scope);
+
+/* The same with the rights of the bootstrap superuser: see store/spi.h. */
+extern void kms_owner_enter_superuser(KmsOwnerScope *scope);
 extern void kms_owner_leave(const KmsOwnerScope *scope);
 
 #endif							/* KMS_PG_CATALOG_H */

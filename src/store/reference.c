@@ -152,7 +152,13 @@ has_pending(const char *name, Oid schema)
 static Oid
 table_oid(const char *table)
 {
-	return get_relname_relid(table, get_namespace_oid("kms", false));
+	Oid			relid = get_relname_relid(table, get_namespace_oid("kms", false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("kms.%s does not exist", table)));
+	return relid;
 }
 
 static char *

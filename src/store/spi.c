@@ -9,14 +9,27 @@
 #include "pg/compat.h"
 #include "store/spi.h"
 
-void
-kms_spi_begin(KmsSpi *spi)
+static void
+begin(KmsSpi *spi)
 {
 	spi->count = 0;
 	spi->processed = 0;
 	spi->caller = CurrentMemoryContext;
-	kms_owner_enter(&spi->owner);
 	SPI_connect();
+}
+
+void
+kms_spi_begin(KmsSpi *spi)
+{
+	kms_owner_enter(&spi->owner);
+	begin(spi);
+}
+
+void
+kms_spi_begin_catalogs(KmsSpi *spi)
+{
+	kms_owner_enter_superuser(&spi->owner);
+	begin(spi);
 }
 
 void

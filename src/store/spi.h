@@ -34,6 +34,13 @@ typedef struct KmsSpi
 extern void kms_spi_begin(KmsSpi *spi);
 
 /*
+ * With the rights of the bootstrap superuser, for a statement that names
+ * nothing but what PostgreSQL itself has brought: no code of others may run
+ * with them.
+ */
+extern void kms_spi_begin_catalogs(KmsSpi *spi);
+
+/*
  * Until the end rows come by an index and in its order, if one serves, and
  * none is read that need not be.  For what finds a few rows of many:
  * statistics that are missing, or older than the rows, must not decide on

@@ -54,7 +54,7 @@ foreach my $table (qw(event event_epoch metric))
 	$audit->sql("ALTER TABLE kms.$table RENAME TO hidden");
 	refused($what, 'The event writer cannot work');
 	like($audit->findings,
-		qr/^error: the event writer failed last at .*"?kms.$table"? does not exist.*^error: tables or indexes of kms are missing: kms.$table$/ms,
+		qr/^error: the event writer failed last at .*"?kms.$table"? does not exist.*^error: tables or indexes of kms are missing: kms.$table \(/ms,
 		"$what: kms_check() says so");
 	like($audit->status('writer last error'), qr/"?kms.$table"? does not exist$/,
 		"$what: so does kms.status");

@@ -1,0 +1,14 @@
+/*
+ * Names in a finding.
+ */
+#ifndef KMS_KEYS_NAME_LIST_H
+#define KMS_KEYS_NAME_LIST_H
+
+#include "nodes/pg_list.h"
+
+#define KMS_NAME_LIST_MAX	10	/* names shown */
+
+/* "a, b, c", palloc'd; names beyond the first ten become "...". */
+extern char *kms_name_list_join(const List *names);
+
+#endif							/* KMS_KEYS_NAME_LIST_H */
