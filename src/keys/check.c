@@ -20,6 +20,7 @@
 #include "crypto/self_test.h"
 #include "keys/audit_key.h"
 #include "keys/check_members.h"
+#include "keys/check_settings.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
 #include "keys/name_list.h"
@@ -99,6 +100,9 @@ static const Check checks[] = {
 	{"what is deleted", check_purge},
 	{"the server", check_server},
 	{"the settings", check_settings},
+	{"the configuration files", kms_check_settings_files},
+	{"the server's command line", kms_check_settings_command_line},
+	{"the settings of databases and roles", kms_check_settings_altered},
 	{"the memory of keys", check_memory}
 };
 

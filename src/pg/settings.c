@@ -275,6 +275,29 @@ define_policy_settings(void)
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
+bool
+kms_settings_is_ours(const char *name)
+{
+	return pg_strncasecmp(name, "kms.", 4) == 0;
+}
+
+/* A placeholder stands for a name that nobody has defined. */
+bool
+kms_settings_knows(const char *name)
+{
+	return GetConfigOption(name, true, false) != NULL &&
+		(GetConfigOptionFlags(name, true) & GUC_CUSTOM_PLACEHOLDER) == 0;
+}
+
+/* Tried, not set; what is wrong with it would be said at DEBUG5. */
+bool
+kms_settings_accepts(const char *name, const char *value, bool at_start)
+{
+	return set_config_option(name, value,
+							 at_start ? PGC_POSTMASTER : PGC_SUSET, PGC_S_TEST,
+							 GUC_ACTION_SET, false, DEBUG5, false) != 0;
+}
+
 /* Set by whoever calls, and recorded as what he says: nothing trusts it. */
 static void
 define_session_settings(void)

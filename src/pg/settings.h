@@ -64,6 +64,15 @@ extern double kms_problematic_threshold;	/* percent */
 /* for anybody: what the application is working on; never NULL */
 extern char *kms_audit_context;
 
+/*
+ * Whether a name is one of kms.*, whether there is such a parameter, and
+ * whether that takes this value when the server starts, or by ALTER DATABASE.
+ */
+extern bool kms_settings_is_ours(const char *name);
+extern bool kms_settings_knows(const char *name);
+extern bool kms_settings_accepts(const char *name, const char *value,
+								 bool at_start);
+
 /* Called from _PG_init; those of the server are defined while preloading. */
 extern void kms_settings_define(void);
 
