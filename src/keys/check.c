@@ -19,6 +19,7 @@
 
 #include "crypto/self_test.h"
 #include "keys/audit_key.h"
+#include "keys/check_copies.h"
 #include "keys/check_members.h"
 #include "keys/check_settings.h"
 #include "keys/epoch.h"
@@ -97,6 +98,8 @@ static const Check checks[] = {
 	{"the trail", check_audit},
 	{"the use of master keys", check_master_key_use},
 	{"the rows of keys", check_rows},
+	{"keys made elsewhere", kms_check_copies_keys},
+	{"tickets of two epochs", kms_check_copies_tickets},
 	{"what is deleted", check_purge},
 	{"the server", check_server},
 	{"the settings", check_settings},

@@ -12,6 +12,8 @@
 #include "store/health.h"
 #include "store/spi.h"
 
+static List *texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
+							 const char *query);
 static Oid	relation_oid(Oid schema, int number);
 static char *names(SPIPlanPtr *plan, const char *query);
 static int64 number(SPIPlanPtr *plan, bool by_index, const char *query);
@@ -202,6 +204,124 @@ kms_health_row_versions(bool newer, List *sample)
 				"  ELSE t.changes OPERATOR(pg_catalog.>) v.versions OR v.back END"
 				" ORDER BY k.key_id LIMIT 10",
 				SPI_OK_SELECT);
+	ids = kms_spi_texts(&spi);
+	kms_spi_end(&spi);
+	return ids;
+}
+
+/*
+ * Keys are found by random, and those that expire last, because a copy is
+ * rarely older than what is there.
+ */
+#define LATEST(state) \
+	"(SELECT k.key_id FROM kms.key AS k WHERE k.state = '" state "'" \
+	" ORDER BY k.expires_at DESC LIMIT 1000)"
+#define LOOKED_AT \
+	"k.key_id = ANY (ARRAY(SELECT pg_catalog.unnest($1) UNION " \
+	LATEST("active") " UNION " LATEST("deprecated") "))"
+
+/*
+ * Making a key writes its event in the same transaction.  Where retention has
+ * deleted the beginning of the trail, the event of a key may have gone a
+ * little before older ones, because an event has the time of its call and the
+ * place of its commit.
+ */
+List *
+kms_health_made_elsewhere(List *sample)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return texts_of_sample(&plan, sample, true,
+						   "SELECT k.key_id FROM kms.key AS k,"
+						   " (SELECT e.occurred_at FROM kms.event AS e"
+						   "  ORDER BY e.ticket, e.epoch LIMIT 1) AS f,"
+						   " (SELECT CASE WHEN EXISTS (SELECT 1 FROM kms.event_checkpoint"
+						   "   WHERE kind = 'start') THEN '1 day'::pg_catalog.interval"
+						   "   ELSE '0'::pg_catalog.interval END AS margin) AS m"
+						   " WHERE " LOOKED_AT
+						   " AND k.created_at > f.occurred_at + m.margin"
+						   " AND NOT EXISTS (SELECT 1 FROM kms.event AS e"
+						   "  WHERE " OF_KEY SUCCESSFUL(CHANGES)
+						   "  AND e.operation OPERATOR(pg_catalog.=) ANY"
+						   "   ('{" MAKING "}'::pg_catalog.text[]))"
+						   " AND NOT EXISTS (SELECT 1 FROM kms.event_outbox AS o"
+						   "  WHERE o.key_id = k.key_id)"
+						   " ORDER BY k.key_id LIMIT 1000");
+}
+
+#define IN_USE(k) \
+	k ".state = 'active' AND " k ".expires_at > pg_catalog.clock_timestamp()" \
+	" AND NOT EXISTS (SELECT 1 FROM kms.denial AS d" \
+	" WHERE d.key_id = " k ".key_id)"
+
+List *
+kms_health_active_twice(List *sample, bool complete)
+{
+	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr sample_plan = NULL;
+
+	if (complete)
+		return texts_of_sample(&plan, NIL, false,
+							   "SELECT pg_catalog.string_agg(k.key_id, ' and '"
+							   "  ORDER BY k.created_at, k.key_id)"
+							   " FROM kms.key AS k WHERE " IN_USE("k")
+							   " GROUP BY k.device_id HAVING pg_catalog.count(*) > 1"
+							   " ORDER BY 1 LIMIT 11");
+	return texts_of_sample(&sample_plan, sample, true,
+						   "SELECT k.key_id || ' and ' || s.key_id"
+						   " FROM kms.key AS k JOIN kms.key AS s"
+						   "  ON s.device_id = k.device_id AND s.key_id <> k.key_id"
+						   " WHERE " LOOKED_AT " AND " IN_USE("k") " AND " IN_USE("s")
+						   " ORDER BY k.key_id LIMIT 11");
+}
+
+/*
+ * Two trails, each without gaps, overlap at the beginning of one and at the
+ * end of one, which is the last ticket of an epoch.
+ */
+List *
+kms_health_tickets_twice(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	return texts_of_sample(&plan, NIL, true,
+						   "WITH p AS MATERIALIZED ("
+						   " (SELECT e.ticket FROM kms.event AS e"
+						   "  ORDER BY e.ticket, e.epoch LIMIT 1000)"
+						   " UNION (SELECT e.ticket FROM kms.event AS e"
+						   "  ORDER BY e.ticket DESC, e.epoch DESC LIMIT 1000)"
+						   " UNION (SELECT h.last_ticket - g FROM (SELECT last_ticket"
+						   "   FROM kms.event_epoch ORDER BY last_ticket DESC"
+						   "   LIMIT 1000) AS h, pg_catalog.generate_series(0, 9) AS g)),"
+						   " x AS (SELECT e.ticket, e.epoch FROM kms.event AS e"
+						   "   WHERE e.ticket = ANY (ARRAY(SELECT p.ticket FROM p))"
+						   "  UNION SELECT q.ticket, q.epoch FROM kms.event_quarantine AS q"
+						   "   WHERE q.ticket = ANY (ARRAY(SELECT p.ticket FROM p)))"
+						   " SELECT x.ticket::pg_catalog.text FROM x"
+						   " GROUP BY x.ticket HAVING pg_catalog.count(*) > 1"
+						   " ORDER BY x.ticket LIMIT 11");
+}
+
+/* $1 has the ids of a sample. */
+static List *
+texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
+				const char *query)
+{
+	Datum	   *values = palloc(Max(1, list_length(sample)) * sizeof(Datum));
+	int			count = 0;
+	ListCell   *cell;
+	List	   *ids;
+	KmsSpi		spi;
+
+	foreach(cell, sample)
+		values[count++] = CStringGetTextDatum(lfirst(cell));
+	kms_spi_begin(&spi);
+	if (by_index)
+		kms_spi_by_index(&spi);
+	kms_spi_datum(&spi, TEXTARRAYOID,
+				  PointerGetDatum(construct_array(values, count, TEXTOID, -1,
+												  false, TYPALIGN_INT)));
+	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
 	ids = kms_spi_texts(&spi);
 	kms_spi_end(&spi);
 	return ids;

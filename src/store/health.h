@@ -45,6 +45,22 @@ extern int64 kms_health_outbox(void);
 extern List *kms_health_row_versions(bool newer, List *sample);
 
 /*
+ * Keys, of a sample of ids and of those that expire last, that are younger
+ * than the oldest row of the trail and that no event of it made.  Ids, at most
+ * 1000.
+ */
+extern List *kms_health_made_elsewhere(List *sample);
+
+/*
+ * Keys that are active at the same time for one device, "id and id", at most
+ * eleven: all, or those of the sample and those that expire last.
+ */
+extern List *kms_health_active_twice(List *sample, bool complete);
+
+/* Tickets that two epochs have, as texts, at most eleven. */
+extern List *kms_health_tickets_twice(void);
+
+/*
  * Tables and indexes that the library needs and that are not in schema kms,
  * or are of another kind, like a view; tables that another session has locked
  * against reading.  Qualified names.

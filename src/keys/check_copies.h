@@ -1,0 +1,13 @@
+/*
+ * What kms_check() says of rows that were made elsewhere: copied from another
+ * database, or restored over what was there.
+ */
+#ifndef KMS_KEYS_CHECK_COPIES_H
+#define KMS_KEYS_CHECK_COPIES_H
+
+#include "keys/finding.h"
+
+extern void kms_check_copies_keys(KmsReport report, void *arg);
+extern void kms_check_copies_tickets(KmsReport report, void *arg);
+
+#endif							/* KMS_KEYS_CHECK_COPIES_H */
