@@ -36,6 +36,7 @@
 #include "store/checkpoint.h"
 #include "store/health.h"
 #include "store/key.h"
+#include "store/prepared.h"
 #include "store/purge.h"
 #include "store/reference.h"
 #include "store/service_key.h"
@@ -50,6 +51,9 @@
 
 /* A writer has written what there is in less. */
 #define WRITER_PATIENCE_MS	1000
+
+/* A transaction that has been prepared for longer may be forgotten. */
+#define LEFT_BEHIND_S	60
 
 /* How long a check waits for a lock. */
 #define LOCK_PATIENCE	"200ms"
@@ -77,6 +81,7 @@ static void check_master_key(KmsReport report, void *result);
 static void check_master_key_memory(KmsReport report, void *result);
 static void check_master_key_use(KmsReport report, void *result);
 static void check_rows(KmsReport report, void *result);
+static void check_prepared(KmsReport report, void *result);
 static void check_purge(KmsReport report, void *result);
 static void check_server(KmsReport report, void *result);
 static void check_settings(KmsReport report, void *result);
@@ -100,6 +105,7 @@ static const Check checks[] = {
 	{"the rows of keys", check_rows},
 	{"keys made elsewhere", kms_check_copies_keys},
 	{"tickets of two epochs", kms_check_copies_tickets},
+	{"prepared transactions", check_prepared},
 	{"what is deleted", check_purge},
 	{"the server", check_server},
 	{"the settings", check_settings},
@@ -488,6 +494,19 @@ check_rows(KmsReport report, void *result)
 		report(result, severity,
 			   psprintf("keys have changed more often than the trail says: %s", kms_name_list_join(newer)),
 			   "Somebody wrote to kms.denial or deleted events, and an old row may have been put back; or an event of it was set aside (kms.event_quarantine).");
+}
+
+static void
+check_prepared(KmsReport report, void *result)
+{
+	List	   *holders = kms_prepared_holders(GetCurrentTimestamp() -
+											   LEFT_BEHIND_S * USECS_PER_SEC);
+
+	if (holders != NIL)
+		report(result, "warning",
+			   psprintf("prepared transactions have held keys of kms for more than a minute: %s",
+						kms_name_list_join(holders)),
+			   "Calls that issue, rotate or change keys of their devices wait for them; COMMIT PREPARED or ROLLBACK PREPARED each, in this database.");
 }
 
 static void

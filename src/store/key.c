@@ -20,6 +20,7 @@
 #include "pg/settings.h"
 #include "store/denial.h"
 #include "store/key.h"
+#include "store/prepared.h"
 #include "store/scan.h"
 #include "store/spi.h"
 
@@ -55,6 +56,9 @@ static const char *const state_names[] = {
 	"unknown"
 };
 
+static void wait_for_device(const LOCKTAG *tag);
+static void hint_while_waiting(ErrorContextCallback *callback);
+static void add_hint(void *arg);
 static void set_device_tag(LOCKTAG *tag, const char *device_id);
 static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
 static void read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row);
@@ -208,8 +212,45 @@ kms_key_lock_device(const char *device_id)
 	LOCKTAG		tag;
 
 	set_device_tag(&tag, device_id);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		wait_for_device(&tag);
 	AcceptInvalidationMessages();
+}
+
+/* A prepared transaction may have been left behind, and may never end. */
+static void
+wait_for_device(const LOCKTAG *tag)
+{
+	char	   *holder = kms_prepared_holder(tag);
+	ErrorContextCallback callback;
+
+	if (holder != NULL)
+		ereport(NOTICE,
+				(errmsg("the keys of this device are held by prepared transaction \"%s\"",
+						holder),
+				 errhint("The call waits until COMMIT PREPARED or ROLLBACK PREPARED ends it.")));
+	hint_while_waiting(&callback);
+	(void) LockAcquire(tag, ExclusiveLock, false, false);
+	error_context_stack = callback.previous;
+}
+
+/* Until the caller restores error_context_stack. */
+static void
+hint_while_waiting(ErrorContextCallback *callback)
+{
+	callback->callback = add_hint;
+	callback->arg = NULL;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+static void
+add_hint(void *arg)
+{
+	int			code = geterrcode();
+
+	if (code == ERRCODE_LOCK_NOT_AVAILABLE || code == ERRCODE_QUERY_CANCELED)
+		errhint("Another transaction has changed keys of this device and has not ended; it may be a prepared one that was left behind, see pg_prepared_xacts and kms_check().");
 }
 
 void
@@ -382,14 +423,19 @@ kms_key_lock(const char *key_id, KmsKeyLock how)
 		[KMS_TRY_LOCK_TO_CHANGE] = LOCK_ROW "NO KEY UPDATE SKIP LOCKED",
 		[KMS_TRY_LOCK_TO_DELETE] = LOCK_ROW "UPDATE SKIP LOCKED"
 	};
+	ErrorContextCallback callback;
 	KmsSpi		spi;
 	bool		locked;
 
+	callback.previous = error_context_stack;
+	if (how == KMS_LOCK_TO_CHANGE)
+		hint_while_waiting(&callback);
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, key_id);
 	kms_spi_run(&spi, &plans[how], queries[how], SPI_OK_SELECT);
 	locked = spi.processed > 0;
 	kms_spi_end(&spi);
+	error_context_stack = callback.previous;
 	return locked;
 }
 

@@ -1,0 +1,23 @@
+/*
+ * Prepared transactions that others wait for.
+ */
+#ifndef KMS_STORE_PREPARED_H
+#define KMS_STORE_PREPARED_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "storage/lock.h"
+
+/*
+ * Those of this database that were prepared before "before" and hold a device,
+ * or may hold rows of kms: "'gid' of role", at most eleven, oldest first.
+ */
+extern List *kms_prepared_holders(TimestampTz before);
+
+/*
+ * The name of a prepared transaction that has this lock of an object of this
+ * database, palloc'd; NULL if none has.
+ */
+extern char *kms_prepared_holder(const LOCKTAG *tag);
+
+#endif							/* KMS_STORE_PREPARED_H */
