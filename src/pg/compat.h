@@ -27,6 +27,11 @@
 #define kms_timeline() (RecoveryInProgress() ? 0 : ThisTimeLineID)
 #endif
 
+/* 15: moved out of access/xlog.h */
+#if PG_VERSION_NUM >= 150000
+#include "access/xlogrecovery.h"
+#endif
+
 /* 15: int64 whatever it is called */
 #if PG_VERSION_NUM < 150000
 #define strtoi64(str, endptr, base) ((int64) strtoll(str, endptr, base))

@@ -55,6 +55,7 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
+#include "shmem/anchor_file.h"
 
 #define RING_PREFIX		"kms."
 #define FAILURE_PAUSE_MS	1000	/* before a ring is tried again */
@@ -407,6 +408,47 @@ kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 					 errmsg("could not remove file \"%s\": %m", path)));
 	}
 	FreeDir(dir);
+	kms_anchor_file_sweep(exists, arg);
+}
+
+bool
+kms_events_anchor(KmsAnchor *anchor, bool comparing)
+{
+	KmsDatabase *database = kms_state_database();
+	KmsAnchor	filed;
+	bool		found = false;
+	uint64		end;
+
+	if (database == NULL || !OidIsValid(bound_extension))
+		return false;
+	if (!RecoveryInProgress())
+	{
+		if (!is_current(database))
+			(void) map(database, false);
+		found = ring != NULL && kms_anchor_read(kms_ring_anchor(ring), anchor);
+		if (found && !comparing && kms_ring_unchecked(ring, &end))
+			anchor->exact = 0;
+	}
+	if (kms_anchor_file_read(bound_extension, &filed) &&
+		(!found || filed.number > anchor->number))
+	{
+		*anchor = filed;
+		found = true;
+	}
+	return found;
+}
+
+void
+kms_events_keep_anchor(KmsAnchor *anchor)
+{
+	if (ring != NULL)
+		kms_anchor_write(kms_ring_anchor(ring), anchor);
+}
+
+void
+kms_events_identity(KmsRingIdentity *identity)
+{
+	ring_identity(identity);
 }
 
 void
@@ -499,6 +541,8 @@ map_locked(KmsDatabase *database, bool may_replace)
 	char		retired[MAXPGPATH];
 	size_t		wanted;
 	Oid			extension;
+	KmsAnchor	anchor;
+	bool		anchored = false;
 	uint64		generation;
 	bool		first_use;
 
@@ -523,6 +567,8 @@ map_locked(KmsDatabase *database, bool may_replace)
 		}
 		snprintf(retired, sizeof(retired), "%s." INT64_FORMAT,
 				 path, kms_ring_epoch(ring));
+		anchored = extension == bound_extension &&
+			kms_anchor_read(kms_ring_anchor(ring), &anchor);
 		unmap();
 		if (rename(path, retired) < 0)
 		{
@@ -536,6 +582,12 @@ map_locked(KmsDatabase *database, bool may_replace)
 		ring_size = wanted;
 		if (ring == NULL)
 			return MAP_IMPOSSIBLE;
+		if (anchored)
+		{
+			/* the machine may have gone down before the last one was kept */
+			anchor.exact = 0;
+			kms_anchor_write(kms_ring_anchor(ring), &anchor);
+		}
 		first_use = true;
 	}
 

@@ -4,6 +4,7 @@
 #ifndef KMS_SHMEM_EVENTS_H
 #define KMS_SHMEM_EVENTS_H
 
+#include "shmem/anchor.h"
 #include "shmem/ring.h"
 #include "shmem/state.h"
 
@@ -100,6 +101,20 @@ extern bool kms_events_discard(KmsRing *retired);
 /* Delete the ring files of databases for which "exists" says no.  May raise. */
 extern void kms_events_sweep(bool (*exists) (Oid database_oid, void *arg),
 							 void *arg);
+
+/*
+ * The anchor of this database's trail: of the ring file or, if that has none
+ * or an older one, of the file beside it.  False if there is none.  It is
+ * exact only if it is the ring's own and that has been compared with the
+ * tables, or "comparing": by the writer, which does that.
+ */
+extern bool kms_events_anchor(KmsAnchor *anchor, bool comparing);
+
+/* Keep it in the ring file; for the writer. */
+extern void kms_events_keep_anchor(KmsAnchor *anchor);
+
+/* Whose anchor is written here. */
+extern void kms_events_identity(KmsRingIdentity *identity);
 
 /* When the server stops: mark the rings as whole and sync them. */
 extern void kms_events_close_at_exit(void);

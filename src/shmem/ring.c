@@ -72,12 +72,13 @@ typedef struct RingSlot
 	KmsEvent	event;
 } RingSlot;
 
-typedef char header_fits[sizeof(KmsRing) <= KMS_RING_HEADER_SIZE ? 1 : -1];
+#define ANCHOR_OFFSET	(KMS_RING_HEADER_SIZE - KMS_RING_ANCHOR_SIZE)
+
+typedef char header_fits[sizeof(KmsRing) <= ANCHOR_OFFSET ? 1 : -1];
 typedef char slot_fits[sizeof(RingSlot) <= KMS_RING_SLOT_SIZE ? 1 : -1];
 
 static RingSlot *slot_of(const KmsRing *ring, uint64_t position);
 static uint32_t event_crc(uint64_t position, const KmsEvent *event);
-static uint32_t crc32c(uint32_t crc, const void *data, size_t len);
 
 #define load(p)			__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define store(p, v)		__atomic_store_n(p, v, __ATOMIC_RELEASE)
@@ -140,7 +141,7 @@ kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
 	ring->epoch = epoch;
 	ring->fixed.identity = *identity;
 	ring->fixed.event_size = sizeof(KmsEvent);
-	ring->fixed.crc = crc32c(0, &ring->fixed, offsetof(RingFixed, crc));
+	ring->fixed.crc = kms_ring_crc(0, &ring->fixed, offsetof(RingFixed, crc));
 }
 
 bool
@@ -157,7 +158,7 @@ kms_ring_valid(const KmsRing *ring, size_t bytes,
 		fixed->slot_size != KMS_RING_SLOT_SIZE ||
 		fixed->event_size != sizeof(KmsEvent))
 		return false;
-	if (fixed->crc != crc32c(0, fixed, offsetof(RingFixed, crc)))
+	if (fixed->crc != kms_ring_crc(0, fixed, offsetof(RingFixed, crc)))
 		return false;
 	if (fixed->slots != kms_ring_slots(bytes) ||
 		bytes != kms_ring_bytes(fixed->slots) || load(&ring->epoch) <= 0)
@@ -398,6 +399,12 @@ kms_ring_release(KmsRing *ring, uint64_t upto)
 		store(&ring->tail, upto);
 }
 
+void *
+kms_ring_anchor(KmsRing *ring)
+{
+	return (char *) ring + ANCHOR_OFFSET;
+}
+
 static RingSlot *
 slot_of(const KmsRing *ring, uint64_t position)
 {
@@ -412,7 +419,7 @@ event_crc(uint64_t position, const KmsEvent *event)
 
 	prefix[0] = position;
 	prefix[1] = KMS_RING_FORMAT;
-	return crc32c(crc32c(0, prefix, sizeof(prefix)), event, sizeof(KmsEvent));
+	return kms_ring_crc(kms_ring_crc(0, prefix, sizeof(prefix)), event, sizeof(KmsEvent));
 }
 
 /*
@@ -469,8 +476,8 @@ crc32c_prepare(void)
 #endif
 }
 
-static uint32_t
-crc32c(uint32_t crc, const void *data, size_t len)
+uint32_t
+kms_ring_crc(uint32_t crc, const void *data, size_t len)
 {
 	const unsigned char *p = data;
 

@@ -21,6 +21,7 @@
 #define KMS_RING_FORMAT		3	/* changes with the layout of header or event */
 #define KMS_RING_SLOT_SIZE	1344	/* bytes, in whole cache lines */
 #define KMS_RING_HEADER_SIZE 4096	/* bytes */
+#define KMS_RING_ANCHOR_SIZE 1024	/* bytes of them, see shmem/anchor.h */
 
 /* What is recorded.  Numbers are kept in ring files and never change. */
 typedef enum KmsOperation
@@ -179,6 +180,12 @@ extern void kms_ring_drop(KmsRing *ring);
 
 /* Whether the slot of a position has been released. */
 extern bool kms_ring_released(const KmsRing *ring, uint64_t position);
+
+/* Room in the header, zero in an empty ring, for who writes the trail. */
+extern void *kms_ring_anchor(KmsRing *ring);
+
+/* CRC-32C, begun with 0, of a length that is a multiple of 4. */
+extern uint32_t kms_ring_crc(uint32_t crc, const void *data, size_t len);
 
 /* The one consumer's side. */
 extern KmsRingRead kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event);
