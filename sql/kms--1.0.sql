@@ -299,7 +299,9 @@ COMMENT ON TABLE kms.event_quarantine IS
 /*
  * Signatures of the trail.  A checkpoint: the row with this ticket had this
  * hash when it was signed; a start: it was the last one that retention has
- * deleted.
+ * deleted; an acceptance: it is a gap that follows from the row "previous", and
+ * kms_audit_accept() has put it there.  The server had been running, and had
+ * the master key, since "able_since" when it signed.
  */
 CREATE TABLE kms.event_checkpoint (
 	ticket bigint NOT NULL,
@@ -310,9 +312,10 @@ CREATE TABLE kms.event_checkpoint (
 	signed_at timestamptz NOT NULL,
 	signing_key_id text COLLATE "C" NOT NULL,
 	signature bytea NOT NULL,
+	able_since timestamptz NOT NULL,
 	CONSTRAINT event_checkpoint_pkey PRIMARY KEY (ticket, kind),
 	CONSTRAINT event_checkpoint_kind_check CHECK (kind OPERATOR(pg_catalog.=)
-		ANY ('{checkpoint,start}'::pg_catalog.text[]))
+		ANY ('{acceptance,checkpoint,start}'::pg_catalog.text[]))
 );
 
 COMMENT ON TABLE kms.event_checkpoint IS
@@ -734,14 +737,23 @@ COMMENT ON FUNCTION kms_audit_head IS
 CREATE FUNCTION kms_audit_verify(head text DEFAULT NULL, OUT intact boolean,
 	OUT events bigint, OUT first_ticket bigint, OUT last_ticket bigint,
 	OUT signed_ticket bigint, OUT bad_epoch bigint, OUT bad_ticket bigint,
-	OUT finding text)
+	OUT finding text, OUT anchored boolean)
 AS 'MODULE_PATHNAME', 'kms_api_audit_verify'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000000;
 
 REVOKE ALL ON FUNCTION kms_audit_verify FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_audit_verify IS
-'whether the trail is as it was written: reads all of it, and names the first row that was changed, removed or put in; a head is what kms_audit_head() gave once, which must be in it. Errors: 22023';
+'whether the trail is as it was written: reads all of it, and names the first row that was changed, removed or put in; a head is what kms_audit_head() gave once, which must be in it; anchored: it was also compared with where it was last written and signed, which the server keeps outside of tables. Errors: 22023';
+
+CREATE FUNCTION kms_audit_accept(reason text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'kms_api_audit_accept'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000000;
+
+REVOKE ALL ON FUNCTION kms_audit_accept FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_audit_accept IS
+'accepts that the trail is not intact: puts a signed row of operation gap behind it, with the reason (1 to 255 bytes), from which it is intact again, and returns its ticket. Takes effect at once; a rollback does not undo it. Reads the whole trail. Errors: 22004, 22023, 55000 (the trail is intact, or no event writer), KM007, 25006';
 
 CREATE FUNCTION kms_audit_checkpoints(since bigint DEFAULT 0)
 RETURNS TABLE (ticket bigint, kind text, signed_at timestamptz, message text,
@@ -753,7 +765,7 @@ ROWS 1000;
 REVOKE ALL ON FUNCTION kms_audit_checkpoints FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_audit_checkpoints IS
-'signatures of the trail after a ticket, by ticket: kind (checkpoint, or start, where retention has deleted what was before), the message that is signed, its Ed25519 signature (RFC 8032, 64 bytes in base64) and the public key in SPKI PEM (RFC 8410), as stored';
+'signatures of the trail after a ticket, by ticket: kind (checkpoint; start, where retention has deleted what was before; acceptance, a gap that kms_audit_accept() has made), the message that is signed, its Ed25519 signature (RFC 8032, 64 bytes in base64) and the public key in SPKI PEM (RFC 8410), as stored';
 
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)

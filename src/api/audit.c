@@ -6,6 +6,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "api/args.h"
 #include "keys/audit.h"
 #include "keys/call.h"
 #include "pg/compat.h"
@@ -15,13 +16,14 @@
 enum
 {
 	INTACT, EVENTS, FIRST_TICKET, LAST_TICKET, SIGNED_TICKET, BAD_EPOCH,
-	BAD_TICKET, FINDING, COLUMNS
+	BAD_TICKET, FINDING, ANCHORED, COLUMNS
 };
 
 static void set_ticket(Datum *values, bool *nulls, int column, int64 ticket);
 
 PG_FUNCTION_INFO_V1(kms_api_audit_head);
 PG_FUNCTION_INFO_V1(kms_api_audit_verify);
+PG_FUNCTION_INFO_V1(kms_api_audit_accept);
 
 Datum
 kms_api_audit_head(PG_FUNCTION_ARGS)
@@ -67,8 +69,26 @@ kms_api_audit_verify(PG_FUNCTION_ARGS)
 		report.finding == NULL;
 	if (report.finding != NULL)
 		values[FINDING] = CStringGetTextDatum(report.finding);
+	values[ANCHORED] = BoolGetDatum(report.anchored);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));
+}
+
+Datum
+kms_api_audit_accept(PG_FUNCTION_ARGS)
+{
+	KmsFault	fault = {0};
+	KmsStatus	status;
+	char	   *reason;
+	int64		ticket = 0;
+
+	kms_call_require_service();
+	status = kms_arg_reason(fcinfo, 0, &reason, &fault);
+	if (status == KMS_OK)
+		status = kms_audit_accept(reason, &ticket, &fault);
+	if (status != KMS_OK)
+		kms_fault_raise(&fault);
+	PG_RETURN_INT64(ticket);
 }
 
 /* 0: there is none. */

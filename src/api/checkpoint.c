@@ -55,8 +55,7 @@ put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint)
 	text	   *public_key = public_key_of(checkpoint->signing_key_id);
 
 	values[0] = Int64GetDatum(checkpoint->ticket);
-	values[1] = CStringGetTextDatum(checkpoint->is_start ? "start"
-									: "checkpoint");
+	values[1] = CStringGetTextDatum(kms_checkpoint_kind_name(checkpoint->kind));
 	values[2] = TimestampTzGetDatum(checkpoint->signed_at);
 	values[3] = CStringGetTextDatum(kms_checkpoint_message(checkpoint));
 	values[4] = PointerGetDatum(base64(checkpoint->signature,

@@ -4,11 +4,17 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "keys/audit.h"
 
+#include "keys/call.h"
 #include "keys/checkpoint.h"
+#include "keys/continuity.h"
+#include "shmem/acceptance.h"
+#include "shmem/master.h"
+#include "store/link.h"
 #include "store/walk.h"
 
 /* How far it has been verified. */
@@ -20,6 +26,9 @@ typedef struct Audit
 	List	   *checkpoints;	/* of KmsCheckpoint, by ticket */
 	int			compared;		/* how many of them */
 	int64		previous;		/* ticket of the last one, or of the start */
+	List	   *acceptances;	/* of them */
+	int64		looked_at;		/* 1 + ticket for which one was looked for */
+	const KmsCheckpoint *acceptance;	/* the trail goes on with its row */
 	KmsAuditPublic last_key;
 	const char *unverified;		/* NULL, or why one of them cannot be told to
 								 * be good or bad */
@@ -34,8 +43,11 @@ typedef struct Audit
 
 static void begin(Audit *audit);
 static bool find_start(Audit *audit);
+static void note_signed(Audit *audit, const KmsCheckpoint *checkpoint);
 static const KmsCheckpoint *last_start(const List *checkpoints);
+static void find_acceptance(Audit *audit);
 static bool verify_row(Audit *audit, const KmsWalkRow *row);
+static void compare_anchor(Audit *audit);
 static bool verify_end(Audit *audit);
 static const char *compare_hash(Audit *audit, const KmsWalkRow *row);
 static const char *get_commitment(Audit *audit, const KmsWalkRow *row,
@@ -95,20 +107,74 @@ kms_audit_verify(const KmsAuditHead *head, KmsAuditReport *report)
 	begin(&audit);
 	good = find_start(&audit) && compare_noted(&audit);
 	while (good && (row = kms_walk_next(audit.walk)) != NULL)
-		good = verify_row(&audit, row) && compare_noted(&audit);
+	{
+		find_acceptance(&audit);
+		if (audit.acceptance == NULL ||
+			row->ticket >= audit.acceptance->ticket)
+			good = verify_row(&audit, row) && compare_noted(&audit);
+	}
 	if (good && verify_end(&audit) && audit.unverified != NULL)
 		(void) found(&audit, audit.unverified, audit.unverified_epoch,
 					 audit.unverified_ticket);
 	kms_walk_end(audit.walk);
+	compare_anchor(&audit);
+}
+
+KmsStatus
+kms_audit_accept(const char *reason, int64 *ticket, KmsFault *fault)
+{
+	KmsAuditReport report;
+	KmsAcceptance wish;
+	KmsAcceptanceAnswer answer;
+
+	PreventCommandDuringRecovery("kms_audit_accept()");
+	PreventCommandIfReadOnly("kms_audit_accept()");
+	PreventCommandIfParallelMode("kms_audit_accept()");
+	kms_master_await();
+	if (kms_master_generation() == 0)
+		return kms_fault(fault, KMS_NO_MASTER_KEY);
+	kms_audit_verify(NULL, &report);
+	if (report.finding == NULL)
+	{
+		fault->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		return kms_fault_argument(fault, "the trail is intact", NULL, NULL);
+	}
+	memset(&wish, 0, sizeof(wish));
+	wish.after = report.signed_ticket;
+	memcpy(wish.hash, report.signed_hash, sizeof(wish.hash));
+	kms_call_describe(KMS_OP_GAP, reason, &wish.gap);
+	if (!kms_acceptance_ask(&wish, &answer))
+	{
+		fault->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		return kms_fault_argument(fault, "the event writer does not answer",
+								  NULL, "See kms_check() for what is in its way.");
+	}
+	if (answer.ticket == 0)
+	{
+		fault->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		return kms_fault_argument(fault, "the event writer cannot write the gap",
+								  pstrdup(answer.error), NULL);
+	}
+	*ticket = answer.ticket;
+	return KMS_OK;
 }
 
 static void
 begin(Audit *audit)
 {
+	ListCell   *cell;
+
 	audit->walk = kms_walk_begin();
 	audit->epochs = kms_walk_epochs(audit->walk);
 	newest(audit->epochs, &audit->end);
 	audit->checkpoints = kms_walk_checkpoints(audit->walk);
+	foreach(cell, audit->checkpoints)
+	{
+		KmsCheckpoint *checkpoint = lfirst(cell);
+
+		if (checkpoint->kind == KMS_CHECKPOINT_ACCEPTANCE)
+			audit->acceptances = lappend(audit->acceptances, checkpoint);
+	}
 }
 
 /*
@@ -134,8 +200,15 @@ find_start(Audit *audit)
 	memcpy(audit->hash, start->hash, sizeof(audit->hash));
 	audit->previous = start->ticket;
 	if (status == KMS_OK)
-		audit->report->signed_ticket = start->ticket;
+		note_signed(audit, start);
 	return true;
+}
+
+static void
+note_signed(Audit *audit, const KmsCheckpoint *checkpoint)
+{
+	audit->report->signed_ticket = checkpoint->ticket;
+	memcpy(audit->report->signed_hash, checkpoint->hash, KMS_CHAIN_SIZE);
 }
 
 static const KmsCheckpoint *
@@ -148,29 +221,57 @@ last_start(const List *checkpoints)
 	{
 		const KmsCheckpoint *checkpoint = lfirst(cell);
 
-		if (checkpoint->is_start)
+		if (checkpoint->kind == KMS_CHECKPOINT_START)
 			start = checkpoint;
 	}
 	return start;
+}
+
+/* The last one that says that the trail goes on behind this ticket. */
+static void
+find_acceptance(Audit *audit)
+{
+	ListCell   *cell;
+
+	if (audit->acceptance != NULL || audit->looked_at == audit->ticket + 1)
+		return;
+	audit->looked_at = audit->ticket + 1;
+	foreach(cell, audit->acceptances)
+	{
+		const KmsCheckpoint *checkpoint = lfirst(cell);
+
+		if (checkpoint->previous == audit->ticket &&
+			checkpoint->ticket > audit->ticket &&
+			kms_checkpoint_verify(checkpoint, &audit->last_key) == KMS_OK)
+			audit->acceptance = checkpoint;
+	}
 }
 
 static bool
 verify_row(Audit *audit, const KmsWalkRow *row)
 {
 	KmsAuditReport *report = audit->report;
+	int64		expected = audit->ticket + 1;
 	const char *finding;
 
-	if (row->ticket > audit->ticket + 1 && audit->ticket < audit->end.last_ticket)
+	if (audit->acceptance != NULL)
+		expected = audit->acceptance->ticket;
+	if (row->ticket > expected && audit->ticket < audit->end.last_ticket)
 		return found_missing(audit);
-	if (row->ticket != audit->ticket + 1 || row->ticket > audit->end.last_ticket)
+	if (row->ticket != expected || row->ticket > audit->end.last_ticket)
 		return found(audit, "the row has no place in the trail", row->epoch,
 					 row->ticket);
 	finding = compare_hash(audit, row);
 	if (finding != NULL)
 		return found(audit, finding, row->epoch, row->ticket);
+	if (audit->head != NULL && audit->head->ticket > audit->ticket &&
+		audit->head->ticket < row->ticket)
+		return found(audit, "the head that was given is of a part that was accepted as not intact",
+					 row->epoch, audit->head->ticket);
 
 	audit->epoch = row->epoch;
 	audit->ticket = row->ticket;
+	audit->acceptance = NULL;
 	memcpy(audit->hash, row->hash, sizeof(audit->hash));
 	if (report->events++ == 0)
 		report->first_ticket = row->ticket;
@@ -298,14 +399,15 @@ compare_checkpoints(Audit *audit)
 static const char *
 compare_checkpoint(Audit *audit, const KmsCheckpoint *checkpoint)
 {
+	bool		is_start = checkpoint->kind == KMS_CHECKPOINT_START;
 	bool		at_start = audit->report->events == 0;
 	const char *finding;
 	KmsStatus	status;
 
 	if (checkpoint->ticket < audit->ticket || audit->ticket == 0 ||
-		(checkpoint->is_start && !at_start))
+		(is_start && !at_start))
 		return "the checkpoint has no place in the trail";
-	if (checkpoint->is_start)
+	if (is_start)
 		return NULL;			/* that is where it begins */
 	status = kms_checkpoint_verify(checkpoint, &audit->last_key);
 	finding = judge_signature(audit, status, checkpoint->epoch,
@@ -320,7 +422,7 @@ compare_checkpoint(Audit *audit, const KmsCheckpoint *checkpoint)
 		return "the checkpoint before this one is missing";
 	audit->previous = checkpoint->ticket;
 	if (status == KMS_OK)
-		audit->report->signed_ticket = checkpoint->ticket;
+		note_signed(audit, checkpoint);
 	return NULL;
 }
 
@@ -391,13 +493,34 @@ found(Audit *audit, const char *finding, int64 epoch, int64 ticket)
 }
 
 /*
+ * What is there now, for the anchor may be newer than the snapshot; and so it
+ * is told only if the rest is good.
+ */
+static void
+compare_anchor(Audit *audit)
+{
+	KmsContinuity continuity;
+	const KmsAnchorPoint *point = &continuity.anchor.current;
+
+	kms_continuity_judge(&continuity);
+	audit->report->anchored = continuity.anchored;
+	if (continuity.broken != KMS_ANCHOR_HOLDS &&
+		audit->report->finding == NULL)
+		(void) found(audit, kms_continuity_finding(continuity.broken),
+					 audit->end.epoch,
+					 continuity.broken == KMS_ANCHOR_SIGNATURE ?
+					 point->signed_ticket : point->ticket);
+}
+
+/*
  * The row behind the last good one is missing.  Its epoch is the first one
  * that came so far.
  */
 static bool
 found_missing(Audit *audit)
 {
-	int64		ticket = audit->ticket + 1;
+	int64		ticket = audit->acceptance != NULL ? audit->acceptance->ticket
+	: audit->ticket + 1;
 	int64		epoch = 0;
 	ListCell   *cell;
 
@@ -415,7 +538,17 @@ found_missing(Audit *audit)
 static void
 newest(const List *epochs, KmsWalkEpoch *end)
 {
+	ListCell   *cell;
+
 	memset(end, 0, sizeof(*end));
-	if (epochs != NIL)
-		*end = *(KmsWalkEpoch *) linitial(epochs);
+	foreach(cell, epochs)
+	{
+		const KmsWalkEpoch *epoch = lfirst(cell);
+
+		if (epoch->last_ticket >= 0 && epoch->last_ticket < KMS_TICKET_LIMIT)
+		{
+			*end = *epoch;
+			return;
+		}
+	}
 }

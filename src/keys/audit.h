@@ -6,6 +6,7 @@
 #define KMS_KEYS_AUDIT_H
 
 #include "crypto/chain.h"
+#include "pg/errors.h"
 
 /* Where the trail ended once, as kms_audit_head() told it. */
 typedef struct KmsAuditHead
@@ -25,6 +26,8 @@ typedef struct KmsAuditReport
 	int64		first_ticket;	/* of those; 0: there is none */
 	int64		last_ticket;
 	int64		signed_ticket;	/* last one under a good signature; 0: none */
+	unsigned char signed_hash[KMS_CHAIN_SIZE];	/* of that row */
+	bool		anchored;		/* compared with its anchor (continuity.h) */
 } KmsAuditReport;
 
 /*
@@ -38,9 +41,18 @@ extern bool kms_audit_head_read(const char *value, KmsAuditHead *head);
 
 /*
  * Verify the trail as the active snapshot sees it and, if a head is given,
- * that this was once its end.  Reads every row; raises what reading may
- * raise, also a cancel.
+ * that this was once its end; then what is there now with its anchor.  Reads
+ * every row; raises what reading may raise, also a cancel.
  */
 extern void kms_audit_verify(const KmsAuditHead *head, KmsAuditReport *report);
+
+/*
+ * If the trail is not intact: put a gap behind it, signed, that follows from
+ * the last row that is known to be good, so that it is intact again.  *ticket
+ * is that of the gap.  KMS_INVALID_ARGUMENT with 55000 if it is intact, or
+ * there is no writer to do it; KMS_NO_MASTER_KEY.
+ */
+extern KmsStatus kms_audit_accept(const char *reason, int64 *ticket,
+								  KmsFault *fault);
 
 #endif							/* KMS_KEYS_AUDIT_H */

@@ -261,6 +261,19 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 }
 
 void
+kms_call_describe(KmsOperation operation, const char *context,
+				  KmsEvent *event)
+{
+	memset(event, 0, sizeof(*event));
+	event->operation = operation;
+	event->status = KMS_FAILED;
+	event->occurred_at = GetCurrentTimestamp();
+	event->duration_us = -1;
+	identify(event);
+	copy_text(event->context, sizeof(event->context), context);
+}
+
+void
 kms_call_wish(int worker)
 {
 	wishes |= UINT32_C(1) << worker;

@@ -65,6 +65,12 @@ extern void kms_call_record_change(KmsOperation operation, const char *key_id,
 								   const char *device_id, const char *reason);
 
 /*
+ * Fill an event that is no call's with who calls, and what he says.
+ */
+extern void kms_call_describe(KmsOperation operation, const char *context,
+							  KmsEvent *event);
+
+/*
  * Ask for a worker (a number of KmsWorkerKind) when this transaction is
  * committed, for it sees nothing of it before.
  */

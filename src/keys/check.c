@@ -22,6 +22,7 @@
 #include "keys/check_copies.h"
 #include "keys/check_members.h"
 #include "keys/check_settings.h"
+#include "keys/continuity.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
 #include "keys/name_list.h"
@@ -101,6 +102,7 @@ static const Check checks[] = {
 	{"the version of the SQL", kms_check_members_version},
 	{"kms.event_quarantine", check_quarantine},
 	{"the trail", check_audit},
+	{"the anchor of the trail", kms_continuity_check},
 	{"the use of master keys", check_master_key_use},
 	{"the rows of keys", check_rows},
 	{"keys made elsewhere", kms_check_copies_keys},

@@ -4,12 +4,12 @@
  * The chain alone shows what was changed only to who has noted a hash of it
  * elsewhere: whoever can write to the tables can also compute it anew.  So
  * the writer signs: each SPAN tickets, and what is there when the last
- * signature is older than kms.audit_checkpoint_interval.  What has been
- * written since then can still be changed by who also computes the hashes
- * anew; after the signature nobody can who has not the master key.
+ * signature is older than kms.audit_checkpoint_interval.  It signs what it has
+ * written, as it remembers it, and never a hash that it finds in a row.
  *
- * Without the master key nothing is signed, and all of it later by the same
- * rule.  Nothing waits for a signature but retention: what is old goes in
+ * Without the master key nothing is signed, and all of it later: what the
+ * same process has written by the same rule, what earlier ones have with one
+ * signature.  Nothing waits for a signature but retention: what is old goes in
  * prefixes that end at a checkpoint, whose hash is signed anew as the start of
  * the trail.  That bounds such a prefix to about SPAN rows, but for what was
  * signed with a key that is lost, which goes at once.
@@ -26,6 +26,7 @@
 #include "keys/checkpoint.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
+#include "store/latest.h"
 #include "store/service_key.h"
 
 #define SPAN	10000			/* tickets from a checkpoint to the next */
@@ -34,6 +35,11 @@
 
 static bool is_behind(const KmsSigning *signing, const KmsTrail *trail);
 static bool is_within(TimestampTz now, TimestampTz since, int seconds);
+static void append_time(StringInfo message, const char *name,
+						TimestampTz time);
+static void forget_marks(KmsSigning *signing);
+static KmsStatus sign_next(KmsSigning *signing, KmsCheckpoint *checkpoint);
+static void require_signed(KmsStatus status);
 static KmsStatus sign(KmsCheckpoint *checkpoint);
 static bool find_start(int64 after, int limit, KmsCheckpoint *start);
 static List *good_keys(void);
@@ -42,32 +48,39 @@ char *
 kms_checkpoint_message(const KmsCheckpoint *checkpoint)
 {
 	StringInfoData message;
-	struct pg_tm tm;
-	fsec_t		fsec;
 	int			i;
 
-	/* one that nobody has signed at, but in a row that was changed */
-	if (timestamp2tm(checkpoint->signed_at, NULL, &tm, &fsec, NULL, NULL) != 0)
-	{
-		memset(&tm, 0, sizeof(tm));
-		fsec = 0;
-	}
 	initStringInfo(&message);
 	appendStringInfo(&message,
 					 "kms audit %s v1\nepoch: " INT64_FORMAT
 					 "\nticket: " INT64_FORMAT "\nhash: ",
-					 checkpoint->is_start ? "start" : "checkpoint",
+					 kms_checkpoint_kind_name(checkpoint->kind),
 					 checkpoint->epoch, checkpoint->ticket);
 	for (i = 0; i < KMS_CHAIN_SIZE; i++)
 		appendStringInfo(&message, "%02x", checkpoint->hash[i]);
-	appendStringInfo(&message,
-					 "\nprevious: " INT64_FORMAT
-					 "\nsigned at: %04d-%02d-%02dT%02d:%02d:%02d.%06dZ"
-					 "\nkey: %s\n",
-					 checkpoint->previous, tm.tm_year, tm.tm_mon, tm.tm_mday,
-					 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec,
-					 checkpoint->signing_key_id);
+	appendStringInfo(&message, "\nprevious: " INT64_FORMAT "\n",
+					 checkpoint->previous);
+	append_time(&message, "signed at", checkpoint->signed_at);
+	append_time(&message, "able since", checkpoint->able_since);
+	appendStringInfo(&message, "key: %s\n", checkpoint->signing_key_id);
 	return message.data;
+}
+
+static void
+append_time(StringInfo message, const char *name, TimestampTz time)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	/* one that nobody has signed, but in a row that was changed */
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+	{
+		memset(&tm, 0, sizeof(tm));
+		fsec = 0;
+	}
+	appendStringInfo(message, "%s: %04d-%02d-%02dT%02d:%02d:%02d.%06dZ\n",
+					 name, tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
+					 tm.tm_min, tm.tm_sec, (int) fsec);
 }
 
 KmsStatus
@@ -106,42 +119,139 @@ is_within(TimestampTz now, TimestampTz since, int seconds)
 	return now >= since && now - since < seconds * USECS_PER_SEC;
 }
 
+/* Where there are too many, every second one goes. */
+void
+kms_checkpoint_note(KmsSigning *signing, const KmsTrail *trail)
+{
+	KmsMark    *mark;
+	int			i;
+
+	if (signing->span == 0)
+		signing->span = SPAN;
+	if (signing->marked == 0 || signing->marked > trail->last_ticket)
+		signing->marked = signing->known ? signing->ticket
+			: trail->found_ticket;
+	if (trail->last_ticket - signing->marked < signing->span)
+		return;
+	if (signing->marks == KMS_MARKS)
+	{
+		for (i = 0; i < KMS_MARKS / 2; i++)
+			signing->mark[i] = signing->mark[2 * i + 1];
+		signing->marks = KMS_MARKS / 2;
+		signing->span *= 2;
+	}
+	mark = &signing->mark[signing->marks++];
+	mark->ticket = signing->marked = trail->last_ticket;
+	mark->epoch = trail->epoch;
+	memcpy(mark->hash, trail->hash, sizeof(mark->hash));
+}
+
 bool
-kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail)
+kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail,
+					int64 anchored)
 {
 	KmsCheckpoint checkpoint;
-	KmsStatus	status = KMS_OK;
+	int			done = 0;
 	int			i;
 
 	signing->tried_at = GetCurrentTimestamp();
 	if (!kms_checkpoint_try_lock_table())
 		return false;
-	(void) kms_checkpoint_last(false, trail->last_ticket, &checkpoint);
+	(void) kms_checkpoint_last(false,
+							   anchored != 0 ? anchored : trail->last_ticket,
+							   &checkpoint);
 	signing->known = true;
 	signing->ticket = checkpoint.ticket;
+	memcpy(signing->hash, checkpoint.hash, sizeof(signing->hash));
 	signing->signed_at = checkpoint.signed_at;
-	if (!kms_checkpoint_fill(trail->last_ticket, &checkpoint) ||
-		checkpoint.epoch != trail->epoch)
+	if (!kms_latest_row(trail->last_ticket, trail->hash, trail->epoch))
 		return false;
 
-	for (i = 0; status == KMS_OK && i < BATCH && is_behind(signing, trail); i++)
+	forget_marks(signing);
+	checkpoint.kind = KMS_CHECKPOINT_ROW;
+	for (i = 0; i < signing->marks && done < BATCH; i++)
 	{
-		checkpoint.previous = signing->ticket;
-		if (trail->last_ticket - signing->ticket < SPAN ||
-			!kms_checkpoint_fill(signing->ticket + SPAN, &checkpoint))
-			(void) kms_checkpoint_fill(trail->last_ticket, &checkpoint);
-		status = sign(&checkpoint);
-		if (status == KMS_OK)
-			kms_checkpoint_insert(&checkpoint);
-		signing->ticket = checkpoint.ticket;
-		signing->signed_at = checkpoint.signed_at;
+		const KmsMark *mark = &signing->mark[i];
+
+		if (mark->ticket <= signing->ticket)
+			continue;
+		checkpoint.ticket = mark->ticket;
+		checkpoint.epoch = mark->epoch;
+		memcpy(checkpoint.hash, mark->hash, sizeof(checkpoint.hash));
+		require_signed(sign_next(signing, &checkpoint));
+		done++;
 	}
+	if (done < BATCH && is_behind(signing, trail))
+	{
+		checkpoint.ticket = trail->last_ticket;
+		checkpoint.epoch = trail->epoch;
+		memcpy(checkpoint.hash, trail->hash, sizeof(checkpoint.hash));
+		require_signed(sign_next(signing, &checkpoint));
+	}
+	signing->tried_at = 0;
+	return is_behind(signing, trail);
+}
+
+void
+kms_checkpoint_accept(KmsSigning *signing, const KmsTrail *trail, int64 after)
+{
+	KmsCheckpoint checkpoint = {0};
+
+	signing->ticket = after;
+	checkpoint.kind = KMS_CHECKPOINT_ACCEPTANCE;
+	checkpoint.ticket = trail->last_ticket;
+	checkpoint.epoch = trail->epoch;
+	memcpy(checkpoint.hash, trail->hash, sizeof(checkpoint.hash));
+	kms_checkpoint_clear(after, PG_INT64_MAX);
+	require_signed(sign_next(signing, &checkpoint));
+	signing->known = true;
+	signing->marks = 0;
+	signing->marked = checkpoint.ticket;
+}
+
+/* Of what is signed. */
+static void
+forget_marks(KmsSigning *signing)
+{
+	int			kept = 0;
+	int			i;
+
+	for (i = 0; i < signing->marks; i++)
+	{
+		if (signing->mark[i].ticket > signing->ticket)
+			signing->mark[kept++] = signing->mark[i];
+	}
+	signing->marks = kept;
+	if (kept == 0)
+		signing->span = SPAN;
+}
+
+static KmsStatus
+sign_next(KmsSigning *signing, KmsCheckpoint *checkpoint)
+{
+	KmsStatus	status;
+
+	checkpoint->previous = signing->ticket;
+	checkpoint->signed_at = GetCurrentTimestamp();
+	checkpoint->able_since = signing->able_since != 0 ? signing->able_since
+		: checkpoint->signed_at;
+	status = sign(checkpoint);
+	if (status != KMS_OK)
+		return status;
+	kms_checkpoint_insert(checkpoint);
+	signing->ticket = checkpoint->ticket;
+	memcpy(signing->hash, checkpoint->hash, sizeof(signing->hash));
+	signing->signed_at = checkpoint->signed_at;
+	return KMS_OK;
+}
+
+static void
+require_signed(KmsStatus status)
+{
 	if (status != KMS_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("the audit key cannot be made or does not sign")));
-	signing->tried_at = 0;
-	return is_behind(signing, trail);
 }
 
 static KmsStatus
@@ -153,7 +263,6 @@ sign(KmsCheckpoint *checkpoint)
 	status = kms_audit_key_current(checkpoint->signing_key_id);
 	if (status != KMS_OK)
 		return status;
-	checkpoint->signed_at = GetCurrentTimestamp();
 	message = kms_checkpoint_message(checkpoint);
 	status = kms_audit_key_sign(checkpoint->signing_key_id, message,
 								strlen(message), checkpoint->signature);
@@ -174,8 +283,9 @@ kms_checkpoint_retire(int limit, int64 *skipped)
 	(void) kms_checkpoint_last(true, PG_INT64_MAX, &start);
 	if (!find_start(start.ticket, limit, &next))
 		return 0;
-	next.is_start = true;
+	next.kind = KMS_CHECKPOINT_START;
 	next.previous = start.ticket;
+	next.signed_at = next.able_since = GetCurrentTimestamp();
 	if (sign(&next) != KMS_OK)
 		return 0;
 	deleted = kms_checkpoint_trim(start.ticket, next.ticket, skipped);

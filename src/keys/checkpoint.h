@@ -10,10 +10,11 @@
  *	hash: 64 lower-case hex digits
  *	previous: 20000
  *	signed at: 2026-11-22T08:00:00.000000Z
+ *	able since: 2026-11-21T17:30:00.000000Z
  *	key: aud_0123456789abcdef01234567
  *
  * with a line feed after each line; of a start the first line is "kms audit
- * start v1".
+ * start v1", of an acceptance "kms audit acceptance v1".
  */
 #ifndef KMS_KEYS_CHECKPOINT_H
 #define KMS_KEYS_CHECKPOINT_H
@@ -29,14 +30,37 @@ extern char *kms_checkpoint_message(const KmsCheckpoint *checkpoint);
 extern KmsStatus kms_checkpoint_verify(const KmsCheckpoint *checkpoint,
 									   KmsAuditPublic *last);
 
+#define KMS_MARKS 64
+
+/* A row that the writer has written, and that is to be signed. */
+typedef struct KmsMark
+{
+	int64		ticket;
+	int64		epoch;
+	unsigned char hash[KMS_CHAIN_SIZE];
+} KmsMark;
+
 /* What the writer remembers between rounds; begins zeroed. */
 typedef struct KmsSigning
 {
-	bool		known;			/* the two below have been read */
+	bool		known;			/* the next three have been read */
 	int64		ticket;			/* the last that is signed */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* and its hash */
 	TimestampTz signed_at;
 	TimestampTz tried_at;		/* in vain, 0: not so */
+	TimestampTz able_since;		/* the server runs and has the master key, as
+								 * its writers know; 0: it has not */
+	int64		marked;			/* the last ticket that got a mark */
+	int64		span;			/* tickets from a mark to the next */
+	int			marks;
+	KmsMark		mark[KMS_MARKS];
 } KmsSigning;
+
+/*
+ * The writer has committed the trail as it is: remember some of its hashes, so
+ * that only what it has written itself is signed, and not what tables say.
+ */
+extern void kms_checkpoint_note(KmsSigning *signing, const KmsTrail *trail);
 
 /* Whether something is to be signed now; takes no transaction. */
 extern bool kms_checkpoint_is_due(const KmsSigning *signing,
@@ -44,9 +68,18 @@ extern bool kms_checkpoint_is_due(const KmsSigning *signing,
 
 /*
  * Sign what is due, in the current transaction, of whom no other writes the
- * trail; true if there is more.  The trail is as it was closed last.
+ * trail; true if there is more.  The trail is as it was closed last;
+ * "anchored" is the last ticket that is known to be signed, 0 if none is.
  */
-extern bool kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail);
+extern bool kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail,
+								int64 anchored);
+
+/*
+ * Sign the last row as a gap that follows from the row "after", and raise
+ * unless that can be done.
+ */
+extern void kms_checkpoint_accept(KmsSigning *signing, const KmsTrail *trail,
+								  int64 after);
 
 /*
  * Delete a batch of the trail that is older than kms.event_retention: a

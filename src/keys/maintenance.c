@@ -29,6 +29,7 @@
 
 #include "keys/call.h"
 #include "keys/checkpoint.h"
+#include "keys/continuity.h"
 #include "keys/create.h"
 #include "keys/each.h"
 #include "keys/key.h"
@@ -412,7 +413,8 @@ trim_events(KmsTaskResult *result)
 	result->task = "delete old events";
 	if (kms_reference_lock("event") != NULL ||
 		kms_reference_lock("event_quarantine") != NULL ||
-		kms_reference_lock("event_checkpoint") != NULL)
+		kms_reference_lock("event_checkpoint") != NULL ||
+		kms_continuity_is_broken())
 		return;
 	result->done = kms_checkpoint_retire(TRAIL_BATCH, &result->skipped);
 	result->more = result->done > 0;

@@ -199,6 +199,7 @@ initialize(KmsState *state)
 	pg_atomic_init_u64(&state->refused, 0);
 	state->made_at = GetCurrentTimestamp();
 	LWLockInitialize(&state->attempts_lock, state->tranche);
+	ConditionVariableInit(&state->acceptance.changed);
 
 	for (i = 0; i < KMS_DATABASES_MAX; i++)
 	{
@@ -265,6 +266,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->maintained_at = 0;
 	database->closed_until = 0;
 	database->ring_silent_until = 0;
+	database->able_since = 0;
 	pg_atomic_write_u32(&database->pool_coming, 0);
 	pg_atomic_write_u64(&database->ring_generation, 0);
 	pg_atomic_write_u64(&database->flush_done,

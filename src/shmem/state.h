@@ -72,6 +72,12 @@ typedef struct KmsDatabase
 	TimestampTz ring_silent_until;	/* no log line about its file before */
 
 	/*
+	 * Since when its writers have found a master key each time; 0: not the
+	 * last time.  The writer's.
+	 */
+	TimestampTz able_since;
+
+	/*
 	 * A wish that all recorded so far be written: the caller adds one to
 	 * flush_wanted and waits until flush_done has got there, or flush_closed:
 	 * a writer that looked after the wish found no extension.
@@ -90,6 +96,20 @@ typedef struct KmsDatabase
 	pg_atomic_uint32 durable_open;
 	pg_atomic_uint32 closings;
 } KmsDatabase;
+
+#define KMS_ACCEPTANCE_SIZE 2048	/* bytes of a KmsAcceptance, at most */
+
+/* See acceptance.c; under state->lock. */
+typedef struct KmsAcceptanceSlot
+{
+	int			pid;			/* of who asks; 0: nobody */
+	Oid			database;		/* whose writer is asked; InvalidOid: none */
+	bool		answered;
+	int64		ticket;			/* the answer */
+	char		error[KMS_ERROR_SIZE];
+	char		wish[KMS_ACCEPTANCE_SIZE];
+	ConditionVariable changed;
+} KmsAcceptanceSlot;
 
 typedef struct KmsState
 {
@@ -120,6 +140,8 @@ typedef struct KmsState
 	pg_atomic_uint64 refused;
 
 	LWLock		attempts_lock;	/* of the log of failed attempts: lockout.c */
+
+	KmsAcceptanceSlot acceptance;
 
 	KmsDatabase databases[KMS_DATABASES_MAX];
 } KmsState;

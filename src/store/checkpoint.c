@@ -25,17 +25,20 @@ enum
 	CHECKPOINT_PREVIOUS,
 	CHECKPOINT_SIGNED_AT,
 	CHECKPOINT_SIGNING_KEY_ID,
-	CHECKPOINT_SIGNATURE
+	CHECKPOINT_SIGNATURE,
+	CHECKPOINT_ABLE_SINCE
 };
 
 #define COLUMNS \
-	"ticket, kind, epoch, hash, previous, signed_at, signing_key_id, signature"
+	"ticket, kind, epoch, hash, previous, signed_at, signing_key_id, signature," \
+	" able_since"
 
 /* Of two parameters, the last start and the next one. */
 #define PREFIX \
 	" WHERE ticket OPERATOR(pg_catalog.>) $1" \
 	" AND ticket OPERATOR(pg_catalog.<=) $2"
 
+static bool is_kind(const text *name, KmsCheckpointKind kind);
 static List *fetch(const KmsSpi *spi);
 static int64 count_prefix(SPIPlanPtr *plan, const char *query, int64 after,
 						  int64 upto);
@@ -53,14 +56,17 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 	memset(checkpoint, 0, sizeof(*checkpoint));
 	checkpoint->ticket = DatumGetInt64(values[CHECKPOINT_TICKET]);
 	kind = DatumGetTextPP(values[CHECKPOINT_KIND]); /* of the primary key */
-	checkpoint->is_start = VARSIZE_ANY_EXHDR(kind) == strlen("start") &&
-		memcmp(VARDATA_ANY(kind), "start", strlen("start")) == 0;
+	checkpoint->kind = is_kind(kind, KMS_CHECKPOINT_START) ?
+		KMS_CHECKPOINT_START : is_kind(kind, KMS_CHECKPOINT_ACCEPTANCE) ?
+		KMS_CHECKPOINT_ACCEPTANCE : KMS_CHECKPOINT_ROW;
 	checkpoint->epoch = DatumGetInt64(values[CHECKPOINT_EPOCH]);
 	(void) kms_scan_bytes(values[CHECKPOINT_HASH], isnull[CHECKPOINT_HASH],
 						  checkpoint->hash, sizeof(checkpoint->hash));
 	checkpoint->previous = DatumGetInt64(values[CHECKPOINT_PREVIOUS]);
 	checkpoint->signed_at =
 		DatumGetTimestampTz(values[CHECKPOINT_SIGNED_AT]);
+	checkpoint->able_since = isnull[CHECKPOINT_ABLE_SINCE] ? 0 :
+		DatumGetTimestampTz(values[CHECKPOINT_ABLE_SINCE]);
 	if (isnull[CHECKPOINT_SIGNING_KEY_ID])
 		return;
 	id = DatumGetTextPP(values[CHECKPOINT_SIGNING_KEY_ID]);
@@ -72,6 +78,27 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 						  sizeof(checkpoint->signature));
 }
 
+static bool
+is_kind(const text *name, KmsCheckpointKind kind)
+{
+	const char *expected = kms_checkpoint_kind_name(kind);
+
+	return VARSIZE_ANY_EXHDR(name) == strlen(expected) &&
+		memcmp(VARDATA_ANY(name), expected, strlen(expected)) == 0;
+}
+
+const char *
+kms_checkpoint_kind_name(KmsCheckpointKind kind)
+{
+	static const char *const names[] = {
+		[KMS_CHECKPOINT_ACCEPTANCE] = "acceptance",
+		[KMS_CHECKPOINT_ROW] = "checkpoint",
+		[KMS_CHECKPOINT_START] = "start",
+	};
+
+	return names[kind];
+}
+
 bool
 kms_checkpoint_last(bool is_start, int64 upto, KmsCheckpoint *checkpoint)
 {
@@ -79,7 +106,7 @@ kms_checkpoint_last(bool is_start, int64 upto, KmsCheckpoint *checkpoint)
 	static SPIPlanPtr plans[2];
 	static const char *const queries[] = {
 		"SELECT " COLUMNS " FROM kms.event_checkpoint"
-		" WHERE kind OPERATOR(pg_catalog.=) 'checkpoint'"
+		" WHERE kind OPERATOR(pg_catalog.<>) 'start'"
 		" AND ticket OPERATOR(pg_catalog.<=) $1"
 		" ORDER BY ticket DESC LIMIT 1",
 		"SELECT " COLUMNS " FROM kms.event_checkpoint"
@@ -236,18 +263,77 @@ kms_checkpoint_insert(const KmsCheckpoint *checkpoint)
 
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, checkpoint->ticket);
-	kms_spi_text(&spi, checkpoint->is_start ? "start" : "checkpoint");
+	kms_spi_text(&spi, kms_checkpoint_kind_name(checkpoint->kind));
 	kms_spi_int64(&spi, checkpoint->epoch);
 	kms_spi_bytes(&spi, checkpoint->hash, sizeof(checkpoint->hash));
 	kms_spi_int64(&spi, checkpoint->previous);
 	kms_spi_time(&spi, checkpoint->signed_at);
 	kms_spi_text(&spi, checkpoint->signing_key_id);
 	kms_spi_bytes(&spi, checkpoint->signature, sizeof(checkpoint->signature));
+	kms_spi_time(&spi, checkpoint->able_since);
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.event_checkpoint (" COLUMNS ")"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+				" ON CONFLICT (ticket, kind) DO UPDATE SET epoch = $3,"
+				" hash = $4, previous = $5, signed_at = $6,"
+				" signing_key_id = $7, signature = $8, able_since = $9",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
+}
+
+void
+kms_checkpoint_clear(int64 after, int64 before)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, after);
+	kms_spi_int64(&spi, before);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.event_checkpoint"
+				" WHERE ticket OPERATOR(pg_catalog.>) $1"
+				" AND ticket OPERATOR(pg_catalog.<) $2",
+				SPI_OK_DELETE);
+	kms_spi_end(&spi);
+}
+
+/*
+ * Of most checkpoints the one before was signed shortly before, so that what
+ * is between them need not be looked at.
+ */
+int64
+kms_checkpoint_late(int seconds)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	int64		count;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_seconds(&spi, seconds);
+	kms_spi_run(&spi, &plan,
+				"SELECT COALESCE(pg_catalog.sum(e.late), 0)::pg_catalog.int8"
+				" FROM (SELECT ticket, kind, signed_at, able_since,"
+				"  pg_catalog.lag(ticket, 1, 0::pg_catalog.int8) OVER w AS after,"
+				"  pg_catalog.lag(signed_at, 1, '-infinity') OVER w AS signed_before"
+				"  FROM kms.event_checkpoint"
+				"  WINDOW w AS (ORDER BY ticket, kind)) AS c,"
+				" LATERAL (SELECT pg_catalog.count(*) AS late FROM kms.event AS e"
+				"  WHERE e.ticket OPERATOR(pg_catalog.>) c.after"
+				"  AND e.ticket OPERATOR(pg_catalog.<=) c.ticket"
+				"  AND e.occurred_at OPERATOR(pg_catalog.<)"
+				"   (c.signed_at OPERATOR(pg_catalog.-) $1)) AS e"
+				" WHERE c.kind OPERATOR(pg_catalog.=) 'checkpoint'"
+				" AND c.signed_before OPERATOR(pg_catalog.<)"
+				"  (c.signed_at OPERATOR(pg_catalog.-) $1)"
+				" AND c.able_since OPERATOR(pg_catalog.<)"
+				"  (c.signed_at OPERATOR(pg_catalog.-) $1)",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
 }
 
 /* Sub-object 3: the writer has 1, and who rolls up metrics 2. */

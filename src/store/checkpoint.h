@@ -4,7 +4,9 @@
  *
  * A checkpoint says what the hash of a row of the trail was when it was
  * signed.  A start says the same of the last row that retention has deleted:
- * the trail begins behind it.
+ * the trail begins behind it.  An acceptance says it of a gap that follows
+ * from the row with the ticket "previous": its owner has accepted that nothing
+ * is known of what is between the two.
  */
 #ifndef KMS_STORE_CHECKPOINT_H
 #define KMS_STORE_CHECKPOINT_H
@@ -15,33 +17,47 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+/* In the order of their names, which that of rows with one ticket is. */
+typedef enum KmsCheckpointKind
+{
+	KMS_CHECKPOINT_ACCEPTANCE,
+	KMS_CHECKPOINT_ROW,
+	KMS_CHECKPOINT_START
+} KmsCheckpointKind;
+
 typedef struct KmsCheckpoint
 {
 	int64		ticket;
-	bool		is_start;
+	KmsCheckpointKind kind;
 	int64		epoch;			/* of the row with that ticket */
 	unsigned char hash[KMS_CHAIN_SIZE]; /* and its hash */
 	int64		previous;		/* ticket of the checkpoint (or start) before
 								 * it, 0: there was none */
 	TimestampTz signed_at;
+	TimestampTz able_since;		/* when it was signed, the server had been
+								 * able to sign since then */
 	char		signing_key_id[KMS_KEY_ID_MAX + 1];
 	unsigned char signature[KMS_SIGNATURE_SIZE];
 } KmsCheckpoint;
 
 /* The columns of a row, in order; what has not its form becomes zero bytes. */
-#define KMS_CHECKPOINT_COLUMNS 8
+#define KMS_CHECKPOINT_COLUMNS 9
+
+/* "acceptance", "checkpoint" or "start". */
+extern const char *kms_checkpoint_kind_name(KmsCheckpointKind kind);
 
 extern void kms_checkpoint_read(const Datum *values, const bool *isnull,
 								KmsCheckpoint *checkpoint);
 
 /*
- * The last one of a kind up to a ticket; false and all zero if there is none.
- * One beyond the end of the trail is nobody's work but a forger's.
+ * The start, or the last one of another kind, up to a ticket; false and all
+ * zero if there is none.  One beyond the end of the trail is nobody's work but
+ * a forger's.
  */
 extern bool kms_checkpoint_last(bool is_start, int64 upto,
 								KmsCheckpoint *checkpoint);
 
-/* A list of KmsCheckpoint, of both kinds, after a ticket and in their order. */
+/* A list of KmsCheckpoint, of all kinds, after a ticket and in their order. */
 extern List *kms_checkpoint_after(int64 ticket);
 
 /*
@@ -63,7 +79,17 @@ extern bool kms_checkpoint_fill(int64 ticket, KmsCheckpoint *checkpoint);
 /* Take the lock of the table that an insert needs; false if it has to wait. */
 extern bool kms_checkpoint_try_lock_table(void);
 
+/* Takes the place of what somebody else has put there. */
 extern void kms_checkpoint_insert(const KmsCheckpoint *checkpoint);
+
+/* Delete those of tickets between these two, of whatever kind. */
+extern void kms_checkpoint_clear(int64 after, int64 before);
+
+/*
+ * How many rows are under a signature that was made more than so many seconds
+ * after they were recorded, though the server could have signed all that time.
+ */
+extern int64 kms_checkpoint_late(int seconds);
 
 /*
  * Who trims the trail holds this until the end of the transaction; false if

@@ -8,6 +8,9 @@
 #include "access/tupdesc.h"
 #include "crypto/chain.h"
 
+/* No trail gets there: a row with such a ticket is somebody else's. */
+#define KMS_TICKET_LIMIT	(INT64CONST(1) << 62)
+
 /* Columns of kms.event, in order. */
 typedef enum KmsEventColumn
 {

@@ -36,6 +36,7 @@
 
 #define GAP_REASON "Events may be missing"
 
+
 /* kms.event, open for inserting. */
 typedef struct EventTable
 {
@@ -64,6 +65,7 @@ typedef struct Counts
 
 static bool read_newest(KmsTrail *newest);
 static bool read_epoch(KmsTrail *trail);
+static void note_found(KmsTrail *trail, bool in_epoch);
 static void read_last(KmsTrail *trail);
 static void read_head(KmsTrail *head, int ticket_column);
 static void insert_epoch(const KmsTrail *trail);
@@ -103,11 +105,12 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 	if (any && newest.epoch == epoch)
 	{
 		*trail = newest;
+		note_found(trail, true);
 		return;
 	}
 	trail->left_out_at = 0;
 	trail->epoch = epoch;
-	known = any && read_epoch(trail);
+	known = read_epoch(trail);
 	others = any && newest.epoch != complete &&
 		(!known || (!retired && trail->last_ticket < newest.last_ticket));
 	if (any)
@@ -117,6 +120,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 	}
 	else
 		read_last(trail);
+	note_found(trail, any);
 	if (!known)
 	{
 		trail->position = 0;
@@ -124,6 +128,26 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 	}
 	if (others)
 		follow(trail, &newest);
+}
+
+static void
+note_found(KmsTrail *trail, bool in_epoch)
+{
+	trail->found_epoch = in_epoch;
+	trail->found_ticket = trail->last_ticket;
+	memcpy(trail->found_hash, trail->hash, sizeof(trail->found_hash));
+}
+
+bool
+kms_trail_skip(KmsTrail *trail)
+{
+	KmsTrail	last;
+
+	read_last(&last);
+	if (trail->last_ticket >= last.last_ticket)
+		return false;
+	trail->last_ticket = last.last_ticket;
+	return true;
 }
 
 void
@@ -271,6 +295,33 @@ kms_trail_close(const KmsTrail *trail)
 	kms_spi_end(&spi);
 }
 
+void
+kms_trail_clear(const KmsTrail *trail)
+{
+	static SPIPlanPtr event_plan = NULL;
+	static SPIPlanPtr aside_plan = NULL;
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, trail->last_ticket);
+	kms_spi_run(&spi, &event_plan,
+				"DELETE FROM kms.event"
+				" WHERE ticket OPERATOR(pg_catalog.>) $1",
+				SPI_OK_DELETE);
+	kms_spi_run(&spi, &aside_plan,
+				"DELETE FROM kms.event_quarantine"
+				" WHERE ticket OPERATOR(pg_catalog.>) $1",
+				SPI_OK_DELETE);
+	kms_spi_int64(&spi, trail->epoch);
+	kms_spi_run(&spi, &plan,
+				"DELETE FROM kms.event_epoch"
+				" WHERE last_ticket OPERATOR(pg_catalog.>=) $1"
+				" AND epoch OPERATOR(pg_catalog.<>) $2",
+				SPI_OK_DELETE);
+	kms_spi_end(&spi);
+}
+
 /* What has been written last, by whatever ring. */
 static bool
 read_newest(KmsTrail *newest)
@@ -281,8 +332,11 @@ read_newest(KmsTrail *newest)
 	bool		isnull;
 
 	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, KMS_TICKET_LIMIT);
 	kms_spi_run(&spi, &plan,
 				"SELECT epoch, position, last_ticket, hash FROM kms.event_epoch"
+				" WHERE last_ticket OPERATOR(pg_catalog.>=) 0"
+				" AND last_ticket OPERATOR(pg_catalog.<) $1"
 				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
 				SPI_OK_SELECT);
 	found = spi.processed > 0;
@@ -331,11 +385,14 @@ read_last(KmsTrail *trail)
 	memset(trail->hash, 0, sizeof(trail->hash));
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
+	kms_spi_int64(&spi, KMS_TICKET_LIMIT);
 	kms_spi_run(&spi, &plan,
 				"SELECT ticket, hash FROM"
 				" ((SELECT ticket, hash FROM kms.event"
+				"   WHERE ticket OPERATOR(pg_catalog.<) $1"
 				"   ORDER BY ticket DESC LIMIT 1)"
 				"  UNION ALL (SELECT ticket, hash FROM kms.event_quarantine"
+				"   WHERE ticket OPERATOR(pg_catalog.<) $1"
 				"   ORDER BY ticket DESC LIMIT 1)) AS last"
 				" ORDER BY ticket DESC LIMIT 1",
 				SPI_OK_SELECT);

@@ -25,6 +25,9 @@ typedef struct KmsTrail
 	TimestampTz left_out_at;	/* when an event was left out since it was
 								 * opened (kms.event_detail); 0: none was */
 	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with that ticket */
+	int64		found_ticket;	/* and both as they were when it was opened */
+	unsigned char found_hash[KMS_CHAIN_SIZE];
+	bool		found_epoch;	/* in kms.event_epoch, not in rows alone */
 } KmsTrail;
 
 /*
@@ -36,6 +39,12 @@ typedef struct KmsTrail
  */
 extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete,
 						   bool retired);
+
+/*
+ * Go on above all tickets that are there; true if somebody has put rows into
+ * the way.
+ */
+extern bool kms_trail_skip(KmsTrail *trail);
 
 /*
  * Insert events, with the next tickets, and count them; those that
@@ -59,6 +68,9 @@ extern int	kms_trail_move_outbox(KmsTrail *trail, int limit);
 extern void kms_trail_set_aside(KmsTrail *trail, const KmsEvent *event,
 								const char *error);
 extern bool kms_trail_set_aside_outbox(KmsTrail *trail, const char *error);
+
+/* Delete what is behind its end, which only others can have put there. */
+extern void kms_trail_clear(const KmsTrail *trail);
 
 /* Write position, last ticket and hash back. */
 extern void kms_trail_close(const KmsTrail *trail);

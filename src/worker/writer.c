@@ -42,9 +42,13 @@
 #include "worker/writer.h"
 
 #include "keys/checkpoint.h"
+#include "keys/continuity.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "shmem/acceptance.h"
 #include "shmem/durable.h"
+#include "shmem/master.h"
+#include "store/latest.h"
 #include "store/reference.h"
 #include "store/trail.h"
 #include "worker/worker.h"
@@ -92,6 +96,10 @@ typedef struct Writer
 	Source	   *current;		/* the one at work, when an error ends it */
 	KmsTrail	trail;			/* as it was closed last */
 	KmsSigning	signing;
+	KmsKeeper	keeper;
+	bool		skip;			/* a row was in the way of one of ours */
+	KmsAcceptance wish;			/* of the trail's owner */
+	int64		accepted;		/* ticket of the gap that it became */
 	bool		wrote;			/* this round has written something */
 	bool		more;			/* and has left something */
 } Writer;
@@ -99,6 +107,11 @@ typedef struct Writer
 static void one_round(void *arg);
 static void sign_trail(Writer *writer);
 static void sign(void *arg);
+static void accept_gap(Writer *writer);
+static void write_gap(void *arg);
+static void file_anchor(int code, Datum arg);
+static void note_able(Writer *writer);
+static void commit_trail(Writer *writer, const KmsTrail *trail);
 static bool prepare(Writer *writer);
 static void lock_trail(Writer *writer);
 static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
@@ -134,6 +147,7 @@ kms_writer_main(Datum arg)
 	state = &worker->database->worker[KMS_WRITER];
 	writer.events = MemoryContextAllocHuge(TopMemoryContext,
 										   BATCH_SIZE * sizeof(KmsEvent));
+	before_shmem_exit(file_anchor, PointerGetDatum(&writer));
 	writer.ring.limit = BATCH_SIZE;
 	writer.outbox.limit = BATCH_SIZE;
 
@@ -160,7 +174,11 @@ kms_writer_main(Datum arg)
 		{
 			kms_worker_good(worker);
 			if (!writer.absent && !writer.replaced)
+			{
 				sign_trail(&writer);
+				accept_gap(&writer);
+				kms_continuity_file(&writer.keeper, false);
+			}
 		}
 		else
 		{
@@ -271,7 +289,9 @@ sign_trail(Writer *writer)
 {
 	KmsWorkerError error;
 
-	if (!kms_checkpoint_is_due(&writer->signing, &writer->trail) ||
+	note_able(writer);
+	if (writer->keeper.anchor.broken != KMS_ANCHOR_HOLDS ||
+		!kms_checkpoint_is_due(&writer->signing, &writer->trail) ||
 		kms_worker_try(sign, writer, &error))
 		return;
 	writer->signing.known = false;
@@ -287,11 +307,91 @@ sign(void *arg)
 {
 	Writer	   *writer = arg;
 
+	KmsKeeper  *keeper = &writer->keeper;
+	KmsSigning *signing = &writer->signing;
+
 	kms_worker_begin("signing the trail");
 	lock_trail(writer);
-	if (kms_checkpoint_sign(&writer->signing, &writer->trail))
-		writer->more = true;
+	if (kms_continuity_confirm(keeper))
+	{
+		int64		before = keeper->anchor.current.signed_ticket;
+
+		if (kms_checkpoint_sign(signing, &writer->trail, before))
+			writer->more = true;
+		if (signing->ticket != before)
+			kms_continuity_commit(keeper, &writer->trail, signing->ticket,
+								  signing->hash);
+	}
 	kms_worker_commit();
+	kms_continuity_committed(keeper);
+	kms_continuity_file(keeper, true);
+}
+
+/* What its owner has asked for is done even where it cannot be told any more. */
+static void
+accept_gap(Writer *writer)
+{
+	KmsAcceptanceAnswer answer = {0};
+	KmsWorkerError error;
+
+	if (!kms_acceptance_wanted(&writer->wish))
+		return;
+	if (kms_worker_try(write_gap, writer, &error))
+		answer.ticket = writer->accepted;
+	else
+	{
+		kms_continuity_forget(&writer->keeper);
+		writer->signing.known = false;
+		strlcpy(answer.error, error.message, sizeof(answer.error));
+	}
+	kms_acceptance_answer(&answer);
+}
+
+/* The gap follows from the last row that is good, as if there were no other. */
+static void
+write_gap(void *arg)
+{
+	Writer	   *writer = arg;
+	const KmsAcceptance *wish = &writer->wish;
+	KmsSigning *signing = &writer->signing;
+	KmsTrail	trail;
+
+	kms_worker_begin("accepting a gap of the trail");
+	lock_trail(writer);
+	open_trail(writer, kms_events_ring(), &trail);
+	(void) kms_trail_skip(&trail);
+	memcpy(trail.hash, wish->hash, sizeof(trail.hash));
+	kms_trail_append(&trail, &wish->gap, 1);
+	kms_trail_clear(&trail);
+	kms_trail_close(&trail);
+	kms_checkpoint_accept(signing, &trail, wish->after);
+	kms_continuity_accept(&writer->keeper);
+	commit_trail(writer, &trail);
+	writer->trail = trail;
+	writer->accepted = trail.last_ticket;
+	kms_continuity_file(&writer->keeper, true);
+}
+
+static void
+file_anchor(int code, Datum arg)
+{
+	Writer	   *writer = (Writer *) DatumGetPointer(arg);
+
+	kms_continuity_file(&writer->keeper, code != 0);
+}
+
+/* Each writer looks, and maintenance calls for one every few minutes. */
+static void
+note_able(Writer *writer)
+{
+	KmsDatabase *database = writer->worker.database;
+
+	if (kms_master_generation() == 0 || writer->keeper.renewed)
+		database->able_since = 0;
+	writer->keeper.renewed = false;
+	if (kms_master_generation() != 0 && database->able_since == 0)
+		database->able_since = GetCurrentTimestamp();
+	writer->signing.able_since = database->able_since;
 }
 
 /* Find the extension, map its ring. */
@@ -352,8 +452,35 @@ lock_trail(Writer *writer)
 static void
 open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 {
-	kms_trail_open(trail, kms_ring_epoch(ring), writer->complete,
+	KmsKeeper  *keeper = &writer->keeper;
+	int64		complete = writer->complete;
+	int64		ticket;
+	unsigned char hash[KMS_CHAIN_SIZE];
+	uint64		end;
+
+	kms_continuity_begin(keeper);
+	if (keeper->restored)
+		(void) kms_latest_end(&ticket, hash, &complete);	/* one gap is enough */
+	kms_trail_open(trail, kms_ring_epoch(ring), complete,
 				   ring == writer->retired);
+	kms_continuity_follow(keeper, trail,
+						  kms_ring_unchecked(ring, &end) &&
+						  (uint64) trail->position > end);
+	if ((writer->skip || keeper->anchor.broken != KMS_ANCHOR_HOLDS) &&
+		kms_trail_skip(trail))
+		kms_continuity_break(keeper);
+}
+
+/* It is flushed when this returns. */
+static void
+commit_trail(Writer *writer, const KmsTrail *trail)
+{
+	kms_continuity_commit(&writer->keeper, trail,
+						  writer->keeper.accepting ? writer->signing.ticket : 0,
+						  writer->signing.hash);
+	kms_worker_commit();
+	kms_continuity_committed(&writer->keeper);
+	kms_checkpoint_note(&writer->signing, trail);
 }
 
 /* Write what rings hold that were replaced, and delete them. */
@@ -418,7 +545,7 @@ compare(Writer *writer, KmsRing *ring)
 		kms_trail_gap(&trail, 0, context);
 		kms_trail_close(&trail);
 	}
-	kms_worker_commit();
+	commit_trail(writer, &trail);
 
 	if (!older)
 	{
@@ -505,7 +632,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	}
 	if (moved || (uint64) trail.position != first)
 		kms_trail_close(&trail);
-	kms_worker_commit();
+	commit_trail(writer, &trail);
 
 	/* the commit is flushed */
 	kms_ring_release(ring, (uint64) trail.position);
@@ -612,7 +739,7 @@ write_outbox(Writer *writer)
 		count = kms_trail_move_outbox(&trail, source->limit);
 	if (count > 0)
 		kms_trail_close(&trail);
-	kms_worker_commit();
+	commit_trail(writer, &trail);
 	writer->trail = trail;
 
 	if (count > 0)
@@ -653,6 +780,8 @@ handle_error(Writer *writer, const KmsWorkerError *error)
 		return;
 	}
 
+	if (error->sqlstate == ERRCODE_UNIQUE_VIOLATION)
+		writer->skip = true;
 	if (source != NULL && !may_pass(error->sqlstate))
 	{
 		if (source->limit > 1)

@@ -28,7 +28,7 @@ sub is_sql
 # ---- A small trail of each kind of row -----------------------------------
 
 sql('CREATE EXTENSION kms');
-is_sql('SELECT * FROM kms_audit_verify()', 't|0||||||',
+is_sql('SELECT * FROM kms_audit_verify()', 't|0|||||||f',
 	'a trail that has not begun is intact');
 is_sql('SELECT kms_audit_head()', '0:' . '0' x 64, 'its head is of ticket 0');
 
@@ -68,7 +68,7 @@ ok( KmsTest::poll(
 			sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last");
 		}),
 	'its end is signed');
-is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last|$last|||",
+is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last|$last||||t",
 	'the trail is intact');
 my $head = sql('SELECT kms_audit_head()');
 is_sql("SELECT intact FROM kms_audit_verify('$head')",
@@ -186,9 +186,10 @@ is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rech
 	"f|$signed|the rows up to here are not those that were signed",
 	'a chain that was made anew is not the one that was signed');
 my $unsigned = "$forged; TRUNCATE kms.event_checkpoint";
-is(finding($unsigned), 't||', 'without any signature it follows');
+is(finding($unsigned), "f|$last|the trail does not end where the server ended it",
+	'without any signature it is not what the server has noted of it');
 is(finding("$unsigned; DELETE FROM kms.event"), 'f|1|the row is missing',
-	'but as a whole only');
+	'and as a whole only it would follow');
 like(finding($unsigned, $head), qr/^f\|\d+\|the trail ends before the head/,
 	'and does not hold a head that was noted elsewhere');
 is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain();

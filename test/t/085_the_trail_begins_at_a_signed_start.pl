@@ -147,7 +147,7 @@ my @cases = (
 		WHERE c.kind = 'start' AND o.ticket = $third",
 		"$third|the start of the trail or its audit key was changed" ],
 	[ "INSERT INTO kms.event_checkpoint SELECT ticket - 1, kind, epoch, hash, previous, signed_at,
-		signing_key_id, signature FROM kms.event_checkpoint WHERE kind = 'start'",
+		signing_key_id, signature, able_since FROM kms.event_checkpoint WHERE kind = 'start'",
 		$second - 1 . '|the checkpoint has no place in the trail' ],
 	[ "INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
 		VALUES (1, $second, now(), 'decrypt', 'success')",

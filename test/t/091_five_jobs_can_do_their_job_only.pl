@@ -83,6 +83,7 @@ my %call = (
 	kms_audit_head => '',
 	kms_audit_verify => '',
 	kms_audit_checkpoints => '',
+	kms_audit_accept => "'a test'",
 	kms_self_test => '',
 	kms_version => '',
 	'kms.read_metrics' => '24',

@@ -96,7 +96,7 @@ foreach my $operation (qw(decrypt encrypt verify recover issue gap))
 # ---- Checkpoints that nobody has signed ----------------------------------------
 
 fails("INSERT INTO kms.event_checkpoint SELECT 900000000000, kind, epoch, hash, previous, signed_at + interval '1 day',
-	signing_key_id, signature FROM kms.event_checkpoint ORDER BY ticket DESC LIMIT 1", 'writer');
+	signing_key_id, signature, able_since FROM kms.event_checkpoint ORDER BY ticket DESC LIMIT 1", 'writer');
 sql($decrypt);
 my $ticket = sql('SELECT max(ticket) FROM kms.event');
 ok( KmsTest::poll(

@@ -1,0 +1,448 @@
+/*
+ * What the anchor is compared with, and when.
+ *
+ * The writer tells the anchor before each commit what it is about to write,
+ * and after it that it has: whatever it is killed in, the trail ends at one of
+ * the two.  So once a writer has found that, it compares the end of the trail
+ * with each transaction, which takes microseconds; the last signature when it
+ * starts and when it signs.  A row before the last that was changed without
+ * computing the chain anew is found by who verifies it, whenever that is.
+ *
+ * An anchor that came with a backup, or from the ring before, is older than
+ * the trail may be: then its rows must be there, or deleted by retention, and
+ * nothing is known of what is behind them.  So is one of an earlier timeline:
+ * another server may have gone on with the trail.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/continuity.h"
+
+#include "keys/checkpoint.h"
+#include "pg/settings.h"
+#include "pg/wal.h"
+#include "shmem/anchor_file.h"
+#include "shmem/events.h"
+#include "store/latest.h"
+
+#define FILE_PAUSE_S	60		/* between two writes that no signature asks
+								 * for */
+#define JUDGE_TRIES		10
+
+static void judge(KmsContinuity *continuity);
+static bool ends_at(const KmsAnchorPoint *point, int64 ticket,
+					const unsigned char *hash);
+static KmsAnchorBreak find_rows(const KmsAnchorPoint *point);
+static bool is_retired(int64 ticket);
+static bool is_exact(const KmsAnchor *anchor);
+static void find_signature(KmsAnchorPoint *point);
+static void break_off(KmsKeeper *keeper, KmsAnchorBreak broken);
+
+void
+kms_continuity_judge(KmsContinuity *continuity)
+{
+	uint64		number;
+	int			i;
+
+	/* the writer may be writing */
+	memset(continuity, 0, sizeof(*continuity));
+	for (i = 0; i < JUDGE_TRIES; i++)
+	{
+		number = continuity->anchor.number;
+		judge(continuity);
+		if (continuity->broken == KMS_ANCHOR_HOLDS ||
+			continuity->anchor.broken != KMS_ANCHOR_HOLDS ||
+			(i > 0 && continuity->anchor.number == number))
+			return;
+	}
+	if (continuity->broken == KMS_ANCHOR_END)
+		continuity->broken = KMS_ANCHOR_HOLDS;
+}
+
+static void
+judge(KmsContinuity *continuity)
+{
+	KmsAnchor  *anchor = &continuity->anchor;
+	const KmsAnchorPoint *point = &anchor->current;
+	unsigned char hash[KMS_CHAIN_SIZE];
+	int64		ticket;
+	int64		epoch;
+
+	continuity->anchored = false;
+	continuity->restored = false;
+	continuity->broken = KMS_ANCHOR_HOLDS;
+	if (!kms_events_anchor(anchor, false) || point->ticket == 0)
+		return;
+	if (!kms_wal_contains(point->timeline, point->wal))
+	{
+		continuity->restored = true;
+		return;
+	}
+	continuity->anchored = true;
+	continuity->broken = anchor->broken;
+	if (continuity->broken != KMS_ANCHOR_HOLDS)
+		return;
+
+	if (is_exact(anchor))
+	{
+		(void) kms_latest_end(&ticket, hash, &epoch);
+		if (anchor->has_pending && ends_at(&anchor->pending, ticket, hash))
+			point = &anchor->pending;
+		else if (!ends_at(point, ticket, hash))
+			continuity->broken = KMS_ANCHOR_END;
+		if (kms_latest_row_behind(point->ticket))
+			continuity->broken = KMS_ANCHOR_END;
+	}
+	if (continuity->broken == KMS_ANCHOR_HOLDS)
+		continuity->broken = find_rows(point);
+}
+
+static bool
+ends_at(const KmsAnchorPoint *point, int64 ticket, const unsigned char *hash)
+{
+	return point->ticket == ticket &&
+		memcmp(point->hash, hash, KMS_CHAIN_SIZE) == 0;
+}
+
+static KmsAnchorBreak
+find_rows(const KmsAnchorPoint *point)
+{
+	if (!kms_latest_row(point->ticket, point->hash, 0) &&
+		!is_retired(point->ticket))
+		return KMS_ANCHOR_ROW;
+	if (point->signed_ticket != 0 &&
+		!kms_latest_signature(point->signed_ticket, point->signed_hash) &&
+		!is_retired(point->signed_ticket))
+		return KMS_ANCHOR_SIGNATURE;
+	return KMS_ANCHOR_HOLDS;
+}
+
+/*
+ * Whether retention has deleted it, which it has signed.  Where that cannot
+ * be verified nothing is signed either.
+ */
+static bool
+is_retired(int64 ticket)
+{
+	KmsAuditPublic last = {0};
+	KmsCheckpoint start;
+	KmsStatus	status;
+
+	if (!kms_latest_start(&start) || start.ticket < ticket)
+		return false;
+	status = kms_checkpoint_verify(&start, &last);
+	return status == KMS_OK || status == KMS_NO_MASTER_KEY ||
+		status == KMS_OTHER_MASTER_KEY;
+}
+
+static bool
+is_exact(const KmsAnchor *anchor)
+{
+	uint32		timeline;
+	uint64		position;
+
+	kms_wal_position(&timeline, &position);
+	return anchor->exact && anchor->current.timeline == timeline;
+}
+
+bool
+kms_continuity_is_broken(void)
+{
+	KmsContinuity continuity;
+
+	kms_continuity_judge(&continuity);
+	if (continuity.broken == KMS_ANCHOR_HOLDS)
+		return false;
+	if (kms_state_database() != NULL)
+		kms_state_request(kms_state_database(), KMS_WRITER);
+	return true;
+}
+
+const char *
+kms_continuity_finding(KmsAnchorBreak broken)
+{
+	switch (broken)
+	{
+		case KMS_ANCHOR_HOLDS:
+			break;
+		case KMS_ANCHOR_ROW:
+			return "the last row that was written is missing or was changed";
+		case KMS_ANCHOR_SIGNATURE:
+			return "the last signature is missing or was changed";
+		case KMS_ANCHOR_END:
+			return "the trail does not end where the server ended it";
+	}
+	return NULL;
+}
+
+void
+kms_continuity_check(KmsReport report, void *arg)
+{
+	KmsContinuity continuity;
+	const KmsAnchorPoint *point = &continuity.anchor.current;
+	int64		late;
+
+	kms_continuity_judge(&continuity);
+	if (continuity.broken != KMS_ANCHOR_HOLDS)
+		report(arg, "error",
+			   psprintf("the trail was changed behind the server's back: %s (ticket " INT64_FORMAT ", signed up to " INT64_FORMAT ")",
+						kms_continuity_finding(continuity.broken),
+						point->ticket, point->signed_ticket),
+			   "Events are still written, but nothing is signed and retention deletes nothing. Find out what happened, save the tables of the trail, then call kms_audit_accept().");
+	late = kms_checkpoint_late(Max(SECS_PER_HOUR,
+								   2 * kms_audit_checkpoint_interval));
+	if (late > 0)
+		report(arg, "warning",
+			   psprintf("events were signed for the first time more than an hour after they were recorded, though the server ran and had the master key: " INT64_FORMAT,
+						late),
+			   "Until then whoever can write kms.event could have changed them; see what held up the event writer (server log), or who deleted checkpoints.");
+}
+
+void
+kms_continuity_begin(KmsKeeper *keeper)
+{
+	KmsAnchor  *anchor = &keeper->anchor;
+	const KmsAnchorPoint *point = &anchor->current;
+	uint32		timeline;
+	uint64		position;
+	uint64		number;
+	unsigned char hash[KMS_CHAIN_SIZE];
+	int64		ticket;
+	int64		epoch;
+
+	if (keeper->known)
+		return;
+	keeper->restored = false;
+	if (kms_events_anchor(anchor, true) && point->ticket != 0)
+	{
+		if (kms_wal_contains(point->timeline, point->wal))
+		{
+			if (!is_exact(anchor))
+				anchor->exact = 0;
+			return;
+		}
+		kms_wal_position(&timeline, &position);
+		(void) kms_latest_end(&ticket, hash, &epoch);
+		if (anchor->has_pending && ends_at(&anchor->pending, ticket, hash))
+		{
+			/* the gap has been committed, before a kill */
+			anchor->current = anchor->pending;
+			kms_wal_flushed(&anchor->current.timeline, &anchor->current.wal);
+			return;
+		}
+		snprintf(keeper->gap, sizeof(keeper->gap),
+				 "the server was restored: the trail had been written to ticket "
+				 INT64_FORMAT " (WAL %X/%X, timeline %u), and goes on from ticket "
+				 INT64_FORMAT " (WAL %X/%X, timeline %u)",
+				 point->ticket, LSN_FORMAT_ARGS(point->wal), point->timeline,
+				 ticket, LSN_FORMAT_ARGS(position), timeline);
+		keeper->restored = true;
+	}
+	else
+	{
+		number = anchor->number;
+		memset(anchor, 0, sizeof(*anchor));
+		anchor->number = number;
+	}
+}
+
+void
+kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
+{
+	KmsAnchor  *anchor = &keeper->anchor;
+	KmsAnchorBreak broken = KMS_ANCHOR_HOLDS;
+	bool		exact = keeper->known || (anchor->exact && !older);
+
+	if (keeper->restored)
+	{
+		kms_trail_gap(trail, 0, keeper->gap);
+		kms_trail_close(trail);
+		keeper->renewed = true;
+		return;
+	}
+	if (anchor->broken != KMS_ANCHOR_HOLDS)
+	{
+		/* what was accepted was committed, before a kill */
+		if (!keeper->known && anchor->has_pending &&
+			ends_at(&anchor->pending, trail->found_ticket, trail->found_hash))
+		{
+			anchor->current = anchor->pending;
+			anchor->broken = KMS_ANCHOR_HOLDS;
+		}
+		else
+		{
+			anchor->has_pending = false;
+			keeper->known = true;
+			return;
+		}
+	}
+	if (anchor->current.ticket != 0 && exact &&
+		!(trail->found_epoch &&
+		  ends_at(&anchor->current, trail->found_ticket, trail->found_hash)))
+	{
+		/* it was committed, and the writer killed before it could tell */
+		if (anchor->has_pending && trail->found_epoch &&
+			ends_at(&anchor->pending, trail->found_ticket, trail->found_hash))
+			anchor->current = anchor->pending;
+		else
+			broken = KMS_ANCHOR_END;
+	}
+	anchor->has_pending = false;
+	if (broken == KMS_ANCHOR_HOLDS && anchor->current.ticket != 0)
+	{
+		if (!keeper->known)
+			broken = find_rows(&anchor->current);
+		else if (!kms_latest_row(anchor->current.ticket, anchor->current.hash,
+								 0) &&
+				 !is_retired(anchor->current.ticket))
+			broken = KMS_ANCHOR_ROW;
+	}
+	if (broken != KMS_ANCHOR_HOLDS)
+		break_off(keeper, broken);
+	else if (!exact)
+	{
+		/* nothing more is known: it is that of the trail as it is now */
+		keeper->renewed = true;
+		anchor->current.ticket = trail->found_ticket;
+		memcpy(anchor->current.hash, trail->found_hash, KMS_CHAIN_SIZE);
+		kms_wal_flushed(&anchor->current.timeline, &anchor->current.wal);
+		find_signature(&anchor->current);
+	}
+}
+
+/* The last one that is there, unless somebody has made it up. */
+static void
+find_signature(KmsAnchorPoint *point)
+{
+	KmsAuditPublic last = {0};
+	KmsCheckpoint checkpoint;
+
+	if (kms_checkpoint_last(false, point->ticket, &checkpoint) &&
+		kms_checkpoint_verify(&checkpoint, &last) != KMS_NOT_AUTHENTIC)
+	{
+		point->signed_ticket = checkpoint.ticket;
+		memcpy(point->signed_hash, checkpoint.hash, KMS_CHAIN_SIZE);
+	}
+}
+
+bool
+kms_continuity_confirm(KmsKeeper *keeper)
+{
+	KmsAnchorBreak broken;
+
+	if (keeper->anchor.broken != KMS_ANCHOR_HOLDS)
+		return false;
+	if (keeper->anchor.current.ticket == 0)
+		return true;
+	broken = find_rows(&keeper->anchor.current);
+	if (broken != KMS_ANCHOR_HOLDS)
+		break_off(keeper, broken);
+	return broken == KMS_ANCHOR_HOLDS;
+}
+
+void
+kms_continuity_break(KmsKeeper *keeper)
+{
+	if (keeper->anchor.broken == KMS_ANCHOR_HOLDS)
+		break_off(keeper, KMS_ANCHOR_END);
+}
+
+/* The anchor stays where the trail was whole. */
+static void
+break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
+{
+	KmsAnchor  *anchor = &keeper->anchor;
+
+	kms_events_identity(&anchor->identity);
+	anchor->broken = broken;
+	anchor->has_pending = false;
+	anchor->written_at = GetCurrentTimestamp();
+	keeper->known = true;
+	kms_events_keep_anchor(anchor);
+	keeper->filed = false;
+	kms_continuity_file(keeper, true);
+	ereport(LOG,
+			(errmsg("kms writer of database %u: the trail was changed behind the server's back: %s",
+					MyDatabaseId, kms_continuity_finding(broken)),
+			 errdetail("It was written to ticket " INT64_FORMAT " and signed to " INT64_FORMAT ".",
+					   anchor->current.ticket, anchor->current.signed_ticket),
+			 errhint("Nothing is signed until kms_audit_accept() is called; see kms_check().")));
+}
+
+void
+kms_continuity_commit(KmsKeeper *keeper, const KmsTrail *trail,
+					  int64 signed_ticket, const unsigned char *signed_hash)
+{
+	KmsAnchor  *anchor = &keeper->anchor;
+	KmsAnchorPoint *pending = &anchor->pending;
+
+	if ((anchor->broken != KMS_ANCHOR_HOLDS && !keeper->accepting) ||
+		(signed_ticket == 0 && !keeper->restored &&
+		 ends_at(&anchor->current, trail->last_ticket, trail->hash)))
+		return;
+	*pending = anchor->current;
+	pending->ticket = trail->last_ticket;
+	memcpy(pending->hash, trail->hash, KMS_CHAIN_SIZE);
+	if (keeper->restored)
+		pending->signed_ticket = 0;
+	if (signed_ticket != 0)
+	{
+		pending->signed_ticket = signed_ticket;
+		memcpy(pending->signed_hash, signed_hash, KMS_CHAIN_SIZE);
+	}
+	anchor->has_pending = true;
+	kms_events_identity(&anchor->identity);
+	kms_events_keep_anchor(anchor);
+}
+
+/* The commit is flushed. */
+void
+kms_continuity_committed(KmsKeeper *keeper)
+{
+	KmsAnchor  *anchor = &keeper->anchor;
+
+	keeper->known = true;
+	keeper->restored = false;
+	if (!anchor->has_pending)
+		return;
+	keeper->accepting = false;
+	anchor->broken = KMS_ANCHOR_HOLDS;
+	anchor->current = anchor->pending;
+	kms_wal_flushed(&anchor->current.timeline, &anchor->current.wal);
+	if (!XLogRecPtrIsInvalid(XactLastCommitEnd))
+		anchor->current.wal = XactLastCommitEnd;
+	anchor->has_pending = false;
+	anchor->exact = true;
+	anchor->written_at = GetCurrentTimestamp();
+	kms_events_keep_anchor(anchor);
+	keeper->filed = false;
+}
+
+void
+kms_continuity_accept(KmsKeeper *keeper)
+{
+	keeper->accepting = true;
+}
+
+void
+kms_continuity_forget(KmsKeeper *keeper)
+{
+	keeper->accepting = false;
+	keeper->known = false;
+}
+
+void
+kms_continuity_file(KmsKeeper *keeper, bool now)
+{
+	TimestampTz time = GetCurrentTimestamp();
+
+	if (keeper->filed || keeper->anchor.identity.database_oid == InvalidOid ||
+		(!now && time >= keeper->filed_at &&
+		 time - keeper->filed_at < FILE_PAUSE_S * USECS_PER_SEC))
+		return;
+	keeper->filed_at = time;
+	keeper->filed = kms_anchor_file_write(&keeper->anchor);
+}

@@ -1,0 +1,151 @@
+/*
+ * kms_state->acceptance holds one wish and its answer, under kms_state->lock.
+ * Whoever asks takes it back when the wait ends in whatever way; if its
+ * process has gone, the next one does.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/condition_variable.h"
+#include "storage/procarray.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+
+#include "shmem/acceptance.h"
+
+#include "pg/compat.h"
+
+#define WAIT_MS		30000
+#define SLICE_MS	200
+
+StaticAssertDecl(sizeof(KmsAcceptance) <= KMS_ACCEPTANCE_SIZE,
+				 "a wish must fit into its place");
+
+static bool ask(const KmsAcceptance *wish);
+static bool take_answer(KmsAcceptanceAnswer *answer);
+static void take_back(void);
+
+bool
+kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
+{
+	KmsDatabase *database = kms_state_database();
+	TimestampTz start = GetCurrentTimestamp();
+	volatile bool asked = false;
+	volatile bool answered = false;
+
+	if (database == NULL)
+		return false;
+	PG_TRY();
+	{
+		ConditionVariablePrepareToSleep(&kms_state->acceptance.changed);
+		while (!answered &&
+			   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) < WAIT_MS)
+		{
+			if (!asked)
+				asked = ask(wish);
+			if (asked)
+			{
+				kms_state_request(database, KMS_WRITER);
+				(void) kms_state_wake(database, KMS_WRITER);
+			}
+			(void) ConditionVariableTimedSleep(&kms_state->acceptance.changed,
+											   SLICE_MS, PG_WAIT_EXTENSION);
+			answered = asked && take_answer(answer);
+		}
+		ConditionVariableCancelSleep();
+	}
+	PG_CATCH();
+	{
+		take_back();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	take_back();
+	return answered;
+}
+
+/* False if another waits. */
+static bool
+ask(const KmsAcceptance *wish)
+{
+	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	bool		free;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	free = slot->pid == 0 || BackendPidGetProc(slot->pid) == NULL;
+	if (free)
+	{
+		slot->pid = MyProcPid;
+		slot->answered = false;
+		memcpy(slot->wish, wish, sizeof(*wish));
+		slot->database = MyDatabaseId;
+	}
+	LWLockRelease(&kms_state->lock);
+	return free;
+}
+
+static bool
+take_answer(KmsAcceptanceAnswer *answer)
+{
+	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	bool		answered;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	answered = slot->pid == MyProcPid && slot->answered;
+	if (answered)
+	{
+		answer->ticket = slot->ticket;
+		strlcpy(answer->error, slot->error, sizeof(answer->error));
+	}
+	LWLockRelease(&kms_state->lock);
+	return answered;
+}
+
+static void
+take_back(void)
+{
+	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	if (slot->pid == MyProcPid)
+	{
+		slot->pid = 0;
+		slot->database = InvalidOid;
+	}
+	LWLockRelease(&kms_state->lock);
+	ConditionVariableBroadcast(&slot->changed);
+}
+
+bool
+kms_acceptance_wanted(KmsAcceptance *wish)
+{
+	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	bool		wanted;
+
+	if (*(volatile Oid *) &slot->database != MyDatabaseId)
+		return false;
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	wanted = slot->database == MyDatabaseId && !slot->answered;
+	if (wanted)
+		memcpy(wish, slot->wish, sizeof(*wish));
+	LWLockRelease(&kms_state->lock);
+	return wanted;
+}
+
+void
+kms_acceptance_answer(const KmsAcceptanceAnswer *answer)
+{
+	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	if (slot->database == MyDatabaseId)
+	{
+		slot->ticket = answer->ticket;
+		strlcpy(slot->error, answer->error, sizeof(slot->error));
+		slot->answered = true;
+		slot->database = InvalidOid;
+	}
+	LWLockRelease(&kms_state->lock);
+	ConditionVariableBroadcast(&slot->changed);
+}

@@ -1,0 +1,29 @@
+/*
+ * What the tables of the trail hold now, of what is committed and of this
+ * transaction itself, whatever snapshot it has.
+ */
+#ifndef KMS_STORE_LATEST_H
+#define KMS_STORE_LATEST_H
+
+#include "store/checkpoint.h"
+
+/* Where the trail ends; false and zero if it has not begun. */
+extern bool kms_latest_end(int64 *ticket, unsigned char *hash, int64 *epoch);
+
+/*
+ * Whether the row with this ticket is there, with this hash, and of this epoch
+ * (0: any).
+ */
+extern bool kms_latest_row(int64 ticket, const unsigned char *hash,
+						   int64 epoch);
+
+/* Whether there is a row with a higher one. */
+extern bool kms_latest_row_behind(int64 ticket);
+
+/* Whether this hash of that ticket is signed. */
+extern bool kms_latest_signature(int64 ticket, const unsigned char *hash);
+
+/* The signed start; false if there is none. */
+extern bool kms_latest_start(KmsCheckpoint *start);
+
+#endif							/* KMS_STORE_LATEST_H */
