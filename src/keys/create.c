@@ -9,6 +9,7 @@
 #include "keys/rewrap.h"
 #include "keys/seal.h"
 #include "keys/wrapping.h"
+#include "shmem/generation.h"
 
 #define UNIX_EPOCH_MS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
@@ -40,18 +41,25 @@ kms_key_id_now(TimestampTz now, char *key_id)
 KmsStatus
 kms_key_generate(int bits, KmsRsaKey **key)
 {
-	int			place = kms_key_lock_generation();
-	KmsStatus	status;
+	volatile KmsStatus status = KMS_FAILED;
 
-	(void) kms_opened_opener(); /* this process now holds secrets */
-	for (;;)
+	kms_generation_enter();
+	PG_TRY();
 	{
-		status = kms_rsa_generate(bits, should_stop, NULL, key);
-		if (status != KMS_INTERRUPTED)
-			break;
-		CHECK_FOR_INTERRUPTS();
+		(void) kms_opened_opener(); /* this process now holds secrets */
+		for (;;)
+		{
+			status = kms_rsa_generate(bits, should_stop, NULL, key);
+			if (status != KMS_INTERRUPTED)
+				break;
+			CHECK_FOR_INTERRUPTS();
+		}
 	}
-	kms_key_unlock_generation(place);
+	PG_FINALLY();
+	{
+		kms_generation_leave();
+	}
+	PG_END_TRY();
 	return status;
 }
 

@@ -200,6 +200,7 @@ initialize(KmsState *state)
 	state->made_at = GetCurrentTimestamp();
 	LWLockInitialize(&state->attempts_lock, state->tranche);
 	ConditionVariableInit(&state->acceptance.changed);
+	kms_generation_initialize(&state->generation_queue, state->tranche);
 
 	for (i = 0; i < KMS_DATABASES_MAX; i++)
 	{

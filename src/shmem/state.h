@@ -13,6 +13,7 @@
 #include "storage/lwlock.h"
 
 #include "pg/settings.h"
+#include "shmem/generation.h"
 
 #define KMS_DATABASES_MAX	256
 #define KMS_ERROR_SIZE		256 /* bytes of a worker's last error */
@@ -142,6 +143,7 @@ typedef struct KmsState
 	LWLock		attempts_lock;	/* of the log of failed attempts: lockout.c */
 
 	KmsAcceptanceSlot acceptance;
+	KmsGeneration generation_queue;
 
 	KmsDatabase databases[KMS_DATABASES_MAX];
 } KmsState;

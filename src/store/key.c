@@ -49,7 +49,6 @@ enum
  * command locks objects of: a table of ours for devices, a number that is no
  * catalog for places to generate.
  */
-#define GENERATION_LOCK_CLASS	0x6B6D7301
 
 static const char *const state_names[] = {
 	"none", "active", "deprecated", "disabled", "revoked", "pending_deletion",
@@ -270,35 +269,6 @@ set_device_tag(LOCKTAG *tag, const char *device_id)
 
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, kms_catalog()->key,
 					   (uint32) (hash >> 32), (uint16) hash);
-}
-
-int
-kms_key_lock_generation(void)
-{
-	int			places = kms_keygen_concurrency;
-	int			place;
-	LOCKTAG		tag;
-
-	for (place = 0; place < places; place++)
-	{
-		SET_LOCKTAG_OBJECT(tag, InvalidOid, GENERATION_LOCK_CLASS, place, 0);
-		if (LockAcquire(&tag, ExclusiveLock, false, true) !=
-			LOCKACQUIRE_NOT_AVAIL)
-			return place;
-	}
-	place = MyProcPid % places;
-	SET_LOCKTAG_OBJECT(tag, InvalidOid, GENERATION_LOCK_CLASS, place, 0);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	return place;
-}
-
-void
-kms_key_unlock_generation(int place)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, InvalidOid, GENERATION_LOCK_CLASS, place, 0);
-	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
 void

@@ -123,10 +123,6 @@ extern void kms_key_visit_device(const char *device_id, KmsKeyVisitor visit,
 extern void kms_key_lock_device(const char *device_id);
 extern void kms_key_unlock_device(const char *device_id);
 
-/* One of kms.keygen_concurrency places, for the time of generating. */
-extern int	kms_key_lock_generation(void);
-extern void kms_key_unlock_generation(int place);
-
 extern void kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret);
 
 /*

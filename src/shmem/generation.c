@@ -1,0 +1,291 @@
+/*
+ * Who generates a key next.
+ *
+ * Generating takes a core for some tenths of a second, and a device id costs a
+ * caller nothing.  So only some sessions do it at a time, and a session that
+ * makes key after key lets each one pass that has not.  A session that begins
+ * anew for each key has made none, hence the second criterion: its role.
+ *
+ * All is under generation->lock, which is held for a scan of the queue, no
+ * longer.  Whoever leaves wakes all that wait, and the one whose turn it is
+ * finds that out for itself.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
+#include "shmem/generation.h"
+
+#include "pg/compat.h"
+#include "pg/settings.h"
+#include "shmem/state.h"
+
+#define SLICE_MS			1000	/* between two looks, should a wake be
+									 * lost */
+#define FULL_PAUSE_MS		50	/* when the queue itself is full */
+#define REMEMBERED			64	/* keys of this session */
+
+static KmsGenerator *mine = NULL;
+static TimestampTz began_at[REMEMBERED];
+static int	began = 0;			/* keys that this session ever began */
+static TimestampTz waiting_since;
+
+static KmsGenerator *line_up(void);
+static bool try_start(void);
+static bool goes_before(const KmsGenerator *a, const KmsGenerator *b);
+static int	count_recent(void);
+static int	count_role(Oid role);
+static void note_key(Oid role);
+static KmsGeneratorRole *find_role(Oid role);
+static void note_wait(void);
+static void leave_at_exit(int code, Datum arg);
+
+void
+kms_generation_initialize(KmsGeneration *generation, int tranche)
+{
+	LWLockInitialize(&generation->lock, tranche);
+	ConditionVariableInit(&generation->changed);
+}
+
+void
+kms_generation_enter(void)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	static bool registered = false;
+
+	if (!registered)
+	{
+		before_shmem_exit(leave_at_exit, (Datum) 0);
+		registered = true;
+	}
+	Assert(mine == NULL);
+	waiting_since = GetCurrentTimestamp();
+
+	PG_TRY();
+	{
+		ConditionVariablePrepareToSleep(&generation->changed);
+		while ((mine = line_up()) == NULL)
+			(void) ConditionVariableTimedSleep(&generation->changed,
+											   FULL_PAUSE_MS,
+											   PG_WAIT_EXTENSION);
+		while (!try_start())
+			(void) ConditionVariableTimedSleep(&generation->changed, SLICE_MS,
+											   PG_WAIT_EXTENSION);
+		ConditionVariableCancelSleep();
+	}
+	PG_CATCH();
+	{
+		ConditionVariableCancelSleep();
+		kms_generation_leave();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+void
+kms_generation_leave(void)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+
+	if (mine == NULL)
+		return;
+	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
+	if (!mine->running)
+		note_wait();			/* it gives up */
+	memset(mine, 0, sizeof(*mine));
+	mine = NULL;
+	LWLockRelease(&generation->lock);
+	ConditionVariableBroadcast(&generation->changed);
+}
+
+TimestampTz
+kms_generation_late(int64 *late_ms)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	TimestampTz late_at;
+
+	LWLockAcquire(&generation->lock, LW_SHARED);
+	late_at = generation->late_at;
+	*late_ms = generation->late_ms;
+	LWLockRelease(&generation->lock);
+	return late_at;
+}
+
+/* NULL if the queue is full. */
+static KmsGenerator *
+line_up(void)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGenerator *generator = NULL;
+	int			i;
+
+	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
+	for (i = 0; i < KMS_GENERATORS_MAX && generator == NULL; i++)
+	{
+		if (generation->generators[i].pid != 0)
+			continue;
+		generator = &generation->generators[i];
+		generator->pid = MyProcPid;
+		generator->running = false;
+		generator->made = count_recent();
+		generator->role = GetSessionUserId();
+		generator->arrival = ++generation->arrivals;
+	}
+	LWLockRelease(&generation->lock);
+	return generator;
+}
+
+/* Whether it is this session's turn; then it begins. */
+static bool
+try_start(void)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	int			running = 0;
+	bool		first = true;
+	int			i;
+
+	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
+	mine->made = count_recent();
+	for (i = 0; i < KMS_GENERATORS_MAX; i++)
+	{
+		KmsGenerator *other = &generation->generators[i];
+
+		if (other->pid == 0 || other == mine)
+			continue;
+		if (other->running)
+			running++;
+		else if (goes_before(other, mine))
+			first = false;
+	}
+	if (first && running < kms_keygen_concurrency)
+	{
+		note_wait();
+		note_key(mine->role);
+		mine->running = true;
+	}
+	LWLockRelease(&generation->lock);
+	if (mine->running && running + 1 < kms_keygen_concurrency)
+		ConditionVariableBroadcast(&generation->changed);
+	return mine->running;
+}
+
+/* Must hold the lock. */
+static bool
+goes_before(const KmsGenerator *a, const KmsGenerator *b)
+{
+	int			role_a;
+	int			role_b;
+
+	if (a->made != b->made)
+		return a->made < b->made;
+	role_a = count_role(a->role);
+	role_b = count_role(b->role);
+	if (role_a != role_b)
+		return role_a < role_b;
+	return a->arrival < b->arrival;
+}
+
+/* Keys that this session began in the last minute; not above REMEMBERED. */
+static int
+count_recent(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			count = 0;
+	int			i;
+
+	for (i = 0; i < Min(began, REMEMBERED); i++)
+	{
+		if (began_at[i] <= now && now - began_at[i] < USECS_PER_MINUTE)
+			count++;
+	}
+	return count;
+}
+
+/* Must hold the lock. */
+static int
+count_role(Oid role)
+{
+	const KmsGeneratorRole *counted = find_role(role);
+	int64		minute = GetCurrentTimestamp() / USECS_PER_MINUTE;
+
+	if (counted == NULL)
+		return 0;
+	if (counted->minute == minute)
+		return counted->made + counted->made_before;
+	return counted->minute == minute - 1 ? counted->made : 0;
+}
+
+/*
+ * Must hold the lock.  Keys that are begun count, so that nothing is gained by
+ * cancelling them.
+ */
+static void
+note_key(Oid role)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneratorRole *counted = find_role(role);
+	TimestampTz now = GetCurrentTimestamp();
+	int64		minute = now / USECS_PER_MINUTE;
+	int			i;
+
+	began_at[began % REMEMBERED] = now;
+	began = began < 2 * REMEMBERED - 1 ? began + 1 : REMEMBERED;
+
+	if (counted == NULL)
+	{
+		counted = &generation->roles[0];
+		for (i = 1; i < KMS_GENERATOR_ROLES; i++)
+		{
+			if (generation->roles[i].minute < counted->minute ||
+				(generation->roles[i].minute == counted->minute &&
+				 generation->roles[i].made < counted->made))
+				counted = &generation->roles[i];
+		}
+		memset(counted, 0, sizeof(*counted));
+		counted->role = role;
+	}
+	if (counted->minute != minute)
+	{
+		counted->made_before = counted->minute == minute - 1 ? counted->made : 0;
+		counted->made = 0;
+		counted->minute = minute;
+	}
+	counted->made++;
+}
+
+/* Must hold the lock. */
+static KmsGeneratorRole *
+find_role(Oid role)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	int			i;
+
+	for (i = 0; i < KMS_GENERATOR_ROLES; i++)
+	{
+		if (generation->roles[i].role == role)
+			return &generation->roles[i];
+	}
+	return NULL;
+}
+
+/* Must hold the lock exclusively. */
+static void
+note_wait(void)
+{
+	KmsGeneration *generation = &kms_state->generation_queue;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - waiting_since <= KMS_GENERATION_LATE_MS * INT64CONST(1000))
+		return;
+	generation->late_at = now;
+	generation->late_ms = (now - waiting_since) / 1000;
+}
+
+static void
+leave_at_exit(int code, Datum arg)
+{
+	kms_generation_leave();
+}
