@@ -226,7 +226,7 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 Datum
 kms_api_check(PG_FUNCTION_ARGS)
 {
-	kms_call_require_service();
+	kms_call_require_library();
 	InitMaterializedSRF(fcinfo, 0);
 	kms_check_run(report, fcinfo->resultinfo);
 	return (Datum) 0;

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
@@ -105,6 +106,16 @@ kms_call_install(void)
 
 void
 kms_call_require_service(void)
+{
+	kms_call_require_library();
+
+	/* a standby records nothing and so needs no place */
+	if (kms_state_database() == NULL && !RecoveryInProgress())
+		kms_raise_too_many_databases();
+}
+
+void
+kms_call_require_library(void)
 {
 	kms_require_preload();
 	if (broken != NULL)

@@ -22,6 +22,7 @@
 #include "keys/check_copies.h"
 #include "keys/check_members.h"
 #include "keys/check_settings.h"
+#include "keys/check_workers.h"
 #include "keys/continuity.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
@@ -63,6 +64,7 @@ typedef struct Check
 {
 	const char *what;			/* it looks at */
 	void		(*run) (KmsReport report, void *arg);
+	bool		served;			/* only in a database that has a place */
 } Check;
 
 static const char *const worker_names[] = {
@@ -90,25 +92,26 @@ static void check_memory(KmsReport report, void *result);
 
 static const Check checks[] = {
 	{"the launcher", check_launcher},
+	{"the places of databases", kms_check_workers},
 	{"the workers", check_workers},
 	{"the event ring", check_ring},
 	{"the master key", check_master_key},
 	{"the memory of the master key", check_master_key_memory},
-	{"the tables of kms", check_tables},
+	{"the tables of kms", check_tables, true},
 	{"the owners of kms", kms_check_members_owners},
 	{"the rights of roles", kms_check_members_rights},
 	{"what others attached", kms_check_members_attached},
 	{"the storage of tables", kms_check_members_storage},
 	{"the version of the SQL", kms_check_members_version},
-	{"kms.event_quarantine", check_quarantine},
-	{"the trail", check_audit},
-	{"the anchor of the trail", kms_continuity_check},
-	{"the use of master keys", check_master_key_use},
-	{"the rows of keys", check_rows},
-	{"keys made elsewhere", kms_check_copies_keys},
-	{"tickets of two epochs", kms_check_copies_tickets},
-	{"prepared transactions", check_prepared},
-	{"what is deleted", check_purge},
+	{"kms.event_quarantine", check_quarantine, true},
+	{"the trail", check_audit, true},
+	{"the anchor of the trail", kms_continuity_check, true},
+	{"the use of master keys", check_master_key_use, true},
+	{"the rows of keys", check_rows, true},
+	{"keys made elsewhere", kms_check_copies_keys, true},
+	{"tickets of two epochs", kms_check_copies_tickets, true},
+	{"prepared transactions", check_prepared, true},
+	{"what is deleted", check_purge, true},
 	{"the server", check_server},
 	{"the settings", check_settings},
 	{"the configuration files", kms_check_settings_files},
@@ -121,10 +124,13 @@ void
 kms_check_run(KmsReport report, void *arg)
 {
 	List	   *locked = NIL;
+	bool		served = RecoveryInProgress() || kms_state_database() != NULL;
 	int			i;
 
 	for (i = 0; i < (int) lengthof(checks); i++)
 	{
+		if (checks[i].served && !served)
+			continue;
 		if (!run_check(&checks[i], report, arg))
 			locked = lappend(locked, unconstify(char *, checks[i].what));
 	}
@@ -234,9 +240,6 @@ check_launcher(KmsReport report, void *result)
 	if (pid == 0)
 		report(result, "error", "the launcher of kms does not run",
 			   "Raise max_worker_processes and restart the server; until then there is no master key and no event is written.");
-	if (kms_state_database() == NULL)
-		report(result, "error", "there are too many databases for kms",
-			   psprintf("At most %d databases of a server can use kms.", KMS_DATABASES_MAX));
 }
 
 static void

@@ -73,6 +73,12 @@ kms_init_materialized(FunctionCallInfo fcinfo)
 	pgstat_fetch_stat_local_beentry(idx)
 #endif
 
+/* 16: one function for all kinds of objects */
+#if PG_VERSION_NUM >= 160000
+#define pg_database_ownercheck(database_oid, role) \
+	object_ownercheck(DatabaseRelationId, database_oid, role)
+#endif
+
 /* 18: before the declaration; until then, behind it */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))

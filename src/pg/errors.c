@@ -5,6 +5,7 @@
 #include "pg/errors.h"
 #include "pg/month.h"
 #include "pg/preload.h"
+#include "pg/settings.h"
 
 #define ERRCODE_KMS_REJECTED		MAKE_SQLSTATE('K', 'M', '0', '0', '1')
 #define ERRCODE_KMS_KEY_NOT_FOUND	MAKE_SQLSTATE('K', 'M', '0', '0', '2')
@@ -244,6 +245,18 @@ kms_require_preload(void)
 				 errmsg("kms is not loaded by the server"),
 				 errhint("Add kms to shared_preload_libraries in postgresql.conf and restart the server."),
 				 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+kms_raise_too_many_databases(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many databases of this server use kms"),
+			 errdetail("%d databases are served already.",
+					   kms_max_databases),
+			 errhint("Raise kms.max_databases in postgresql.conf and restart the server."),
+			 errhidestmt(true), errhidecontext(true)));
 }
 
 void

@@ -30,7 +30,9 @@ int			kms_event_retention = 90 * DAY_S;
 int			kms_metric_retention = 400 * DAY_S;
 bool		kms_maintenance = true;
 int			kms_maintenance_interval = 300;
+int			kms_max_databases = 256;
 int			kms_max_workers = 4;
+int			kms_reserved_writers = 1;
 int			kms_key_cache_size = 128;
 int			kms_key_pool_size = 16;
 int			kms_keygen_workers = 1;
@@ -207,9 +209,15 @@ define_server_settings(void)
 							NULL, &kms_max_ciphertext_size,
 							kms_max_ciphertext_size, 256, 1024 * 1024,
 							PGC_SIGHUP, GUC_UNIT_BYTE, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.max_databases",
+							"Databases of the server that can use kms.",
+							"In each further one, every call fails with 53400. Each takes 4 kB of shared memory.",
+							&kms_max_databases,
+							kms_max_databases, 1, 10000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("kms.max_workers",
-							"Background workers at a time, over all databases.",
-							NULL, &kms_max_workers, kms_max_workers, 1, 64,
+							"Event writers and maintenance workers at a time, over all databases.",
+							NULL, &kms_max_workers, kms_max_workers, 1, KMS_WORKERS_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_server_seconds("kms.metric_retention",
 						  "How long counts are kept in kms.metric.",
@@ -222,6 +230,12 @@ define_server_settings(void)
 							 "Whether plaintext is refused to sessions over TCP/IP without TLS.",
 							 NULL, &kms_require_tls, kms_require_tls,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.reserved_writers",
+							"Background worker slots that are kept for event writers from the start.",
+							"kms.max_workers includes them.",
+							&kms_reserved_writers,
+							kms_reserved_writers, 0, KMS_WORKERS_MAX,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.rewrap_automatically",
 							 "Maintenance wraps keys anew that are not under the current master key.",
 							 NULL, &kms_rewrap_automatically,

@@ -7,6 +7,7 @@
 #define KMS_PG_SETTINGS_H
 
 #define KMS_KEYGEN_WORKERS_MAX 8
+#define KMS_WORKERS_MAX 64
 #define KMS_AUDIT_CONTEXT_MAX 255	/* bytes of kms.audit_context */
 
 /* kms.audit */
@@ -40,11 +41,13 @@ extern int	kms_event_retention;
 extern int	kms_metric_retention;
 extern bool kms_maintenance;
 extern int	kms_maintenance_interval;
-extern int	kms_max_workers;
+extern int	kms_max_workers;	/* at most KMS_WORKERS_MAX */
+extern int	kms_reserved_writers;	/* of them */
 extern int	kms_key_cache_size; /* keys a session */
 extern int	kms_key_pool_size;	/* keys a database; 0: no pool */
 extern int	kms_keygen_workers; /* at most KMS_KEYGEN_WORKERS_MAX */
 extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
+extern int	kms_max_databases;
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;
 extern bool kms_require_tls;

@@ -386,6 +386,17 @@ kms_events_discard(KmsRing *retired)
 	return false;
 }
 
+bool
+kms_events_has_ring(Oid database_oid)
+{
+	char		path[MAXPGPATH];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/" RING_PREFIX "%u",
+			 PG_STAT_TMP_DIR, database_oid);
+	return lstat(path, &st) == 0;
+}
+
 void
 kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 {
@@ -863,7 +874,7 @@ close_rings(int code, Datum arg)
 
 	if (code != 0 || kms_state == NULL)
 		return;
-	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	for (i = 0; i < kms_state->slots; i++)
 	{
 		KmsDatabase *database = &kms_state->databases[i];
 

@@ -98,6 +98,9 @@ extern KmsRing *kms_events_retired(bool *intact, bool *unread);
  */
 extern bool kms_events_discard(KmsRing *retired);
 
+/* Whether a database has a ring file: events were recorded there before. */
+extern bool kms_events_has_ring(Oid database_oid);
+
 /* Delete the ring files of databases for which "exists" says no.  May raise. */
 extern void kms_events_sweep(bool (*exists) (Oid database_oid, void *arg),
 							 void *arg);

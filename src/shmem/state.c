@@ -40,7 +40,13 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static void request(void);
 static void startup(void);
 static void initialize(KmsState *state);
+static Size state_size(void);
 static KmsDatabase *find(Oid database_oid);
+static int	count_places(void);
+static KmsDatabase *take_slot(Oid database_oid);
+static bool settle(KmsDatabase *database, Oid database_oid);
+static bool is_beyond(Oid database_oid);
+static void note_beyond(Oid database_oid, bool beyond);
 static void reset_database(KmsDatabase *database, Oid database_oid);
 
 void
@@ -60,7 +66,8 @@ KmsDatabase *
 kms_state_database(void)
 {
 	/* the launcher frees the slots of databases that are gone */
-	if (session_database == NULL || session_database->oid != MyDatabaseId)
+	if (session_database == NULL || session_database->oid != MyDatabaseId ||
+		session_database->probing)
 		session_database = OidIsValid(MyDatabaseId) ?
 			kms_state_enter(MyDatabaseId) : NULL;
 	return session_database;
@@ -70,29 +77,77 @@ KmsDatabase *
 kms_state_enter(Oid database_oid)
 {
 	KmsDatabase *database;
-	int			i;
+	bool		settled;
 
 	if (kms_state == NULL)
 		return NULL;
 
+	/* nothing to change: it has a place, or it is known that none is free */
 	LWLockAcquire(&kms_state->lock, LW_SHARED);
 	database = find(database_oid);
-	LWLockRelease(&kms_state->lock);
 	if (database != NULL)
+		settled = !database->probing;
+	else
+		settled = count_places() >= kms_max_databases &&
+			is_beyond(database_oid);
+	LWLockRelease(&kms_state->lock);
+	if (settled)
 		return database;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	database = find(database_oid);
-	for (i = 0; i < KMS_DATABASES_MAX && database == NULL; i++)
-	{
-		if (!OidIsValid(kms_state->databases[i].oid))
-		{
-			database = &kms_state->databases[i];
-			reset_database(database, database_oid);
-		}
-	}
+	if (database == NULL && count_places() < kms_max_databases)
+		database = take_slot(database_oid);
+	if (!settle(database, database_oid))
+		database = NULL;
 	LWLockRelease(&kms_state->lock);
 	return database;
+}
+
+KmsDatabase *
+kms_state_find(Oid database_oid)
+{
+	KmsDatabase *database;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	database = find(database_oid);
+	LWLockRelease(&kms_state->lock);
+	return database;
+}
+
+KmsDatabase *
+kms_state_probe(Oid database_oid)
+{
+	KmsDatabase *database;
+	int			probing = 0;
+	int			i;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	database = find(database_oid);
+	for (i = 0; i < kms_state->slots; i++)
+	{
+		if (OidIsValid(kms_state->databases[i].oid) &&
+			kms_state->databases[i].probing)
+			probing++;
+	}
+	if (database == NULL && probing < KMS_PROBES_MAX)
+		database = take_slot(database_oid);
+	LWLockRelease(&kms_state->lock);
+	return database;
+}
+
+bool
+kms_state_admit(KmsDatabase *database)
+{
+	bool		admitted = true;
+
+	if (*(volatile bool *) &database->probing)
+	{
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		admitted = settle(database, database->oid);
+		LWLockRelease(&kms_state->lock);
+	}
+	return admitted;
 }
 
 void
@@ -146,7 +201,7 @@ request(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 #endif
-	RequestAddinShmemSpace(MAXALIGN(sizeof(KmsState)));
+	RequestAddinShmemSpace(MAXALIGN(state_size()));
 }
 
 static void
@@ -163,7 +218,7 @@ startup(void)
 		prev_shmem_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	state = ShmemInitStruct("kms", sizeof(KmsState), &found);
+	state = ShmemInitStruct("kms", state_size(), &found);
 	if (!found)
 		initialize(state);
 	LWLockRelease(AddinShmemInitLock);
@@ -179,7 +234,8 @@ initialize(KmsState *state)
 {
 	int			i;
 
-	memset(state, 0, sizeof(KmsState));
+	memset(state, 0, state_size());
+	state->slots = kms_max_databases + KMS_PROBES_MAX;
 	state->tranche = LWLockNewTrancheId();
 	LWLockInitialize(&state->lock, state->tranche);
 	if (!pg_strong_random(&state->generation, sizeof(state->generation)))
@@ -191,8 +247,11 @@ initialize(KmsState *state)
 
 	pg_atomic_init_u64(&state->ring_generations, 0);
 	pg_atomic_init_u32(&state->waiting, 0);
+	pg_atomic_init_u32(&state->writers_waiting, 0);
+	pg_atomic_init_u32(&state->callers_waiting, 0);
 	pg_atomic_init_u32(&state->keygen_waiting, 0);
 	pg_atomic_init_u32(&state->keygen_unwanted, 0);
+	pg_atomic_init_u32(&state->databases_made, 0);
 	pg_atomic_init_u64(&state->standby_successes, 0);
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);
@@ -202,7 +261,7 @@ initialize(KmsState *state)
 	ConditionVariableInit(&state->acceptance.changed);
 	kms_generation_initialize(&state->generation_queue, state->tranche);
 
-	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	for (i = 0; i < state->slots; i++)
 	{
 		KmsDatabase *database = &state->databases[i];
 		int			worker;
@@ -230,12 +289,108 @@ find(Oid database_oid)
 {
 	int			i;
 
-	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	for (i = 0; i < kms_state->slots; i++)
 	{
 		if (kms_state->databases[i].oid == database_oid)
 			return &kms_state->databases[i];
 	}
 	return NULL;
+}
+
+/* Must hold state->lock. */
+static int
+count_places(void)
+{
+	int			count = 0;
+	int			i;
+
+	for (i = 0; i < kms_state->slots; i++)
+	{
+		if (OidIsValid(kms_state->databases[i].oid) &&
+			!kms_state->databases[i].probing)
+			count++;
+	}
+	return count;
+}
+
+/*
+ * Must hold state->lock exclusively.  There are KMS_PROBES_MAX more slots than
+ * places, so one is free if a place is, or if a database may be looked at.
+ */
+static KmsDatabase *
+take_slot(Oid database_oid)
+{
+	int			i;
+
+	for (i = 0; i < kms_state->slots; i++)
+	{
+		if (!OidIsValid(kms_state->databases[i].oid))
+		{
+			reset_database(&kms_state->databases[i], database_oid);
+			kms_state->databases[i].probing = true;
+			return &kms_state->databases[i];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Must hold state->lock exclusively.  Give a database that has a slot a place
+ * among those that are served; NULL has none.
+ */
+static bool
+settle(KmsDatabase *database, Oid database_oid)
+{
+	if (database != NULL && database->probing &&
+		count_places() < kms_max_databases)
+		database->probing = false;
+	if (database != NULL && !database->probing)
+	{
+		note_beyond(database_oid, false);
+		return true;
+	}
+	note_beyond(database_oid, true);
+	return false;
+}
+
+/* Must hold state->lock. */
+static bool
+is_beyond(Oid database_oid)
+{
+	int			i;
+
+	for (i = 0; i < KMS_BEYOND_MAX; i++)
+	{
+		if (kms_state->beyond[i] == database_oid)
+			return true;
+	}
+	return false;
+}
+
+/* Must hold state->lock exclusively. */
+static void
+note_beyond(Oid database_oid, bool beyond)
+{
+	Oid		   *oids = kms_state->beyond;
+	int			i;
+
+	for (i = 0; i < KMS_BEYOND_MAX - 1 && oids[i] != database_oid; i++)
+		 /* find it, or the oldest */ ;
+	if (!beyond && oids[i] != database_oid)
+		return;
+	if (beyond)
+		memmove(&oids[1], &oids[0], i * sizeof(Oid));
+	else
+		memmove(&oids[i], &oids[i + 1], (KMS_BEYOND_MAX - 1 - i) * sizeof(Oid));
+	oids[beyond ? 0 : KMS_BEYOND_MAX - 1] = beyond ? database_oid : InvalidOid;
+}
+
+static Size
+state_size(void)
+{
+	return add_size(offsetof(KmsState, databases),
+					mul_size(kms_max_databases + KMS_PROBES_MAX,
+							 sizeof(KmsDatabase)));
 }
 
 /*
@@ -264,8 +419,10 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	}
 	database->has_extension = false;
 	database->probed = false;
+	database->probing = false;
 	database->maintained_at = 0;
 	database->closed_until = 0;
+	database->reopened_at = 0;
 	database->ring_silent_until = 0;
 	database->able_since = 0;
 	pg_atomic_write_u32(&database->pool_coming, 0);

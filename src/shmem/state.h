@@ -15,7 +15,14 @@
 #include "pg/settings.h"
 #include "shmem/generation.h"
 
-#define KMS_DATABASES_MAX	256
+/*
+ * Databases that are only looked at, beside the kms.max_databases that are
+ * served.
+ */
+#define KMS_PROBES_MAX	4
+
+#define KMS_BEYOND_MAX	16		/* databases without a place that are named */
+
 #define KMS_ERROR_SIZE		256 /* bytes of a worker's last error */
 
 /*
@@ -56,9 +63,13 @@ typedef struct KmsDatabase
 	Oid			oid;			/* InvalidOid: free; under state->lock */
 	bool		has_extension;	/* seen by a worker; under state->lock */
 	bool		probed;			/* a worker has looked; under state->lock */
+	bool		probing;		/* it is only looked at, and has no place
+								 * among kms.max_databases; under state->lock */
 	TimestampTz maintained_at;	/* 0: never since start; under state->lock */
-	TimestampTz closed_until;	/* being dropped: no workers; under
-								 * state->lock */
+	TimestampTz closed_until;	/* being dropped, copied, ...: no workers;
+								 * under state->lock */
+	TimestampTz reopened_at;	/* after a statement that failed; written
+								 * without the lock */
 	KmsWorkerState worker[KMS_WORKERS];
 
 	/* keys for the pool that are being generated; see keys/pool.c */
@@ -112,6 +123,17 @@ typedef struct KmsAcceptanceSlot
 	ConditionVariable changed;
 } KmsAcceptanceSlot;
 
+/* A writer for which a background worker slot is kept; see worker/reserved.c. */
+typedef struct KmsReserved
+{
+	int			pid;			/* 0: does not run; under state->lock */
+	Latch	   *latch;			/* its, while it runs; under state->lock */
+	Oid			database;		/* what it is to serve until it ends, or
+								 * InvalidOid; under state->lock */
+	volatile int left_pid;		/* of the last one that ended by its own will;
+								 * the postmaster reads it without the lock */
+} KmsReserved;
+
 typedef struct KmsState
 {
 	LWLock		lock;
@@ -123,12 +145,17 @@ typedef struct KmsState
 	bool		launcher_came;	/* since this memory was made; under lock */
 	TimestampTz made_at;		/* this memory; constant */
 
-	/* workers that wait until another leaves */
+	/* workers that wait until another leaves; of them, writers */
 	pg_atomic_uint32 waiting;
+	pg_atomic_uint32 writers_waiting;
+	pg_atomic_uint32 callers_waiting;	/* for one of these: turns are short */
 	pg_atomic_uint32 keygen_waiting;	/* to generate keys */
 
 	/* another worker got no slot: those that generate keys are to leave */
 	pg_atomic_uint32 keygen_unwanted;
+
+	pg_atomic_uint32 databases_made;	/* the launcher is to look for new
+										 * ones */
 
 	/* on a standby, calls are only counted */
 	pg_atomic_uint64 standby_successes;
@@ -145,7 +172,22 @@ typedef struct KmsState
 	KmsAcceptanceSlot acceptance;
 	KmsGeneration generation_queue;
 
-	KmsDatabase databases[KMS_DATABASES_MAX];
+	KmsReserved reserved[KMS_WORKERS_MAX];
+	bool		reserved_came;	/* since this memory was made; under lock */
+
+	/* the last writer that had to wait for its turn; under lock */
+	TimestampTz turn_at;		/* 0: none had to */
+	int64		turn_ms;		/* how long it waited */
+	Oid			turn_database;
+
+	/*
+	 * Databases that have the extension and no place, the latest first; under
+	 * lock.
+	 */
+	Oid			beyond[KMS_BEYOND_MAX];
+
+	int			slots;			/* constant */
+	KmsDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } KmsState;
 
 /* NULL when the library is not in shared_preload_libraries. */
@@ -155,14 +197,30 @@ extern KmsState *kms_state;
 extern void kms_state_install(void);
 
 /*
- * This session's database, entered when it is not there yet.  NULL when there
- * is no room for it (KMS_DATABASES_MAX) or the library is not preloaded.
- * Cached: costs nothing after the first call.
+ * Return this session's database, and give it a place if it does not have one
+ * yet.  Return NULL if kms.max_databases have one already, which is noted in
+ * state->beyond, or if the library is not preloaded.  Cached: costs nothing
+ * after the first call.
  */
 extern KmsDatabase *kms_state_database(void);
 
 /* The same for any database; not cached. */
 extern KmsDatabase *kms_state_enter(Oid database_oid);
+
+/* Return a database that has a slot already, or NULL. */
+extern KmsDatabase *kms_state_find(Oid database_oid);
+
+/*
+ * Give a database a slot so that a worker can look at it.  Return NULL if
+ * there is none: KMS_PROBES_MAX databases are being looked at.
+ */
+extern KmsDatabase *kms_state_probe(Oid database_oid);
+
+/*
+ * A worker has found the extension: give the database a place.  False if
+ * kms.max_databases have one, which is noted in state->beyond.
+ */
+extern bool kms_state_admit(KmsDatabase *database);
 
 /*
  * Ask the launcher for a worker; cheap when it has been asked already.  To be

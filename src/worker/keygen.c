@@ -48,10 +48,12 @@ kms_keygen_main(Datum arg)
 {
 	static Keygen keygen;
 	KmsWorker  *worker = &keygen.worker;
+	KmsWorkerOrder order;
 	TimestampTz start = GetCurrentTimestamp();
 
 	kms_idle_prepare();
-	kms_worker_start(worker);
+	kms_worker_order(&order);
+	kms_worker_start(worker, &order);
 	before_shmem_exit(release_at_exit, PointerGetDatum(worker));
 	/* as maintenance: whoever adds a key waits for those who commit one */
 	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
@@ -85,8 +87,7 @@ kms_keygen_main(Datum arg)
 
 	if (keygen.again)
 		kms_state_request(worker->database, worker->number);
-	worker->leaving = true;
-	proc_exit(0);
+	kms_worker_end(worker);
 }
 
 static void

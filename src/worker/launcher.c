@@ -6,26 +6,31 @@
  * that gives it runs beside all that follows.
  *
  * Once recovery has ended it has every database looked at once (a maintenance
- * worker that finds no extension just leaves), and from then on starts a
- * worker where one is asked for (kms_state_request) or maintenance is due:
- * of writers and maintenance together never more than kms.max_workers, of
- * those that generate keys never more than kms.keygen_workers, of each from
- * the database after the one served last.  Neither writers nor maintenance
- * may take all places from the other; where there is only one, they take
- * turns.  What a worker found, and how it failed, is in the shared state; a
- * database whose workers keep failing is left alone for up to half a minute
- * between tries.
+ * worker that finds no extension just leaves), and every new one soon after it
+ * was made: those that were served before first, and only a few at a time,
+ * because a database that is looked at needs a slot of the shared table.  From
+ * then on it starts a worker where one is asked for (kms_state_request) or
+ * maintenance is due: of writers and maintenance together never more than
+ * kms.max_workers, of those that generate keys never more than
+ * kms.keygen_workers, of each from the database after the one served last.
+ *
+ * A writer is a reserved one (reserved.c) if one waits for work, else a new
+ * process.  If more databases want writers than there are places, or slots of
+ * max_worker_processes, the writers take turns: state->waiting tells those
+ * that run, and each leaves soon.  Neither writers nor maintenance may take
+ * all places from the other; where there is only one, they take turns.  What a
+ * worker found, and how it failed, is in the shared state; a database whose
+ * workers keep failing is left alone for up to half a minute between tries.
+ *
+ * No worker is started for a database that is locked as a whole, because it
+ * would wait for the lock in its place; see also drop_guard.c.
  *
  * Each reload, and each change of the master keys, has the keys of all
  * databases looked at, too: maintenance tells if rows need a master key that
  * is gone, and the pools follow, as they do the size of keys.  Once a day the
  * log says if a month has no master key (kms.master_key_epochs).
  *
- * A database that is being dropped is closed to workers for some seconds by
- * the session that drops it (object_access_hook), which also makes those that
- * run leave at once and waits for that: DROP DATABASE itself waits for five,
- * but WITH (FORCE) wants the right to end them, which an owner has not.  Slots and ring
- * files of databases that are gone are cleared up now and then.
+ * Slots and ring files of databases that are gone are cleared up now and then.
  */
 #include "postgres.h"
 
@@ -36,14 +41,14 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/objectaccess.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/procarray.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -59,6 +64,8 @@
 #include "pg/settings.h"
 #include "shmem/events.h"
 #include "shmem/master.h"
+#include "worker/drop_guard.h"
+#include "worker/reserved.h"
 #include "worker/source.h"
 #include "worker/worker.h"
 
@@ -69,9 +76,10 @@
 #define NO_SLOT_PATIENCE_MS 500 /* others give theirs back */
 #define NO_SLOT_LOG_MS		60000
 #define KEYGEN_PATIENCE_MS	60000	/* for a slot, before that is an error */
-#define DROP_WAIT_MS		1000	/* for workers to leave a dropped database */
-#define DROP_STEP_MS		10
 #define SWEEP_INTERVAL_MS	300000
+#define LIST_INTERVAL_MS	30000	/* between two looks for new databases */
+#define LOCKED_PAUSE_MS		100 /* a database is being copied, renamed, ... */
+#define FAILED_WRITER_PAUSE_MS	200
 
 /* What only the launcher knows of a worker that it has started. */
 typedef struct Child
@@ -79,18 +87,30 @@ typedef struct Child
 	BackgroundWorkerHandle *handle; /* NULL: none */
 	TimestampTz started_at;
 	TimestampTz no_slot_since;	/* 0: it got one when it last wanted one */
+	int			reserved_pid;	/* of a reserved writer that it is; 0: none */
+	int			reserved;		/* number of that */
+	TimestampTz waiting_since;	/* for its turn; 0: it does not wait */
 } Child;
+
+typedef struct Listed
+{
+	Oid			oid;
+	bool		served;			/* its events have a ring file */
+	bool		probed;			/* a worker has been asked for to look at it */
+} Listed;
 
 typedef struct Launcher
 {
-	Child		children[KMS_DATABASES_MAX][KMS_WORKERS];
+	Child		(*children)[KMS_WORKERS];	/* of each slot */
 	int			next[KMS_WORKERS];	/* slot to be served first */
 	int			last;			/* worker started last; none generates keys */
 	bool		key_read;
 	uint64		key_generation; /* that the pools were looked at for */
-	bool		listed;			/* databases have been listed since recovery */
-	Oid		   *unprobed;		/* of those, what has no slot yet */
-	int			unprobed_count;
+	Listed	   *databases;		/* as of listed_at */
+	int			database_count;
+	TimestampTz listed_at;		/* 0: not since recovery */
+	int			callers_waiting;	/* databases whose callers wait for a
+									 * writer */
 	TimestampTz swept_at;
 	TimestampTz epochs_at;		/* the log was last told of epochs */
 	TimestampTz no_slot_until;	/* no worker could be registered */
@@ -117,21 +137,14 @@ static const struct
 	[KMS_KEYGEN] = {"kms key generation", "kms_keygen_main"}
 };
 
-static object_access_hook_type prev_object_access_hook = NULL;
-
-/* what the current transaction drops */
-static Oid	closed_database = InvalidOid;
-
-static void on_object_access(ObjectAccessType access, Oid class_oid,
-							 Oid object_oid, int sub_id, void *arg);
-static void on_transaction(XactEvent event, void *arg);
-static void close_database(Oid database_oid);
-static KmsDatabase *set_closed(Oid database_oid, TimestampTz until);
-static void wait_for_workers(Oid database_oid);
 static void detach(int code, Datum arg);
 static void one_round(void *arg);
 static void list_databases(Launcher *launcher);
-static void enter_unprobed(Launcher *launcher);
+static bool is_usable(Form_pg_database database);
+static int	compare_listed(const void *a, const void *b);
+static bool was_probed(Launcher *launcher, Oid database_oid);
+static bool list_due(Launcher *launcher, TimestampTz now);
+static void probe_databases(Launcher *launcher);
 static void request_keys(void);
 static void watch_epochs(Launcher *launcher, TimestampTz now);
 static void reap(Launcher *launcher, int slot, int number, TimestampTz now);
@@ -139,16 +152,27 @@ static bool is_running(Launcher *launcher, int slot, int number);
 static bool any_running(Launcher *launcher, int slot);
 static int	count_running(Launcher *launcher, int first, int last);
 static void start_workers(Launcher *launcher, TimestampTz now);
+static int	count_in_places(Launcher *launcher);
+static void wake_writers(void);
 static void start_keygen(Launcher *launcher, TimestampTz now);
 static bool is_due(Launcher *launcher, int number, TimestampTz now);
 static int	start_number(Launcher *launcher, int number, int most,
 						 TimestampTz now);
+static bool has_callers(int slot);
+static bool has_slot(Launcher *launcher);
+static bool is_open(Launcher *launcher, int slot, int number, TimestampTz now);
+static bool assign(Launcher *launcher, int slot, const Candidate *candidate,
+				   TimestampTz now);
+static void note_start(Child *child, KmsWorkerState *state, TimestampTz now);
+static void end_turn_wait(Launcher *launcher, int slot, int number,
+						  TimestampTz now);
 static void look_at(Launcher *launcher, int slot, int number,
 					TimestampTz now, Candidate *candidate);
 static TimestampTz maintenance_due(const KmsDatabase *database,
 								   TimestampTz now);
 static bool start(Launcher *launcher, int slot, int number,
 				  const Candidate *candidate, TimestampTz now);
+static bool gets_turn(void);
 static void send_keygen_away(void);
 static void sweep(Launcher *launcher, TimestampTz now);
 static bool sweep_due(Launcher *launcher, TimestampTz now);
@@ -161,10 +185,6 @@ kms_launcher_install(void)
 {
 	BackgroundWorker worker;
 
-	prev_object_access_hook = object_access_hook;
-	object_access_hook = on_object_access;
-	RegisterXactCallback(on_transaction, NULL);
-
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
 		BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -176,6 +196,8 @@ kms_launcher_install(void)
 	strlcpy(worker.bgw_name, "kms launcher", sizeof(worker.bgw_name));
 	strlcpy(worker.bgw_type, "kms launcher", sizeof(worker.bgw_type));
 	RegisterBackgroundWorker(&worker);
+	kms_reserved_install();
+	kms_drop_guard_install();
 }
 
 void
@@ -183,6 +205,9 @@ kms_launcher_main(Datum arg)
 {
 	static Launcher launcher;
 
+	launcher.children = MemoryContextAllocZero(TopMemoryContext,
+											   kms_state->slots *
+											   sizeof(*launcher.children));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	ConfigReloadPending = true;
@@ -222,82 +247,6 @@ kms_launcher_main(Datum arg)
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 nap, PG_WAIT_EXTENSION);
-	}
-}
-
-/* In the session that drops a database, before it waits for us. */
-static void
-on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
-				 int sub_id, void *arg)
-{
-	if (prev_object_access_hook)
-		prev_object_access_hook(access, class_oid, object_oid, sub_id, arg);
-	if (access == OAT_DROP && class_oid == DatabaseRelationId &&
-		kms_state != NULL)
-		close_database(object_oid);
-}
-
-/* A DROP DATABASE that fails opens it again. */
-static void
-on_transaction(XactEvent event, void *arg)
-{
-	if (OidIsValid(closed_database) && event == XACT_EVENT_ABORT)
-		(void) set_closed(closed_database, 0);
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
-		closed_database = InvalidOid;
-}
-
-static void
-close_database(Oid database_oid)
-{
-	TimestampTz until =
-	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), KMS_DROP_CLOSED_MS);
-	KmsDatabase *database;
-	int			number;
-
-	closed_database = database_oid;
-	database = set_closed(database_oid, until);
-	if (database != NULL)
-	{
-		for (number = 0; number < KMS_WORKERS; number++)
-			(void) kms_state_wake(database, number);
-		kms_state_wake_launcher();
-		wait_for_workers(database_oid);
-	}
-}
-
-/* NULL if no worker serves it. */
-static KmsDatabase *
-set_closed(Oid database_oid, TimestampTz until)
-{
-	KmsDatabase *database = NULL;
-	int			i;
-
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	for (i = 0; i < KMS_DATABASES_MAX && database == NULL; i++)
-	{
-		if (kms_state->databases[i].oid == database_oid)
-			database = &kms_state->databases[i];
-	}
-	if (database != NULL)
-		database->closed_until = until;
-	LWLockRelease(&kms_state->lock);
-	return database;
-}
-
-/* Those that have just started are not in our list yet: all that there are. */
-static void
-wait_for_workers(Oid database_oid)
-{
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													DROP_WAIT_MS);
-
-	while (CountDBBackends(database_oid) > CountDBConnections(database_oid) &&
-		   kms_state_pausing(until, DROP_WAIT_MS))
-	{
-		CHECK_FOR_INTERRUPTS();
-		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 DROP_STEP_MS, PG_WAIT_EXTENSION);
 	}
 }
 
@@ -342,9 +291,9 @@ one_round(void *arg)
 		return;
 	}
 
-	if (!launcher->listed)
+	if (list_due(launcher, now))
 		list_databases(launcher);
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		for (number = 0; number < KMS_WORKERS; number++)
 			reap(launcher, slot, number, now);
@@ -352,7 +301,7 @@ one_round(void *arg)
 	if (sweep_due(launcher, now))
 		sweep(launcher, now);
 	free_unused(launcher);
-	enter_unprobed(launcher);
+	probe_databases(launcher);
 	start_workers(launcher, now);
 }
 
@@ -363,13 +312,12 @@ list_databases(Launcher *launcher)
 	Relation	rel;
 	TableScanDesc scan;
 	HeapTuple	tuple;
+	Listed	   *listed;
 	int			size = 64;
+	int			count = 0;
+	int			i;
 
-	if (launcher->unprobed != NULL)
-		pfree(launcher->unprobed);
-	launcher->unprobed = MemoryContextAlloc(TopMemoryContext,
-											size * sizeof(Oid));
-	launcher->unprobed_count = 0;
+	listed = MemoryContextAlloc(TopMemoryContext, size * sizeof(Listed));
 
 	kms_worker_begin("listing databases");
 	rel = table_open(DatabaseRelationId, AccessShareLock);
@@ -378,35 +326,103 @@ list_databases(Launcher *launcher)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		/* a limit of -2 marks one whose DROP was interrupted */
-		if (!form->datallowconn || form->datconnlimit == -2 ||
-			strcmp(NameStr(form->datname), "template0") == 0)
+		bool		served = kms_events_has_ring(form->oid);
+
+		/* closed to connections: only if it has been served before */
+		if (!is_usable(form) || (!form->datallowconn && !served))
 			continue;
-		if (launcher->unprobed_count == size)
+		if (count == size)
 		{
 			size *= 2;
-			launcher->unprobed = repalloc(launcher->unprobed,
-										  size * sizeof(Oid));
+			listed = repalloc(listed, size * sizeof(Listed));
 		}
-		launcher->unprobed[launcher->unprobed_count++] = form->oid;
+		listed[count].oid = form->oid;
+		listed[count++].served = served;
 	}
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
 	kms_worker_commit();
-	launcher->listed = true;
+
+	qsort(listed, count, sizeof(Listed), compare_listed);
+	for (i = 0; i < count; i++)
+		listed[i].probed = was_probed(launcher, listed[i].oid);
+	if (launcher->databases != NULL)
+		pfree(launcher->databases);
+	launcher->databases = listed;
+	launcher->database_count = count;
+	launcher->listed_at = GetCurrentTimestamp();
+}
+
+static bool
+is_usable(Form_pg_database database)
+{
+	/* a limit of -2 marks one whose DROP was interrupted */
+	return database->datconnlimit != -2 &&
+		strcmp(NameStr(database->datname), "template0") != 0;
+}
+
+/* Those that have been served before first, and older ones before newer. */
+static int
+compare_listed(const void *a, const void *b)
+{
+	const Listed *left = a;
+	const Listed *right = b;
+
+	if (left->served != right->served)
+		return left->served ? -1 : 1;
+	return left->oid < right->oid ? -1 : left->oid > right->oid;
+}
+
+/* One that found no place is looked at again. */
+static bool
+was_probed(Launcher *launcher, Oid database_oid)
+{
+	int			i;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	for (i = 0; i < KMS_BEYOND_MAX && kms_state->beyond[i] != database_oid; i++)
+		;
+	LWLockRelease(&kms_state->lock);
+	if (i < KMS_BEYOND_MAX)
+		return false;
+	for (i = 0; i < launcher->database_count; i++)
+	{
+		if (launcher->databases[i].oid == database_oid)
+			return launcher->databases[i].probed;
+	}
+	return false;
+}
+
+/* When it begins, now and then, and when a database has been made. */
+static bool
+list_due(Launcher *launcher, TimestampTz now)
+{
+	TimestampTz due = TimestampTzPlusMilliseconds(launcher->listed_at,
+												  LIST_INTERVAL_MS);
+
+	if (pg_atomic_exchange_u32(&kms_state->databases_made, 0) != 0 ||
+		launcher->listed_at == 0 || launcher->listed_at > now)
+		return true;
+	want_wake(launcher, due);
+	return due <= now;
 }
 
 static void
-enter_unprobed(Launcher *launcher)
+probe_databases(Launcher *launcher)
 {
-	while (launcher->unprobed_count > 0)
-	{
-		Oid			oid = launcher->unprobed[launcher->unprobed_count - 1];
-		KmsDatabase *database = kms_state_enter(oid);
+	int			i;
 
+	for (i = 0; i < launcher->database_count; i++)
+	{
+		Listed	   *listed = &launcher->databases[i];
+		KmsDatabase *database;
+
+		if (listed->probed)
+			continue;
+		database = kms_state_probe(listed->oid);
 		if (database == NULL)
-			return;				/* until slots become free */
-		launcher->unprobed_count--;
+			return;				/* until those before have been looked at */
+		listed->probed = true;
 		kms_state_request(database, KMS_MAINTENANCE);
 	}
 }
@@ -417,7 +433,7 @@ request_keys(void)
 {
 	int			slot;
 
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 
@@ -453,34 +469,53 @@ reap(Launcher *launcher, int slot, int number, TimestampTz now)
 {
 	Child	   *child = &launcher->children[slot][number];
 	KmsWorkerState *state = &kms_state->databases[slot].worker[number];
+	bool		worked = true;
 	pid_t		pid;
 
-	if (child->handle == NULL ||
-		GetBackgroundWorkerPid(child->handle, &pid) != BGWH_STOPPED)
+	if (child->handle != NULL &&
+		GetBackgroundWorkerPid(child->handle, &pid) == BGWH_STOPPED)
+	{
+		pfree(child->handle);
+		child->handle = NULL;
+	}
+	else if (child->reserved_pid != 0 &&
+			 kms_reserved_ended(child->reserved, child->reserved_pid))
+		child->reserved_pid = 0;
+	else
 		return;
-	pfree(child->handle);
-	child->handle = NULL;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	if (state->heartbeat < child->started_at &&
 		state->failed_at < child->started_at)
 	{
+		worked = false;
 		state->failed_at = now;
 		state->failures++;
 		strlcpy(state->last_error, "the worker ended before its first round; the server log says why",
 				sizeof(state->last_error));
 	}
 	if (state->failed_at != 0 && state->failures > 0)
-		state->not_before =
-			TimestampTzPlusMilliseconds(now, kms_worker_backoff(state->failures));
+	{
+		long		pause = kms_worker_backoff(state->failures);
+
+		/* one that works leaves for others whatever it waits for */
+		if (number == KMS_WRITER && worked)
+			pause = Min(pause, FAILED_WRITER_PAUSE_MS);
+		state->not_before = TimestampTzPlusMilliseconds(now, pause);
+	}
 	LWLockRelease(&kms_state->lock);
 }
 
 static bool
 is_running(Launcher *launcher, int slot, int number)
 {
-	return launcher->children[slot][number].handle != NULL ||
-		*(volatile int *) &kms_state->databases[slot].worker[number].pid != 0;
+	Child	   *child = &launcher->children[slot][number];
+	KmsDatabase *database = &kms_state->databases[slot];
+
+	return child->handle != NULL || child->reserved_pid != 0 ||
+		*(volatile int *) &database->worker[number].pid != 0 ||
+		(number == KMS_WRITER && OidIsValid(database->oid) &&
+		 kms_reserved_serves(database->oid));
 }
 
 static bool
@@ -504,7 +539,7 @@ count_running(Launcher *launcher, int first, int last)
 	int			slot;
 	int			number;
 
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		for (number = first; number <= last; number++)
 		{
@@ -517,29 +552,63 @@ count_running(Launcher *launcher, int first, int last)
 
 /*
  * Writers first, but for the place of maintenance that is due while none
- * runs.  Maintenance leaves one for writers.
+ * runs.  Maintenance leaves one for writers.  The reserved writers have theirs,
+ * and maintenance has one even if no others are left.
  */
 static void
 start_workers(Launcher *launcher, TimestampTz now)
 {
-	int			waiting = 0;
-	int			running = count_running(launcher, KMS_WRITER, KMS_MAINTENANCE);
+	int			reserved = Min(kms_reserved_count(), kms_max_workers);
+	int			places = kms_max_workers - reserved;
+	int			most = reserved > 0 ? Max(1, places) : Max(1, places - 1);
 	int			maintenance = count_running(launcher, KMS_MAINTENANCE,
 											KMS_MAINTENANCE);
 	int			kept = 0;
+	int			writers;
+	int			waiting;
 
 	if (maintenance == 0 && is_due(launcher, KMS_MAINTENANCE, now) &&
-		(kms_max_workers > 1 || launcher->last == KMS_WRITER))
+		(kms_max_workers > 1 || reserved > 0 || launcher->last == KMS_WRITER))
 		kept = 1;
-	waiting += start_number(launcher, KMS_WRITER,
-							kms_max_workers - running - kept, now);
-
-	running = count_running(launcher, KMS_WRITER, KMS_MAINTENANCE);
-	waiting += start_number(launcher, KMS_MAINTENANCE,
-							Min(kms_max_workers - running,
-								Max(1, kms_max_workers - 1) - maintenance), now);
-	pg_atomic_write_u32(&kms_state->waiting, waiting);
+	launcher->callers_waiting = 0;
+	writers = start_number(launcher, KMS_WRITER,
+						   places - count_in_places(launcher) - kept, now);
+	waiting = start_number(launcher, KMS_MAINTENANCE,
+						   Min(Max(places, Min(1, reserved)) -
+							   count_in_places(launcher),
+							   most - maintenance), now);
+	pg_atomic_write_u32(&kms_state->writers_waiting, writers);
+	pg_atomic_write_u32(&kms_state->waiting, writers + waiting);
+	pg_atomic_write_u32(&kms_state->callers_waiting, launcher->callers_waiting);
+	if (launcher->callers_waiting > 0)
+		wake_writers();
 	start_keygen(launcher, now);
+}
+
+/* Writers and maintenance, without the reserved ones. */
+static int
+count_in_places(Launcher *launcher)
+{
+	int			count = count_running(launcher, KMS_WRITER, KMS_MAINTENANCE);
+	int			slot;
+
+	for (slot = 0; slot < kms_state->slots; slot++)
+	{
+		if (OidIsValid(kms_state->databases[slot].oid) &&
+			kms_reserved_serves(kms_state->databases[slot].oid))
+			count--;
+	}
+	return count;
+}
+
+/* Those that have nothing to write leave if others wait. */
+static void
+wake_writers(void)
+{
+	int			slot;
+
+	for (slot = 0; slot < kms_state->slots; slot++)
+		(void) kms_state_wake(&kms_state->databases[slot], KMS_WRITER);
 }
 
 /* The first of each database before the second of any. */
@@ -562,7 +631,7 @@ is_due(Launcher *launcher, int number, TimestampTz now)
 {
 	int			slot;
 
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		Candidate	candidate;
 
@@ -581,29 +650,158 @@ start_number(Launcher *launcher, int number, int most, TimestampTz now)
 	int			waiting = 0;
 	int			i;
 
-	for (i = 0; i < KMS_DATABASES_MAX; i++)
+	for (i = 0; i < kms_state->slots; i++)
 	{
-		int			slot = (first + i) % KMS_DATABASES_MAX;
+		int			slot = (first + i) % kms_state->slots;
+		TimestampTz *since = &launcher->children[slot][number].waiting_since;
+		bool		reserved = number == KMS_WRITER && kms_reserved_waits();
 		Candidate	candidate;
 
 		look_at(launcher, slot, number, now, &candidate);
-		if (!candidate.wanted)
-			continue;
-		if (candidate.due > now)
-			want_wake(launcher, candidate.due);
-		else if (most <= 0)
-			waiting++;
-		else if (start(launcher, slot, number, &candidate, now))
+		if (!candidate.wanted || candidate.due > now)
 		{
-			launcher->next[number] = (slot + 1) % KMS_DATABASES_MAX;
+			if (candidate.wanted)
+				want_wake(launcher, candidate.due);
+			*since = 0;
+			continue;
+		}
+		if ((reserved || (most > 0 && has_slot(launcher))) &&
+			!is_open(launcher, slot, number, now))
+			continue;
+		if (reserved)
+			reserved = assign(launcher, slot, &candidate, now);
+		if (reserved ||
+			(most > 0 && start(launcher, slot, number, &candidate, now)))
+		{
+			launcher->next[number] = (slot + 1) % kms_state->slots;
+			end_turn_wait(launcher, slot, number, now);
+			if (reserved)
+				continue;
 			if (number < KMS_KEYGEN)
 				launcher->last = number;
 			most--;
 		}
 		else
-			return waiting;
+		{
+			if (*since == 0 || *since > now)
+				*since = now;
+			waiting++;
+			if (number == KMS_WRITER && has_callers(slot))
+				launcher->callers_waiting++;
+		}
 	}
 	return waiting;
+}
+
+/* Whether calls wait for the writer of the database. */
+static bool
+has_callers(int slot)
+{
+	KmsDatabase *database = &kms_state->databases[slot];
+
+	return kms_audit == KMS_AUDIT_REQUIRED ||
+		pg_atomic_read_u64(&database->flush_wanted) !=
+		pg_atomic_read_u64(&database->flush_done);
+}
+
+/* Whether the last attempt to register a worker is long enough ago. */
+static bool
+has_slot(Launcher *launcher)
+{
+	if (!kms_state_pausing(launcher->no_slot_until, NO_SLOT_PAUSE_MS))
+		return true;
+	want_wake(launcher, launcher->no_slot_until);
+	return false;
+}
+
+/*
+ * Whether a worker can connect to the database now.  One whose DROP was
+ * interrupted, or that is gone, is left alone.  Where it is being dropped,
+ * renamed, moved or copied, the worker would wait for that in its place.
+ */
+static bool
+is_open(Launcher *launcher, int slot, int number, TimestampTz now)
+{
+	KmsDatabase *database = &kms_state->databases[slot];
+	HeapTuple	tuple;
+	LOCKTAG		tag;
+	bool		usable = false;
+	bool		locked = false;
+
+	kms_worker_begin("looking at a database");
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database->oid));
+	if (HeapTupleIsValid(tuple))
+	{
+		usable = is_usable((Form_pg_database) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	if (usable)
+	{
+		SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database->oid, 0);
+		locked = LockAcquire(&tag, RowExclusiveLock, false, true) ==
+			LOCKACQUIRE_NOT_AVAIL;
+	}
+	kms_worker_commit();
+
+	if (locked)
+		want_wake(launcher, TimestampTzPlusMilliseconds(now, LOCKED_PAUSE_MS));
+	if (!usable)
+	{
+		pg_atomic_write_u32(&database->worker[number].requested,
+							KMS_REQUEST_NONE);
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		database->probed = true;
+		database->worker[number].not_before =
+			TimestampTzPlusMilliseconds(now, KMS_WORKER_BACKOFF_MS);
+		LWLockRelease(&kms_state->lock);
+	}
+	return usable && !locked;
+}
+
+/* Have a reserved writer serve the database; false: none waits. */
+static bool
+assign(Launcher *launcher, int slot, const Candidate *candidate,
+	   TimestampTz now)
+{
+	Child	   *child = &launcher->children[slot][KMS_WRITER];
+	KmsWorkerState *state = &kms_state->databases[slot].worker[KMS_WRITER];
+	int			pid;
+	int			number = kms_reserved_assign(candidate->oid, &pid);
+
+	if (number < 0)
+		return false;
+	child->reserved = number;
+	child->reserved_pid = pid;
+	note_start(child, state, now);
+	return true;
+}
+
+static void
+note_start(Child *child, KmsWorkerState *state, TimestampTz now)
+{
+	child->started_at = now;
+	child->no_slot_since = 0;
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	state->started_at = now;
+	state->hopeless = false;
+	LWLockRelease(&kms_state->lock);
+}
+
+/* A worker has been started: keep how long it had to wait for that. */
+static void
+end_turn_wait(Launcher *launcher, int slot, int number, TimestampTz now)
+{
+	Child	   *child = &launcher->children[slot][number];
+
+	if (number == KMS_WRITER && child->waiting_since != 0)
+	{
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		kms_state->turn_at = now;
+		kms_state->turn_ms = (now - child->waiting_since) / 1000;
+		kms_state->turn_database = kms_state->databases[slot].oid;
+		LWLockRelease(&kms_state->lock);
+	}
+	child->waiting_since = 0;
 }
 
 /* Whether, and when, a worker has to be started. */
@@ -670,11 +868,8 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	MemoryContext context;
 	bool		registered;
 
-	if (kms_state_pausing(launcher->no_slot_until, NO_SLOT_PAUSE_MS))
-	{
-		want_wake(launcher, launcher->no_slot_until);
+	if (!has_slot(launcher))
 		return false;
-	}
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
@@ -693,20 +888,13 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	order.number = number;
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	state->started_at = now;
-	LWLockRelease(&kms_state->lock);
-	child->started_at = now;
 	context = MemoryContextSwitchTo(TopMemoryContext);
 	registered = RegisterDynamicBackgroundWorker(&worker, &child->handle);
 	MemoryContextSwitchTo(context);
 	if (registered)
 	{
 		launcher->no_slot_until = 0;
-		child->no_slot_since = 0;
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-		state->hopeless = false;
-		LWLockRelease(&kms_state->lock);
+		note_start(child, state, now);
 		pg_atomic_write_u32(&kms_state->keygen_unwanted, 0);
 		return true;
 	}
@@ -718,7 +906,7 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	/* keys can wait for a while, events cannot */
 	if (number < KMS_KEYGEN)
 		send_keygen_away();
-	if (number < KMS_KEYGEN ||
+	if ((number < KMS_KEYGEN && !(number == KMS_WRITER && gets_turn())) ||
 		TimestampDifferenceExceeds(child->no_slot_since, now, KEYGEN_PATIENCE_MS))
 	{
 		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -746,6 +934,18 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	return false;
 }
 
+/* Whether a writer comes even if others have all the slots. */
+static bool
+gets_turn(void)
+{
+	bool		came;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	came = kms_state->reserved_came;
+	LWLockRelease(&kms_state->lock);
+	return came;
+}
+
 /* Until a worker is started again; a writer comes before them. */
 static void
 send_keygen_away(void)
@@ -754,7 +954,7 @@ send_keygen_away(void)
 	int			number;
 
 	pg_atomic_write_u32(&kms_state->keygen_unwanted, 1);
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		for (number = KMS_KEYGEN; number < KMS_WORKERS; number++)
 			(void) kms_state_wake(&kms_state->databases[slot], number);
@@ -772,7 +972,7 @@ sweep_due(Launcher *launcher, TimestampTz now)
 	if (launcher->swept_at > now)
 		due = 0;
 	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 
@@ -796,7 +996,7 @@ sweep(Launcher *launcher, TimestampTz now)
 	int			slot;
 
 	kms_worker_begin("looking for dropped databases");
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 		Oid			oid = database->oid;
@@ -832,7 +1032,7 @@ free_unused(Launcher *launcher)
 	int			slot;
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	for (slot = 0; slot < KMS_DATABASES_MAX; slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 		bool		used = !database->probed || database->has_extension ||

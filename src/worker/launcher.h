@@ -6,8 +6,8 @@
 
 /*
  * From _PG_init while preloading, after kms_state_install and
- * kms_master_install: registers the launcher and a hook that makes workers
- * leave a database that is dropped.  Not to be called under IsBinaryUpgrade.
+ * kms_master_install: registers the launcher and the reserved writers, and sets
+ * the hooks of drop_guard.h.  Not to be called under IsBinaryUpgrade.
  */
 extern void kms_launcher_install(void);
 

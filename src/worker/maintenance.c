@@ -34,11 +34,13 @@ kms_maintenance_main(Datum arg)
 	KmsWorker  *worker = &maintenance.worker;
 	KmsWorkerError error;
 	TimestampTz start = GetCurrentTimestamp();
+	KmsWorkerOrder order;
 	bool		good;
 	bool		present;
 	bool		unfinished = false;
 
-	kms_worker_start(worker);
+	kms_worker_order(&order);
+	kms_worker_start(worker, &order);
 	/* it comes by less often than the writer, so it is more patient */
 	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
 	pg_atomic_write_u32(&worker->database->worker[KMS_MAINTENANCE].requested,
@@ -49,11 +51,11 @@ kms_maintenance_main(Datum arg)
 	if (good && !maintenance.present)
 	{
 		kms_worker_absent(worker);
-		proc_exit(0);
+		kms_worker_end(worker);
 	}
 	present = good;
-	if (present)
-		kms_worker_present(worker);
+	if (present && !kms_worker_present(worker))
+		kms_worker_end(worker);
 
 	for (maintenance.task = 0;
 		 present && kms_maintenance && maintenance.task < KMS_TASK_COUNT;
@@ -71,7 +73,7 @@ kms_maintenance_main(Datum arg)
 				error = task_error;
 			}
 			if (kms_worker_must_leave(worker))
-				proc_exit(0);
+				kms_worker_end(worker);
 		} while (maintenance.more &&
 				 !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
 											 TIME_BUDGET_MS));
@@ -94,8 +96,7 @@ kms_maintenance_main(Datum arg)
 		kms_worker_failed(worker, &error);
 		kms_state_request(worker->database, KMS_MAINTENANCE);
 	}
-	worker->leaving = true;
-	proc_exit(0);
+	kms_worker_end(worker);
 }
 
 static void

@@ -21,6 +21,7 @@
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
+#include "worker/reserved.h"
 
 #define BACKOFF_FIRST_MS	200
 #define LOG_PAUSE_MS		60000
@@ -34,13 +35,15 @@ static bool is_hopeless(int sqlstate);
 static void note_error(KmsWorkerError *error, const ErrorData *edata);
 
 void
-kms_worker_start(KmsWorker *worker)
+kms_worker_order(KmsWorkerOrder *order)
 {
-	KmsWorkerOrder order;
+	memcpy(order, MyBgworkerEntry->bgw_extra, sizeof(*order));
+}
 
-	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
-	memset(worker, 0, sizeof(*worker));
-	worker->number = order.number;
+void
+kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
+{
+	worker->number = order->number;
 
 	/* never a handler of our own for SIGTERM: see die() */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -49,12 +52,27 @@ kms_worker_start(KmsWorker *worker)
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 
-	BackgroundWorkerInitializeConnectionByOid(order.database_oid, InvalidOid, 0);
+	/* ALLOW_CONNECTIONS false closes the database to users, not to us */
+	BackgroundWorkerInitializeConnectionByOid(order->database_oid, InvalidOid,
+											  BGWORKER_BYPASS_ALLOWCONN);
 	set_session(MyBgworkerEntry->bgw_type);
 	kms_protect_process();
 	attach(worker);
 	if (kms_worker_must_leave(worker))
-		proc_exit(0);
+		kms_worker_end(worker);
+}
+
+/*
+ * A slot is given up for good by an exit code of 0, and kept by 1; see
+ * reserved.c.
+ */
+void
+kms_worker_end(KmsWorker *worker)
+{
+	worker->leaving = true;
+	if (worker->reserved)
+		kms_reserved_leaving();
+	proc_exit(worker->reserved ? 1 : 0);
 }
 
 bool
@@ -71,12 +89,17 @@ kms_worker_extension(void)
 	return get_extension_oid("kms", true);
 }
 
-void
+bool
 kms_worker_present(KmsWorker *worker)
 {
 	KmsDatabase *database = worker->database;
 	bool		first;
 
+	if (!kms_state_admit(database))
+	{
+		kms_worker_absent(worker);
+		return false;
+	}
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	first = !database->has_extension;
 	database->has_extension = true;
@@ -90,6 +113,7 @@ kms_worker_present(KmsWorker *worker)
 	/* its pool may be empty, and no round of maintenance may come to it */
 	if (first)
 		kms_state_request(database, KMS_KEYGEN);
+	return true;
 }
 
 /*
@@ -275,9 +299,9 @@ attach(KmsWorker *worker)
 {
 	KmsWorkerState *state;
 
-	worker->database = kms_state_database();
+	worker->database = kms_state_find(MyDatabaseId);
 	if (worker->database == NULL)
-		proc_exit(0);
+		kms_worker_end(worker);
 
 	state = &worker->database->worker[worker->number];
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
@@ -285,7 +309,7 @@ attach(KmsWorker *worker)
 	{
 		/* a launcher that was restarted has started a second one */
 		LWLockRelease(&kms_state->lock);
-		proc_exit(0);
+		kms_worker_end(worker);
 	}
 	state->pid = MyProcPid;
 	state->latch = MyLatch;

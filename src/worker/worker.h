@@ -4,6 +4,7 @@
 #ifndef KMS_WORKER_WORKER_H
 #define KMS_WORKER_WORKER_H
 
+#include "pg/compat.h"
 #include "shmem/state.h"
 
 #define KMS_WORKER_IDLE_MS	2000	/* a worker with nothing to do leaves */
@@ -22,6 +23,7 @@ typedef struct KmsWorker
 	int			number;
 	bool		leaving;		/* it ends because it wants to */
 	bool		absent;			/* there is no extension here to work for */
+	bool		reserved;		/* another comes in its slot when it ends */
 	TimestampTz logged_at;		/* of the last error in the log */
 } KmsWorker;
 
@@ -32,11 +34,18 @@ typedef struct KmsWorkerError
 	char		message[KMS_ERROR_SIZE];
 } KmsWorkerError;
 
+/* What the launcher has told the process that it started. */
+extern void kms_worker_order(KmsWorkerOrder *order);
+
 /*
  * Connect to the database, set the session up and enter the worker in the
- * shared state; ends the process if there is nothing to do for it.
+ * shared state; ends the process if there is nothing to do for it.  The worker
+ * is zero but for "reserved".
  */
-extern void kms_worker_start(KmsWorker *worker);
+extern void kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order);
+
+/* End the process because there is nothing left to do for it. */
+pg_noreturn extern void kms_worker_end(KmsWorker *worker);
 
 /* Whether it has to leave at once, because its database is being dropped. */
 extern bool kms_worker_must_leave(const KmsWorker *worker);
@@ -44,8 +53,11 @@ extern bool kms_worker_must_leave(const KmsWorker *worker);
 /* OID of the extension, or InvalidOid; in a transaction. */
 extern Oid	kms_worker_extension(void);
 
-/* Tell that this database has the extension, or has not (and leave). */
-extern void kms_worker_present(KmsWorker *worker);
+/*
+ * Tell that this database has the extension, or has not (and leave).  False:
+ * it is beyond kms.max_databases, and is not to be served.
+ */
+extern bool kms_worker_present(KmsWorker *worker);
 extern void kms_worker_absent(KmsWorker *worker);
 
 /*

@@ -55,13 +55,14 @@
 
 #define BATCH_SIZE 1000
 
+#define TURN_MS		50			/* the longest turn when callers wait */
 #define PAUSE_FOR_OTHERS_MS	100 /* idle no longer when others wait */
-#define LOCK_PAUSE_MS	1000	/* a table is locked: nothing is broken */
-#define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
-#define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
 /* Failures in a row after which others that wait get the place. */
 #define FAILURES_TO_YIELD 3
+#define LOCK_PAUSE_MS	1000	/* a table is locked: nothing is broken */
+#define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
+#define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
 /* How much of a source is taken at once, after what it has failed with. */
 typedef struct Source
@@ -131,20 +132,35 @@ static bool may_pass(int sqlstate);
 static long longest_pause(int failures, int sqlstate);
 static void tell_waiters(Writer *writer, pg_atomic_uint64 *reached);
 static bool has_nothing_left(Writer *writer);
-static long idle_pause(TimestampTz last_work, TimestampTz now, bool waiting);
+static bool others_wait(const KmsWorker *worker);
+static bool ends_turn(const Writer *writer, TimestampTz started,
+					  TimestampTz now);
+static long idle_pause(TimestampTz last_work, TimestampTz now, bool reserved,
+					   bool waiting);
 static void wait_out(const KmsWorker *worker, long pause);
 
 void
 kms_writer_main(Datum arg)
 {
+	KmsWorkerOrder order;
+
+	kms_worker_order(&order);
+	kms_writer_serve(&order, false);
+}
+
+void
+kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
+{
 	static Writer writer;
 	KmsWorker  *worker = &writer.worker;
 	KmsWorkerState *state;
-	TimestampTz started = GetCurrentTimestamp();
-	TimestampTz last_work = started;
+	TimestampTz started;
+	TimestampTz last_work;
 
-	kms_worker_start(worker);
+	worker->reserved = reserved;
+	kms_worker_start(worker, order);
 	state = &worker->database->worker[KMS_WRITER];
+	started = last_work = GetCurrentTimestamp();
 	writer.events = MemoryContextAllocHuge(TopMemoryContext,
 										   BATCH_SIZE * sizeof(KmsEvent));
 	before_shmem_exit(file_anchor, PointerGetDatum(&writer));
@@ -207,14 +223,12 @@ kms_writer_main(Datum arg)
 			last_work > now)	/* the clock was put back */
 			last_work = now;
 		started = Min(started, now);
-		waiting = pg_atomic_read_u32(&kms_state->waiting) > 0;
-		if (TimestampDifferenceExceeds(last_work, now, KMS_WORKER_IDLE_MS) &&
+		if (!reserved &&
+			TimestampDifferenceExceeds(last_work, now, KMS_WORKER_IDLE_MS) &&
 			has_nothing_left(&writer))
 			break;
-		if (waiting &&
-			((kms_worker_failures(worker) == 0 && !writer.wrote) ||
-			 kms_worker_failures(worker) >= FAILURES_TO_YIELD ||
-			 TimestampDifferenceExceeds(started, now, KMS_WORKER_IDLE_MS)))
+		waiting = others_wait(worker);
+		if (waiting && ends_turn(&writer, started, now))
 			break;
 
 		if (failing)
@@ -222,14 +236,13 @@ kms_writer_main(Datum arg)
 		else if (!writer.more)
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 idle_pause(last_work, now, waiting),
+							 idle_pause(last_work, now, reserved, waiting),
 							 PG_WAIT_EXTENSION);
 	}
 
-	if (writer.asked)
+	if (writer.asked || (!writer.absent && !has_nothing_left(&writer)))
 		kms_state_request(worker->database, KMS_WRITER);
-	worker->leaving = true;
-	proc_exit(0);
+	kms_worker_end(worker);
 }
 
 static void
@@ -862,18 +875,44 @@ has_nothing_left(Writer *writer)
 	return !kms_events_pending();
 }
 
+/* Maintenance has no use for the place of a reserved writer. */
+static bool
+others_wait(const KmsWorker *worker)
+{
+	return pg_atomic_read_u32(worker->reserved ? &kms_state->writers_waiting
+							  : &kms_state->waiting) > 0;
+}
+
 /*
- * Until the next look for events, or until it has been idle for long enough:
- * a connected worker is in the way of those who drop or copy the database.
+ * Whether to leave the place to others.  A turn is short only if callers wait
+ * for one of them, because a process has to be started for each.
+ */
+static bool
+ends_turn(const Writer *writer, TimestampTz started, TimestampTz now)
+{
+	int			failures = kms_worker_failures(&writer->worker);
+
+	if (pg_atomic_read_u32(&kms_state->callers_waiting) > 0)
+		return !writer->more ||
+			TimestampDifferenceExceeds(started, now, TURN_MS);
+	return (failures == 0 && !writer->wrote) ||
+		failures >= FAILURES_TO_YIELD ||
+		TimestampDifferenceExceeds(started, now, KMS_WORKER_IDLE_MS);
+}
+
+/*
+ * Until the next look for events, or until it has been idle for long enough.
+ * The launcher wakes it if callers of others wait.
  */
 static long
-idle_pause(TimestampTz last_work, TimestampTz now, bool waiting)
+idle_pause(TimestampTz last_work, TimestampTz now, bool reserved,
+		   bool waiting)
 {
 	long		left = KMS_WORKER_IDLE_MS -
 	TimestampDifferenceMilliseconds(last_work, now);
 	long		pause = Min(kms_event_flush_interval, KMS_WORKER_IDLE_MS);
 
-	if (left > 0)
+	if (left > 0 && !reserved)
 		pause = Min(pause, left);
 	if (waiting)
 		pause = Min(pause, PAUSE_FOR_OTHERS_MS);

@@ -11,7 +11,7 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = KmsTest->node('copy', conf => 'kms.event_ring_size = 256kB');
+my $node = KmsTest->node('copy', conf => "kms.event_ring_size = 256kB\nkms.reserved_writers = 0");
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');

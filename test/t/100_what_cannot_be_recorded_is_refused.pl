@@ -13,7 +13,7 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $audit = KmsAudit->new('refused');
+my $audit = KmsAudit->new('refused', conf => 'kms.reserved_writers = 0');
 my $node = $audit->{node};
 my $results = $audit->results;
 my $failures = $audit->failures;

@@ -12,7 +12,8 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $audit = KmsAudit->new('certain', init => [ allows_streaming => 1 ]);
+my $audit = KmsAudit->new('certain', init => [ allows_streaming => 1 ],
+	conf => 'kms.reserved_writers = 0');
 my $node = $audit->{node};
 my $results = $audit->results;
 $audit->mode('required', KmsAudit::LONG_TIMEOUT);

@@ -1,0 +1,132 @@
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/check_workers.h"
+
+#include "pg/settings.h"
+#include "shmem/generation.h"
+#include "shmem/state.h"
+
+#define TURN_REPORTED_S		60	/* after the last turn that was waited for */
+#define LATE_REPORTED_S		3600	/* after the last late wait */
+#define RESERVED_PATIENCE_S	10	/* after the start of the server */
+
+static void check_places(KmsReport report, void *arg);
+static void check_reserved(KmsReport report, void *arg);
+static void check_turns(KmsReport report, void *arg);
+static void check_generation(KmsReport report, void *arg);
+static bool is_recent(TimestampTz at, int seconds);
+
+void
+kms_check_workers(KmsReport report, void *arg)
+{
+	if (RecoveryInProgress())
+		return;
+	check_places(report, arg);
+	check_reserved(report, arg);
+	check_turns(report, arg);
+	check_generation(report, arg);
+}
+
+static void
+check_places(KmsReport report, void *arg)
+{
+	Oid			beyond[KMS_BEYOND_MAX];
+	StringInfoData names;
+	int			i;
+
+	if (kms_state_database() == NULL)
+	{
+		report(arg, "error",
+			   psprintf("this database has no place among kms.max_databases (%d), so every call fails",
+						kms_max_databases),
+			   "Raise kms.max_databases in postgresql.conf and restart the server.");
+		return;
+	}
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	memcpy(beyond, kms_state->beyond, sizeof(beyond));
+	LWLockRelease(&kms_state->lock);
+
+	initStringInfo(&names);
+	for (i = 0; i < KMS_BEYOND_MAX; i++)
+	{
+		char	   *name = OidIsValid(beyond[i]) ?
+		get_database_name(beyond[i]) : NULL;
+
+		if (name != NULL)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
+	}
+	if (names.len > 0)
+		report(arg, "error",
+			   psprintf("databases have no place among kms.max_databases (%d), so every call in them fails: %s",
+						kms_max_databases, names.data),
+			   "Raise kms.max_databases in postgresql.conf and restart the server.");
+}
+
+static void
+check_reserved(KmsReport report, void *arg)
+{
+	bool		came;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	came = kms_state->reserved_came ||
+		is_recent(kms_state->made_at, RESERVED_PATIENCE_S);
+	LWLockRelease(&kms_state->lock);
+
+	if (kms_reserved_writers > 0 && !came)
+		report(arg, "error", "no background worker slot is kept for event writers",
+			   "Raise max_worker_processes and restart the server; its log says which workers found no slot.");
+	if (kms_reserved_writers > kms_max_workers)
+		report(arg, "notice",
+			   "kms.reserved_writers is above kms.max_workers, which includes them",
+			   "Lower it, or raise kms.max_workers.");
+	if (kms_reserved_writers == 0 && kms_audit == KMS_AUDIT_REQUIRED)
+		report(arg, "warning",
+			   "kms.audit is required, and kms.reserved_writers is 0",
+			   "Set it to 1 or more; otherwise parallel queries of any user can take all background worker slots, and calls fail with KM008.");
+}
+
+static void
+check_turns(KmsReport report, void *arg)
+{
+	TimestampTz turn_at;
+	int64		turn_ms;
+	int			waiting = (int) pg_atomic_read_u32(&kms_state->writers_waiting);
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	turn_at = kms_state->turn_at;
+	turn_ms = kms_state->turn_ms;
+	LWLockRelease(&kms_state->lock);
+
+	if (waiting > 0 || is_recent(turn_at, TURN_REPORTED_S))
+		report(arg, "notice",
+			   psprintf("event writers of several databases take turns; databases that wait now: %d; the last one waited " INT64_FORMAT " ms",
+						waiting, turn_ms),
+			   "Raise kms.max_workers to the number of busy databases, and max_worker_processes with it.");
+}
+
+static void
+check_generation(KmsReport report, void *arg)
+{
+	int64		late_ms;
+	TimestampTz late_at = kms_generation_late(&late_ms);
+
+	if (is_recent(late_at, LATE_REPORTED_S))
+		report(arg, "warning",
+			   psprintf("a session waited " INT64_FORMAT " s for its turn to generate a key, until %s",
+						late_ms / 1000, timestamptz_to_str(late_at)),
+			   "The pool of keys was empty: see in kms.event which role asks for many keys, and raise kms.key_pool_size or kms.keygen_concurrency.");
+}
+
+static bool
+is_recent(TimestampTz at, int seconds)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return at != 0 && at <= now && now - at < seconds * USECS_PER_SEC;
+}

@@ -1,0 +1,212 @@
+/*
+ * Writers that hold a background worker slot from the start of the server.
+ *
+ * Anybody can take the slots of max_worker_processes with parallel queries.
+ * So these workers are registered while the library is preloaded, when the
+ * slots are still free.  Each waits without a database until the launcher
+ * tells it which one to serve.  A process can connect to one database in its
+ * life, so it ends when another database needs it, and the postmaster starts
+ * it again in the same slot, at once (bgw_restart_time 0).  It serves its
+ * database for as long as no other waits for a writer.
+ *
+ * An exit code of 0 would give the slot up for good, so it always ends with 1,
+ * which the postmaster logs.  That would be a line per turn where databases
+ * take turns, so on_log leaves it out if the process had left a note that it
+ * ends by its own will.  An error that ends one is logged as of any process.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+
+#include "worker/reserved.h"
+
+#include "pg/settings.h"
+#include "shmem/state.h"
+#include "worker/writer.h"
+
+static int	registered = 0;
+static KmsReserved *mine = NULL;
+static emit_log_hook_type previous_log_hook = NULL;
+
+static void on_log(ErrorData *edata);
+static Oid	await_order(void);
+static void leave(int code, Datum arg);
+
+void
+kms_reserved_install(void)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 0;
+	strlcpy(worker.bgw_library_name, "kms", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "kms_reserved_main",
+			sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "kms writer", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "kms writer", sizeof(worker.bgw_type));
+	for (registered = 0;
+		 registered < Min(kms_reserved_writers, kms_max_workers); registered++)
+	{
+		worker.bgw_main_arg = Int32GetDatum(registered);
+		RegisterBackgroundWorker(&worker);
+	}
+	previous_log_hook = emit_log_hook;
+	emit_log_hook = on_log;
+}
+
+int
+kms_reserved_count(void)
+{
+	return registered;
+}
+
+bool
+kms_reserved_waits(void)
+{
+	int			i;
+
+	for (i = 0; i < registered; i++)
+	{
+		volatile KmsReserved *reserved = &kms_state->reserved[i];
+
+		if (reserved->pid != 0 && !OidIsValid(reserved->database))
+			return true;
+	}
+	return false;
+}
+
+int
+kms_reserved_assign(Oid database_oid, int *pid)
+{
+	int			number = -1;
+	int			i;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	for (i = 0; i < registered && number < 0; i++)
+	{
+		KmsReserved *reserved = &kms_state->reserved[i];
+
+		if (reserved->pid == 0 || OidIsValid(reserved->database))
+			continue;
+		reserved->database = database_oid;
+		*pid = reserved->pid;
+		SetLatch(reserved->latch);
+		number = i;
+	}
+	LWLockRelease(&kms_state->lock);
+	return number;
+}
+
+bool
+kms_reserved_ended(int number, int pid)
+{
+	return *(volatile int *) &kms_state->reserved[number].pid != pid;
+}
+
+bool
+kms_reserved_serves(Oid database_oid)
+{
+	int			i;
+
+	for (i = 0; i < registered; i++)
+	{
+		if (*(volatile Oid *) &kms_state->reserved[i].database == database_oid)
+			return true;
+	}
+	return false;
+}
+
+void
+kms_reserved_main(Datum arg)
+{
+	KmsWorkerOrder order;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	mine = &kms_state->reserved[DatumGetInt32(arg)];
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	mine->pid = MyProcPid;
+	mine->latch = MyLatch;
+	mine->database = InvalidOid;
+	kms_state->reserved_came = true;
+	LWLockRelease(&kms_state->lock);
+	before_shmem_exit(leave, (Datum) 0);
+	kms_state_wake_launcher();
+
+	order.database_oid = await_order();
+	order.number = KMS_WRITER;
+	kms_writer_serve(&order, true);
+}
+
+void
+kms_reserved_leaving(void)
+{
+	mine->left_pid = MyProcPid;
+}
+
+/*
+ * In the postmaster: leave out that a reserved writer has ended by its own
+ * will.
+ */
+static void
+on_log(ErrorData *edata)
+{
+	int			i;
+
+	if (previous_log_hook != NULL)
+		previous_log_hook(edata);
+	if (IsUnderPostmaster || kms_state == NULL || edata->message == NULL ||
+		edata->message_id == NULL ||
+		strcmp(edata->message_id, "%s (PID %d) exited with exit code %d") != 0)
+		return;
+	for (i = 0; i < registered; i++)
+	{
+		int			pid = kms_state->reserved[i].left_pid;
+		char		digits[32];
+
+		snprintf(digits, sizeof(digits), " %d)", pid);
+		if (pid != 0 && strstr(edata->message, digits) != NULL)
+			edata->output_to_server = false;
+	}
+}
+
+/* Which database to serve. */
+static Oid
+await_order(void)
+{
+	Oid			database_oid;
+
+	for (;;)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(&kms_state->lock, LW_SHARED);
+		database_oid = mine->database;
+		LWLockRelease(&kms_state->lock);
+		if (OidIsValid(database_oid))
+			return database_oid;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1,
+						 PG_WAIT_EXTENSION);
+	}
+}
+
+static void
+leave(int code, Datum arg)
+{
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	mine->pid = 0;
+	mine->latch = NULL;
+	mine->database = InvalidOid;
+	LWLockRelease(&kms_state->lock);
+	kms_state_wake_launcher();
+}
