@@ -38,6 +38,9 @@
 #define IN(state)	(1 << (state))
 #define IN_USE		(IN(KMS_STATE_ACTIVE) | IN(KMS_STATE_DEPRECATED))
 
+/* A deletion is scheduled at least 7 days ahead; one of them to seal it. */
+#define FOLDED_DELETION_DAYS 6
+
 typedef struct Transition
 {
 	KmsOperation operation;
@@ -449,6 +452,11 @@ merge_denial(KmsKeyRow *next)
 		return;
 	request.reason = denial->reason[0] != '\0' ? denial->reason : NULL;
 	request.delete_at = kms_state_delete_at(next);
+
+	/* nobody has sealed it, so there must be time to see and cancel it */
+	if (!next->has_delete_at && request.delete_at != 0)
+		request.delete_at = Max(request.delete_at, GetCurrentTimestamp() +
+								FOLDED_DELETION_DAYS * USECS_PER_DAY);
 	if (denial->revoked && home(next) != KMS_STATE_REVOKED)
 		enter(next, KMS_STATE_REVOKED, &request);
 	if (next->state != state)
