@@ -356,6 +356,7 @@ CREATE TABLE kms.maintenance (
 	purge_waiting bigint NOT NULL DEFAULT 0,
 	purge_confirmed_until timestamptz,
 	purge_cleared bigint NOT NULL DEFAULT 0,
+	purge_seal bytea,
 	CONSTRAINT maintenance_pkey PRIMARY KEY (only_row),
 	CONSTRAINT maintenance_only_row_check CHECK (only_row)
 );

@@ -1,17 +1,34 @@
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "store/purge.h"
+
+#include "crypto/wrap.h"
+#include "shmem/master.h"
+#include "store/scan.h"
 #include "store/spi.h"
+#include "store/sweep.h"
+
+#define SEALED_MAX 256			/* bytes */
 
 #define READ_STATE \
 	"SELECT purge_window_start, purge_window_keys, purged, purge_blocked_at," \
-	" purge_waiting, purge_confirmed_until, purge_cleared" \
+	" purge_waiting, purge_confirmed_until, purge_cleared, purge_seal" \
 	" FROM kms.maintenance"
 
-static bool fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query);
+static bool fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query,
+				  bool *sealed);
+static void begin_anew(KmsPurgeState *state);
+static int64 purged_within_a_day(void);
+static bool seal(const KmsPurgeState *state, unsigned char *out);
+static bool is_sealed(const KmsPurgeState *state, const unsigned char *stored,
+					  size_t len);
+static void encode(const KmsPurgeState *state, unsigned char *data,
+				   KmsEncoder *encoder);
 static TimestampTz time_or_zero(int column);
 static int64 number_or_zero(int column);
 static void bind_time(KmsSpi *spi, TimestampTz value);
@@ -23,9 +40,10 @@ kms_purge_lock(KmsPurgeState *state)
 	static SPIPlanPtr read_plan = NULL;
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
+	bool		sealed;
 
 	/* an insert would wait for another's, so only the first time */
-	if (!fetch(state, &read_plan, READ_STATE))
+	if (!fetch(state, &read_plan, READ_STATE, NULL))
 	{
 		kms_spi_begin(&spi);
 		kms_spi_run(&spi, &insert_plan,
@@ -34,7 +52,50 @@ kms_purge_lock(KmsPurgeState *state)
 					SPI_OK_INSERT);
 		kms_spi_end(&spi);
 	}
-	return fetch(state, &plan, READ_STATE " FOR UPDATE SKIP LOCKED");
+	if (!fetch(state, &plan, READ_STATE " FOR UPDATE SKIP LOCKED", &sealed))
+		return false;
+	if (!sealed)
+		begin_anew(state);
+	return true;
+}
+
+/*
+ * Whether it is blocked is seen again.  The day began half a day ago, so that
+ * it is today by a clock that is somewhat behind as well.
+ */
+static void
+begin_anew(KmsPurgeState *state)
+{
+	memset(state, 0, sizeof(*state));
+	state->window_start = GetCurrentTimestamp() - USECS_PER_DAY / 2;
+	state->window_keys = kms_sweep_key_count();
+	state->purged = purged_within_a_day();
+}
+
+static int64
+purged_within_a_day(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	int64		count;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_time(&spi, GetCurrentTimestamp() - USECS_PER_DAY);
+	kms_spi_run(&spi, &plan,
+				"SELECT (SELECT pg_catalog.count(*) FROM kms.event"
+				"  WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
+				"  AND operation OPERATOR(pg_catalog.=) 'purge'"
+				"  AND status OPERATOR(pg_catalog.=) 'success')"
+				" OPERATOR(pg_catalog.+)"
+				" (SELECT pg_catalog.count(*) FROM kms.event_outbox"
+				"  WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
+				"  AND operation OPERATOR(pg_catalog.=) 'purge')",
+				SPI_OK_SELECT);
+	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return count;
 }
 
 void
@@ -42,13 +103,15 @@ kms_purge_read(KmsPurgeState *state)
 {
 	static SPIPlanPtr plan = NULL;
 
-	(void) fetch(state, &plan, READ_STATE);
+	(void) fetch(state, &plan, READ_STATE, NULL);
 }
 
 void
 kms_purge_save(const KmsPurgeState *state)
 {
 	static SPIPlanPtr plan = NULL;
+	unsigned char sealed[KMS_SEAL_SIZE];
+	bool		good = seal(state, sealed);
 	KmsSpi		spi;
 
 	kms_spi_begin(&spi);
@@ -59,17 +122,73 @@ kms_purge_save(const KmsPurgeState *state)
 	kms_spi_int64(&spi, state->waiting);
 	bind_time(&spi, state->confirmed_until);
 	kms_spi_int64(&spi, state->cleared);
+	if (good)
+		kms_spi_bytes(&spi, sealed, sizeof(sealed));
+	else
+		kms_spi_null(&spi, BYTEAOID);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.maintenance SET purge_window_start = $1,"
 				" purge_window_keys = $2, purged = $3, purge_blocked_at = $4,"
 				" purge_waiting = $5, purge_confirmed_until = $6,"
-				" purge_cleared = $7",
+				" purge_cleared = $7, purge_seal = $8",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
 }
 
+/* Under the current master key; false if it has gone meanwhile. */
 static bool
-fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query)
+seal(const KmsPurgeState *state, unsigned char *out)
+{
+	unsigned char data[SEALED_MAX];
+	KmsEncoder	encoder;
+	KmsMasterKey master;
+	bool		good;
+
+	encode(state, data, &encoder);
+	good = kms_master_get_now(NULL, &master) == KMS_OK &&
+		kms_seal(&master, &encoder, out) == KMS_OK;
+	explicit_bzero(&master, sizeof(master));
+	return good;
+}
+
+static bool
+is_sealed(const KmsPurgeState *state, const unsigned char *stored, size_t len)
+{
+	const unsigned char *id = kms_seal_master_key_id(stored, len);
+	unsigned char data[SEALED_MAX];
+	KmsEncoder	encoder;
+	KmsMasterKey master;
+	bool		good;
+
+	if (id == NULL)
+		return false;
+	encode(state, data, &encoder);
+	good = kms_master_get_now(id, &master) == KMS_OK &&
+		kms_seal_verify(&master, &encoder, stored, len) == KMS_OK;
+	explicit_bzero(&master, sizeof(master));
+	return good;
+}
+
+/* With the database that it is of. */
+static void
+encode(const KmsPurgeState *state, unsigned char *data, KmsEncoder *encoder)
+{
+	kms_encoder_init(encoder, data, SEALED_MAX);
+	kms_encoder_text(encoder, "kms/purge/v1");
+	kms_encoder_int64(encoder, (int64) GetSystemIdentifier());
+	kms_encoder_int64(encoder, MyDatabaseId);
+	kms_encoder_int64(encoder, state->window_start);
+	kms_encoder_int64(encoder, state->window_keys);
+	kms_encoder_int64(encoder, state->purged);
+	kms_encoder_int64(encoder, state->blocked_at);
+	kms_encoder_int64(encoder, state->waiting);
+	kms_encoder_int64(encoder, state->confirmed_until);
+	kms_encoder_int64(encoder, state->cleared);
+}
+
+/* "sealed" may be NULL. */
+static bool
+fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query, bool *sealed)
 {
 	KmsSpi		spi;
 	bool		found;
@@ -87,6 +206,16 @@ fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query)
 		state->waiting = number_or_zero(5);
 		state->confirmed_until = time_or_zero(6);
 		state->cleared = number_or_zero(7);
+		if (sealed != NULL)
+		{
+			unsigned char stored[KMS_SEAL_SIZE];
+			bool		isnull;
+			Datum		value = kms_spi_field(0, 8, &isnull);
+			size_t		len = kms_scan_bytes(value, isnull, stored,
+											 sizeof(stored));
+
+			*sealed = is_sealed(state, stored, len);
+		}
 	}
 	kms_spi_end(&spi);
 	return found;

@@ -1,5 +1,5 @@
 /*
- * kms.maintenance: what the purge remembers between rounds.
+ * kms.maintenance: what the purge remembers between rounds, under a seal.
  */
 #ifndef KMS_STORE_PURGE_H
 #define KMS_STORE_PURGE_H
@@ -20,7 +20,10 @@ typedef struct KmsPurgeState
 
 /*
  * Read the state and keep its row locked for the transaction.  False if
- * another transaction has it: purges do not run side by side.
+ * another transaction has it: purges do not run side by side.  A state that is
+ * new, or was not written by kms_purge_save, confirms nothing: its day began
+ * half a day ago, with what the trail says was purged within a day.  Both need
+ * the master key.
  */
 extern bool kms_purge_lock(KmsPurgeState *state);
 extern void kms_purge_save(const KmsPurgeState *state);

@@ -60,10 +60,13 @@ sub left
 	return sql("SELECT count(*) FROM kms.key WHERE key_id ~ '^${name}[0-9]'");
 }
 
-# Move the day that the purge counts in to the past.
+# Move the day that the purge counts in to the past.  The row has no seal then,
+# so that its day begins anew, with what the trail says was purged within a day.
 sub next_day
 {
-	sql("UPDATE kms.maintenance SET
+	sql("SELECT kms_flush_events();
+		UPDATE kms.event SET occurred_at = occurred_at - interval '25 hours' WHERE operation = 'purge';
+		UPDATE kms.maintenance SET
 		purge_window_start = purge_window_start - interval '25 hours',
 		purge_confirmed_until = purge_confirmed_until - interval '25 hours'");
 }
