@@ -58,10 +58,10 @@ check_made(List *sample, KmsReport report, void *arg)
 			made = lappend(made, lfirst(cell));
 	}
 	if (made != NIL)
-		report(arg, kms_health_quarantined() > 0 ? "warning" : "error",
+		report(arg, "warning",
 			   psprintf("keys that no event of this trail made: %s",
 						kms_name_list_join(made)),
-			   "They were copied from another database, or their events were deleted; or an event of them was set aside (kms.event_quarantine). Revoke those that should not be here with kms_revoke_key().");
+			   "They were copied from another database, or came by a subscription that is gone, or their events were deleted or set aside (kms.event_quarantine). Revoke those that should not be here with kms_revoke_key().");
 }
 
 static bool
