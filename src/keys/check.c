@@ -21,6 +21,7 @@
 #include "keys/audit_key.h"
 #include "keys/check_copies.h"
 #include "keys/check_members.h"
+#include "keys/check_publication.h"
 #include "keys/check_settings.h"
 #include "keys/check_workers.h"
 #include "keys/continuity.h"
@@ -112,6 +113,7 @@ static const Check checks[] = {
 	{"tickets of two epochs", kms_check_copies_tickets, true},
 	{"prepared transactions", check_prepared, true},
 	{"what is deleted", check_purge, true},
+	{"publications", kms_check_publication},
 	{"the server", check_server},
 	{"the settings", check_settings},
 	{"the configuration files", kms_check_settings_files},
@@ -541,7 +543,7 @@ check_purge(KmsReport report, void *result)
 	if (roles != NULL)
 		report(result, "notice",
 			   psprintf("roles may make foreign keys to tables of kms: %s", roles),
-			   "PostgreSQL checks those with the rights of the extension's owner, so give REFERENCES only to roles that are trusted like it.");
+			   "They can keep keys from being purged: revoke REFERENCES, and make foreign keys for them.");
 	if (tried > 0)
 		report(result, "warning",
 			   psprintf("keys that maintenance could not expire or purge: " INT64_FORMAT "; tables that refer to keys: %s",
