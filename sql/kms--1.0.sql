@@ -3,6 +3,20 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION kms" to load this file. \quit
 
+/* Says what to do instead if there is a schema kms, or is to be one. */
+CREATE FUNCTION @extschema@.kms_begin_script() RETURNS void
+AS 'MODULE_PATHNAME', 'kms_api_begin_script'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION @extschema@.kms_begin_script FROM PUBLIC;
+
+COMMENT ON FUNCTION @extschema@.kms_begin_script IS
+'what the script needs is there';
+
+SELECT @extschema@.kms_begin_script();
+
+DROP FUNCTION @extschema@.kms_begin_script();
+
 CREATE SCHEMA kms;
 
 REVOKE ALL ON SCHEMA kms FROM PUBLIC;
@@ -940,3 +954,22 @@ REVOKE ALL ON ALL TABLES IN SCHEMA kms FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA kms FROM PUBLIC;
 
 SELECT kms.start();
+
+/*
+ * Last: whatever ALTER DEFAULT PRIVILEGES said, nobody but the owner has a
+ * privilege on what this script has made, and PUBLIC on kms_version() only.
+ */
+CREATE FUNCTION @extschema@.kms_end_script() RETURNS void
+AS 'MODULE_PATHNAME', 'kms_api_end_script'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+
+REVOKE ALL ON FUNCTION @extschema@.kms_end_script FROM PUBLIC;
+
+COMMENT ON FUNCTION @extschema@.kms_end_script IS
+'takes the privileges away that default privileges gave';
+
+SELECT @extschema@.kms_end_script();
+
+DROP FUNCTION @extschema@.kms_end_script();
+
+GRANT EXECUTE ON FUNCTION @extschema@.kms_version() TO PUBLIC;

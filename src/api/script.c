@@ -1,0 +1,35 @@
+/*
+ * What the extension's scripts call when they begin and when they end.
+ *
+ * The scripts make these functions, call them and drop them, so nobody else
+ * finds them.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+
+#include "keys/check_publication.h"
+#include "pg/script.h"
+
+PG_FUNCTION_INFO_V1(kms_api_begin_script);
+PG_FUNCTION_INFO_V1(kms_api_end_script);
+
+Datum
+kms_api_begin_script(PG_FUNCTION_ARGS)
+{
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+
+	kms_script_require();
+	kms_script_check_schema(get_namespace_name(schema));
+	PG_RETURN_VOID();
+}
+
+Datum
+kms_api_end_script(PG_FUNCTION_ARGS)
+{
+	kms_script_require();
+	kms_script_close_members();
+	kms_check_publication_warn();
+	PG_RETURN_VOID();
+}
