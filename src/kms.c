@@ -8,6 +8,7 @@
 #include "keys/opened.h"
 #include "pg/compat.h"
 #include "pg/protect.h"
+#include "pg/refuse.h"
 #include "pg/settings.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 	kms_call_install();
 	kms_opened_install();
 	kms_discard_install();
+	kms_refuse_install();
 	if (!IsBinaryUpgrade)
 		kms_launcher_install();
 }

@@ -77,6 +77,10 @@ kms_init_materialized(FunctionCallInfo fcinfo)
 #if PG_VERSION_NUM >= 160000
 #define pg_database_ownercheck(database_oid, role) \
 	object_ownercheck(DatabaseRelationId, database_oid, role)
+#define pg_extension_ownercheck(extension_oid, role) \
+	object_ownercheck(ExtensionRelationId, extension_oid, role)
+#define pg_class_ownercheck(table_oid, role) \
+	object_ownercheck(RelationRelationId, table_oid, role)
 #endif
 
 /* 18: before the declaration; until then, behind it */

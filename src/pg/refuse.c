@@ -1,0 +1,368 @@
+#include "postgres.h"
+
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+
+#include "pg/compat.h"
+#include "pg/extension.h"
+#include "pg/refuse.h"
+#include "pg/script.h"
+
+static ProcessUtility_hook_type prev_utility_hook = NULL;
+static object_access_hook_type prev_object_access_hook = NULL;
+
+/* Whether a statement is running that names the extension to be dropped. */
+static bool dropping = false;
+
+static void on_utility(PlannedStmt *statement, const char *query,
+					   bool read_only_tree, ProcessUtilityContext context,
+					   ParamListInfo params, QueryEnvironment *environment,
+					   DestReceiver *dest, QueryCompletion *completion);
+static void run(PlannedStmt *statement, const char *query,
+				bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo params, QueryEnvironment *environment,
+				DestReceiver *dest, QueryCompletion *completion);
+static bool drops_extension(const Node *node);
+static void check(const Node *node);
+static void check_create(const CreateExtensionStmt *statement);
+static void check_drop(const DropStmt *statement);
+static void check_drop_owned(const DropOwnedStmt *statement);
+static bool belongs_to(const List *objects, Oid role);
+static void check_owner(const RangeVar *name);
+static void check_trigger(const CreateTrigStmt *statement);
+static void check_alter(const AlterTableStmt *statement);
+static void check_create_table(const CreateStmt *statement);
+static void check_column(const ColumnDef *column);
+static void check_constraint(const Constraint *constraint);
+static Oid	find_table(const RangeVar *name);
+static void on_object_access(ObjectAccessType access, Oid class_oid,
+							 Oid object_oid, int sub_id, void *arg);
+pg_noreturn static void refuse_drop(const char *what);
+
+void
+kms_refuse_install(void)
+{
+	prev_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = on_object_access;
+}
+
+static void
+on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *environment, DestReceiver *dest,
+		   QueryCompletion *completion)
+{
+	check(statement->utilityStmt);
+	if (!dropping && drops_extension(statement->utilityStmt))
+	{
+		PG_TRY();
+		{
+			dropping = true;
+			run(statement, query, read_only_tree, context, params,
+				environment, dest, completion);
+		}
+		PG_FINALLY();
+		{
+			dropping = false;
+		}
+		PG_END_TRY();
+	}
+	else
+		run(statement, query, read_only_tree, context, params, environment,
+			dest, completion);
+}
+
+static void
+run(PlannedStmt *statement, const char *query, bool read_only_tree,
+	ProcessUtilityContext context, ParamListInfo params,
+	QueryEnvironment *environment, DestReceiver *dest,
+	QueryCompletion *completion)
+{
+	if (prev_utility_hook != NULL)
+		prev_utility_hook(statement, query, read_only_tree, context, params,
+						  environment, dest, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only_tree, context,
+								params, environment, dest, completion);
+}
+
+static bool
+drops_extension(const Node *node)
+{
+	const DropStmt *statement = (const DropStmt *) node;
+	ListCell   *cell;
+
+	if (!IsA(node, DropStmt) || statement->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(cell, statement->objects)
+	{
+		if (strcmp(strVal(lfirst(cell)), "kms") == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check(const Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_CreateExtensionStmt:
+			check_create((const CreateExtensionStmt *) node);
+			break;
+		case T_DropStmt:
+			check_drop((const DropStmt *) node);
+			break;
+		case T_DropOwnedStmt:
+			check_drop_owned((const DropOwnedStmt *) node);
+			break;
+		case T_RuleStmt:
+			check_owner(((const RuleStmt *) node)->relation);
+			break;
+		case T_CreateTrigStmt:
+			check_trigger((const CreateTrigStmt *) node);
+			break;
+		case T_AlterTableStmt:
+			check_alter((const AlterTableStmt *) node);
+			break;
+		case T_CreateStmt:
+			check_create_table((const CreateStmt *) node);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+check_create(const CreateExtensionStmt *statement)
+{
+	ListCell   *cell;
+
+	if (strcmp(statement->extname, "kms") != 0 ||
+		OidIsValid(kms_extension_oid()))
+		return;
+	foreach(cell, statement->options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, "schema") == 0 &&
+			strcmp(defGetString(option), "kms") == 0)
+			kms_script_check_schema("kms");
+	}
+}
+
+static void
+check_drop(const DropStmt *statement)
+{
+	bool		schemas = statement->removeType == OBJECT_SCHEMA;
+	Oid			extension;
+	List	   *supports;
+	ListCell   *cell;
+
+	if (!schemas && statement->removeType != OBJECT_EXTENSION)
+		return;
+	extension = kms_extension_oid();
+	if (!OidIsValid(extension))
+		return;
+	if (drops_extension((const Node *) statement))
+	{
+		if (!pg_extension_ownercheck(extension, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_EXTENSION, "kms");
+		return;
+	}
+
+	supports = kms_extension_supports(extension);
+	foreach(cell, statement->objects)
+	{
+		const char *name = strVal(lfirst(cell));
+		Oid			oid = schemas ? get_namespace_oid(name, true) :
+		get_extension_oid(name, true);
+		ListCell   *support;
+
+		foreach(support, supports)
+		{
+			const ObjectAddress *object = lfirst(support);
+
+			if (object->objectId == oid && object->classId ==
+				(schemas ? NamespaceRelationId : ExtensionRelationId))
+				refuse_drop(psprintf("%s \"%s\"",
+									 schemas ? "schema" : "extension", name));
+		}
+	}
+}
+
+static void
+check_drop_owned(const DropOwnedStmt *statement)
+{
+	Oid			extension = kms_extension_oid();
+	ObjectAddress self;
+	ListCell   *cell;
+
+	if (!OidIsValid(extension))
+		return;
+	ObjectAddressSet(self, ExtensionRelationId, extension);
+	foreach(cell, statement->roles)
+	{
+		Oid			role = get_rolespec_oid(lfirst(cell), true);
+
+		if (OidIsValid(role) && has_privs_of_role(GetUserId(), role) &&
+			(kms_extension_object_owner(&self) == role ||
+			 belongs_to(kms_extension_supports(extension), role) ||
+			 belongs_to(kms_extension_members(extension, false), role)))
+			refuse_drop(psprintf("objects that belong to role \"%s\"",
+								 GetUserNameFromId(role, false)));
+	}
+}
+
+static bool
+belongs_to(const List *objects, Oid role)
+{
+	ListCell   *cell;
+
+	foreach(cell, objects)
+	{
+		if (kms_extension_object_owner(lfirst(cell)) == role)
+			return true;
+	}
+	return false;
+}
+
+/* Raise 42501 if it is a table of kms and the current user not its owner. */
+static void
+check_owner(const RangeVar *name)
+{
+	Oid			table = find_table(name);
+
+	if (OidIsValid(table) && !pg_class_ownercheck(table, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name->relname);
+}
+
+static void
+check_trigger(const CreateTrigStmt *statement)
+{
+	Oid			table = find_table(statement->relation);
+
+	if (OidIsValid(table) &&
+		pg_class_aclcheck(table, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
+					   statement->relation->relname);
+}
+
+static void
+check_alter(const AlterTableStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->cmds)
+	{
+		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype == AT_AttachPartition ||
+			command->subtype == AT_DetachPartition)
+			check_owner(((const PartitionCmd *) command->def)->name);
+		else if (command->def != NULL && IsA(command->def, Constraint))
+			check_constraint((const Constraint *) command->def);
+		else if (command->def != NULL && IsA(command->def, ColumnDef))
+			check_column((const ColumnDef *) command->def);
+	}
+}
+
+static void
+check_create_table(const CreateStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->inhRelations)
+		check_owner(lfirst_node(RangeVar, cell));
+	foreach(cell, statement->constraints)
+		check_constraint(lfirst_node(Constraint, cell));
+	foreach(cell, statement->tableElts)
+	{
+		const Node *element = lfirst(cell);
+
+		if (IsA(element, ColumnDef))
+			check_column((const ColumnDef *) element);
+		else if (IsA(element, Constraint))
+			check_constraint((const Constraint *) element);
+	}
+}
+
+static void
+check_column(const ColumnDef *column)
+{
+	ListCell   *cell;
+
+	foreach(cell, column->constraints)
+		check_constraint(lfirst_node(Constraint, cell));
+}
+
+static void
+check_constraint(const Constraint *constraint)
+{
+	Oid			table = InvalidOid;
+
+	if (constraint->contype == CONSTR_FOREIGN)
+		table = find_table(constraint->pktable);
+	if (OidIsValid(table) &&
+		pg_class_aclcheck(table, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(table, GetUserId(), ACL_REFERENCES,
+								  ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
+					   constraint->pktable->relname);
+}
+
+/* The table of kms of this name, without a lock on it, or InvalidOid. */
+static Oid
+find_table(const RangeVar *name)
+{
+	Oid			extension = kms_extension_oid();
+	Oid			table;
+
+	if (!OidIsValid(extension) || name == NULL)
+		return InvalidOid;
+	table = RangeVarGetRelid(name, NoLock, true);
+	if (!OidIsValid(table) ||
+		getExtensionOfObject(RelationRelationId, table) != extension)
+		return InvalidOid;
+	return table;
+}
+
+/*
+ * What is left: other kinds of objects on which somebody has made the
+ * extension depend.  By now PostgreSQL holds all locks of the drop.
+ */
+static void
+on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
+				 int sub_id, void *arg)
+{
+	if (prev_object_access_hook != NULL)
+		prev_object_access_hook(access, class_oid, object_oid, sub_id, arg);
+	if (access == OAT_DROP && class_oid == ExtensionRelationId && !dropping &&
+		object_oid == kms_extension_oid())
+		refuse_drop("these objects");
+}
+
+static void
+refuse_drop(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop %s because extension kms would be dropped, too",
+					what),
+			 errdetail("All keys would be lost, and with them what was encrypted for them."),
+			 errhint("If the keys are to go, run DROP EXTENSION kms first. If not, drop the other objects one by one; an extension that is created in a schema of its own (CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys) is not in the way.")));
+}
