@@ -7,6 +7,7 @@
 #include "keys/call.h"
 #include "keys/opened.h"
 #include "pg/compat.h"
+#include "pg/foreign_key.h"
 #include "pg/protect.h"
 #include "pg/refuse.h"
 #include "pg/settings.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	kms_opened_install();
 	kms_discard_install();
 	kms_refuse_install();
+	kms_foreign_key_install();
 	if (!IsBinaryUpgrade)
 		kms_launcher_install();
 }

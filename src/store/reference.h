@@ -10,10 +10,10 @@
  * What is there is read as it is now (relation cache, catalog snapshots), for
  * an older snapshot of the caller may not see a foreign key that fires.
  *
- * The right REFERENCES on a table is as good as its owner's rights all the
- * same: PostgreSQL checks an insert into the referring table as the owner of
- * the table referred to, with whatever cast the referring column has.
- * README says to whom to give it.
+ * Foreign keys that act on deletes, or whose check would run a cast of the
+ * referring column's type as the owner of the table referred to, are refused
+ * when they are made (pg/foreign_key.h).  What is found here may be there from
+ * before, or made where the library was not preloaded.
  */
 #ifndef KMS_STORE_REFERENCE_H
 #define KMS_STORE_REFERENCE_H

@@ -1,5 +1,6 @@
 -- Foreign keys of users' tables to kms.key: the purge goes round keys that
--- are referred to, and never runs a user's code with the owner's rights.
+-- are referred to, and never runs a user's code with the owner's rights.  One
+-- that would is refused when it is made.
 \set VERBOSITY terse
 CREATE ROLE reference_app;
 CREATE ROLE reference_operator;
@@ -18,10 +19,52 @@ SELECT count(*) FROM kms_maintain();
 SELECT key_id AS one FROM kms_issue_key('reference-1') \gset
 SELECT key_id AS two FROM kms_issue_key('reference-2') \gset
 
--- one that acts on deletes would run triggers with our rights
+-- one that acts on deletes would run triggers with our rights, and one with a
+-- cast the cast
 SET ROLE reference_app;
-CREATE TABLE reference_app.acts (
+CREATE TABLE reference_app.refused (
 	key_id text REFERENCES kms.key (key_id) ON DELETE CASCADE);
+CREATE TABLE reference_app.refused (
+	key_id text REFERENCES kms.key (key_id) ON DELETE SET NULL);
+CREATE TABLE reference_app.refused (
+	key_id text DEFAULT '' REFERENCES kms.key (key_id) ON DELETE SET DEFAULT);
+CREATE TYPE reference_app.kind AS ENUM ('a');
+CREATE FUNCTION reference_app.to_text(reference_app.kind) RETURNS text
+LANGUAGE sql AS $$ SELECT current_user::text $$;
+CREATE CAST (reference_app.kind AS text)
+	WITH FUNCTION reference_app.to_text AS IMPLICIT;
+CREATE TABLE reference_app.refused (
+	key_id reference_app.kind REFERENCES kms.key (key_id));
+CREATE DOMAIN reference_app.id AS text;
+CREATE TABLE reference_app.refused (
+	key_id reference_app.id REFERENCES kms.key (key_id));
+CREATE TABLE reference_app.refused (key_id name REFERENCES kms.key (key_id));
+CREATE TABLE reference_app.allowed (
+	t text REFERENCES kms.key (key_id) ON UPDATE CASCADE,
+	v varchar(80) REFERENCES kms.key (key_id) ON DELETE RESTRICT,
+	c char(80) COLLATE "POSIX" REFERENCES kms.key (key_id) ON DELETE NO ACTION);
+ALTER TABLE reference_app.allowed ALTER t TYPE reference_app.id;
+ALTER TABLE reference_app.allowed ADD i name,
+	ADD FOREIGN KEY (i) REFERENCES kms.key (key_id);
+DROP TABLE reference_app.allowed;
+RESET ROLE;
+GRANT USAGE ON SCHEMA kms TO reference_operator;
+SET ROLE reference_operator;
+CREATE TEMP TABLE refused (key_id text REFERENCES kms.key (key_id));
+RESET ROLE;
+CREATE TABLE refused (ticket bigint, epoch bigint,
+	FOREIGN KEY (ticket, epoch) REFERENCES kms.event);
+CREATE TABLE refused (denial_id bigint REFERENCES kms.denial);
+
+-- but may be there from before
+CREATE FUNCTION make_acting(name text) RETURNS void LANGUAGE sql AS $$
+	UPDATE pg_trigger SET tgfoid = '"RI_FKey_cascade_del"'::regproc
+	WHERE tgfoid = '"RI_FKey_noaction_del"'::regproc AND tgconstraint =
+		(SELECT oid FROM pg_constraint WHERE conname = name);
+	UPDATE pg_class SET relname = relname WHERE oid = 'kms.key'::regclass;
+$$;
+SET ROLE reference_app;
+CREATE TABLE reference_app.acts (key_id text REFERENCES kms.key (key_id));
 CREATE FUNCTION reference_app.escalate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE NOTICE 'a user''s trigger ran as %', current_user;
@@ -33,6 +76,7 @@ CREATE TRIGGER each_statement AFTER DELETE ON reference_app.acts
 	EXECUTE FUNCTION reference_app.escalate();
 INSERT INTO reference_app.acts VALUES (:'one');
 RESET ROLE;
+SELECT make_acting('acts_key_id_fkey');
 SELECT pg_sleep(1.1);
 SELECT * FROM purge_task;
 SELECT severity, finding FROM kms_check() WHERE finding ~ 'acts on deletes';
@@ -43,7 +87,7 @@ RESET ROLE;
 \setenv PGDATABASE :DBNAME
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM reference_app.acts;
-\! psql -XqAt -c "SET ROLE reference_app" -c "ALTER TABLE reference_app.acts ADD CONSTRAINT later FOREIGN KEY (key_id) REFERENCES kms.key ON DELETE CASCADE"
+\! psql -XqAt -c "SET ROLE reference_app" -c "ALTER TABLE reference_app.acts ADD CONSTRAINT later FOREIGN KEY (key_id) REFERENCES kms.key" -c "RESET ROLE" -c "SELECT make_acting('later')"
 SELECT * FROM purge_task;
 COMMIT;
 DROP TABLE reference_app.acts;
@@ -97,7 +141,7 @@ SELECT count(*) FROM kms.key WHERE key_id IN (:'one', :'two');
 
 DROP VIEW purge_task;
 DROP TABLE pending;
-DROP FUNCTION who_runs();
+DROP FUNCTION who_runs(), make_acting(text);
 DROP SCHEMA reference_app CASCADE;
 DROP OWNED BY reference_app, reference_operator;
 DROP ROLE reference_app, reference_operator;

@@ -165,9 +165,12 @@ is(maintain(), '2 0 f', 'all of them');
 unlike(KmsClient::findings($node, 'postgres'), qr/foreign key|refer/,
 	'and the report ends');
 
-# One that acts on deletes would run triggers with the purge's rights.
+# One that acts on deletes would run triggers with the purge's rights: it is
+# refused now, but may be there from before.
 sql(<<'SQL');
+ALTER EXTENSION kms DROP TABLE kms.key;
 CREATE TABLE acting (key_id text COLLATE "C" REFERENCES kms.key ON DELETE CASCADE);
+ALTER EXTENSION kms ADD TABLE kms.key;
 SQL
 add('acting', 5, 91);
 sql("INSERT INTO acting VALUES ('acting5')");
