@@ -7,6 +7,7 @@
 #include "utils/timestamp.h"
 
 #include "pg/compat.h"
+#include "store/foreign_code.h"
 #include "store/spi.h"
 
 static void
@@ -124,6 +125,7 @@ kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query, int expected)
 				 SPI_result_code_string(SPI_result));
 		*plan = made;
 	}
+	kms_foreign_code_check(*plan);
 	code = SPI_execute_plan(*plan, spi->values, spi->nulls, false, 0);
 	if (code != expected)
 		elog(ERROR, "unexpected result of a statement of kms: %s",
