@@ -15,7 +15,7 @@ CREATE TABLE login (
 -- for the application to decide.
 CREATE FUNCTION login_set_pin(account text, device_id text, key_id text,
     pin text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE sql SECURITY DEFINER SET search_path = keys, public, pg_temp
 AS $$
     INSERT INTO login AS l (account, device_id, pin_hash)
     VALUES ($1, $2, kms_hash_secret($3, $4, device_id => $2))
@@ -30,7 +30,7 @@ $$;
 -- on the account's own device: KM002 would tell that there is the account.)
 CREATE FUNCTION login_check_pin(account text, key_id text, pin text)
 RETURNS boolean
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE sql SECURITY DEFINER SET search_path = keys, public, pg_temp
 AS $$
     SELECT kms_verify_secret($2, $3,
         (SELECT l.pin_hash FROM login AS l WHERE l.account = $1),

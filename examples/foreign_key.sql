@@ -5,9 +5,8 @@
 -- belong to role shop, which needs no right on kms.key for this.
 --
 -- To make such a constraint takes REFERENCES on kms.key.  Do not grant that,
--- make the constraint yourself: PostgreSQL checks inserts into the referring
--- table with the rights of the owner of kms.key, so whoever has REFERENCES
--- could do as that owner what he likes.  kms_check() names roles that have it.
+-- make the constraint yourself: a role that has it can keep keys from being
+-- purged.  kms_check() names roles that have it.
 
 CREATE TABLE message (
     message_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -16,9 +15,10 @@ CREATE TABLE message (
 );
 ALTER TABLE message OWNER TO shop;
 
--- NO ACTION, the default, or RESTRICT.  With CASCADE or SET NULL nothing
--- would be purged at all, for triggers of this table would run as the owner
--- of kms.key.  The index is for the purge: it looks here for each key.
+-- NO ACTION, the default, or RESTRICT.  CASCADE and SET NULL are refused,
+-- because triggers of this table would run as the owner of kms.key, and so is
+-- a column of another type than text, varchar or bpchar, because its cast
+-- would.  The index is for the purge: it looks here for each key.
 ALTER TABLE message ADD CONSTRAINT message_key
     FOREIGN KEY (key_id) REFERENCES kms.key ON DELETE NO ACTION;
 CREATE INDEX message_key_idx ON message (key_id);

@@ -11,15 +11,18 @@
 --     CREATE ROLE kms_break_glass NOLOGIN;
 --     GRANT kms_issuer TO web_backend;
 --
--- Where the extension is in another schema than public, they need USAGE on it.
+-- The functions are in schema keys (CREATE EXTENSION kms SCHEMA keys), which
+-- is in the search_path of the database; nobody may create anything there.
 
 -- Issuer: talks to devices.  Hands out public keys, opens nothing.
+GRANT USAGE ON SCHEMA keys TO kms_issuer;
 GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_jwk, kms_jwks,
     kms_encrypt, kms_encrypt_bytea, kms_key_state, kms_key_valid,
     kms_rate_limit_status
     TO kms_issuer;
 
 -- Decrypter: owns the triggers and functions that open ciphertexts.
+GRANT USAGE ON SCHEMA keys TO kms_decrypter;
 GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
     kms_try_decrypt_bytea, kms_decrypt_batch, kms_hash_secret, kms_verify_secret,
     kms_key_state, kms_key_valid
@@ -27,6 +30,7 @@ GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
 
 -- Operator: rotates, disables and revokes keys and keeps the service healthy.
 -- Opens nothing, and destroys nothing at once: kms_destroy_key is the owner's.
+GRANT USAGE ON SCHEMA keys TO kms_operator;
 GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
     kms_enable_key, kms_revoke_key, kms_schedule_key_deletion,
     kms_cancel_key_deletion, kms_public_key, kms_key_state,
@@ -38,6 +42,7 @@ GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
 
 -- Auditor: reads the trail and the views, changes nothing.  Views call
 -- functions with the rights of who reads them, so those come along.
+GRANT USAGE ON SCHEMA keys TO kms_auditor;
 GRANT USAGE ON SCHEMA kms TO kms_auditor;
 GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
     kms.metrics, kms.failure_rates, kms.top_failures, kms.problematic_keys,
@@ -51,5 +56,6 @@ GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
 
 -- Break-glass: opens what expired keys protect, with a reason, on the record.
 -- For a person and the time of an incident, not for a service.
+GRANT USAGE ON SCHEMA keys TO kms_break_glass;
 GRANT EXECUTE ON FUNCTION kms_decrypt_recover, kms_decrypt_recover_bytea
     TO kms_break_glass;

@@ -14,7 +14,7 @@ CREATE TABLE card (
 -- SECURITY DEFINER: it decrypts with its owner's right.  No message and no
 -- constraint may see the number: PostgreSQL prints a row that violates one.
 CREATE FUNCTION card_open() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = keys, public, pg_temp
 AS $$
 DECLARE
     plain text;

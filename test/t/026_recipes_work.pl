@@ -26,7 +26,8 @@ $node->safe_psql(
 	GRANT kms_decrypter, kms_auditor TO shop;
 	GRANT kms_operator, kms_auditor TO ops});
 $node->safe_psql('postgres', 'CREATE DATABASE app OWNER shop');
-$node->safe_psql('app', 'CREATE EXTENSION kms');
+$node->safe_psql('app', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys;
+	ALTER DATABASE app SET search_path = "$user", public, keys');
 my $superuser = $node->safe_psql('app', 'SELECT session_user');
 
 # Recipes in the order in which they are run, and what comes of each.
@@ -63,7 +64,7 @@ sub grants
 {
 	is( as('shop', "SELECT has_function_privilege('kms_decrypt(text, text, text, text, text, bytea)', 'EXECUTE')"),
 		't', 'grants: the owner may decrypt');
-	is(as('web', "SELECT kms_try_decrypt('a', 'AAAA')"),
+	is(as('web', "SELECT keys.kms_try_decrypt('a', 'AAAA')"),
 		'42501', 'grants: the application may not');
 }
 
@@ -88,7 +89,7 @@ sub trigger
 		'****1111', 'trigger: the owner may, with a ciphertext');
 	is(as('web', "SELECT string_agg(number, ' ') FROM card"),
 		'****1111', 'trigger: one card is stored');
-	is(as('web', "SELECT kms_decrypt('$key', '$good')"),
+	is(as('web', "SELECT keys.kms_decrypt('$key', '$good')"),
 		'42501', 'trigger: the application cannot decrypt');
 	is( KmsTest::events($node, 'app',
 			"operation = 'decrypt' AND status = 'failure' AND session_role = 'web' AND effective_role = 'shop'"),
