@@ -285,6 +285,7 @@ CREATE TABLE kms.event_epoch (
 	last_ticket bigint NOT NULL,
 	hash bytea NOT NULL,
 	left_out_at timestamptz,
+	counted bigint NOT NULL DEFAULT 0,
 	CONSTRAINT event_epoch_pkey PRIMARY KEY (epoch)
 );
 

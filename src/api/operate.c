@@ -305,7 +305,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 		put_count(result, "ring used", ring.head - ring.tail);
 		put_count(result, "events recorded", ring.head);
 		put_count(result, "events dropped", ring.dropped);
-		put_count(result, "events counted only", ring.form_only);
+		put_count(result, "events counted only", ring.counted);
 		put_count(result, "events damaged", ring.damaged);
 	}
 	put_count(result, "events without a ring",

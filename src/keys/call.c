@@ -45,6 +45,9 @@ struct KmsCall
 {
 	instr_time	started;
 	SubTransactionId subid;
+	bool		opens;			/* has come to a private operation */
+	bool		admitted;		/* has asked for a slot of the ring */
+	bool		claimed;		/* and has one for its event */
 	KmsEvent	event;
 };
 
@@ -82,6 +85,11 @@ static void identify(KmsEvent *event);
 static void copy_text(char *out, size_t size, const char *in);
 static void clean_text(char *value);
 static bool must_be_durable(int operation);
+static KmsEventClass classify(const KmsCall *call, KmsStatus status);
+static KmsAudited submit(KmsCall *call, KmsEventClass class,
+						 KmsPromise *promise);
+static void release_claim(KmsCall *call);
+static void forget_calls(void);
 static void require_audited(KmsAudited audited);
 static void finish(KmsCall *call, KmsStatus status);
 static void remember_change(const KmsEvent *event);
@@ -134,7 +142,10 @@ kms_call_begin(KmsOperation operation)
 	kms_call_require_service();
 	if (operation != KMS_OP_ISSUE && must_be_durable(operation))
 		require_audited(kms_durable_outlook());
+	kms_durable_pay();
 	call = &calls[Min(depth, CALLS_MAX - 1)];
+	call->opens = false;
+	call->admitted = call->claimed;
 	memset(&call->event, 0, sizeof(call->event));
 	call->event.operation = operation;
 	call->event.calls = 1;
@@ -143,6 +154,32 @@ kms_call_begin(KmsOperation operation)
 	INSTR_TIME_SET_CURRENT(call->started);
 	depth = Min(depth + 1, CALLS_MAX);
 	return call;
+}
+
+bool
+kms_call_make_room(KmsCall *call)
+{
+	KmsAudited	audited;
+	bool		waited;
+
+	if (call->admitted || RecoveryInProgress())
+		return false;
+	call->admitted = true;
+	audited = kms_durable_claim(&waited);
+	call->claimed = audited == KMS_AUDITED;
+	if (audited != KMS_AUDITED && must_be_durable(call->event.operation))
+	{
+		finish(call, KMS_NOT_AUDITED);
+		kms_events_push(&call->event, KMS_CLASS_REFUSED);
+		require_audited(audited);
+	}
+	return waited;
+}
+
+void
+kms_call_opens(KmsCall *call)
+{
+	call->opens = true;
 }
 
 void
@@ -200,17 +237,20 @@ kms_call_fail(KmsCall *call, KmsStatus status)
 void
 kms_call_submit(KmsCall *call, KmsStatus status)
 {
-	bool		form = kms_status_is_form(status);
+	KmsEventClass class = classify(call, status);
 	KmsPromise	promise;
+	KmsAudited	audited;
 
 	kms_events_bind_again();
 	finish(call, status);
 	if (!must_be_durable(call->event.operation))
 	{
-		kms_events_push(&call->event, form);
+		kms_events_push(&call->event, class);
+		release_claim(call);
 		return;
 	}
-	require_audited(kms_durable_submit(&call->event, form, &promise));
+	audited = submit(call, class, &promise);
+	require_audited(audited);
 	if (!promise.pending)
 		return;
 
@@ -236,6 +276,7 @@ kms_call_changed(KmsCall *call)
 	KmsEvent	event;
 
 	finish(call, KMS_OK);
+	release_claim(call);
 	event = call->event;
 	remember_change(&event);
 	kms_outbox_insert(&event);
@@ -247,7 +288,8 @@ kms_call_unchanged(KmsCall *call)
 	kms_events_bind_again();
 	memset(call->event.context, 0, sizeof(call->event.context));
 	finish(call, KMS_UNCHANGED);
-	kms_events_push(&call->event, false);
+	kms_events_push(&call->event, KMS_CLASS_SERVES);
+	release_claim(call);
 }
 
 void
@@ -324,6 +366,43 @@ must_be_durable(int operation)
 		default:
 			return false;
 	}
+}
+
+static KmsEventClass
+classify(const KmsCall *call, KmsStatus status)
+{
+	if (call->opens)
+		return KMS_CLASS_OPENS;
+	return kms_status_is_success(status) ? KMS_CLASS_SERVES
+		: KMS_CLASS_REFUSED;
+}
+
+/* A cancel while it waits for room ends the claim as well. */
+static KmsAudited
+submit(KmsCall *call, KmsEventClass class, KmsPromise *promise)
+{
+	KmsAudited	audited;
+
+	PG_TRY();
+	{
+		audited = kms_durable_submit(&call->event, class, promise);
+	}
+	PG_CATCH();
+	{
+		release_claim(call);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	release_claim(call);
+	return audited;
+}
+
+static void
+release_claim(KmsCall *call)
+{
+	if (call->claimed)
+		kms_events_release_claim();
+	call->claimed = false;
 }
 
 /* KM008 unless it is so, or if no writer sees the extension yet. */
@@ -408,16 +487,16 @@ on_transaction(XactEvent event, void *arg)
 			if (pending != NULL)
 				kms_call_wish(KMS_WRITER);
 			request_workers();
-			depth = 0;
+			forget_calls();
 			break;
 		case XACT_EVENT_PREPARE:
 			/* nothing is called again; what is taken is as good as gone */
 			wishes &= UINT32_C(1) << KMS_KEYGEN;
 			request_workers();
-			depth = 0;
+			forget_calls();
 			break;
 		case XACT_EVENT_PARALLEL_COMMIT:
-			depth = 0;
+			forget_calls();
 			break;
 		default:
 			return;				/* before the end */
@@ -470,8 +549,17 @@ abort_calls(SubTransactionId from)
 		KmsCall    *call = &calls[depth - 1];
 
 		finish(call, KMS_UNFINISHED);
-		kms_events_push(&call->event, false);
+		kms_events_push(&call->event, classify(call, KMS_UNFINISHED));
+		release_claim(call);
 	}
+}
+
+/* The transaction ends and leaves none under way; this makes sure of it. */
+static void
+forget_calls(void)
+{
+	while (depth > 0)
+		release_claim(&calls[--depth]);
 }
 
 /* Must be done before TopTransactionContext goes; all if subid is invalid. */
@@ -482,7 +570,7 @@ abort_changes(SubTransactionId subid)
 		   (subid == InvalidSubTransactionId || pending->subid == subid))
 	{
 		pending->event.status = KMS_ROLLED_BACK;
-		kms_events_push(&pending->event, false);
+		kms_events_push(&pending->event, KMS_CLASS_SERVES);
 		pending = pending->next;
 	}
 }

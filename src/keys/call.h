@@ -41,6 +41,16 @@ extern void kms_call_context(KmsCall *call, const char *context);
 extern const char *kms_call_recorded_key(const KmsCall *call);
 
 /*
+ * Make sure of room for the event of a call that is about to use a private
+ * key.  True if it had to wait for that: then the key must be looked at
+ * again.  With kms.audit = required raises KM008 if there is no room in time.
+ */
+extern bool kms_call_make_room(KmsCall *call);
+
+/* From here on the call is one that opens something, however it ends. */
+extern void kms_call_opens(KmsCall *call);
+
+/*
  * Ends: recorded through the ring, whatever becomes of the transaction.  With
  * kms.audit = required both wait for what hands out a result until the event
  * is durable, or raise KM008, or what a cancel raises: who has a secret in

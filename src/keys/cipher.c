@@ -22,6 +22,7 @@ kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 		status = kms_cipher_check_length(request, &opened, fault);
 	if (status != KMS_OK)
 		return status;
+	kms_call_opens(call);
 	return kms_fault(fault, kms_rsa_decrypt(opened.key, &opened.oaep,
 											request->data, request->len,
 											out, out_len));
@@ -50,6 +51,8 @@ kms_cipher_open(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
 		return status;
+	if (kms_call_make_room(call))
+		return kms_cipher_open(call, request, recover, opened, fault);
 	opened->block_size = kms_rsa_block_size(opened->key);
 	use_digest(&row, &request->oaep, &opened->oaep);
 	return status;

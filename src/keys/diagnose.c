@@ -46,6 +46,10 @@ kms_diagnose_key(KmsCall *call, const char *key_id, KmsDiagnosis *diagnosis,
 	status = permits(diagnosis, fault);
 	if (diagnosis->refused != KMS_OK)
 		diagnosis->key = NULL;
+	if (diagnosis->key != NULL && kms_call_make_room(call))
+		return kms_diagnose_key(call, key_id, diagnosis, fault);
+	if (diagnosis->key != NULL)
+		kms_call_opens(call);
 	return status;
 }
 

@@ -43,7 +43,7 @@
 static KmsStatus await_pepper(KmsServiceKey *row, KmsFault *fault);
 static bool can_ask_maintenance(void);
 static bool ask_maintenance(KmsServiceKey *row);
-static KmsStatus hash_opened(const KmsCipherOpened *opened,
+static KmsStatus hash_opened(KmsCall *call, const KmsCipherOpened *opened,
 							 const KmsCipherRequest *request,
 							 const KmsServiceKey *row, char *hash,
 							 KmsFault *fault);
@@ -72,7 +72,7 @@ kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
 	if (status == KMS_OK)
 		status = kms_cipher_check_length(request, &opened, fault);
 	if (status == KMS_OK)
-		status = hash_opened(&opened, request, &row, hash, fault);
+		status = hash_opened(call, &opened, request, &row, hash, fault);
 	return status;
 }
 
@@ -136,7 +136,7 @@ kms_secret_make_first_pepper(void)
 }
 
 static KmsStatus
-hash_opened(const KmsCipherOpened *opened, const KmsCipherRequest *request,
+hash_opened(KmsCall *call, const KmsCipherOpened *opened, const KmsCipherRequest *request,
 			const KmsServiceKey *row, char *hash, KmsFault *fault)
 {
 	unsigned char pepper[KMS_PEPPER_SIZE];
@@ -147,6 +147,7 @@ hash_opened(const KmsCipherOpened *opened, const KmsCipherRequest *request,
 	status = kms_service_key_open(row, pepper, fault);
 	if (status != KMS_OK)
 		return status;
+	kms_call_opens(call);
 	status = kms_rsa_decrypt(opened->key, &opened->oaep, request->data,
 							 request->len, plain, &len);
 	if (status == KMS_OK)
@@ -222,6 +223,7 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 		if (status != KMS_OK)
 			return status;
 	}
+	kms_call_opens(call);
 	status = compare(&opened, attempt, peppered ? pepper : NULL);
 	explicit_bzero(pepper, sizeof(pepper));
 	return kms_fault(fault, status);

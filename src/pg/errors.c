@@ -94,25 +94,6 @@ kms_status_is_success(KmsStatus status)
 }
 
 bool
-kms_status_is_form(KmsStatus status)
-{
-	switch (status)
-	{
-		case KMS_KEY_NOT_FOUND:
-		case KMS_TOO_LARGE:
-		case KMS_LOCKED_OUT:
-		case KMS_INVALID_ARGUMENT:
-		case KMS_BAD_CIPHERTEXT:
-		case KMS_BAD_LENGTH:
-		case KMS_TOO_LONG:
-		case KMS_BAD_FORMAT:
-			return true;
-		default:
-			return false;
-	}
-}
-
-bool
 kms_status_is_tried(KmsStatus status)
 {
 	switch (status)

@@ -35,12 +35,6 @@ extern const char *kms_status_reason(KmsStatus status);
 /* KMS_OK, or that nothing had to be done. */
 extern bool kms_status_is_success(KmsStatus status);
 
-/*
- * A call refused for its form (22023, KM002, KM006), or because its subject is
- * locked out (KM009): junk, which anybody can send for nothing.
- */
-extern bool kms_status_is_form(KmsStatus status);
-
 /* The data or the key is at fault, so kms_try_decrypt gives NULL. */
 extern bool kms_status_is_tried(KmsStatus status);
 

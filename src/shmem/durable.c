@@ -56,7 +56,11 @@ typedef struct Wait
 static void begin(Wait *wait, instr_time since);
 static void line_up(Wait *wait);
 static KmsAudited nap(Wait *wait);
-static KmsAudited nap_or_drop(Wait *wait);
+static KmsAudited nap_or_give_up(Wait *wait, const KmsEvent *event,
+								 KmsPush pushed);
+static bool is_out_of_debt(void);
+static KmsAudited wait_for_writer(bool (*is_done) (void), bool renew);
+static long elapsed_ms(instr_time start);
 static void wake_writer(KmsDatabase *database);
 
 KmsAudited
@@ -88,8 +92,27 @@ kms_durable_outlook(void)
 	return outlook;
 }
 
+void
+kms_durable_pay(void)
+{
+	if (kms_events_in_debt() && !RecoveryInProgress())
+		(void) wait_for_writer(is_out_of_debt, false);
+}
+
 KmsAudited
-kms_durable_submit(const KmsEvent *event, bool form, KmsPromise *promise)
+kms_durable_claim(bool *waited)
+{
+	*waited = false;
+	if (kms_events_claim())
+		return KMS_AUDITED;
+	*waited = true;
+	return wait_for_writer(kms_events_claim,
+						   kms_audit == KMS_AUDIT_BEST_EFFORT);
+}
+
+KmsAudited
+kms_durable_submit(const KmsEvent *event, KmsEventClass class,
+				   KmsPromise *promise)
 {
 	KmsAudited	audited = KMS_AUDITED;
 	KmsPush		pushed;
@@ -99,21 +122,21 @@ kms_durable_submit(const KmsEvent *event, bool form, KmsPromise *promise)
 	INSTR_TIME_SET_CURRENT(promise->since);
 	if (RecoveryInProgress())
 		return KMS_AUDIT_STANDBY;
-	pushed = kms_events_try(event, form, &promise->receipt);
-	if (pushed == KMS_PUSH_FULL || pushed == KMS_PUSH_NO_RING)
+	pushed = kms_events_try(event, class, &promise->receipt);
+	if (pushed != KMS_PUSH_DONE && class != KMS_CLASS_REFUSED)
 	{
 		begin(&wait, promise->since);
-		do
+		while (audited == KMS_AUDITED)
 		{
-			pushed = kms_events_try(event, form, &promise->receipt);
-			if (pushed == KMS_PUSH_DONE || pushed == KMS_PUSH_COUNTED)
+			pushed = kms_events_try(event, class, &promise->receipt);
+			if (pushed == KMS_PUSH_DONE)
 				break;
-			audited = nap_or_drop(&wait);
-		} while (audited == KMS_AUDITED);
+			audited = nap_or_give_up(&wait, event, pushed);
+		}
 		ConditionVariableCancelSleep();
 	}
-	if (audited != KMS_AUDITED)
-		kms_events_drop();
+	if (pushed != KMS_PUSH_DONE)
+		kms_events_give_up(event, pushed);
 	promise->pending = pushed == KMS_PUSH_DONE;
 	return audited;
 }
@@ -191,7 +214,6 @@ static KmsAudited
 nap(Wait *wait)
 {
 	KmsAudited	outlook = kms_durable_outlook();
-	instr_time	elapsed;
 	long		left;
 
 	if (outlook != KMS_AUDITED)
@@ -200,9 +222,7 @@ nap(Wait *wait)
 		return KMS_AUDIT_NO_WRITER;
 	if (pg_atomic_read_u32(&wait->database->closings) != wait->closings)
 		return KMS_AUDIT_CLOSED;
-	INSTR_TIME_SET_CURRENT(elapsed);
-	INSTR_TIME_SUBTRACT(elapsed, wait->start);
-	left = kms_audit_timeout - (long) INSTR_TIME_GET_MILLISEC(elapsed);
+	left = kms_audit_timeout - elapsed_ms(wait->start);
 	if (left <= 0)
 		return KMS_AUDIT_LATE;
 
@@ -215,7 +235,7 @@ nap(Wait *wait)
 
 /* A cancel gives up an event that has no place yet. */
 static KmsAudited
-nap_or_drop(Wait *wait)
+nap_or_give_up(Wait *wait, const KmsEvent *event, KmsPush pushed)
 {
 	KmsAudited	audited;
 
@@ -225,11 +245,71 @@ nap_or_drop(Wait *wait)
 	}
 	PG_CATCH();
 	{
-		kms_events_drop();
+		kms_events_give_up(event, pushed);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	return audited;
+}
+
+static bool
+is_out_of_debt(void)
+{
+	return !kms_events_in_debt();
+}
+
+/*
+ * Wait until "is_done" as the writer empties the ring, at most for
+ * kms.audit_timeout; with "renew" each slot that it releases begins that time
+ * again.  A whole time without a release is noted, so that nobody else waits
+ * for a writer that stands still.
+ */
+static KmsAudited
+wait_for_writer(bool (*is_done) (void), bool renew)
+{
+	KmsDatabase *database = kms_state_database();
+	KmsRingCounters counters;
+	uint64		tail = 0;
+	int64		epoch;
+	KmsAudited	audited = KMS_AUDITED;
+	instr_time	moved;			/* when the tail was last seen to move */
+	Wait		wait;
+
+	INSTR_TIME_SET_CURRENT(moved);
+	begin(&wait, moved);
+	while (audited == KMS_AUDITED && !is_done())
+	{
+		if (!kms_events_counters(&counters, &epoch) ||
+			(kms_audit == KMS_AUDIT_BEST_EFFORT &&
+			 pg_atomic_read_u64(&database->ring_stalled) == counters.tail + 1))
+		{
+			audited = KMS_AUDIT_LATE;
+			break;
+		}
+		if (counters.tail != tail)
+		{
+			INSTR_TIME_SET_CURRENT(moved);
+			if (renew)
+				wait.start = moved;
+		}
+		tail = counters.tail;
+		audited = nap(&wait);
+		if (audited == KMS_AUDIT_LATE &&
+			elapsed_ms(moved) >= kms_audit_timeout)
+			pg_atomic_write_u64(&database->ring_stalled, tail + 1);
+	}
+	ConditionVariableCancelSleep();
+	return audited;
+}
+
+static long
+elapsed_ms(instr_time start)
+{
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, start);
+	return (long) INSTR_TIME_GET_MILLISEC(elapsed);
 }
 
 static void

@@ -31,12 +31,29 @@ typedef struct KmsPromise
 } KmsPromise;
 
 /*
- * Record an event, waiting for a place in the ring if it is full.  Nothing is
- * pending of a call refused for its form ("form" as for kms_events_push) that
- * is only counted, as the ring fills up.  An event that finds no place is
- * counted as dropped.
+ * In either mode, before a call begins: wait while this session owes for what
+ * it has pushed into a ring that is more than half full.  At most for
+ * kms.audit_timeout; can be cancelled.
  */
-extern KmsAudited kms_durable_submit(const KmsEvent *event, bool form,
+extern void kms_durable_pay(void);
+
+/*
+ * In either mode, before a call opens something: claim a slot for its event
+ * (see kms_events_claim), waiting for one if there is none (*waited).  The
+ * wait can be cancelled, and ends after kms.audit_timeout.  In best_effort
+ * that time begins again with each slot that the writer releases, and if it
+ * has passed without one, nobody waits until there is one.  KMS_AUDITED if
+ * there is a claim.
+ */
+extern KmsAudited kms_durable_claim(bool *waited);
+
+/*
+ * Record an event, waiting for a place in the ring if it has none.  Nothing
+ * is pending of a refused call that is only counted.  An event that finds no
+ * place in time is counted.
+ */
+extern KmsAudited kms_durable_submit(const KmsEvent *event,
+									 KmsEventClass class,
 									 KmsPromise *promise);
 
 /* Wait until that event, and so every earlier one, is durable. */

@@ -62,6 +62,7 @@
 #define COMPLAINT_PAUSE_MS		60000	/* between two log lines about it */
 #define FLUSH_SLICE_MS		200
 #define LAUNCHER_PATIENCE_MS	1000
+#define DEBT_FREE		16		/* events of a session while the ring is full */
 
 typedef enum MapResult
 {
@@ -82,11 +83,13 @@ static size_t ring_size;
 static uint64 ring_generation;	/* of the database when it was mapped */
 static Oid	bound_extension = InvalidOid;
 static TimestampTz failed_until = 0;
+static uint64 debt = 0;			/* events pushed since it was half empty */
 static char retired_path[MAXPGPATH];	/* of what kms_events_retired gave */
 
 static bool is_current(KmsDatabase *database);
-static KmsPush push(KmsDatabase *database, const KmsEvent *event, bool form,
-					KmsReceipt *receipt);
+static KmsPush push(KmsDatabase *database, const KmsEvent *event,
+					KmsEventClass class, KmsReceipt *receipt);
+static bool is_half_full(void);
 static bool may_be_written(KmsDatabase *database);
 static void record_on_standby(const KmsEvent *event);
 static MapResult map(KmsDatabase *database, bool may_replace);
@@ -153,9 +156,10 @@ kms_events_bind_again(void)
 }
 
 void
-kms_events_push(const KmsEvent *event, bool form)
+kms_events_push(const KmsEvent *event, KmsEventClass class)
 {
 	KmsReceipt	receipt;
+	KmsPush		pushed;
 
 	if (kms_state == NULL)
 		return;
@@ -164,20 +168,14 @@ kms_events_push(const KmsEvent *event, bool form)
 		record_on_standby(event);
 		return;
 	}
-	switch (kms_events_try(event, form, &receipt))
-	{
-		case KMS_PUSH_DONE:
-		case KMS_PUSH_COUNTED:
-			break;
-		case KMS_PUSH_FULL:
-		case KMS_PUSH_NO_RING:
-			kms_events_drop();
-			break;
-	}
+	pushed = kms_events_try(event, class, &receipt);
+	if (pushed != KMS_PUSH_DONE)
+		kms_events_give_up(event, pushed);
 }
 
 KmsPush
-kms_events_try(const KmsEvent *event, bool form, KmsReceipt *receipt)
+kms_events_try(const KmsEvent *event, KmsEventClass class,
+			   KmsReceipt *receipt)
 {
 	KmsDatabase *database;
 	KmsPush		result = KMS_PUSH_NO_RING;
@@ -185,18 +183,66 @@ kms_events_try(const KmsEvent *event, bool form, KmsReceipt *receipt)
 	HOLD_INTERRUPTS();
 	database = kms_state_database();
 	if (database != NULL)
-		result = push(database, event, form, receipt);
+		result = push(database, event, class, receipt);
 	RESUME_INTERRUPTS();
 	return result;
 }
 
 void
-kms_events_drop(void)
+kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 {
-	if (ring != NULL)
+	KmsDatabase *database = kms_state_database();
+
+	if (ring != NULL && pushed == KMS_PUSH_CROWDED)
+		kms_ring_count(ring, event);
+	else if (ring != NULL)
 		kms_ring_drop(ring);
 	else
+	{
 		pg_atomic_fetch_add_u64(&kms_state->unrecorded, 1);
+		if (database != NULL)
+			pg_atomic_fetch_add_u64(&database->unrecorded, 1);
+	}
+}
+
+/* Without a ring there is nothing to wait for: true. */
+bool
+kms_events_claim(void)
+{
+	KmsDatabase *database = kms_state_database();
+	KmsRingCounters counters;
+	uint32		claims;
+
+	if (database == NULL)
+		return true;
+	claims = pg_atomic_fetch_add_u32(&database->ring_claims, 1) + 1;
+	if (ring == NULL)
+		return true;
+	kms_ring_counters(ring, &counters);
+	if (counters.head - counters.tail + claims <= counters.slots)
+		return true;
+	kms_events_release_claim();
+	return false;
+}
+
+void
+kms_events_release_claim(void)
+{
+	KmsDatabase *database = kms_state_database();
+
+	if (database != NULL)
+		pg_atomic_fetch_sub_u32(&database->ring_claims, 1);
+}
+
+bool
+kms_events_in_debt(void)
+{
+	if (debt <= DEBT_FREE || ring == NULL)
+		return false;
+	if (is_half_full())
+		return true;
+	debt = 0;
+	return false;
 }
 
 KmsFate
@@ -290,7 +336,8 @@ kms_events_pending(void)
 	if (!is_current(database))
 		return true;
 	kms_ring_counters(ring, &counters);
-	return counters.head != counters.tail;
+	return counters.head != counters.tail ||
+		kms_tally_pending(kms_ring_tally(ring));
 }
 
 bool
@@ -477,20 +524,22 @@ is_current(KmsDatabase *database)
 
 /* Must hold interrupts. */
 static KmsPush
-push(KmsDatabase *database, const KmsEvent *event, bool form,
+push(KmsDatabase *database, const KmsEvent *event, KmsEventClass class,
 	 KmsReceipt *receipt)
 {
-	KmsRingCounters counters;
 	KmsRingPush pushed;
+	bool		crowded;
 
 	if (!is_current(database) &&
 		(!OidIsValid(bound_extension) || map(database, false) != MAPPED))
 		return KMS_PUSH_NO_RING;
 
 	receipt->generation = ring_generation;
-	pushed = kms_ring_push(ring, event, form, &receipt->position);
-	if (pushed == KMS_RING_COUNTED)
-		return KMS_PUSH_COUNTED;
+	pushed = kms_ring_push(ring, event, class,
+						   pg_atomic_read_u32(&database->ring_claims),
+						   &receipt->position);
+	crowded = is_half_full();
+	debt = crowded ? debt + 1 : 0;
 
 	/*
 	 * Pairs with the barrier of a writer that leaves: either it sees the
@@ -499,13 +548,27 @@ push(KmsDatabase *database, const KmsEvent *event, bool form,
 	pg_memory_barrier();
 	if (*(volatile int *) &database->worker[KMS_WRITER].pid == 0)
 		kms_state_request(database, KMS_WRITER);
-	else
+	else if (crowded)
+		(void) kms_state_wake(database, KMS_WRITER);
+	switch (pushed)
 	{
-		kms_ring_counters(ring, &counters);
-		if (counters.head - counters.tail > counters.slots / 2)
-			(void) kms_state_wake(database, KMS_WRITER);
+		case KMS_RING_CROWDED:
+			return KMS_PUSH_CROWDED;
+		case KMS_RING_FULL:
+			return KMS_PUSH_FULL;
+		default:
+			return KMS_PUSH_DONE;
 	}
-	return pushed == KMS_RING_FULL ? KMS_PUSH_FULL : KMS_PUSH_DONE;
+}
+
+/* At half, events of refused calls are counted, and so it stays. */
+static bool
+is_half_full(void)
+{
+	KmsRingCounters counters;
+
+	kms_ring_counters(ring, &counters);
+	return counters.head - counters.tail >= counters.slots / 2;
 }
 
 static void

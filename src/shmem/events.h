@@ -11,10 +11,10 @@
 /*
  * Record one event.  Never raises and never waits for the writer; usable in
  * abort callbacks, read-only transactions and parallel workers (it opens a
- * file, once a session, and touches no catalog).  "form" as for
- * kms_ring_push.  On a standby it only counts, and logs a failure.
+ * file, once a session, and touches no catalog).  One that its class has no
+ * room for is only counted.  On a standby it only counts, and logs a failure.
  */
-extern void kms_events_push(const KmsEvent *event, bool form);
+extern void kms_events_push(const KmsEvent *event, KmsEventClass class);
 
 /* Where an event is that is in the ring of this session. */
 typedef struct KmsReceipt
@@ -26,17 +26,34 @@ typedef struct KmsReceipt
 typedef enum KmsPush
 {
 	KMS_PUSH_DONE,
-	KMS_PUSH_COUNTED,			/* junk, which the ring had no place for */
+	KMS_PUSH_CROWDED,			/* no room for its class */
 	KMS_PUSH_FULL,
 	KMS_PUSH_NO_RING
 } KmsPush;
 
-/* The same, for one who tries again if there is no place. */
-extern KmsPush kms_events_try(const KmsEvent *event, bool form,
+/* The same for a caller that may try again: nothing is counted. */
+extern KmsPush kms_events_try(const KmsEvent *event, KmsEventClass class,
 							  KmsReceipt *receipt);
 
-/* Count an event that found no place until its caller gave up. */
-extern void kms_events_drop(void);
+/*
+ * Count an event that found no room until its caller gave up, "pushed" being
+ * the outcome of the last try.
+ */
+extern void kms_events_give_up(const KmsEvent *event, KmsPush pushed);
+
+/*
+ * Claim a slot for the event of a call that is about to open something, so
+ * that there will be room for it; false if there is none now.  Each claim is
+ * released once, after the event was pushed.
+ */
+extern bool kms_events_claim(void);
+extern void kms_events_release_claim(void);
+
+/*
+ * Whether this session has pushed so much since the ring was last less than
+ * half full that it has to wait while the ring is fuller than that.
+ */
+extern bool kms_events_in_debt(void);
 
 /*
  * Whether an event is durable in the tables, or its ring has been replaced so
@@ -75,7 +92,10 @@ extern bool kms_events_flush(long timeout_ms);
 /* The ring of this database as mapped by this process, or NULL: the writer. */
 extern KmsRing *kms_events_ring(void);
 
-/* Whether it holds events, or has been replaced by one that may hold some. */
+/*
+ * Whether it holds events or counts that are not written, or has been replaced
+ * by one that may hold some.
+ */
 extern bool kms_events_pending(void);
 
 /*

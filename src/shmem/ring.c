@@ -2,7 +2,7 @@
  * The event ring: a bounded queue in plain memory with many producers and
  * one consumer.
  *
- * Layout: one header page, then the slots.  What changes with every push
+ * Layout: one header page, the tally, then the slots.  What changes with every push
  * (head) and every release (tail) has cache lines of its own.
  *
  *	reserve		compare-and-swap head from p to p + 1, only while p is less
@@ -27,6 +27,8 @@
 #include "shmem/ring.h"
 
 #include <string.h>
+
+#include "crypto/status.h"
 
 #define RING_MAGIC		UINT64_C(0x676e69722d736d6b)	/* "kms-ring" */
 #define CACHE_LINES		128		/* two: adjacent lines are fetched together */
@@ -59,7 +61,7 @@ struct KmsRing
 	uint64_t	head __attribute__((aligned(CACHE_LINES)));
 	uint64_t	tail __attribute__((aligned(CACHE_LINES)));
 	uint64_t	dropped __attribute__((aligned(CACHE_LINES)));
-	uint64_t	form_only;
+	uint64_t	counted;
 	uint64_t	damaged;
 	uint64_t	abandoned;
 };
@@ -72,11 +74,13 @@ typedef struct RingSlot
 	KmsEvent	event;
 } RingSlot;
 
-#define ANCHOR_OFFSET	(KMS_RING_HEADER_SIZE - KMS_RING_ANCHOR_SIZE)
+#define ANCHOR_OFFSET	(KMS_RING_PAGE - KMS_RING_ANCHOR_SIZE)
 
 typedef char header_fits[sizeof(KmsRing) <= ANCHOR_OFFSET ? 1 : -1];
 typedef char slot_fits[sizeof(RingSlot) <= KMS_RING_SLOT_SIZE ? 1 : -1];
 
+static uint64_t room_of(uint64_t slots, KmsEventClass class,
+						uint32_t claimed);
 static RingSlot *slot_of(const KmsRing *ring, uint64_t position);
 static uint32_t event_crc(uint64_t position, const KmsEvent *event);
 
@@ -245,6 +249,7 @@ kms_ring_renew(KmsRing *ring, int64_t epoch)
 
 	if (kms_ring_unchecked(ring, &end))
 		kms_ring_release(ring, end);
+	kms_tally_skip(kms_ring_tally(ring));
 	store(&ring->epoch, epoch);
 	kms_ring_checked(ring);
 }
@@ -281,16 +286,17 @@ kms_ring_counters(const KmsRing *ring, KmsRingCounters *counters)
 	counters->head = load(&ring->head);
 	counters->slots = ring->fixed.slots;
 	counters->dropped = __atomic_load_n(&ring->dropped, __ATOMIC_RELAXED);
-	counters->form_only = __atomic_load_n(&ring->form_only, __ATOMIC_RELAXED);
+	counters->counted = __atomic_load_n(&ring->counted, __ATOMIC_RELAXED);
 	counters->damaged = __atomic_load_n(&ring->damaged, __ATOMIC_RELAXED);
 	counters->abandoned = __atomic_load_n(&ring->abandoned, __ATOMIC_RELAXED);
 }
 
 KmsRingPush
-kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form,
-			  uint64_t *position)
+kms_ring_push(KmsRing *ring, const KmsEvent *event, KmsEventClass class,
+			  uint32_t claimed, uint64_t *position)
 {
 	uint64_t	slots = ring->fixed.slots;
+	uint64_t	room = room_of(slots, class, claimed);
 	uint64_t	head = load(&ring->head);
 	RingSlot   *slot;
 
@@ -304,13 +310,9 @@ kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form,
 			head = load(&ring->head);
 			continue;
 		}
-		if (form && head - tail >= slots - slots / 4)
-		{
-			count(&ring->form_only);
-			return KMS_RING_COUNTED;
-		}
-		if (head - tail >= slots)
-			return KMS_RING_FULL;
+		if (head - tail >= room)
+			return class == KMS_CLASS_OPENS ? KMS_RING_FULL
+				: KMS_RING_CROWDED;
 		if (__atomic_compare_exchange_n(&ring->head, &head, head + 1, false,
 										__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			break;
@@ -326,9 +328,29 @@ kms_ring_push(KmsRing *ring, const KmsEvent *event, bool form,
 }
 
 void
+kms_ring_count(KmsRing *ring, const KmsEvent *event)
+{
+	if (!kms_tally_add(kms_ring_tally(ring), event->operation, event->status,
+					   event->calls, event->duration_us))
+	{
+		kms_ring_drop(ring);
+		return;
+	}
+	count(&ring->counted);
+}
+
+/* Any status would do, as long as it is the same one. */
+void
 kms_ring_drop(KmsRing *ring)
 {
+	(void) kms_tally_add(kms_ring_tally(ring), KMS_OP_GAP, KMS_FAILED, 1, 0);
 	count(&ring->dropped);
+}
+
+KmsTally *
+kms_ring_tally(KmsRing *ring)
+{
+	return (KmsTally *) ((char *) ring + KMS_RING_PAGE);
 }
 
 bool
@@ -403,6 +425,20 @@ void *
 kms_ring_anchor(KmsRing *ring)
 {
 	return (char *) ring + ANCHOR_OFFSET;
+}
+
+/* How many slots may be in use before an event of this class has no room. */
+static uint64_t
+room_of(uint64_t slots, KmsEventClass class, uint32_t claimed)
+{
+	uint64_t	room;
+
+	if (class == KMS_CLASS_OPENS)
+		return slots;
+	if (claimed > slots)
+		return 0;
+	room = class == KMS_CLASS_SERVES ? slots - slots / 4 : slots / 2;
+	return slots - claimed < room ? slots - claimed : room;
 }
 
 static RingSlot *

@@ -18,10 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shmem/tally.h"
+
 #define KMS_RING_FORMAT		3	/* changes with the layout of header or event */
 #define KMS_RING_SLOT_SIZE	1344	/* bytes, in whole cache lines */
-#define KMS_RING_HEADER_SIZE 4096	/* bytes */
-#define KMS_RING_ANCHOR_SIZE 1024	/* bytes of them, see shmem/anchor.h */
+#define KMS_RING_PAGE		4096	/* bytes of the header's first part */
+#define KMS_RING_ANCHOR_SIZE 1024	/* bytes of it, see shmem/anchor.h */
+#define KMS_RING_HEADER_SIZE (KMS_RING_PAGE + KMS_TALLY_SIZE)	/* bytes */
 
 /* What is recorded.  Numbers are kept in ring files and never change. */
 typedef enum KmsOperation
@@ -95,16 +98,24 @@ typedef struct KmsRingCounters
 	uint64_t	tail;			/* first position not released */
 	uint64_t	slots;
 	uint64_t	dropped;		/* events lost to a full ring, ever */
-	uint64_t	form_only;		/* malformed calls only counted, ever */
+	uint64_t	counted;		/* events only counted, ever */
 	uint64_t	damaged;		/* entries that failed their CRC, ever */
 	uint64_t	abandoned;		/* reserved and never committed, ever */
 } KmsRingCounters;
 
+/* What gives way to what as the ring fills up. */
+typedef enum KmsEventClass
+{
+	KMS_CLASS_OPENS,			/* a private operation was begun */
+	KMS_CLASS_SERVES,			/* other work was done; up to 3/4 of the ring */
+	KMS_CLASS_REFUSED			/* no work was done; up to 1/2 of the ring */
+} KmsEventClass;
+
 typedef enum KmsRingPush
 {
 	KMS_RING_PUSHED,
-	KMS_RING_FULL,				/* not taken; see kms_ring_drop */
-	KMS_RING_COUNTED			/* a malformed call above three quarters */
+	KMS_RING_CROWDED,			/* no room for this class; see kms_ring_count */
+	KMS_RING_FULL				/* no room at all; see kms_ring_drop */
 } KmsRingPush;
 
 typedef enum KmsRingRead
@@ -169,14 +180,22 @@ extern void kms_ring_counters(const KmsRing *ring, KmsRingCounters *counters);
 
 /*
  * Record an event; *position is where it is.  Safe from any number of
- * processes; never waits.  "form" marks a call refused for its form, which
- * gives way when the ring is more than three quarters full.
+ * processes; never waits.  "claimed" slots are for opens alone: the other
+ * classes leave them free.
  */
 extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event,
-								 bool form, uint64_t *position);
+								 KmsEventClass class, uint32_t claimed,
+								 uint64_t *position);
 
-/* Count an event that is given up because the ring is full. */
+/* Only count an event; or one that is lost because the ring is full. */
+extern void kms_ring_count(KmsRing *ring, const KmsEvent *event);
 extern void kms_ring_drop(KmsRing *ring);
+
+/*
+ * What was only counted, for the consumer.  Lost events are calls of
+ * KMS_OP_GAP in it.
+ */
+extern KmsTally *kms_ring_tally(KmsRing *ring);
 
 /* Whether the slot of a position has been released. */
 extern bool kms_ring_released(const KmsRing *ring, uint64_t position);

@@ -272,6 +272,10 @@ initialize(KmsState *state)
 		pg_atomic_init_u32(&database->pool_coming, 0);
 		pg_atomic_init_u64(&database->ring_generation, 0);
 		LWLockInitialize(&database->ring_lock, state->tranche);
+		pg_atomic_init_u32(&database->ring_claims, 0);
+		pg_atomic_init_u64(&database->ring_stalled, 0);
+		pg_atomic_init_u64(&database->unrecorded, 0);
+		pg_atomic_init_u64(&database->unrecorded_told, 0);
 		pg_atomic_init_u64(&database->flush_wanted, 0);
 		pg_atomic_init_u64(&database->flush_done, 0);
 		pg_atomic_init_u64(&database->flush_closed, 0);
@@ -427,6 +431,10 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->able_since = 0;
 	pg_atomic_write_u32(&database->pool_coming, 0);
 	pg_atomic_write_u64(&database->ring_generation, 0);
+	pg_atomic_write_u32(&database->ring_claims, 0);
+	pg_atomic_write_u64(&database->ring_stalled, 0);
+	pg_atomic_write_u64(&database->unrecorded_told,
+						pg_atomic_read_u64(&database->unrecorded));
 	pg_atomic_write_u64(&database->flush_done,
 						pg_atomic_read_u64(&database->flush_wanted));
 	database->oid = database_oid;

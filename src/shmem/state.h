@@ -81,6 +81,18 @@ typedef struct KmsDatabase
 	 */
 	pg_atomic_uint64 ring_generation;
 	LWLock		ring_lock;		/* making and taking over the ring file */
+
+	/*
+	 * Slots of the ring that calls under way have claimed for their events,
+	 * and 1 + the tail at which somebody has waited for the writer in vain:
+	 * until it moves, nobody else waits.  0: nobody has.
+	 */
+	pg_atomic_uint32 ring_claims;
+	pg_atomic_uint64 ring_stalled;
+
+	/* events that no ring could take, and how many of them gaps tell of */
+	pg_atomic_uint64 unrecorded;
+	pg_atomic_uint64 unrecorded_told;
 	TimestampTz ring_silent_until;	/* no log line about its file before */
 
 	/*

@@ -65,6 +65,7 @@ typedef struct Counts
 
 static bool read_newest(KmsTrail *newest);
 static bool read_epoch(KmsTrail *trail);
+static int64 count_number(Datum stored);
 static void note_found(KmsTrail *trail, bool in_epoch);
 static void read_last(KmsTrail *trail);
 static void read_head(KmsTrail *head, int ticket_column);
@@ -124,6 +125,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 	if (!known)
 	{
 		trail->position = 0;
+		trail->counted = 0;
 		insert_epoch(trail);
 	}
 	if (others)
@@ -287,9 +289,11 @@ kms_trail_close(const KmsTrail *trail)
 		kms_spi_null(&spi, TIMESTAMPTZOID);
 	else
 		kms_spi_time(&spi, trail->left_out_at);
+	kms_spi_int64(&spi, trail->counted);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.event_epoch SET position = $2, last_ticket = $3,"
-				" hash = $4, left_out_at = COALESCE($5, left_out_at)"
+				" hash = $4, left_out_at = COALESCE($5, left_out_at),"
+				" counted = $6"
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
@@ -334,7 +338,8 @@ read_newest(KmsTrail *newest)
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, KMS_TICKET_LIMIT);
 	kms_spi_run(&spi, &plan,
-				"SELECT epoch, position, last_ticket, hash FROM kms.event_epoch"
+				"SELECT epoch, position, last_ticket, hash, counted"
+				" FROM kms.event_epoch"
 				" WHERE last_ticket OPERATOR(pg_catalog.>=) 0"
 				" AND last_ticket OPERATOR(pg_catalog.<) $1"
 				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
@@ -344,6 +349,7 @@ read_newest(KmsTrail *newest)
 	{
 		newest->epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 		newest->position = DatumGetInt64(kms_spi_field(0, 2, &isnull));
+		newest->counted = count_number(kms_spi_field(0, 5, &isnull));
 		read_head(newest, 3);
 	}
 	kms_spi_end(&spi);
@@ -361,17 +367,28 @@ read_epoch(KmsTrail *trail)
 	kms_spi_begin(&spi);
 	kms_spi_int64(&spi, trail->epoch);
 	kms_spi_run(&spi, &plan,
-				"SELECT position, last_ticket, hash FROM kms.event_epoch"
+				"SELECT position, last_ticket, hash, counted"
+				" FROM kms.event_epoch"
 				" WHERE epoch OPERATOR(pg_catalog.=) $1",
 				SPI_OK_SELECT);
 	found = spi.processed > 0;
 	if (found)
 	{
 		trail->position = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+		trail->counted = count_number(kms_spi_field(0, 4, &isnull));
 		read_head(trail, 2);
 	}
 	kms_spi_end(&spi);
 	return found;
+}
+
+/* One that has been changed by hand must not run out of numbers. */
+static int64
+count_number(Datum stored)
+{
+	int64		number = DatumGetInt64(stored);
+
+	return number >= 0 && number < PG_INT64_MAX ? number : 0;
 }
 
 /* Where rows are there and no epoch. */

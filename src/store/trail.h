@@ -22,6 +22,7 @@ typedef struct KmsTrail
 	int64		epoch;
 	int64		position;		/* every event before it has been dealt with */
 	int64		last_ticket;	/* over all epochs */
+	int64		counted;		/* number of the last counts (tally.h) written */
 	TimestampTz left_out_at;	/* when an event was left out since it was
 								 * opened (kms.event_detail); 0: none was */
 	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with that ticket */

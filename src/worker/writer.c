@@ -12,6 +12,11 @@
  * the first writer after a start compares the two, and gives such a ring a new
  * epoch, with a gap in the trail for what the file may have lost.
  *
+ * What a ring had no room for is counted in it (shmem/tally.h).  A third
+ * transaction writes what has been counted since the last one, at most each
+ * second unless somebody waits: a row for each operation, status and reason,
+ * and a gap for what was lost.
+ *
  * There is one writer a database: each transaction that writes takes a lock
  * of our own on the extension.  (A session lock would do once, but an abort
  * releases it, and the end of the process does not.)
@@ -64,6 +69,8 @@
 #define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
 #define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
+#define COUNTS_PAUSE_MS	1000	/* between two transactions that write counts */
+
 /* How much of a source is taken at once, after what it has failed with. */
 typedef struct Source
 {
@@ -83,6 +90,7 @@ typedef struct Writer
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
+	TimestampTz counted_at;		/* when counts were written last */
 	int64		epoch;			/* of the ring in the round before */
 	int64		renewed;		/* epoch that this writer has given to a ring */
 	bool		opened;			/* the ring's epoch has its row */
@@ -122,6 +130,9 @@ static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
 static bool is_ahead(const Writer *writer, const KmsRing *ring,
 					 const KmsTrail *trail,
 					 const KmsRingCounters *counters);
+static bool write_counts(Writer *writer, KmsRing *ring);
+static void write_entry(KmsTrail *trail, const KmsTallyEntry *entry);
+static bool is_waited_for(const Writer *writer);
 static bool must_look(const Writer *writer);
 static bool write_outbox(Writer *writer);
 static int	read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail,
@@ -284,6 +295,7 @@ one_round(void *arg)
 	if (!writer->opened || counters.head != counters.tail)
 		done = write_ring(writer, ring, counters.head);
 	writer->opened = true;
+	done = write_counts(writer, ring) && done;
 	if (must_look(writer))
 		done = write_outbox(writer) && done;
 	else
@@ -518,6 +530,7 @@ drain_retired(Writer *writer)
 		kms_ring_counters(writer->retired, &counters);
 		while (!write_ring(writer, writer->retired, counters.head))
 			CHECK_FOR_INTERRUPTS();
+		(void) write_counts(writer, writer->retired);
 		if (writer->retired_intact)
 			writer->complete = kms_ring_epoch(writer->retired);
 		removed = kms_events_discard(writer->retired);
@@ -717,14 +730,87 @@ read_batch(Writer *writer, KmsRing *ring, KmsTrail *trail, uint64 upto,
 }
 
 /*
+ * Write what was only counted or lost since the last time; true if nothing is
+ * left.  What no ring could take is told of once there is one.
+ */
+static bool
+write_counts(Writer *writer, KmsRing *ring)
+{
+	KmsDatabase *database = writer->worker.database;
+	KmsTally   *tally = kms_ring_tally(ring);
+	uint64		told = pg_atomic_read_u64(&database->unrecorded_told);
+	uint64		unrecorded = pg_atomic_read_u64(&database->unrecorded);
+	KmsTallyEntry entries[KMS_TALLY_CELLS];
+	KmsTrail	trail;
+	int			count;
+	int			i;
+
+	if (!kms_tally_pending(tally) && unrecorded == told)
+		return true;
+	if (ring != writer->retired && !is_waited_for(writer) &&
+		kms_state_pausing(TimestampTzPlusMilliseconds(writer->counted_at,
+													  COUNTS_PAUSE_MS),
+						  COUNTS_PAUSE_MS))
+		return false;
+
+	writer->current = NULL;
+	kms_worker_begin("writing counts of events");
+	lock_trail(writer);
+	open_trail(writer, ring, &trail);
+	count = kms_tally_take(tally, trail.counted, entries);
+	for (i = 0; i < count; i++)
+		write_entry(&trail, &entries[i]);
+	if (unrecorded != told)
+		kms_trail_gap(&trail, (int64) (unrecorded - told),
+					  "no event ring could be made");
+	trail.counted++;
+	kms_trail_close(&trail);
+	commit_trail(writer, &trail);
+
+	kms_tally_written(tally, trail.counted);
+	pg_atomic_write_u64(&database->unrecorded_told, unrecorded);
+	if (ring != writer->retired)
+		writer->trail = trail;
+	writer->wrote = true;
+	writer->counted_at = GetCurrentTimestamp();
+	return true;
+}
+
+static void
+write_entry(KmsTrail *trail, const KmsTallyEntry *entry)
+{
+	KmsEvent	event;
+
+	if (entry->operation == KMS_OP_GAP)
+	{
+		kms_trail_gap(trail, entry->calls, "the event ring was full");
+		return;
+	}
+	memset(&event, 0, sizeof(event));
+	event.occurred_at = GetCurrentTimestamp();
+	event.operation = entry->operation;
+	event.status = entry->status;
+	event.calls = entry->calls;
+	event.duration_us = entry->duration_us;
+	kms_trail_append(trail, &event, 1);
+}
+
+/* Somebody wants all that was recorded so far in the tables. */
+static bool
+is_waited_for(const Writer *writer)
+{
+	return writer->wanted !=
+		pg_atomic_read_u64(&writer->worker.database->flush_done);
+}
+
+/*
  * Into the outbox, as now and then, or when asked; not for each event that a
  * caller waits for.
  */
 static bool
 must_look(const Writer *writer)
 {
-	return writer->asked ||
-		writer->wanted != pg_atomic_read_u64(&writer->worker.database->flush_done) ||
+	return writer->asked || is_waited_for(writer) ||
 		!kms_state_pausing(writer->looked_at + kms_event_flush_interval * INT64CONST(1000),
 						   kms_event_flush_interval);
 }

@@ -174,12 +174,12 @@ is($audit->in_trail('cancelled'), '1', 'in each case');
 # ---- A full ring ---------------------------------------------------------
 
 # Nothing is dropped: who finds no room waits for it, or is refused.
-$audit->mode('best_effort');
+$audit->mode('best_effort', $short);
 lock_table('kms.event')->();
 my $slots = $audit->status('ring size');
 $audit->call("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, 2 * $slots)");
 my $dropped = $audit->status('events dropped');
-cmp_ok($dropped, '>', 0, 'in best_effort a full ring drops, and counts that');
+cmp_ok($dropped, '>', 0, 'in best_effort a full ring drops what the writer makes no room for, and counts that');
 $audit->mode('required', $short);
 refused('the ring is full', $results->{decrypt});
 refused('the ring is full: a failure', $failures->{'decrypt of damaged bytes'}[1]);

@@ -48,7 +48,7 @@ my $reserved = int($slots / 4);
 
 foreach my $mode (qw(best_effort required))
 {
-	$audit->mode($mode, KmsAudit::LONG_TIMEOUT);
+	$audit->mode($mode, $mode eq 'required' ? KmsAudit::LONG_TIMEOUT : 1000);
 	$_->query("SET application_name = 'junk, $mode'") foreach @floods;
 	$audit->call("SET application_name = 'matters, $mode'");
 	$audit->sql('INSERT INTO flood DEFAULT VALUES; DELETE FROM made');

@@ -82,7 +82,16 @@ push(KmsRing *ring, int64_t number)
 	KmsEvent	event = event_of(0, number);
 	uint64_t	position;
 
-	return kms_ring_push(ring, &event, false, &position);
+	return kms_ring_push(ring, &event, KMS_CLASS_OPENS, 0, &position);
+}
+
+static KmsRingPush
+push_as(KmsRing *ring, KmsEventClass class, uint32_t claimed)
+{
+	KmsEvent	event = event_of(0, 0);
+	uint64_t	position;
+
+	return kms_ring_push(ring, &event, class, claimed, &position);
 }
 
 static void
@@ -152,24 +161,43 @@ test_full(void)
 {
 	KmsRing    *ring = new_ring(16);
 	KmsEvent	event = event_of(0, 0);
-	uint64_t	position;
+	KmsTallyEntry entries[KMS_TALLY_CELLS];
 	int			i;
 
-	for (i = 0; i < 11; i++)
+	event.calls = 1;
+	for (i = 0; i < 7; i++)
 		push(ring, i);
-	check(kms_ring_push(ring, &event, true, &position) == KMS_RING_PUSHED &&
-		  position == 11,
-		  "a malformed call is recorded below three quarters");
-	check(kms_ring_push(ring, &event, true, &position) == KMS_RING_COUNTED,
-		  "and only counted from there");
+	check(push_as(ring, KMS_CLASS_REFUSED, 0) == KMS_RING_PUSHED,
+		  "a refused call is recorded below a half");
+	check(push_as(ring, KMS_CLASS_REFUSED, 0) == KMS_RING_CROWDED,
+		  "and has no room from there");
+	for (i = 8; i < 11; i++)
+		push(ring, i);
+	check(push_as(ring, KMS_CLASS_SERVES, 5) == KMS_RING_CROWDED,
+		  "slots that opens have claimed are not for others");
+	check(push_as(ring, KMS_CLASS_SERVES, 4) == KMS_RING_PUSHED,
+		  "what serves is recorded below three quarters");
+	check(push_as(ring, KMS_CLASS_SERVES, 0) == KMS_RING_CROWDED,
+		  "and has no room from there");
+	check(push_as(ring, KMS_CLASS_SERVES, 17) == KMS_RING_CROWDED,
+		  "more claims than slots leave none");
 	for (i = 12; i < 16; i++)
 		push(ring, i);
 	check(push(ring, 16) == KMS_RING_FULL, "a full ring takes nothing");
-	check(kms_ring_push(ring, &event, true, &position) == KMS_RING_COUNTED,
-		  "and counts malformed calls");
-	check_number(counters_of(ring).form_only, 2, "both of them");
+	check(push_as(ring, KMS_CLASS_REFUSED, 0) == KMS_RING_CROWDED &&
+		  push_as(ring, KMS_CLASS_SERVES, 0) == KMS_RING_CROWDED,
+		  "of the other classes neither");
+	check_number(counters_of(ring).counted, 0, "nothing is counted by itself");
+	kms_ring_count(ring, &event);
+	kms_ring_count(ring, &event);
+	check_number(counters_of(ring).counted, 2, "what is counted is");
 	kms_ring_drop(ring);
 	check_number(counters_of(ring).dropped, 1, "what is given up is counted");
+	check(kms_tally_take(kms_ring_tally(ring), 0, entries) == 2 &&
+		  entries[0].operation == KMS_OP_DECRYPT && entries[0].status == 0 &&
+		  entries[0].calls == 2 && entries[1].operation == KMS_OP_GAP &&
+		  entries[1].calls == 1,
+		  "and told to the consumer");
 	check(!kms_ring_released(ring, 0), "no slot has been released");
 	kms_ring_release(ring, 1);
 	check(kms_ring_released(ring, 0) && !kms_ring_released(ring, 1),
@@ -274,7 +302,7 @@ test_texts(void)
 	uint64_t	position;
 
 	memset(&event, 'x', sizeof(event));
-	kms_ring_push(ring, &event, false, &position);
+	kms_ring_push(ring, &event, KMS_CLASS_OPENS, 0, &position);
 	check(kms_ring_read(ring, 0, &event) == KMS_RING_EVENT &&
 		  strlen(event.key_id) == sizeof(event.key_id) - 1 &&
 		  strlen(event.device_id) == sizeof(event.device_id) - 1 &&
@@ -424,7 +452,8 @@ produce(void *arg)
 		KmsEvent	event = event_of(producer->number, i);
 		uint64_t	position;
 
-		if (kms_ring_push(producer->ring, &event, false, &position) == KMS_RING_PUSHED)
+		if (kms_ring_push(producer->ring, &event, KMS_CLASS_OPENS, 0,
+						  &position) == KMS_RING_PUSHED)
 			i++;
 		else
 			usleep(10);
@@ -527,7 +556,7 @@ test_killed_producers(void)
 					KmsEvent	event = event_of(c, acknowledged[c]);
 					uint64_t	at;
 
-					if (kms_ring_push(ring, &event, false, &at) == KMS_RING_PUSHED)
+					if (kms_ring_push(ring, &event, KMS_CLASS_OPENS, 0, &at) == KMS_RING_PUSHED)
 						acknowledged[c]++;
 				}
 			}
