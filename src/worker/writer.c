@@ -107,6 +107,9 @@ typedef struct Writer
 	KmsSigning	signing;
 	KmsKeeper	keeper;
 	bool		skip;			/* a row was in the way of one of ours */
+	bool		told;			/* a gap says that the server was restored,
+								 * and so that the ring is not that of the
+								 * trail */
 	KmsAcceptance wish;			/* of the trail's owner */
 	int64		accepted;		/* ticket of the gap that it became */
 	bool		wrote;			/* this round has written something */
@@ -504,6 +507,7 @@ commit_trail(Writer *writer, const KmsTrail *trail)
 						  writer->keeper.accepting ? writer->signing.ticket : 0,
 						  writer->signing.hash);
 	kms_worker_commit();
+	writer->told = writer->told || writer->keeper.restored;
 	kms_continuity_committed(&writer->keeper);
 	kms_checkpoint_note(&writer->signing, trail);
 }
@@ -622,7 +626,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 		snprintf(context, sizeof(context),
 				 "ring positions " INT64_FORMAT " to " UINT64_FORMAT,
 				 trail.position, counters.tail - 1);
-		if (trail.epoch != writer->renewed)
+		if (trail.epoch != writer->renewed && !writer->told &&
+			!writer->keeper.restored)
 			kms_trail_gap(&trail, (int64) counters.tail - trail.position,
 						  context);
 		trail.position = (int64) counters.tail;
@@ -659,6 +664,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	if (moved || (uint64) trail.position != first)
 		kms_trail_close(&trail);
 	commit_trail(writer, &trail);
+	writer->told = false;
 
 	/* the commit is flushed */
 	kms_ring_release(ring, (uint64) trail.position);
