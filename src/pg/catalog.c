@@ -21,15 +21,29 @@
 
 #include "pg/compat.h"
 
+/*
+ * Each step of a look-up may receive an invalidation, so what the steps found
+ * need not belong together.  Look up again as long as that happens; but not
+ * for ever, because a server that is built to discard its caches at every
+ * step never comes to an end.
+ */
+#define LOOK_UP_ATTEMPTS 8
+
 static KmsCatalog catalog;
+static bool catalog_complete = false;
 static bool catalog_valid = false;
 static bool callback_registered = false;
+
+/* counts what invalidates the catalog, and anything during a look-up */
+static uint64 invalidations = 0;
 
 static void forget_owner(Datum arg, int cache, uint32 hash);
 static void invalidate(Datum arg, Oid relid);
 pg_noreturn static void report_absence(void);
 static void renew(void);
 static void look_up(void);
+static void find_objects(void);
+static bool is_complete(void);
 static Oid	owner_of(Oid extension);
 static void enter(KmsOwnerScope *scope, Oid user);
 
@@ -37,12 +51,12 @@ const KmsCatalog *
 kms_catalog(void)
 {
 	renew();
-	if (!catalog_valid && OidIsValid(catalog.extension))
+	if (!catalog_complete && OidIsValid(catalog.extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a table or index of extension kms is missing"),
 				 errhint("kms_check() names it; restore it from a backup.")));
-	if (!catalog_valid)
+	if (!catalog_complete)
 		report_absence();
 	return &catalog;
 }
@@ -84,20 +98,42 @@ static void
 forget_owner(Datum arg, int cache, uint32 hash)
 {
 	catalog_valid = false;
+	invalidations++;
 }
 
+/* While the catalog is not valid, it cannot tell which tables matter. */
 static void
 invalidate(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == catalog.key ||
+	if (!catalog_valid || !OidIsValid(relid) || relid == catalog.key ||
 		relid == catalog.key_secret || relid == catalog.denial ||
 		relid == catalog.pepper || relid == catalog.audit_key ||
 		relid == catalog.pool_key)
+	{
 		catalog_valid = false;
+		invalidations++;
+	}
 }
 
 static void
 look_up(void)
+{
+	uint64		before;
+	int			attempt = 0;
+
+	do
+	{
+		before = invalidations;
+		find_objects();
+		attempt++;
+	} while (invalidations != before && attempt < LOOK_UP_ATTEMPTS);
+	catalog_complete = is_complete();
+	catalog_valid = catalog_complete && invalidations == before;
+}
+
+/* An object that is not there leaves InvalidOid. */
+static void
+find_objects(void)
 {
 	Oid			schema = get_namespace_oid("kms", true);
 
@@ -105,34 +141,39 @@ look_up(void)
 	catalog.extension = get_extension_oid("kms", true);
 	if (OidIsValid(catalog.extension))
 		catalog.owner = owner_of(catalog.extension);
-	if (OidIsValid(schema))
-	{
-		catalog.key = get_relname_relid("key", schema);
-		catalog.key_pkey = get_relname_relid("key_pkey", schema);
-		catalog.key_device_idx = get_relname_relid("key_device_idx", schema);
-		catalog.key_secret = get_relname_relid("key_secret", schema);
-		catalog.key_secret_pkey = get_relname_relid("key_secret_pkey", schema);
-		catalog.key_secret_master_key_idx =
-			get_relname_relid("key_secret_master_key_idx", schema);
-		catalog.denial = get_relname_relid("denial", schema);
-		catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
-		catalog.pepper = get_relname_relid("pepper", schema);
-		catalog.pepper_pkey = get_relname_relid("pepper_pkey", schema);
-		catalog.audit_key = get_relname_relid("audit_key", schema);
-		catalog.audit_key_pkey = get_relname_relid("audit_key_pkey", schema);
-		catalog.pool_key = get_relname_relid("pool_key", schema);
-		catalog.pool_key_pkey = get_relname_relid("pool_key_pkey", schema);
-	}
-	if (!OidIsValid(catalog.extension) || !OidIsValid(catalog.key) ||
-		!OidIsValid(catalog.key_pkey) || !OidIsValid(catalog.key_device_idx) ||
-		!OidIsValid(catalog.key_secret) || !OidIsValid(catalog.key_secret_pkey) ||
-		!OidIsValid(catalog.key_secret_master_key_idx) ||
-		!OidIsValid(catalog.denial) || !OidIsValid(catalog.denial_key_idx) ||
-		!OidIsValid(catalog.pepper) || !OidIsValid(catalog.pepper_pkey) ||
-		!OidIsValid(catalog.audit_key) || !OidIsValid(catalog.audit_key_pkey) ||
-		!OidIsValid(catalog.pool_key) || !OidIsValid(catalog.pool_key_pkey))
+	if (!OidIsValid(schema))
 		return;
-	catalog_valid = true;
+	catalog.key = get_relname_relid("key", schema);
+	catalog.key_pkey = get_relname_relid("key_pkey", schema);
+	catalog.key_device_idx = get_relname_relid("key_device_idx", schema);
+	catalog.key_secret = get_relname_relid("key_secret", schema);
+	catalog.key_secret_pkey = get_relname_relid("key_secret_pkey", schema);
+	catalog.key_secret_master_key_idx =
+		get_relname_relid("key_secret_master_key_idx", schema);
+	catalog.denial = get_relname_relid("denial", schema);
+	catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
+	catalog.pepper = get_relname_relid("pepper", schema);
+	catalog.pepper_pkey = get_relname_relid("pepper_pkey", schema);
+	catalog.audit_key = get_relname_relid("audit_key", schema);
+	catalog.audit_key_pkey = get_relname_relid("audit_key_pkey", schema);
+	catalog.pool_key = get_relname_relid("pool_key", schema);
+	catalog.pool_key_pkey = get_relname_relid("pool_key_pkey", schema);
+}
+
+static bool
+is_complete(void)
+{
+	return OidIsValid(catalog.extension) &&
+		OidIsValid(catalog.key) && OidIsValid(catalog.key_pkey) &&
+		OidIsValid(catalog.key_device_idx) &&
+		OidIsValid(catalog.key_secret) &&
+		OidIsValid(catalog.key_secret_pkey) &&
+		OidIsValid(catalog.key_secret_master_key_idx) &&
+		OidIsValid(catalog.denial) && OidIsValid(catalog.denial_key_idx) &&
+		OidIsValid(catalog.pepper) && OidIsValid(catalog.pepper_pkey) &&
+		OidIsValid(catalog.audit_key) &&
+		OidIsValid(catalog.audit_key_pkey) &&
+		OidIsValid(catalog.pool_key) && OidIsValid(catalog.pool_key_pkey);
 }
 
 /*
