@@ -647,7 +647,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_revoke_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_revoke_key IS
-'denies every use of an active or deprecated key for ever, as it is compromised; the reason (1 to 255 bytes) is recorded. Works without the master key, and waits for no transaction that has the key. Returns the state. Errors: 22004, 22023, KM002, KM004';
+'denies every use of a key for ever, as it is compromised, whatever its state; the reason (1 to 255 bytes) is recorded, and the date of a scheduled deletion stays. Works without the master key, and waits for no transaction that has the key. Returns the state. Errors: 22004, 22023, KM002';
 
 CREATE FUNCTION kms_schedule_key_deletion(key_id text,
 	after interval DEFAULT '30 days') RETURNS timestamptz
@@ -657,7 +657,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_schedule_key_deletion FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_schedule_key_deletion IS
-'denies every use of a key and has it deleted after 7 to 30 days (a month is 30); returns when, of a key that is scheduled already the time that stands. Works without the master key, and waits for no transaction that has the key. Errors: 22004, 22023, KM002, KM004';
+'denies every use of a key and has it deleted after 7 to 30 days (a month is 30); returns when, of a key that was scheduled before, also if it was revoked since, the time that stands. Works without the master key, and waits for no transaction that has the key. Errors: 22004, 22023, KM002';
 
 CREATE FUNCTION kms_cancel_key_deletion(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_cancel_key_deletion'
@@ -872,10 +872,9 @@ COMMENT ON FUNCTION kms.start IS
 CREATE VIEW kms.keys AS
 SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
 	k.origin,
-	CASE WHEN k.state OPERATOR(pg_catalog.=) 'pending_deletion'
-			OR d.deleting THEN 'pending_deletion'
-		WHEN k.state OPERATOR(pg_catalog.=) 'revoked'
-			OR d.revoked THEN 'revoked'
+	CASE WHEN d.state IS NOT NULL THEN d.state
+		WHEN k.state OPERATOR(pg_catalog.=) ANY
+			('{pending_deletion,revoked}'::pg_catalog.text[]) THEN k.state
 		WHEN k.state OPERATOR(pg_catalog.=) 'disabled'
 			OR d.key_id IS NOT NULL THEN 'disabled'
 		WHEN k.expires_at OPERATOR(pg_catalog.<=)
@@ -891,9 +890,8 @@ SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
 	COALESCE(k.delete_at, d.delete_at) AS delete_at, k.row_version
 FROM kms.key AS k
 LEFT JOIN (SELECT key_id,
-		pg_catalog.bool_or(state OPERATOR(pg_catalog.=) 'pending_deletion')
-			AS deleting,
-		pg_catalog.bool_or(state OPERATOR(pg_catalog.=) 'revoked') AS revoked,
+		(pg_catalog.array_agg(state ORDER BY denial_id DESC)
+			FILTER (WHERE state OPERATOR(pg_catalog.<>) 'disabled'))[1] AS state,
 		(pg_catalog.array_agg(reason ORDER BY denial_id)
 			FILTER (WHERE state OPERATOR(pg_catalog.=) 'revoked'))[1] AS reason,
 		pg_catalog.max(denied_at) AS denied_at,

@@ -362,9 +362,12 @@ is_due(const KmsKeyRow *row, TimestampTz now)
 	{
 		case KMS_STATE_PENDING_DELETION:
 			return delete_at != 0 && delete_at <= now;
+		case KMS_STATE_REVOKED:
+			if (delete_at != 0)
+				return delete_at <= now;
+			/* fall through */
 		case KMS_STATE_ACTIVE:
 		case KMS_STATE_DEPRECATED:
-		case KMS_STATE_REVOKED:
 			return row->expires_at <= now - kms_key_retention * USECS_PER_SEC;
 		default:
 			return false;

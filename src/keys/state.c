@@ -13,10 +13,13 @@
  * inserted, see store/denial.h; it is in force from its commit, and
  * maintenance or the next change brings it into the row.
  *
- * Whoever has the row may be about to permit what is denied now, so without
- * its lock nothing is "done already", and a disabled key is revoked, too: the
- * denial is inserted all the same.  What others did at the same moment and
- * what was denied are merged, and what denies more is what counts.
+ * Without the row lock we cannot trust the state that we read: a concurrent
+ * transaction may be re-enabling the key.  So insert the denial even if the
+ * key already looks denied.  The row and its denials are merged: being
+ * disabled gives way to the other two, and of a revocation and a scheduled
+ * deletion the later one is the state.  Neither is lost: a revoked key keeps
+ * the date at which it is to be deleted, and a key that is pending deletion
+ * remembers that it was revoked.
  *
  * A key that comes back from being disabled must not be a device's second
  * active one, so enabling takes the device's lock, as issuing does; after the
@@ -57,9 +60,12 @@ static const Transition transitions[] = {
 	KMS_STATE_DISABLED, true},
 	{KMS_OP_ENABLE, IN(KMS_STATE_DISABLED), IN_USE,
 	KMS_STATE_NONE, false},
-	{KMS_OP_REVOKE, IN_USE, IN(KMS_STATE_REVOKED),
+	{KMS_OP_REVOKE,
+		IN_USE | IN(KMS_STATE_DISABLED) | IN(KMS_STATE_PENDING_DELETION),
+		IN(KMS_STATE_REVOKED),
 	KMS_STATE_REVOKED, true},
-	{KMS_OP_SCHEDULE_DELETION, IN_USE | IN(KMS_STATE_REVOKED),
+	{KMS_OP_SCHEDULE_DELETION,
+		IN_USE | IN(KMS_STATE_DISABLED) | IN(KMS_STATE_REVOKED),
 		IN(KMS_STATE_PENDING_DELETION),
 	KMS_STATE_PENDING_DELETION, true},
 	{KMS_OP_CANCEL_DELETION, IN(KMS_STATE_PENDING_DELETION),
@@ -377,7 +383,10 @@ write_next(KmsKeyRow *row, const KmsKeyRow *next, KmsFault *fault)
 	return kms_fault(fault, KMS_OK);
 }
 
-/* A key that cannot be used remembers where it was. */
+/*
+ * A key that cannot be used remembers where it was, why it was deprecated or
+ * first revoked, and when it is to be deleted.
+ */
 static void
 enter(KmsKeyRow *next, KmsKeyState state, const KmsStateRequest *request)
 {
@@ -387,11 +396,19 @@ enter(KmsKeyRow *next, KmsKeyState state, const KmsStateRequest *request)
 	next->prior_state = KMS_STATE_NONE;
 	if (state == KMS_STATE_DISABLED || state == KMS_STATE_PENDING_DELETION)
 		next->prior_state = was;
-	next->has_delete_at = state == KMS_STATE_PENDING_DELETION;
-	next->delete_at = next->has_delete_at ? request->delete_at : 0;
+	if (state != KMS_STATE_PENDING_DELETION && state != KMS_STATE_REVOKED)
+	{
+		next->has_delete_at = false;
+		next->delete_at = 0;
+	}
+	else if (!next->has_delete_at && request->delete_at != 0)
+	{
+		next->has_delete_at = true;
+		next->delete_at = request->delete_at;
+	}
 
-	/* the reason for which a key was deprecated stays with it */
-	if (state == KMS_STATE_REVOKED || state == KMS_STATE_DEPRECATED)
+	if (state == KMS_STATE_DEPRECATED ||
+		(state == KMS_STATE_REVOKED && was != KMS_STATE_REVOKED))
 		set_reason(next, request->reason);
 }
 

@@ -61,7 +61,10 @@ extern KmsStatus kms_state_deprecate(KmsKeyRow *row, const char *reason,
  */
 extern KmsStatus kms_state_fold(KmsKeyRow *row, KmsFault *fault);
 
-/* When a key that is pending deletion will be deleted. */
+/*
+ * When a key that is pending deletion, or was when it was revoked, will be
+ * deleted; 0: no such time was set.
+ */
 extern TimestampTz kms_state_delete_at(const KmsKeyRow *row);
 
 #endif							/* KMS_KEYS_STATE_H */

@@ -196,7 +196,13 @@ add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
 
 	value = heap_getattr(tuple, DENIAL_STATE, desc, &isnull);
 	state = state_by_name(TextDatumGetCString(value));
-	denial->state = Max(denial->state, state);
+	if (denial->state == KMS_STATE_NONE ||
+		(state != KMS_STATE_DISABLED &&
+		 (denial->state == KMS_STATE_DISABLED || id > denial->state_from)))
+	{
+		denial->state = state;
+		denial->state_from = id;
+	}
 
 	value = heap_getattr(tuple, DENIAL_DENIED_AT, desc, &isnull);
 	denied_at = DatumGetTimestampTz(value);

@@ -9,9 +9,9 @@
  * Whoever can write to these tables can deny, or have a key deleted, as he
  * can by deleting its row; he cannot permit.
  *
- * Several denials of a key are taken together, whatever their order: what
- * denies most counts (pending deletion, revoked, disabled), and a revocation
- * is never lost.
+ * Several denials of a key are taken together.  A scheduled deletion and a
+ * revocation go before "disabled"; of these two the later one is the state,
+ * but neither the revocation nor the date of the deletion is lost.
  *
  * Who brings them into the row deletes them in the same transaction, under
  * the row's lock; another may permit with the row and deny here in one

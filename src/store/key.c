@@ -74,7 +74,12 @@ kms_key_state_name(KmsKeyState state)
 KmsKeyState
 kms_key_state(const KmsKeyRow *row)
 {
-	return Max(row->state, row->denial.state);
+	KmsKeyState denied = row->denial.state;
+
+	if (row->state != KMS_STATE_UNKNOWN &&
+		(denied == KMS_STATE_REVOKED || denied == KMS_STATE_PENDING_DELETION))
+		return denied;
+	return Max(row->state, denied);
 }
 
 /*

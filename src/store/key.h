@@ -43,7 +43,9 @@ typedef struct KmsDenial
 	int			count;			/* 0: nothing; of more than KMS_DENIALS_MAX
 								 * the others are counted another time */
 	int64		ids[KMS_DENIALS_MAX];
-	KmsKeyState state;			/* what denies most; NONE: nothing */
+	KmsKeyState state;			/* of the newest that is not "disabled", if
+								 * there is one; NONE: nothing */
+	int64		state_from;		/* id of the denial that gave it */
 	bool		revoked;		/* one of them is a revocation */
 	int64		revoked_by;		/* the first revocation's id */
 	TimestampTz denied_at;		/* the latest */
@@ -93,7 +95,10 @@ typedef struct KmsKeySecret
 
 extern const char *kms_key_state_name(KmsKeyState state);
 
-/* The state in force: the row's, or what denies more. */
+/*
+ * The state in force.  A denial of another kind than "disabled" is later than
+ * the row, because a change of the row takes in the denials that it finds.
+ */
 extern KmsKeyState kms_key_state(const KmsKeyRow *row);
 
 /* False if there is no such row.  An oversized secret reads as empty. */

@@ -85,12 +85,38 @@ SELECT kms_enable_key(:'id');
 SELECT state, state_reason FROM kms.keys WHERE key_id = :'id';
 SELECT count(*) FROM kms.keys WHERE device_id = 'second' AND state = 'active';
 
--- a disabled key is revoked by enabling it in the same transaction
+-- a revoke works in one call from every state: the date of a deletion stays, and the first reason
 SELECT pg_temp.key_in('disabled', 'both') AS id \gset
-BEGIN;
-SELECT kms_enable_key(:'id'), kms_revoke_key(:'id', 'seen on a market');
-COMMIT;
+SELECT kms_revoke_key(:'id', 'seen on a market');
 SELECT state, state_reason FROM kms.keys WHERE key_id = :'id';
+SELECT pg_temp.key_in('active', 'dated') AS id \gset
+SELECT kms_schedule_key_deletion(:'id', '7 days') AS due \gset
+SELECT kms_revoke_key(:'id', 'sold'), kms_revoke_key(:'id', 'sold again');
+SELECT state, state_reason, delete_at = :'due' AS stands, row_version FROM kms.keys WHERE key_id = :'id';
+SELECT pg_temp.outcome(format('SELECT kms_cancel_key_deletion(%L)', :'id'));
+SELECT kms_schedule_key_deletion(:'id', '20 days') = :'due' AS stands, kms_key_state(:'id');
+SELECT kms_revoke_key(:'id', 'and again');
+SELECT kms_schedule_key_deletion(:'id') = :'due' AS stands, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
+SELECT state, state_reason, delete_at, row_version FROM kms.keys WHERE key_id = :'id';
+-- a disabled key is scheduled in one call, too, and comes back as what it was
+SELECT pg_temp.key_in('disabled', 'set aside') AS id \gset
+SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
+-- in kms.denial it means the same, in either order
+SELECT device, pg_temp.key_in('pending_deletion', device) AS id INTO TEMP late
+FROM unnest('{late first,late second}'::text[]) AS device;
+SELECT k.delete_at AS due FROM kms.keys AS k WHERE device_id = 'late first' \gset
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT kms_revoke_key(id, 'lost'), kms_key_state(id) FROM late;
+SELECT kms_schedule_key_deletion(id) IS NOT NULL AS scheduled, kms_key_state(id) FROM late
+WHERE device = 'late second';
+COMMIT;
+SELECT device_id, state, stored_state, state_reason, delete_at IS NOT NULL AS dated FROM kms.keys
+WHERE device_id ~ '^late ' ORDER BY 1;
+SELECT task, done FROM kms_maintain() WHERE task = 'seal denials';
+SELECT device_id, state, stored_state, state_reason, delete_at IS NOT NULL AS dated, row_version FROM kms.keys
+WHERE device_id ~ '^late ' ORDER BY 1;
+SELECT delete_at = :'due' AS stands FROM kms.keys WHERE device_id = 'late first';
+SELECT kms_cancel_key_deletion(id), kms_enable_key(id) FROM late WHERE device = 'late second';
 
 -- arguments
 SELECT pg_temp.outcome(q) FROM unnest(ARRAY[
@@ -281,3 +307,16 @@ VALUES (:'id', 'pending_deletion', now() - '8 days'::interval, now() - '1 day'::
 SELECT kms_key_state(:'id');
 SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
 SELECT count(*) FROM kms.key WHERE key_id = :'id';
+-- as one that was revoked since; not before, though it expired longer ago than kms.key_retention
+SELECT kms_import_key(device, pem, device, created_at => now() - '95 days'::interval,
+	expires_at => now() - '89 days'::interval)
+FROM pem, unnest('{passed,ahead,undated}'::text[]) AS device;
+SELECT kms_schedule_key_deletion('ahead') IS NOT NULL AS scheduled, kms_revoke_key('ahead', 'sold'),
+	kms_revoke_key('undated', 'sold');
+INSERT INTO kms.denial (key_id, state, denied_at, delete_at) VALUES
+	('passed', 'pending_deletion', now() - '8 days'::interval, now() - '1 day'::interval),
+	('passed', 'revoked', now(), NULL);
+SET kms.key_retention = '80d';
+SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
+RESET kms.key_retention;
+SELECT key_id, state FROM kms.key WHERE key_id IN ('passed', 'ahead', 'undated');
