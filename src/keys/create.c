@@ -94,7 +94,8 @@ kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 		status = kms_seal_row(row, &digests, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_key_insert(row, secret);
+	if (!kms_key_insert(row, secret))
+		return kms_key_fault_exists(row->key_id, fault);
 
 	/*
 	 * The master keys may have changed since it was wrapped.  Whoever rewraps
@@ -102,4 +103,21 @@ kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 	 */
 	status = kms_rewrap_own(row, secret, fault);
 	return kms_fault(fault, status);
+}
+
+KmsStatus
+kms_key_fault_exists(const char *key_id, KmsFault *fault)
+{
+	KmsKeyRow	row;
+	char	   *message = "encryption key already exists";
+	char	   *detail = NULL;
+
+	if (kms_key_read(key_id, &row))
+	{
+		message = psprintf("encryption key \"%s\" already exists", row.key_id);
+		detail = psprintf("It is a key of device \"%s\".", row.device_id);
+	}
+	fault->sqlstate = ERRCODE_UNIQUE_VIOLATION;
+	return kms_fault_argument(fault, message, detail,
+							  "If it was imported before, leave it out; else give another key id, or NULL to have one made.");
 }

@@ -43,4 +43,9 @@ extern KmsStatus kms_key_prepare(const char *device_id,
 /* An id for a key that is made or comes now. */
 extern KmsStatus kms_key_id_now(TimestampTz now, char *key_id);
 
+/*
+ * There is a key of this id (23505): the detail names the device that has it.
+ */
+extern KmsStatus kms_key_fault_exists(const char *key_id, KmsFault *fault);
+
 #endif							/* KMS_KEYS_CREATE_H */

@@ -45,7 +45,8 @@ typedef struct Search
 	KmsChainField device_id;	/* in UTF-8, as the chain has it */
 	const char *raw;			/* in the encoding of the database */
 	const char *json;			/* as a member of a row in JSON */
-	List	   *key_ids;		/* of its keys, also of those that are gone */
+	List	   *key_ids;		/* of its keys, also of those that are gone,
+								 * and of no other device's */
 	Found	   *rows;
 	int64		count;
 	int64		size;
@@ -59,6 +60,8 @@ static bool tells_of(const Search *search, const KmsWalkRow *row);
 static bool is_aside_of(const Search *search, const KmsChainField *event);
 static KmsStatus add(Search *search, const KmsWalkRow *row);
 static bool knows_key(const Search *search, const KmsChainField *key_id);
+static void learn_key(Search *search, const KmsWalkRow *row);
+static bool is(const KmsChainField *field, const char *value);
 static KmsStatus blank(const Search *search, const char *signing_key_id,
 					   KmsForgetResult *result);
 static KmsStatus prove(const Found *row, const char *signing_key_id,
@@ -241,16 +244,43 @@ add(Search *search, const KmsWalkRow *row)
 	found->ticket = row->ticket;
 	found->is_aside = row->is_aside;
 	found->committed = row->has_salt;
-	if (!row->is_aside && row->event.key_id.data != NULL &&
-		!knows_key(search, &row->event.key_id))
-		search->key_ids = lappend(search->key_ids,
-								  pnstrdup(row->event.key_id.data,
-										   row->event.key_id.len));
+	if (!row->is_aside)
+		learn_key(search, row);
 	if (!row->has_salt)
 		return KMS_OK;
 	return row->is_aside ?
 		kms_chain_commit_aside(&row->aside, row->salt, found->commitment) :
 		kms_chain_commit_event(&row->event, row->salt, found->commitment);
+}
+
+/*
+ * A row of the device names one of its keys.  Not so an import that was
+ * refused or undone: it may name a key that another device had already, or
+ * got later.
+ */
+static void
+learn_key(Search *search, const KmsWalkRow *row)
+{
+	const KmsChainField *key_id = &row->event.key_id;
+	KmsKeyRow	now;
+	char	   *id;
+
+	if (key_id->data == NULL || knows_key(search, key_id) ||
+		(is(&row->event.operation, "import") &&
+		 !is(&row->event.status, "success")))
+		return;
+	id = pnstrdup(key_id->data, key_id->len);
+
+	/* destroyed here and imported again there */
+	if (!kms_key_read(id, &now) || strcmp(now.device_id, search->raw) == 0)
+		search->key_ids = lappend(search->key_ids, id);
+}
+
+static bool
+is(const KmsChainField *field, const char *value)
+{
+	return field->data != NULL && field->len == strlen(value) &&
+		memcmp(field->data, value, field->len) == 0;
 }
 
 static KmsStatus

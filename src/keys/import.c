@@ -24,7 +24,8 @@ static KmsStatus check_times(const KmsImportRequest *request,
 							 const KmsKeyRow *row, TimestampTz now,
 							 KmsFault *fault);
 static KmsStatus check_place(KmsCall *call, const KmsKeyRow *row,
-							 TimestampTz now, KmsFault *fault);
+							 KmsKeySecret *secret, TimestampTz now,
+							 KmsFault *fault);
 static const char *of_device(const KmsKeyRow *row);
 static bool is_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
 
@@ -58,14 +59,14 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 	if (status == KMS_OK)
 		status = check_times(request, row, now, fault);
 	if (status == KMS_OK)
-		status = check_place(call, row, now, fault);
+		status = check_place(call, row, &import->secret, now, fault);
 	if (status == KMS_OK)
 		status = kms_key_prepare(request->device_id, request->app_version,
 								 fault);
 	(void) kms_opened_opener(); /* this process now holds secrets */
 
 	/* one of many: which */
-	if (status == KMS_INVALID_ARGUMENT)
+	if (status == KMS_INVALID_ARGUMENT && fault->detail == NULL)
 		fault->detail = of_device(row);
 	return status;
 }
@@ -124,8 +125,8 @@ check_times(const KmsImportRequest *request, const KmsKeyRow *row,
 }
 
 static KmsStatus
-check_place(KmsCall *call, const KmsKeyRow *row, TimestampTz now,
-			KmsFault *fault)
+check_place(KmsCall *call, const KmsKeyRow *row, KmsKeySecret *secret,
+			TimestampTz now, KmsFault *fault)
 {
 	KmsKeyRow	existing;
 	ActiveKey	active = {now, false};
@@ -133,13 +134,13 @@ check_place(KmsCall *call, const KmsKeyRow *row, TimestampTz now,
 	if (kms_key_read(row->key_id, &existing))
 	{
 		kms_call_found(call, row->key_id, row->device_id);
-		fault->sqlstate = ERRCODE_UNIQUE_VIOLATION;
-		return kms_fault_argument(fault,
-								  psprintf("encryption key \"%s\" already exists",
-										   row->key_id),
-								  NULL,
-								  "If it was imported before, leave it out; else give another key id, or NULL to have one made.");
+		return kms_key_fault_exists(row->key_id, fault);
 	}
+	if (kms_key_secret_read(row->key_id, secret))
+		return kms_fault_argument(fault,
+								  "kms.key_secret has a row of this key id without its key",
+								  NULL,
+								  "Restore the key's row, or delete that one, or give another key id.");
 	if (row->state == KMS_STATE_ACTIVE && row->expires_at > now)
 	{
 		kms_key_visit_device(row->device_id, is_active, &active);
@@ -196,9 +197,9 @@ kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
 
 	kms_rsa_algorithm(kms_rsa_bits(key), row->algorithm);
 	status = kms_key_create(row, key, &import->secret, fault);
-	if (status != KMS_OK)
-		return status;
-	kms_call_found(call, row->key_id, row->device_id);
-	kms_call_changed(call);
+	if (status == KMS_OK || fault->sqlstate == ERRCODE_UNIQUE_VIOLATION)
+		kms_call_found(call, row->key_id, row->device_id);
+	if (status == KMS_OK)
+		kms_call_changed(call);
 	return status;
 }

@@ -414,11 +414,18 @@ void
 kms_ring_release(KmsRing *ring, uint64_t upto)
 {
 	uint64_t	head = load(&ring->head);
+	uint64_t	tail = load(&ring->tail);
+	uint64_t	i;
 
 	if (upto > head)
 		upto = head;
-	if (upto > load(&ring->tail))
-		store(&ring->tail, upto);
+	if (upto <= tail)
+		return;
+
+	/* until the tail has moved no producer touches them */
+	for (i = tail; i < upto; i++)
+		memset(&slot_of(ring, i)->event, 0, sizeof(KmsEvent));
+	store(&ring->tail, upto);
 }
 
 void *

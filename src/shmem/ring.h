@@ -208,6 +208,11 @@ extern uint32_t kms_ring_crc(uint32_t crc, const void *data, size_t len);
 
 /* The one consumer's side. */
 extern KmsRingRead kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event);
-extern void kms_ring_release(KmsRing *ring, uint64_t upto); /* first position kept */
+
+/*
+ * Release what lies before position "upto".  What the slots held is wiped, as
+ * the file must not keep what the trail is told to forget.
+ */
+extern void kms_ring_release(KmsRing *ring, uint64_t upto);
 
 #endif							/* KMS_SHMEM_RING_H */

@@ -276,12 +276,13 @@ set_device_tag(LOCKTAG *tag, const char *device_id)
 					   (uint32) (hash >> 32), (uint16) hash);
 }
 
-void
+bool
 kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
 {
 	static SPIPlanPtr plan = NULL;
 	static SPIPlanPtr secret_plan = NULL;
 	KmsSpi		spi;
+	bool		done;
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, row->key_id);
@@ -301,9 +302,13 @@ kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
 				"INSERT INTO kms.key (key_id, device_id, app_version, algorithm,"
 				" oaep_hash, origin, state, state_reason, created_at, expires_at,"
 				" state_changed_at, row_version, seal) VALUES"
-				" ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+				" ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+				" ON CONFLICT (key_id) DO NOTHING",
 				SPI_OK_INSERT);
+	done = spi.processed > 0;
 	kms_spi_end(&spi);
+	if (!done)
+		return false;
 
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, row->key_id);
@@ -314,6 +319,7 @@ kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
 				" VALUES ($1, $2, $3)",
 				SPI_OK_INSERT);
 	kms_spi_end(&spi);
+	return true;
 }
 
 bool

@@ -128,7 +128,11 @@ extern void kms_key_visit_device(const char *device_id, KmsKeyVisitor visit,
 extern void kms_key_lock_device(const char *device_id);
 extern void kms_key_unlock_device(const char *device_id);
 
-extern void kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret);
+/*
+ * False if another has inserted a key of this id, which is waited for; 40001
+ * if that is not visible to the transaction's snapshot.
+ */
+extern bool kms_key_insert(const KmsKeyRow *row, const KmsKeySecret *secret);
 
 /*
  * Write state, prior state, reason, times, version and seal of a row that was

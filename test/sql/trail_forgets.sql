@@ -63,6 +63,10 @@ SELECT count(*) AS traces FROM (
 	UNION ALL SELECT k::text FROM kms.key AS k) AS t (line)
 WHERE line ~ 'forget-[\\"]*me' OR line LIKE '%forget this user%' OR line LIKE '%forget why%'
 	OR line LIKE '%forget reason%';
+-- nor has the ring
+SELECT position(convert_to('forget-"me"', 'UTF8') IN ring) > 0 AS device,
+	position(convert_to('forget this user', 'UTF8') IN ring) > 0 AS context
+FROM pg_database AS d, pg_read_binary_file('pg_stat_tmp/kms.' || d.oid) AS ring WHERE datname = current_database();
 SELECT operation, status, reason, device_id, context, salt IS NULL AS unsalted, forgotten IS NOT NULL AS proven
 FROM kms.event WHERE key_id IN (:'gone', :'old') ORDER BY 1, 2, 3;
 SELECT operation, status, reason, context FROM kms.event WHERE operation = 'forget' ORDER BY ticket;
@@ -91,3 +95,22 @@ ROLLBACK;
 SELECT intact FROM kms_audit_verify();
 -- the quarantine keeps the tickets of what was set aside
 SELECT count(*) FROM kms.event_quarantine;
+
+-- an import that was refused names the key of another device, of which nothing is forgotten
+\set pem `openssl genrsa 2048 2>/dev/null`
+CREATE TEMP TABLE pem AS SELECT :'pem'::text AS pem;
+\set VERBOSITY sqlstate
+SELECT kms_import_key('forget-too', pem, :'stays') FROM pem;
+\set VERBOSITY default
+SELECT kms_try_decrypt(:'stays', 'AAAA');
+SELECT kms_flush_events();
+SELECT count(*) FROM kms.event WHERE device_id = 'forget-too' AND key_id = :'stays';
+SELECT * FROM kms_forget_device('forget-too');
+SELECT operation, status, device_id FROM kms.event WHERE key_id = :'stays' AND forgotten IS NOT NULL;
+-- nor of one that was destroyed, and then imported there
+SELECT kms_import_key('forget-too', pem, 'forget-moved') FROM pem;
+SELECT kms_destroy_key('forget-moved', 'forget-moved');
+SELECT kms_import_key('forget-not', pem, 'forget-moved') FROM pem;
+SELECT keys, events FROM kms_forget_device('forget-too');
+SELECT kms_key_state('forget-moved');
+SELECT intact, finding FROM kms_audit_verify();

@@ -149,6 +149,10 @@ test_order_and_laps(void)
 		}
 	}
 	check(good, "events come in order, unchanged, over many laps");
+	check(memmem(ring, kms_ring_bytes(counters_of(ring).slots), "device 0 998",
+				 12) == NULL, "what is released is wiped");
+	check(memmem(ring, kms_ring_bytes(counters_of(ring).slots), "device 0 999",
+				 12) != NULL, "and nothing else");
 	kms_ring_release(ring, 5);
 	check_number(counters_of(ring).tail, 999, "a release never goes back");
 	kms_ring_release(ring, 5000);
@@ -410,9 +414,11 @@ test_stale_header(void)
 	check_number(counters_of(ring).head, 12,
 				 "a header older than its entries is brought up to them");
 	check_number(counters_of(ring).tail, 4, "the tail as far as needed");
-	check(kms_ring_read(ring, 4, &event) == KMS_RING_EVENT &&
+	check(kms_ring_read(ring, 5, &event) == KMS_RING_EVENT &&
 		  kms_ring_read(ring, 11, &event) == KMS_RING_EVENT &&
 		  is_event_of(&event, 0, 11), "and they are there");
+	check(kms_ring_read(ring, 4, &event) == KMS_RING_DAMAGED,
+		  "but what was released, which the tables have");
 	check(kms_ring_valid(ring, kms_ring_bytes(8), &identity),
 		  "the ring is valid");
 	free_ring(ring);
