@@ -74,6 +74,13 @@ kms_pepper_make(char *id, unsigned char *pepper)
 	return status;
 }
 
+bool
+kms_pepper_id_made(const char *id)
+{
+	return strlen(id) == KMS_PEPPER_ID_MADE && strncmp(id, "pep_", 4) == 0 &&
+		strspn(id + 4, "0123456789abcdef") == KMS_ID_RANDOM;
+}
+
 KmsStatus
 kms_secret_hash_parse(const char *hash_text, size_t len, KmsSecretHash *hash)
 {

@@ -58,6 +58,9 @@ typedef struct KmsSecretHash
  */
 extern KmsStatus kms_pepper_make(char *id, unsigned char *pepper);
 
+/* The form of ids of peppers made here. */
+extern bool kms_pepper_id_made(const char *id);
+
 /*
  * Parse a stored hash.  KMS_BAD_FORMAT, with *hash zeroed, for whatever is
  * malformed, of a method not taken or too costly.

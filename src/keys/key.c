@@ -14,9 +14,14 @@ KmsStatus
 kms_key_find(const char *key_id, const char *device_id, KmsKeyRow *row,
 			 KmsFault *fault)
 {
-	fault->key_id = key_id;
+	/*
+	 * What was not found may be a secret in the wrong place, unless it has the
+	 * form of ids made here.
+	 */
+	fault->key_id = kms_key_id_made(key_id) ? key_id : NULL;
 	if (!kms_key_read(key_id, row))
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
+	fault->key_id = key_id;
 	if (device_id != NULL && strcmp(device_id, row->device_id) != 0)
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 	return kms_fault(fault, KMS_OK);

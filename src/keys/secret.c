@@ -214,10 +214,11 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 		return status;
 	if (peppered)
 	{
-		if (!kms_service_key_read(KMS_PEPPER, attempt->hash->pepper_id,
-								  &row))
+		const char *id = attempt->hash->pepper_id;
+
+		if (!kms_service_key_read(KMS_PEPPER, id, &row))
 			return kms_service_key_fault(KMS_NO_PEPPER, KMS_PEPPER,
-										 attempt->hash->pepper_id,
+										 kms_pepper_id_made(id) ? id : NULL,
 										 "not found", fault);
 		status = kms_service_key_open(&row, pepper, fault);
 		if (status != KMS_OK)

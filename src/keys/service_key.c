@@ -121,8 +121,11 @@ KmsStatus
 kms_service_key_fault(KmsStatus status, KmsServiceKeyKind kind,
 					  const char *id, const char *what, KmsFault *fault)
 {
-	fault->message = psprintf("stored %s \"%s\" %s", kinds[kind].name, id,
-							  what);
+	if (id != NULL)
+		fault->message = psprintf("stored %s \"%s\" %s", kinds[kind].name, id,
+								  what);
+	else
+		fault->message = psprintf("stored %s %s", kinds[kind].name, what);
 	if (status == KMS_NOT_AUTHENTIC || status == KMS_NO_PEPPER)
 		fault->hint = kinds[kind].loss;
 	return kms_fault(fault, status);

@@ -23,7 +23,7 @@ extern KmsStatus kms_service_key_make(KmsServiceKeyKind kind,
 extern KmsStatus kms_service_key_open(const KmsServiceKey *key,
 									  unsigned char *secret, KmsFault *fault);
 
-/* A fault of one: "stored pepper "…" not found". */
+/* A fault of one: "stored pepper "…" not found"; "id" NULL is not named. */
 extern KmsStatus kms_service_key_fault(KmsStatus status,
 									   KmsServiceKeyKind kind, const char *id,
 									   const char *what, KmsFault *fault);

@@ -278,7 +278,10 @@ report_message(const KmsFault *fault)
 			errmsg("failed to decrypt data");
 			break;
 		case KMS_KEY_NOT_FOUND:
-			errmsg("encryption key \"%s\" not found", key_id);
+			if (fault->key_id != NULL)
+				errmsg("encryption key \"%s\" not found", key_id);
+			else
+				errmsg("encryption key not found");
 			break;
 		case KMS_KEY_EXPIRED:
 			errmsg("encryption key \"%s\" has expired", key_id);

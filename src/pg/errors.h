@@ -20,7 +20,7 @@ typedef struct KmsFault
 {
 	KmsStatus	status;
 	int			sqlstate;		/* of KMS_INVALID_ARGUMENT; 0: 22023 */
-	const char *key_id;			/* NULL if none is known */
+	const char *key_id;			/* NULL if none may be named */
 	const char *device_id;
 	const char *message;		/* of argument faults; NULL: made from status */
 	const char *detail;			/* NULL: none */
