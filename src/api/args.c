@@ -7,6 +7,7 @@
 
 #include "api/args.h"
 #include "pg/compat.h"
+#include "pg/line.h"
 #include "pg/settings.h"
 
 /* Longer names of digests and the like are not looked at. */
@@ -73,12 +74,23 @@ kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
 		return kms_fault(fault, KMS_OK);
 	if (kms_arg_size(fcinfo, n) <= most)
 	{
-		*value = text_to_cstring(PG_GETARG_TEXT_PP(n));
-		if (**value != '\0' && kms_no_control_characters(*value, strlen(*value)))
+		char	   *given = text_to_cstring(PG_GETARG_TEXT_PP(n));
+		KmsLine		judged = kms_line_judge(given, strlen(given));
+
+		if (*given != '\0' && judged == KMS_LINE_OK)
+		{
+			*value = given;
 			return kms_fault(fault, KMS_OK);
+		}
+
+		/* what is sealed and chained is UTF-8 */
+		if (judged == KMS_LINE_NOT_TEXT)
+			return kms_fault_argument(fault,
+									  psprintf("%s is not text in UTF8", name),
+									  NULL, NULL);
 	}
 	return kms_fault_argument(fault, psprintf("invalid %s", name),
-							  psprintf("It has 1 to %zu bytes and no control characters.", most),
+							  psprintf("It has 1 to %zu bytes and no " KMS_LINE_REFUSES ".", most),
 							  NULL);
 }
 
@@ -212,15 +224,8 @@ take_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
 
 	status = kms_arg_line(fcinfo, n, "device id", KMS_DEVICE_ID_MAX, &value,
 						  fault);
-	if (status != KMS_OK)
-		return status;
-
-	/* what is sealed is UTF-8; an SQL_ASCII database checks nothing */
-	if (GetDatabaseEncoding() == PG_SQL_ASCII &&
-		!pg_verify_mbstr(PG_UTF8, value, strlen(value), true))
-		return kms_fault_argument(fault, "device id is not text in UTF8", NULL,
-								  NULL);
-	strlcpy(device_id, value, KMS_DEVICE_ID_MAX + 1);
+	if (status == KMS_OK)
+		strlcpy(device_id, value, KMS_DEVICE_ID_MAX + 1);
 	return status;
 }
 

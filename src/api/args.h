@@ -31,7 +31,10 @@ extern KmsStatus kms_arg_optional_device_id(FunctionCallInfo fcinfo, int n,
 											KmsDeviceIdBuffer device_id,
 											bool *given, KmsFault *fault);
 
-/* Text of 1 to "most" bytes without control characters; NULL gives NULL. */
+/*
+ * Text of 1 to "most" bytes, without what KMS_LINE_REFUSES names; NULL gives
+ * NULL, as does what is refused.
+ */
 extern KmsStatus kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name,
 							  size_t most, char **value, KmsFault *fault);
 

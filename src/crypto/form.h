@@ -24,8 +24,13 @@ extern bool kms_key_id_valid(const char *id, size_t len);
 /* key_<digits>_<24 hex digits>: the form of ids made here. */
 extern bool kms_key_id_made(const char *id);
 
-/* No byte below 0x20 and no 0x7f. */
-extern bool kms_no_control_characters(const char *text, size_t len);
+/*
+ * Whether bytes are UTF-8 (RFC 3629) that shows as one line, in the order in
+ * which it stands: no controls (U+0000 to U+001F, U+007F to U+009F), no line
+ * or paragraph separator (U+2028, U+2029) and nothing that turns the
+ * direction (Unicode's Bidi_Control, and the deprecated U+206A to U+206F).
+ */
+extern bool kms_line_valid(const char *utf8, size_t len);
 
 /*
  * Make key_<ms since 1970>_<24 hex digits from the CSPRNG>; "unix_ms" from 0

@@ -35,6 +35,7 @@
 #include "pg/catalog.h"
 #include "pg/client.h"
 #include "pg/errors.h"
+#include "pg/line.h"
 #include "pg/settings.h"
 #include "shmem/durable.h"
 #include "store/outbox.h"
@@ -83,7 +84,6 @@ static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 static void request_workers(void);
 static void identify(KmsEvent *event);
 static void copy_text(char *out, size_t size, const char *in);
-static void clean_text(char *value);
 static bool must_be_durable(int operation);
 static KmsEventClass classify(const KmsCall *call, KmsStatus status);
 static KmsAudited submit(KmsCall *call, KmsEventClass class,
@@ -597,7 +597,7 @@ identify(KmsEvent *event)
 				  application_name);
 	copy_text(event->audit_context, sizeof(event->audit_context),
 			  kms_audit_context);
-	clean_text(event->audit_context);
+	kms_line_clean(event->audit_context);
 }
 
 /* Cut at a character. */
@@ -610,17 +610,4 @@ copy_text(char *out, size_t size, const char *in)
 		len = pg_mbcliplen(in, len, size - 1);
 	memcpy(out, in, len);
 	out[len] = '\0';
-}
-
-/* The option of a connection may hold bytes that are no text here. */
-static void
-clean_text(char *value)
-{
-	if (pg_verifymbstr(value, strlen(value), true))
-		return;
-	for (; *value != '\0'; value++)
-	{
-		if (IS_HIGHBIT_SET(*value))
-			*value = '?';
-	}
 }

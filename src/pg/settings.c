@@ -8,6 +8,7 @@
 #include "crypto/digest.h"
 #include "crypto/form.h"
 #include "pg/compat.h"
+#include "pg/line.h"
 #include "pg/preload.h"
 #include "pg/settings.h"
 
@@ -318,19 +319,27 @@ define_session_settings(void)
 {
 	DefineCustomStringVariable("kms.audit_context",
 							   "What the application is working on, for the audit trail.",
-							   "A user or request id, say: at most 255 bytes without control characters.",
+							   "A user or request id, say: at most 255 bytes without " KMS_LINE_REFUSES ".",
 							   &kms_audit_context, "",
 							   PGC_USERSET, 0, check_audit_context, NULL, NULL);
 }
 
+/*
+ * What is no text may become one, because a value of the configuration is
+ * checked before there is a database; see kms_line_clean.  The server's own
+ * message would show the value.
+ */
 static bool
 check_audit_context(char **newval, void **extra, GucSource source)
 {
 	size_t		len = strlen(*newval);
 
-	if (len <= KMS_AUDIT_CONTEXT_MAX && kms_no_control_characters(*newval, len))
+	if (len <= KMS_AUDIT_CONTEXT_MAX &&
+		kms_line_judge(*newval, len) != KMS_LINE_REFUSED)
 		return true;
-	GUC_check_errdetail("At most %d bytes are allowed, and no control characters.",
+	GUC_check_errmsg("invalid value for parameter \"%s\"",
+					 "kms.audit_context");
+	GUC_check_errdetail("At most %d bytes are allowed, and no " KMS_LINE_REFUSES ".",
 						KMS_AUDIT_CONTEXT_MAX);
 	return false;
 }

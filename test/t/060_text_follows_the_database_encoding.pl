@@ -106,6 +106,15 @@ is( result('WIN1252',
 is( result('WIN1252', 'SELECT kms_key_state(key_id), length(state_reason) FROM kms.keys'),
 	'revoked|255', 'and are sealed');
 
+# What no line may have is told by its character, and not by its byte: 0x80
+# is a C1 control in LATIN1, and a euro sign in WIN1252.
+like(result('LATIN1', "SELECT kms_rate_limit_status('d' || chr(128))"),
+	qr/22023: +invalid device id\nDETAIL:  .*bidirectional/, 'C1 controls of LATIN1 are refused');
+like(
+	result('LATIN1', "SELECT set_config('kms.audit_context', 'd' || chr(128), false)"),
+	qr/22023: +invalid value for parameter "kms.audit_context"\n/,
+	'in a context, too, which is not shown');
+
 # ---- A multi-byte encoding -----------------------------------------------
 
 $key = key('EUC_JP', 'kanji');

@@ -1,0 +1,78 @@
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+
+#include "crypto/form.h"
+#include "pg/line.h"
+
+#define is_printable(c) ((c) >= 0x20 && (c) <= 0x7e)
+
+static KmsLine judge_utf8(const char *text, size_t len);
+static KmsLine judge_converted(const char *text, size_t len);
+
+KmsLine
+kms_line_judge(const char *text, size_t len)
+{
+	int			encoding = GetDatabaseEncoding();
+	size_t		i;
+
+	for (i = 0; i < len && is_printable((unsigned char) text[i]); i++)
+		;
+	if (i == len)
+		return KMS_LINE_OK;
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return judge_utf8(text, len);
+	return judge_converted(text, len);
+}
+
+static KmsLine
+judge_utf8(const char *text, size_t len)
+{
+	if (kms_line_valid(text, len))
+		return KMS_LINE_OK;
+	return pg_verify_mbstr(PG_UTF8, text, len, true) ? KMS_LINE_REFUSED
+		: KMS_LINE_NOT_TEXT;
+}
+
+/* Conversions are in the catalogs. */
+static KmsLine
+judge_converted(const char *text, size_t len)
+{
+	int			encoding = GetDatabaseEncoding();
+	size_t		size = len * MAX_CONVERSION_GROWTH + 1;
+	char	   *utf8;
+	Oid			conversion;
+	int			done;
+	KmsLine		result = KMS_LINE_NOT_TEXT;
+
+	for (; len > 0 && is_printable((unsigned char) *text); len--)
+		text++;
+	if (!IsTransactionState() || !pg_verify_mbstr(encoding, text, len, true))
+		return KMS_LINE_NOT_TEXT;
+	conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+	if (!OidIsValid(conversion))
+		return KMS_LINE_NOT_TEXT;
+	utf8 = palloc(size);
+	done = pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8,
+										 (unsigned char *) unconstify(char *, text),
+										 len, (unsigned char *) utf8, size,
+										 true);
+	if (done == (int) len)
+		result = judge_utf8(utf8, strlen(utf8));
+	pfree(utf8);
+	return result;
+}
+
+void
+kms_line_clean(char *text)
+{
+	if (kms_line_judge(text, strlen(text)) == KMS_LINE_OK)
+		return;
+	for (; *text != '\0'; text++)
+	{
+		if (!is_printable((unsigned char) *text))
+			*text = '?';
+	}
+}
