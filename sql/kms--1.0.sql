@@ -229,15 +229,18 @@ CREATE INDEX event_key_idx ON kms.event (key_id, occurred_at)
 CREATE INDEX event_time_idx ON kms.event (occurred_at);
 -- failed decrypts, from which problematic keys are found
 CREATE INDEX event_decrypt_failure_idx ON kms.event (occurred_at)
-	WHERE operation = 'decrypt' AND status = 'failure';
+	WHERE operation OPERATOR(pg_catalog.=) 'decrypt'
+		AND status OPERATOR(pg_catalog.=) 'failure';
 
 -- changes of a key in their order, and keys that were ever denied, which
 -- kms_check() compares with their rows
 CREATE INDEX event_change_idx ON kms.event (key_id, ticket)
-	WHERE status = 'success' AND operation = ANY
+	WHERE status OPERATOR(pg_catalog.=) 'success'
+		AND operation OPERATOR(pg_catalog.=) ANY
 		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
 CREATE INDEX event_denial_idx ON kms.event (key_id)
-	WHERE status = 'success' AND operation = ANY
+	WHERE status OPERATOR(pg_catalog.=) 'success'
+		AND operation OPERATOR(pg_catalog.=) ANY
 		('{disable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
 
 COMMENT ON TABLE kms.event IS
