@@ -110,7 +110,7 @@ read_character(const unsigned char *p, size_t len, uint32_t *character)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t		size = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 :
-		p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+	p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
 	size_t		i;
 
 	if (size == 0 || size > len)

@@ -15,8 +15,8 @@ kms_key_find(const char *key_id, const char *device_id, KmsKeyRow *row,
 			 KmsFault *fault)
 {
 	/*
-	 * What was not found may be a secret in the wrong place, unless it has the
-	 * form of ids made here.
+	 * What was not found may be a secret in the wrong place, unless it has
+	 * the form of ids made here.
 	 */
 	fault->key_id = kms_key_id_made(key_id) ? key_id : NULL;
 	if (!kms_key_read(key_id, row))

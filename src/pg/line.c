@@ -48,7 +48,8 @@ judge_converted(const char *text, size_t len)
 	KmsLine		result = KMS_LINE_NOT_TEXT;
 
 	for (; len > 0 && is_printable((unsigned char) *text); len--)
-		text++;
+		text	  ++;
+
 	if (!IsTransactionState() || !pg_verify_mbstr(encoding, text, len, true))
 		return KMS_LINE_NOT_TEXT;
 	conversion = FindDefaultConversionProc(encoding, PG_UTF8);
@@ -70,7 +71,7 @@ kms_line_clean(char *text)
 {
 	if (kms_line_judge(text, strlen(text)) == KMS_LINE_OK)
 		return;
-	for (; *text != '\0'; text++)
+	for (; *text !='\0'; text ++)
 	{
 		if (!is_printable((unsigned char) *text))
 			*text = '?';

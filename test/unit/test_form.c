@@ -207,10 +207,11 @@ test_lines(void)
 
 	for (c = 0; c < 0x120000; c++)
 	{
-		char		text[6] = "a";
-		size_t		len = 1 + put_utf8(c, text + 1);
+		char text[	6] = "a";
+		size_t		len = 1 + put_utf8(c, text +1);
 
-		text[len++] = 'b';
+		text[		len++] = 'b';
+
 		right = right && kms_line_valid(text, len) == !is_refused(c);
 	}
 	check(right, "controls, separators and what turns the direction are refused");
