@@ -307,7 +307,7 @@ VALUES (:'id', 'pending_deletion', now() - '8 days'::interval, now() - '1 day'::
 SELECT kms_key_state(:'id');
 SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
 SELECT count(*) FROM kms.key WHERE key_id = :'id';
--- as one that was revoked since; not before, though it expired longer ago than kms.key_retention
+-- one that was revoked since is not deleted before, though it expired longer ago than kms.key_retention
 SELECT kms_import_key(device, pem, device, created_at => now() - '95 days'::interval,
 	expires_at => now() - '89 days'::interval)
 FROM pem, unnest('{passed,ahead,undated}'::text[]) AS device;
@@ -319,4 +319,4 @@ INSERT INTO kms.denial (key_id, state, denied_at, delete_at) VALUES
 SET kms.key_retention = '80d';
 SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
 RESET kms.key_retention;
-SELECT key_id, state FROM kms.key WHERE key_id IN ('passed', 'ahead', 'undated');
+SELECT key_id, state FROM kms.key WHERE key_id IN ('passed', 'ahead', 'undated') ORDER BY 1;
