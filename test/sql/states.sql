@@ -300,14 +300,14 @@ SELECT task, done FROM kms_maintain() WHERE task = 'seal denials';
 SELECT key_id FROM kms.denial;
 DELETE FROM kms.denial;
 
--- a key whose deletion was scheduled is deleted when the time has come
+-- a deletion that was in kms.denial alone leaves time to cancel it
 SELECT pg_temp.key_in('active', 'due') AS id \gset
 INSERT INTO kms.denial (key_id, state, denied_at, delete_at)
 VALUES (:'id', 'pending_deletion', now() - '8 days'::interval, now() - '1 day'::interval);
 SELECT kms_key_state(:'id');
 SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
 SELECT count(*) FROM kms.key WHERE key_id = :'id';
--- one that was revoked since is not deleted before, though it expired longer ago than kms.key_retention
+-- a key that was revoked since is not deleted before, though it expired longer ago than kms.key_retention
 SELECT kms_import_key(device, pem, device, created_at => now() - '95 days'::interval,
 	expires_at => now() - '89 days'::interval)
 FROM pem, unnest('{passed,ahead,undated}'::text[]) AS device;
