@@ -153,8 +153,8 @@ test_ring(void)
 	check(!kms_anchor_read(kms_ring_anchor(ring), &found),
 		  "an empty ring has no anchor");
 	kms_anchor_write(kms_ring_anchor(ring), &anchor);
-	(void) kms_ring_push(ring, &event, false, &position);
-	(void) kms_ring_push(ring, &event, false, &position);
+	(void) kms_ring_push(ring, &event, KMS_CLASS_OPENS, 0, &position);
+	(void) kms_ring_push(ring, &event, KMS_CLASS_OPENS, 0, &position);
 	kms_ring_release(ring, 2);
 	check(kms_ring_valid(ring, bytes, &identity) &&
 		  kms_anchor_read(kms_ring_anchor(ring), &found) &&
