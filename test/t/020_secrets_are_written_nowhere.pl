@@ -224,7 +224,18 @@ ok((grep { m{/base/} } @found), 'it finds a plaintext that was put in a table');
 ok((grep { m{/pg_wal/} } @found), 'and in the WAL');
 ok((search($where{log}, $planted)), 'and in the log');
 ok((search($where{dump}, $planted)), 'and in the dump');
+
+# What the writer has written is wiped there, so it stands still.
+my $writer = KmsTest::poll(
+	sub {
+		$node->safe_psql('postgres', "SELECT kms_public_key('$key')");
+		return $node->safe_psql('postgres',
+			"SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'kms writer' AND datname = 'postgres'");
+	});
+kill 'STOP', $writer;
+$node->safe_psql('postgres', "SELECT kms_public_key('$key')");
 @found = search($where{data}, $key);
+kill 'CONT', $writer;
 ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @found), 'it finds a key id in the ring');
 
 $node->stop;
