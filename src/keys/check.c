@@ -25,6 +25,7 @@
 #include "keys/check_settings.h"
 #include "keys/check_workers.h"
 #include "keys/continuity.h"
+#include "keys/check_lock.h"
 #include "keys/epoch.h"
 #include "keys/key.h"
 #include "keys/name_list.h"
@@ -96,6 +97,7 @@ static const Check checks[] = {
 	{"the places of databases", kms_check_workers},
 	{"the workers", check_workers},
 	{"the event ring", check_ring},
+	{"locks in the writer's way", kms_check_lock},
 	{"the master key", check_master_key},
 	{"the memory of the master key", check_master_key_memory},
 	{"the tables of kms", check_tables, true},

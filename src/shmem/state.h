@@ -55,6 +55,8 @@ typedef struct KmsWorkerState
 	int			failures;		/* in a row; under state->lock */
 	bool		hopeless;		/* it will not work by itself; under
 								 * state->lock */
+	bool		locked_out;		/* the last round ended at a lock; under
+								 * state->lock */
 	char		last_error[KMS_ERROR_SIZE]; /* under state->lock */
 } KmsWorkerState;
 

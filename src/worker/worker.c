@@ -133,6 +133,7 @@ kms_worker_absent(KmsWorker *worker)
 	state->heartbeat = now;
 	state->failures = 0;
 	state->hopeless = false;
+	state->locked_out = false;
 	state->not_before = TimestampTzPlusMilliseconds(now, ABSENT_PAUSE_MS);
 	LWLockRelease(&kms_state->lock);
 
@@ -186,6 +187,7 @@ kms_worker_good(KmsWorker *worker)
 	state->failed_at = 0;
 	state->failures = 0;
 	state->hopeless = false;
+	state->locked_out = false;
 	state->not_before = 0;
 	LWLockRelease(&kms_state->lock);
 }
@@ -203,6 +205,7 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 	state->failed_at = now;
 	state->failures++;
 	state->hopeless = is_hopeless(error->sqlstate);
+	state->locked_out = error->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
 	LWLockRelease(&kms_state->lock);
 
 	if (changed || worker->logged_at == 0 ||

@@ -18,8 +18,16 @@
  * and a gap for what was lost.
  *
  * There is one writer a database: each transaction that writes takes a lock
- * of our own on the extension.  (A session lock would do once, but an abort
- * releases it, and the end of the process does not.)
+ * of our own on the extension, which no command takes.  (A session lock would
+ * do once, but an abort releases it, and the end of the process does not.)
+ *
+ * Nothing else that it waits for can be kept by a role without rights on its
+ * tables.  The lock of the extension itself can: ALTER FUNCTION … DEPENDS ON
+ * EXTENSION takes it, also in a transaction that is prepared.  So the writer
+ * tries it once, and works without it.  What orders it against DROP EXTENSION
+ * then are the locks of the tables: before each commit, while it holds some, it
+ * looks whether the extension is still the one that it writes for.  If so, one
+ * that drops it has to wait for a table until the commit.
  *
  * An error ends the round, not the process.  One that may pass (a lock, a
  * full disk, a cancel) is waited out, however full the ring.  One that a row
@@ -41,6 +49,7 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -53,6 +62,7 @@
 #include "shmem/acceptance.h"
 #include "shmem/durable.h"
 #include "shmem/master.h"
+#include "store/blocker.h"
 #include "store/latest.h"
 #include "store/reference.h"
 #include "store/trail.h"
@@ -85,7 +95,8 @@ typedef struct Writer
 	Oid			extension;
 	bool		absent;			/* the extension is not there (any more) */
 	bool		replaced;		/* another is in its place */
-	bool		closing;		/* somebody is dropping or changing it */
+	bool		unlocked;		/* the round works without its lock */
+	bool		closing;		/* somebody is dropping it */
 	uint64		wanted;			/* flush_wanted when the round began */
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
@@ -126,6 +137,9 @@ static void note_able(Writer *writer);
 static void commit_trail(Writer *writer, const KmsTrail *trail);
 static bool prepare(Writer *writer);
 static void lock_trail(Writer *writer);
+static void require_extension(const Writer *writer);
+static void blame_drop(Writer *writer, KmsWorkerError *error);
+static void look_for_drop(void *arg);
 static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
@@ -198,6 +212,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 			writer.asked = true;
 		writer.wrote = false;
 		writer.more = false;
+		writer.unlocked = false;
 		writer.closing = false;
 		writer.current = NULL;
 		if (kms_worker_try(one_round, &writer, &error))
@@ -212,6 +227,8 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 		}
 		else
 		{
+			if (writer.unlocked)
+				blame_drop(&writer, &error);
 			handle_error(&writer, &error);
 			failing = !writer.more;
 			kms_durable_tell(worker->database, true);	/* it may be hopeless */
@@ -350,6 +367,7 @@ sign(void *arg)
 			kms_continuity_commit(keeper, &writer->trail, signing->ticket,
 								  signing->hash);
 	}
+	require_extension(writer);
 	kms_worker_commit();
 	kms_continuity_committed(keeper);
 	kms_continuity_file(keeper, true);
@@ -447,9 +465,10 @@ prepare(Writer *writer)
 }
 
 /*
- * Sub-object 0 is what DROP EXTENSION locks before any table, so that the two
- * cannot wait for each other's tables; it is waited for until the
- * lock_timeout.  Sub-object 1 makes the writer the only one.
+ * Sub-object 0 is what DROP EXTENSION locks before any table: who has it need
+ * not wait for a DROP half-way.  Without it the two may wait for each other's
+ * tables, which the lock_timeout ends.  Sub-object 1 makes the writer the only
+ * one.
  */
 static void
 lock_trail(Writer *writer)
@@ -459,22 +478,58 @@ lock_trail(Writer *writer)
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 					   writer->extension, 0);
 	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-	{
-		/* perhaps for a moment only: a DROP is refused after it has locked */
-		writer->closing = true;
-		(void) LockAcquire(&tag, AccessShareLock, false, false);
-		if (kms_worker_extension() != writer->extension)
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("extension kms has been dropped")));
-		writer->closing = false;
-	}
+		writer->unlocked = true;
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 					   writer->extension, 1);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("another process writes the trail")));
+}
+
+/*
+ * Before each commit: raise if the extension was dropped or replaced before the
+ * transaction locked its first table, for then the tables are another one's.
+ */
+static void
+require_extension(const Writer *writer)
+{
+	AcceptInvalidationMessages();
+	if (kms_worker_extension() != writer->extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("extension kms has been dropped")));
+}
+
+/*
+ * A round without the lock of the extension has failed, perhaps because
+ * somebody drops that: then the tables are locked, or gone.  A caller that
+ * waits for its event may hold what the DROP waits for, and so is told; but
+ * not because somebody merely has the lock of the extension.
+ */
+static void
+blame_drop(Writer *writer, KmsWorkerError *error)
+{
+	KmsWorkerError ignored;
+
+	if (kms_worker_try(look_for_drop, writer, &ignored) &&
+		writer->closing)
+	{
+		error->sqlstate = ERRCODE_LOCK_NOT_AVAILABLE;
+		strlcpy(error->message, "extension kms is being dropped",
+				sizeof(error->message));
+	}
+}
+
+static void
+look_for_drop(void *arg)
+{
+	Writer	   *writer = arg;
+
+	kms_worker_begin("looking for who drops extension kms");
+	writer->closing = kms_worker_extension() != writer->extension ||
+		kms_blocker_is_dropping(writer->extension);
+	kms_worker_commit();
 }
 
 static void
@@ -506,6 +561,7 @@ commit_trail(Writer *writer, const KmsTrail *trail)
 	kms_continuity_commit(&writer->keeper, trail,
 						  writer->keeper.accepting ? writer->signing.ticket : 0,
 						  writer->signing.hash);
+	require_extension(writer);
 	kms_worker_commit();
 	writer->told = writer->told || writer->keeper.restored;
 	kms_continuity_committed(&writer->keeper);
