@@ -523,8 +523,8 @@ check_purge(KmsReport report, void *result)
 {
 	KmsPurgeState purge;
 	static const char *const deleted_from[] = {
-		"key", "key_secret", "denial", "event", "event_outbox",
-		"event_quarantine", "event_checkpoint", "metric"
+		"key", "key_secret", "denial", "event", "event_quarantine",
+		"event_checkpoint", "metric"
 	};
 	int64		tried = kms_health_tried_keys();
 	int64		denials = kms_health_denials();

@@ -17,6 +17,7 @@
 #include "utils/reltrigger.h"
 
 #include "pg/compat.h"
+#include "pg/untriggered.h"
 #include "store/foreign_code.h"
 #include "store/link.h"
 
@@ -95,7 +96,8 @@ check_table(const RangeVar *name)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-		if (!trigger->tgisinternal && fires(trigger->tgenabled))
+		if (!trigger->tgisinternal && !kms_untriggered &&
+			fires(trigger->tgenabled))
 			refuse(rel, TriggerRelationId, trigger->tgoid);
 	}
 	for (i = 0; rel->rd_rules != NULL && i < rel->rd_rules->numLocks; i++)

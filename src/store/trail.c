@@ -2,9 +2,10 @@
  * The trail: what the writer puts into the tables.
  *
  * Rows of kms.event are inserted through the executor's own entry for that
- * (the one logical replication uses), not through SQL: it keeps constraints,
- * indexes and triggers, and spares parsing and thirteen arrays a batch.
- * Everything else is a few statements a batch.
+ * (the one logical replication uses), not through SQL: it keeps constraints and
+ * indexes, and spares parsing and thirteen arrays a batch.  Everything else is a
+ * few statements a batch.  Triggers run neither here nor, in the writer, there
+ * (pg/untriggered.h).
  */
 #include "postgres.h"
 
@@ -495,6 +496,7 @@ open_events(EventTable *table)
 	table->estate->es_output_cid = GetCurrentCommandId(true);
 	table->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(table->result, table->rel, 0, NULL, 0);
+	table->result->ri_TrigDesc = NULL;	/* the trail goes on without */
 	AfterTriggerBeginQuery();
 	ExecOpenIndices(table->result, false);
 	table->slot = table_slot_create(table->rel, NULL);

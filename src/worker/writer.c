@@ -49,6 +49,7 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -59,12 +60,12 @@
 #include "keys/continuity.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "pg/untriggered.h"
 #include "shmem/acceptance.h"
 #include "shmem/durable.h"
 #include "shmem/master.h"
 #include "store/blocker.h"
 #include "store/latest.h"
-#include "store/reference.h"
 #include "store/trail.h"
 #include "worker/worker.h"
 
@@ -187,6 +188,10 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 
 	worker->reserved = reserved;
 	kms_worker_start(worker, order);
+	/* no rule or trigger of anybody may hold up the trail, or run for us */
+	SetConfigOption("session_replication_role", "replica", PGC_SUSET,
+					PGC_S_OVERRIDE);
+	kms_untriggered_install();
 	state = &worker->database->worker[KMS_WRITER];
 	started = last_work = GetCurrentTimestamp();
 	writer.events = MemoryContextAllocHuge(TopMemoryContext,
@@ -889,10 +894,6 @@ write_outbox(Writer *writer)
 	writer->looked_at = GetCurrentTimestamp();
 	kms_worker_begin("moving events of the outbox");
 	lock_trail(writer);
-	if (kms_reference_lock("event_outbox") != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a foreign key to kms.event_outbox acts on deletes")));
 	open_trail(writer, kms_events_ring(), &trail);
 	if (source->set_aside)
 		count = kms_trail_set_aside_outbox(&trail, source->error) ? 1 : 0;
