@@ -66,7 +66,7 @@ static char *
 who(const KmsBlocker *blocker)
 {
 	char	   *role = blocker->role == NULL ? "" :
-		psprintf(" of role \"%s\"", blocker->role);
+	psprintf(" of role \"%s\"", blocker->role);
 
 	if (blocker->pid != 0)
 		return psprintf("process %d%s", blocker->pid, role);

@@ -83,6 +83,14 @@ kms_init_materialized(FunctionCallInfo fcinfo)
 	object_ownercheck(RelationRelationId, table_oid, role)
 #endif
 
+/* 16: says how many there are */
+#if PG_VERSION_NUM < 160000
+#define kms_guc_variables(count) \
+	(*(count) = GetNumConfigOptions(), get_guc_variables())
+#else
+#define kms_guc_variables(count) get_guc_variables(count)
+#endif
+
 /* 18: before the declaration; until then, behind it */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))

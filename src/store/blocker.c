@@ -10,7 +10,7 @@
 /*
  * pg_locks at one moment.  The locks of a prepared transaction have no pid:
  * what they have in common is the virtual transaction, so the lock on its own
- * transaction id tells which it is.
+ * transaction id tells which it is.  (An index stands for its table below.)
  */
 #define LOCKS \
 	"WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)"
@@ -40,7 +40,6 @@ kms_blocker_find(bool rows)
 				" WHERE n.nspname = 'kms' AND c.relname = ANY ('{event,"
 				"event_outbox,event_outbox_event_id_seq,event_epoch,"
 				"event_quarantine,event_checkpoint,metric}')),"
-				/* an index stands for its table */
 				" o AS (SELECT oid, relname, relkind FROM t UNION ALL"
 				" SELECT i.indexrelid, t.relname, 'i' FROM t"
 				" JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid),"

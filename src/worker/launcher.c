@@ -65,6 +65,7 @@
 #include "shmem/events.h"
 #include "shmem/master.h"
 #include "worker/drop_guard.h"
+#include "worker/own_settings.h"
 #include "worker/reserved.h"
 #include "worker/source.h"
 #include "worker/worker.h"
@@ -212,7 +213,9 @@ kms_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
+	kms_own_settings_prepare("kms launcher");
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	kms_own_settings_keep();
 	kms_protect_process();
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);

@@ -21,14 +21,13 @@
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
+#include "worker/own_settings.h"
 #include "worker/reserved.h"
 
 #define BACKOFF_FIRST_MS	200
 #define LOG_PAUSE_MS		60000
 #define ABSENT_PAUSE_MS		1000	/* before an extension is looked for again */
 
-static void set_session(const char *name);
-static void set(const char *name, const char *value);
 static void attach(KmsWorker *worker);
 static void detach(int code, Datum arg);
 static bool is_hopeless(int sqlstate);
@@ -52,10 +51,12 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 
+	kms_own_settings_prepare(MyBgworkerEntry->bgw_type);
+
 	/* ALLOW_CONNECTIONS false closes the database to users, not to us */
 	BackgroundWorkerInitializeConnectionByOid(order->database_oid, InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
-	set_session(MyBgworkerEntry->bgw_type);
+	kms_own_settings_keep();
 	kms_protect_process();
 	attach(worker);
 	if (kms_worker_must_leave(worker))
@@ -263,38 +264,6 @@ kms_worker_commit(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-/*
- * ALTER DATABASE … SET reaches workers too; what they rely on is set here,
- * over it.
- */
-static void
-set_session(const char *name)
-{
-	set("application_name", name);
-	set("search_path", "pg_catalog, pg_temp");
-	set("synchronous_commit", "local");
-	set("default_transaction_isolation", "read committed");
-	set("default_transaction_read_only", "off");
-	set("default_transaction_deferrable", "off");
-	set("session_replication_role", "origin");
-	set("statement_timeout", "0");
-	set("idle_in_transaction_session_timeout", "0");
-
-	/*
-	 * Shorter than deadlock_timeout (1 s unless set): in a deadlock with a
-	 * user's DDL it is always the worker that gives up.  It tries again.
-	 */
-	set("lock_timeout", "300ms");
-	set("row_security", "on");
-	set("jit", "off");
-}
-
-static void
-set(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 static void
