@@ -435,6 +435,10 @@ require_audited(KmsAudited audited)
 			fault.detail = "The event writer cannot work.";
 			fault.hint = "kms_check() and kms.status show its last error.";
 			break;
+		case KMS_AUDIT_NO_RING:
+			fault.detail = "The event ring of this database cannot be made.";
+			fault.hint = "The server log says why; there must be room for kms.event_ring_size in pg_stat_tmp.";
+			break;
 		case KMS_AUDIT_CLOSED:
 			fault.detail = "The extension is being dropped or changed.";
 			break;

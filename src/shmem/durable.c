@@ -17,6 +17,7 @@
  * He sleeps in slices with interrupts on and asks for a writer before each:
  * one that ended is started again.  After kms.audit_timeout he gives up, and
  * at once where it is known that nobody will write: the server is a standby,
+ * there is no ring and none can be made (no room on the disk, say),
  * no launcher ever came, the launcher finds no slot for a writer or the
  * writer no table (worker->hopeless, which the next good round clears), a
  * writer has found the extension dropped or about to be since he began to
@@ -85,6 +86,8 @@ kms_durable_outlook(void)
 	else if (database->worker[KMS_WRITER].hopeless)
 		outlook = KMS_AUDIT_NO_WRITER;
 	LWLockRelease(&kms_state->lock);
+	if (outlook == KMS_AUDITED && !kms_events_have_ring())
+		outlook = KMS_AUDIT_NO_RING;
 
 	/* who is refused records nothing for which one would be started */
 	if (outlook == KMS_AUDIT_NO_WRITER)
@@ -123,7 +126,9 @@ kms_durable_submit(const KmsEvent *event, KmsEventClass class,
 	if (RecoveryInProgress())
 		return KMS_AUDIT_STANDBY;
 	pushed = kms_events_try(event, class, &promise->receipt);
-	if (pushed != KMS_PUSH_DONE && class != KMS_CLASS_REFUSED)
+	if (pushed == KMS_PUSH_NO_RING && class != KMS_CLASS_REFUSED)
+		audited = KMS_AUDIT_NO_RING;
+	else if (pushed != KMS_PUSH_DONE && class != KMS_CLASS_REFUSED)
 	{
 		begin(&wait, promise->since);
 		while (audited == KMS_AUDITED)

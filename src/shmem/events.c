@@ -408,6 +408,16 @@ kms_events_retired(bool *intact, bool *unread)
 			complain(retired_path, "used: its epoch is not that in its name", 0);
 		if (retired != NULL)
 			munmap(retired, size);
+bool
+kms_events_have_ring(void)
+{
+	KmsDatabase *database = kms_state_database();
+
+	return database != NULL &&
+		(is_current(database) ||
+		 (OidIsValid(bound_extension) && map(database, false) == MAPPED));
+}
+
 		retired = NULL;
 	}
 	FreeDir(dir);

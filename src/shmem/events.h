@@ -90,6 +90,14 @@ extern void kms_events_bind_again(void);
 extern bool kms_events_flush(long timeout_ms);
 
 /* The ring of this database as mapped by this process, or NULL: the writer. */
+/*
+ * Why the writer does not write, as far as is known now; palloc'd, one line.
+ */
+extern char *kms_events_obstacle(void);
+
+/* Whether there is a ring, or one could be made now; never waits for long. */
+extern bool kms_events_have_ring(void);
+
 extern KmsRing *kms_events_ring(void);
 
 /*
