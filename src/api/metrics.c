@@ -6,7 +6,9 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -25,6 +27,7 @@
 
 static void check_hours(int hours);
 static void wait_for_writer(void);
+static void limit_lock_wait(void);
 static List *by_operation(List *totals);
 static List *most_failures(List *totals);
 static int	by_count(const ListCell *a, const ListCell *b);
@@ -47,12 +50,16 @@ kms_api_metrics_summary(PG_FUNCTION_ARGS)
 	TimestampTz since;
 	StringInfoData out;
 	List	   *totals;
+	int			settings;
 
 	kms_call_require_service();
 	check_hours(hours);
 	since = GetCurrentTimestamp() - hours * USECS_PER_HOUR;
 	wait_for_writer();
+	settings = NewGUCNestLevel();
+	limit_lock_wait();
 	totals = kms_summary_read(since);
+	AtEOXact_GUC(true, settings);
 
 	initStringInfo(&out);
 	appendStringInfoString(&out, "{\"metrics\":[");
@@ -156,7 +163,8 @@ kms_api_flush_events(PG_FUNCTION_ARGS)
 	if (!kms_events_flush(-1))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the event writer of kms does not run"),
+				 errmsg("the event writer of kms cannot write: %s",
+						kms_events_obstacle()),
 				 errhint("Run kms_check() to see why.")));
 	PG_RETURN_VOID();
 }
@@ -175,8 +183,22 @@ wait_for_writer(void)
 {
 	if (!RecoveryInProgress() && !kms_events_flush(SUMMARY_WAIT_MS))
 		ereport(WARNING,
-				(errmsg("the latest events are not in the summary yet"),
+				(errmsg("the latest events are not in the summary yet: %s",
+						kms_events_obstacle()),
 				 errhint("Run kms_check() to see what holds the event writer up.")));
+}
+
+/* Of kms.metric; a limit of the session's own may be shorter. */
+static void
+limit_lock_wait(void)
+{
+	char		limit[16];
+
+	if (LockTimeout > 0 && LockTimeout < SUMMARY_WAIT_MS)
+		return;
+	snprintf(limit, sizeof(limit), "%d", SUMMARY_WAIT_MS);
+	(void) set_config_option("lock_timeout", limit, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* The same without the reasons. */

@@ -45,6 +45,7 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
@@ -61,6 +62,7 @@
 #define FAILURE_PAUSE_MS	1000	/* before a ring is tried again */
 #define COMPLAINT_PAUSE_MS		60000	/* between two log lines about it */
 #define FLUSH_SLICE_MS		200
+#define FLUSH_PATIENCE_MS	10000	/* for a writer that does not get on */
 #define LAUNCHER_PATIENCE_MS	1000
 #define DEBT_FREE		16		/* events of a session while the ring is full */
 
@@ -78,6 +80,15 @@ typedef enum OpenResult
 	RING_UNREADABLE				/* there may be one */
 } OpenResult;
 
+/* What shows that a writer gets on. */
+typedef struct Progress
+{
+	TimestampTz heartbeat;
+	uint64		tail;			/* of the ring */
+	uint64		flushed;
+	instr_time	since;			/* no longer than that it has been so */
+} Progress;
+
 static KmsRing *ring = NULL;
 static size_t ring_size;
 static uint64 ring_generation;	/* of the database when it was mapped */
@@ -91,6 +102,9 @@ static KmsPush push(KmsDatabase *database, const KmsEvent *event,
 					KmsEventClass class, KmsReceipt *receipt);
 static bool is_half_full(void);
 static bool may_be_written(KmsDatabase *database);
+static bool is_hopeless(KmsDatabase *database, TimestampTz since);
+static void look_for_progress(KmsDatabase *database, Progress *progress);
+static long elapsed_ms(instr_time since);
 static void record_on_standby(const KmsEvent *event);
 static MapResult map(KmsDatabase *database, bool may_replace);
 static MapResult map_locked(KmsDatabase *database, bool may_replace);
@@ -262,6 +276,8 @@ kms_events_flush(long timeout_ms)
 {
 	KmsDatabase *database;
 	TimestampTz start = GetCurrentTimestamp();
+	Progress	progress = {0};
+	instr_time	since;
 	uint64		mine;
 	bool		done = false;
 
@@ -271,6 +287,7 @@ kms_events_flush(long timeout_ms)
 	if (database == NULL)
 		return false;
 
+	INSTR_TIME_SET_CURRENT(since);
 	mine = pg_atomic_fetch_add_u64(&database->flush_wanted, 1) + 1;
 	ConditionVariablePrepareToSleep(&database->flushed);
 	for (;;)
@@ -285,8 +302,7 @@ kms_events_flush(long timeout_ms)
 			done = true;
 			break;
 		}
-		elapsed = TimestampDifferenceMilliseconds(start,
-												  GetCurrentTimestamp());
+		elapsed = elapsed_ms(since);
 		if (timeout_ms >= 0)
 		{
 			if (elapsed >= timeout_ms)
@@ -294,6 +310,11 @@ kms_events_flush(long timeout_ms)
 			slice = Min(slice, timeout_ms - elapsed);
 		}
 		if (elapsed >= LAUNCHER_PATIENCE_MS && !may_be_written(database))
+			break;
+		if (is_hopeless(database, start))
+			break;
+		look_for_progress(database, &progress);
+		if (elapsed_ms(progress.since) >= FLUSH_PATIENCE_MS)
 			break;
 
 		kms_state_request(database, KMS_WRITER);
@@ -303,6 +324,73 @@ kms_events_flush(long timeout_ms)
 	}
 	ConditionVariableCancelSleep();
 	return done;
+}
+
+char *
+kms_events_obstacle(void)
+{
+	KmsDatabase *database = kms_state_database();
+	KmsWorkerState writer = {0};
+	int			launcher = 0;
+
+	if (database != NULL)
+	{
+		LWLockAcquire(&kms_state->lock, LW_SHARED);
+		launcher = kms_state->launcher_pid;
+		writer = database->worker[KMS_WRITER];
+		LWLockRelease(&kms_state->lock);
+	}
+	if (launcher != 0 && writer.failed_at != 0)
+		return pstrdup(writer.last_error);
+	if (launcher != 0 && writer.pid != 0)
+		return psprintf("process %d does not get on", writer.pid);
+	return pstrdup("it does not run");
+}
+
+/* A round that began after the wish has met what does not pass by itself. */
+static bool
+is_hopeless(KmsDatabase *database, TimestampTz since)
+{
+	const KmsWorkerState *writer = &database->worker[KMS_WRITER];
+	bool		hopeless;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	hopeless = writer->hopeless && writer->failed_at > since;
+	LWLockRelease(&kms_state->lock);
+	return hopeless;
+}
+
+static void
+look_for_progress(KmsDatabase *database, Progress *progress)
+{
+	Progress	now = {0};
+	KmsRingCounters counters;
+
+	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	now.heartbeat = database->worker[KMS_WRITER].heartbeat;
+	LWLockRelease(&kms_state->lock);
+	if (ring != NULL)
+	{
+		kms_ring_counters(ring, &counters);
+		now.tail = counters.tail;
+	}
+	now.flushed = pg_atomic_read_u64(&database->flush_done);
+	if (!INSTR_TIME_IS_ZERO(progress->since) &&
+		now.heartbeat == progress->heartbeat && now.tail == progress->tail &&
+		now.flushed == progress->flushed)
+		return;
+	*progress = now;
+	INSTR_TIME_SET_CURRENT(progress->since);
+}
+
+static long
+elapsed_ms(instr_time since)
+{
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, since);
+	return (long) INSTR_TIME_GET_MILLISEC(elapsed);
 }
 
 /* Not if there is no launcher, or no place for a writer. */
@@ -317,6 +405,16 @@ may_be_written(KmsDatabase *database)
 		(writer->pid != 0 || writer->failed_at == 0);
 	LWLockRelease(&kms_state->lock);
 	return may;
+}
+
+bool
+kms_events_have_ring(void)
+{
+	KmsDatabase *database = kms_state_database();
+
+	return database != NULL &&
+		(is_current(database) ||
+		 (OidIsValid(bound_extension) && map(database, false) == MAPPED));
 }
 
 KmsRing *
@@ -408,16 +506,6 @@ kms_events_retired(bool *intact, bool *unread)
 			complain(retired_path, "used: its epoch is not that in its name", 0);
 		if (retired != NULL)
 			munmap(retired, size);
-bool
-kms_events_have_ring(void)
-{
-	KmsDatabase *database = kms_state_database();
-
-	return database != NULL &&
-		(is_current(database) ||
-		 (OidIsValid(bound_extension) && map(database, false) == MAPPED));
-}
-
 		retired = NULL;
 	}
 	FreeDir(dir);

@@ -84,12 +84,12 @@ extern void kms_events_bind_again(void);
 
 /*
  * Wait until everything recorded before the call is in the tables, at most
- * timeout_ms (-1: for ever); cancellable.  False if it is not so in time or
- * known that it will not be, as when the extension is dropped.
+ * timeout_ms (-1: as long as the writer gets on, within seconds); cancellable.
+ * False if it is not so in time or known that it will not be, as when a table
+ * is gone or the extension is dropped.
  */
 extern bool kms_events_flush(long timeout_ms);
 
-/* The ring of this database as mapped by this process, or NULL: the writer. */
 /*
  * Why the writer does not write, as far as is known now; palloc'd, one line.
  */
@@ -98,6 +98,7 @@ extern char *kms_events_obstacle(void);
 /* Whether there is a ring, or one could be made now; never waits for long. */
 extern bool kms_events_have_ring(void);
 
+/* The ring of this database as mapped by this process, or NULL: the writer. */
 extern KmsRing *kms_events_ring(void);
 
 /*

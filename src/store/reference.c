@@ -17,9 +17,9 @@
 #include "utils/syscache.h"
 
 #include "pg/catalog.h"
+#include "store/link.h"
 #include "store/reference.h"
 
-static Oid	table_oid(const char *table);
 static char *qualified_name(Oid table);
 static bool is_acting(const Trigger *trigger);
 static bool is_delete_check(const Trigger *trigger);
@@ -29,14 +29,14 @@ static bool has_pending(const char *name, Oid schema);
 char *
 kms_reference_lock(const char *table)
 {
-	LockRelationOid(table_oid(table), RowExclusiveLock);
+	LockRelationOid(kms_link_relation(table), RowExclusiveLock);
 	return kms_reference_acting(table);
 }
 
 char *
 kms_reference_acting(const char *table)
 {
-	Relation	rel = table_open(table_oid(table), AccessShareLock);
+	Relation	rel = table_open(kms_link_relation(table), AccessShareLock);
 	char	   *phrase = NULL;
 	int			i;
 
@@ -79,7 +79,7 @@ bool
 kms_reference_check_now(const char *table)
 {
 	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
-	Relation	rel = table_open(table_oid(table), AccessShareLock);
+	Relation	rel = table_open(kms_link_relation(table), AccessShareLock);
 	bool		pending = false;
 	KmsOwnerScope owner;
 	int			i;
@@ -147,18 +147,6 @@ has_pending(const char *name, Oid schema)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return pending;
-}
-
-static Oid
-table_oid(const char *table)
-{
-	Oid			relid = get_relname_relid(table, get_namespace_oid("kms", false));
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("kms.%s does not exist", table)));
-	return relid;
 }
 
 static char *

@@ -3,16 +3,15 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "pg/compat.h"
+#include "store/link.h"
 #include "store/summary.h"
 
 /* columns of kms.metric, in the order of the script */
@@ -50,9 +49,7 @@ static int	by_name(const ListCell *a, const ListCell *b);
 List *
 kms_summary_read(TimestampTz since)
 {
-	Oid			schema = get_namespace_oid("kms", false);
-	Relation	rel = table_open(get_relname_relid("metric", schema),
-								 AccessShareLock);
+	Relation	rel = table_open(kms_link_relation("metric"), AccessShareLock);
 	HASHCTL		control = {0};
 	HASH_SEQ_STATUS seq;
 	Totals		totals = {NULL, NULL};
@@ -75,7 +72,7 @@ kms_summary_read(TimestampTz since)
 				F_TIMESTAMPTZ_GE,
 				TimestampTzGetDatum(kms_metric_bucket(since,
 													  KMS_METRIC_HOUR)));
-	scan = systable_beginscan(rel, get_relname_relid("metric_pkey", schema),
+	scan = systable_beginscan(rel, kms_link_relation("metric_pkey"),
 							  true, NULL, 1, &scan_key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{

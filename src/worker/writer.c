@@ -35,7 +35,8 @@
  * into kms.event_quarantine, and the rest goes on.
  *
  * Who waits for all that is recorded (kms_events_flush) is woken after a round
- * that began after his wish and left nothing to do, or found no extension; who
+ * that began after his wish and has written what was in the ring when one saw
+ * it first, and all of the outbox, or found no extension; who
  * waits for his own event (shmem/durable.c), after the commit that wrote it.
  */
 #include "postgres.h"
@@ -98,7 +99,10 @@ typedef struct Writer
 	bool		replaced;		/* another is in its place */
 	bool		unlocked;		/* the round works without its lock */
 	bool		closing;		/* somebody is dropping it */
-	uint64		wanted;			/* flush_wanted when the round began */
+	uint64		seen;			/* flush_wanted when the round began */
+	uint64		wanted;			/* the wish that it works on, */
+	uint64		upto;			/* and how far the ring was filled then;
+								 * PG_UINT64_MAX: see anew */
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
@@ -159,7 +163,8 @@ static void succeed(Source *source);
 static void handle_error(Writer *writer, const KmsWorkerError *error);
 static bool may_pass(int sqlstate);
 static long longest_pause(int failures, int sqlstate);
-static void tell_waiters(Writer *writer, pg_atomic_uint64 *reached);
+static void tell_waiters(Writer *writer, pg_atomic_uint64 *reached,
+						 uint64 wanted);
 static bool has_nothing_left(Writer *writer);
 static bool others_wait(const KmsWorker *worker);
 static bool ends_turn(const Writer *writer, TimestampTz started,
@@ -244,7 +249,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 		if (writer.absent)
 		{
 			kms_worker_absent(worker);
-			tell_waiters(&writer, &worker->database->flush_closed);
+			tell_waiters(&writer, &worker->database->flush_closed, writer.seen);
 			break;
 		}
 		if (writer.replaced)
@@ -288,10 +293,10 @@ one_round(void *arg)
 	KmsRing    *ring;
 	KmsRingCounters counters;
 	KmsDatabase *database = writer->worker.database;
-	bool		done = true;
+	bool		done;
 
 	kms_worker_reload();
-	writer->wanted = pg_atomic_read_u64(&database->flush_wanted);
+	writer->seen = pg_atomic_read_u64(&database->flush_wanted);
 	pg_memory_barrier();
 
 	if (!prepare(writer))
@@ -307,6 +312,7 @@ one_round(void *arg)
 		writer->epoch = kms_ring_epoch(ring);
 		writer->opened = false;
 		writer->retired_done = false;
+		writer->upto = PG_UINT64_MAX;
 	}
 	if (!writer->retired_done)
 		drain_retired(writer);
@@ -317,9 +323,19 @@ one_round(void *arg)
 	}
 	kms_durable_turn(database);
 	kms_ring_counters(ring, &counters);
+
+	/* a wish must not wait for what comes after it, while that goes on */
+	if (writer->upto == PG_UINT64_MAX ||
+		pg_atomic_read_u64(&database->flush_done) >= writer->wanted)
+	{
+		writer->wanted = writer->seen;
+		writer->upto = counters.head;
+	}
 	if (!writer->opened || counters.head != counters.tail)
-		done = write_ring(writer, ring, counters.head);
+		(void) write_ring(writer, ring, counters.head);
 	writer->opened = true;
+	kms_ring_counters(ring, &counters);
+	done = counters.tail >= writer->upto;
 	done = write_counts(writer, ring) && done;
 	if (must_look(writer))
 		done = write_outbox(writer) && done;
@@ -327,7 +343,7 @@ one_round(void *arg)
 		done = false;
 	pgstat_report_stat(false);
 	if (done)
-		tell_waiters(writer, &database->flush_done);
+		tell_waiters(writer, &database->flush_done, writer->wanted);
 }
 
 /*
@@ -654,7 +670,10 @@ compare(Writer *writer, KmsRing *ring)
 	}
 	renewed = kms_events_renew();
 	if (renewed)
+	{
 		writer->epoch = writer->renewed = kms_ring_epoch(ring);
+		writer->upto = PG_UINT64_MAX;
+	}
 	return renewed;
 }
 
@@ -999,13 +1018,13 @@ longest_pause(int failures, int sqlstate)
 			   : LONGEST_PAUSE_MS);
 }
 
-/* Those whose wish the round could see: it is fulfilled, or cannot be. */
+/* Those with that wish and earlier ones: it is fulfilled, or cannot be. */
 static void
-tell_waiters(Writer *writer, pg_atomic_uint64 *reached)
+tell_waiters(Writer *writer, pg_atomic_uint64 *reached, uint64 wanted)
 {
-	if (pg_atomic_read_u64(reached) < writer->wanted)
+	if (pg_atomic_read_u64(reached) < wanted)
 	{
-		pg_atomic_write_u64(reached, writer->wanted);
+		pg_atomic_write_u64(reached, wanted);
 		ConditionVariableBroadcast(&writer->worker.database->flushed);
 	}
 }
