@@ -14,7 +14,7 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 OBJS = $(SOURCES:.c=.o)
 
 # What compiles and links without PostgreSQL: unit tests and fuzzers use it.
-PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/store/histogram.c)
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))

@@ -364,7 +364,13 @@ ALTER TABLE kms.metric ALTER COLUMN histogram SET STATISTICS 0;
 COMMENT ON TABLE kms.metric IS
 'events counted per minute or hour, operation, status and reason, with latency histogram';
 
-/* What maintenance remembers from round to round; at most one row. */
+/*
+ * What maintenance remembers from round to round; one row.  "clock" is the
+ * clock that what is deleted is judged by, with the run time of the machine at
+ * that moment in microseconds and the id of its start; the seal covers the
+ * three and the database.  What is older than "installed_at" was restored from
+ * a dump.
+ */
 CREATE TABLE kms.maintenance (
 	only_row boolean NOT NULL DEFAULT true,
 	purge_window_start timestamptz,
@@ -375,17 +381,23 @@ CREATE TABLE kms.maintenance (
 	purge_confirmed_until timestamptz,
 	purge_cleared bigint NOT NULL DEFAULT 0,
 	purge_seal bytea,
+	installed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	clock timestamptz,
+	clock_run_time bigint,
+	clock_boot text COLLATE "C",
+	clock_seal bytea,
 	CONSTRAINT maintenance_pkey PRIMARY KEY (only_row),
 	CONSTRAINT maintenance_only_row_check CHECK (only_row)
 );
 
+INSERT INTO kms.maintenance DEFAULT VALUES;
+
 COMMENT ON TABLE kms.maintenance IS
-'state of the purge: how much was deleted today, whether it waits for confirmation';
+'state of the purge: how much was deleted today, whether it waits for confirmation; and the sealed clock that what is deleted is judged by';
 
 /*
- * Dump and restore carry all of it but kms.maintenance, which begins anew (a
- * worker may have made its row before the restore comes to it), and the pool,
- * which is filled again.
+ * Dump and restore carry all of it but kms.maintenance, which begins anew with
+ * the row that was made above, and the pool, which is filled again.
  */
 SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
@@ -786,7 +798,8 @@ REVOKE ALL ON FUNCTION kms_audit_checkpoints FROM PUBLIC;
 COMMENT ON FUNCTION kms_audit_checkpoints IS
 'signatures of the trail after a ticket, by ticket: kind (checkpoint; start, where retention has deleted what was before; acceptance, a gap that kms_audit_accept() has made), the message that is signed, its Ed25519 signature (RFC 8032, 64 bytes in base64) and the public key in SPKI PEM (RFC 8410), as stored';
 
-CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false)
+CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false,
+	confirm_clock boolean DEFAULT false)
 RETURNS TABLE (task text, done bigint, skipped bigint, more boolean)
 AS 'MODULE_PATHNAME', 'kms_api_maintain'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 10;
@@ -794,7 +807,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 10;
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_maintain IS
-'one bounded batch of each maintenance task, as the worker or pg_cron runs it; confirm_purge lets a purge that waits for confirmation go on for a day';
+'one bounded batch of each maintenance task, as the worker or pg_cron runs it; confirm_purge lets a purge that waits for confirmation go on for a day; confirm_clock sets the clock that what is deleted is judged by to the server''s (KM007 without a master key)';
 
 CREATE FUNCTION kms_master_key_status()
 RETURNS TABLE (master_key_id text, label text, status text, keys bigint,

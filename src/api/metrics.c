@@ -116,6 +116,7 @@ kms_api_problematic_keys(PG_FUNCTION_ARGS)
 	double		threshold;
 	int			min_operations = PG_ARGISNULL(1) ? 5 : PG_GETARG_INT32(1);
 	int			hours = PG_ARGISNULL(2) ? 24 : PG_GETARG_INT32(2);
+	KmsProblemWindow window;
 	ListCell   *cell;
 
 	kms_call_require_service();
@@ -126,12 +127,15 @@ kms_api_problematic_keys(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("failure_threshold_percent must be between 0 and 100")));
-	if (kms_problem_is_unknown(hours))
+	window.now = GetCurrentTimestamp();
+	window.since = window.now - hours * USECS_PER_HOUR;
+	window.upto = window.now;
+	if (kms_problem_is_unknown(&window))
 		ereport(WARNING,
 				(errmsg("rates of failure are too high, for successful decrypts are not in the trail"),
 				 errhint("Set kms.event_detail = all, and wait for as long as timeframe_hours.")));
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, kms_problem_find(threshold, min_operations, hours, false,
+	foreach(cell, kms_problem_find(threshold, min_operations, &window, false,
 								   PROBLEMS_MAX))
 	{
 		KmsProblem *problem = lfirst(cell);

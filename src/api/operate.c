@@ -68,7 +68,12 @@ Datum
 kms_api_maintain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool		confirm = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	bool		confirm_purge = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+
+	/* the SQL objects of an older version do not have it */
+	bool		confirm_clock = PG_NARGS() > 1 && !PG_ARGISNULL(1) &&
+	PG_GETARG_BOOL(1);
+	KmsClock	clock;
 	int			i;
 
 	kms_call_require_service();
@@ -78,13 +83,14 @@ kms_api_maintain(PG_FUNCTION_ARGS)
 
 	/* without one most tasks do nothing */
 	kms_master_await();
+	kms_clock_advance(confirm_clock, &clock);
 	for (i = 0; i < KMS_TASK_COUNT; i++)
 	{
 		KmsTaskResult task;
 		Datum		values[4];
 		bool		nulls[4] = {false, false, false, false};
 
-		kms_maintenance_run((KmsTask) i, confirm, &task);
+		kms_maintenance_run((KmsTask) i, &clock, confirm_purge, &task);
 		values[0] = CStringGetTextDatum(task.task);
 		values[1] = Int64GetDatum(task.done);
 		values[2] = Int64GetDatum(task.skipped);
@@ -183,6 +189,7 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 {
 	int			batch = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
 	KmsFault	fault = {0};
+	KmsClock	clock;
 	KmsRewrap	rewrapped;
 
 	kms_call_require_service();
@@ -213,6 +220,9 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 				 errmsg("kms_rewrap_keys() must see what others commit meanwhile"),
 				 errhint("Call it in a READ COMMITTED transaction."),
 				 errhidestmt(true), errhidecontext(true)));
+
+	/* it is sealed, and is to be under the current master key, too */
+	kms_clock_advance(false, &clock);
 	if (kms_rewrap(batch, true, &rewrapped, &fault) != KMS_OK)
 		kms_fault_raise(&fault);
 	if (rewrapped.refused > 0)

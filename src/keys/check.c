@@ -19,11 +19,13 @@
 
 #include "crypto/self_test.h"
 #include "keys/audit_key.h"
+#include "keys/check_clock.h"
 #include "keys/check_copies.h"
 #include "keys/check_members.h"
 #include "keys/check_publication.h"
 #include "keys/check_settings.h"
 #include "keys/check_workers.h"
+#include "keys/clock.h"
 #include "keys/continuity.h"
 #include "keys/check_lock.h"
 #include "keys/epoch.h"
@@ -116,6 +118,7 @@ static const Check checks[] = {
 	{"prepared transactions", check_prepared, true},
 	{"what is deleted", check_purge, true},
 	{"publications", kms_check_publication},
+	{"the clocks", kms_check_clock, true},
 	{"the server", check_server},
 	{"the settings", check_settings},
 	{"the configuration files", kms_check_settings_files},
@@ -350,6 +353,7 @@ check_audit(KmsReport report, void *result)
 								kms_maintenance_interval) * USECS_PER_SEC;
 	TimestampTz unsigned_since = kms_checkpoint_unsigned_since();
 	TimestampTz oldest = kms_checkpoint_oldest_event(0);
+	KmsClock	clock;
 	List	   *bad = NIL;
 	ListCell   *cell;
 
@@ -369,8 +373,9 @@ check_audit(KmsReport report, void *result)
 			   psprintf("events since %s are not signed",
 						timestamptz_to_str(unsigned_since)),
 			   "The event writer signs them when it has the master key; the server log says what keeps it from that.");
-	if (oldest != 0 &&
-		oldest < now - patience - kms_event_retention * USECS_PER_SEC)
+	kms_clock_read(&clock);
+	if (oldest != 0 && clock.known &&
+		oldest < clock.due - patience - kms_event_retention * USECS_PER_SEC)
 		report(result, "warning",
 			   psprintf("events are older than kms.event_retention: the oldest is of %s",
 						timestamptz_to_str(oldest)),

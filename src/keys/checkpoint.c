@@ -41,7 +41,8 @@ static void forget_marks(KmsSigning *signing);
 static KmsStatus sign_next(KmsSigning *signing, KmsCheckpoint *checkpoint);
 static void require_signed(KmsStatus status);
 static KmsStatus sign(KmsCheckpoint *checkpoint);
-static bool find_start(int64 after, int limit, KmsCheckpoint *start);
+static bool find_start(int64 after, int limit, TimestampTz due,
+					   TimestampTz latest, KmsCheckpoint *start);
 static List *good_keys(void);
 
 char *
@@ -271,7 +272,8 @@ sign(KmsCheckpoint *checkpoint)
 }
 
 int64
-kms_checkpoint_retire(int limit, int64 *skipped)
+kms_checkpoint_retire(int limit, TimestampTz due, TimestampTz latest,
+					  int64 *skipped)
 {
 	KmsCheckpoint start;
 	KmsCheckpoint next;
@@ -281,7 +283,7 @@ kms_checkpoint_retire(int limit, int64 *skipped)
 	if (kms_master_generation() == 0 || !kms_checkpoint_lock_start())
 		return 0;
 	(void) kms_checkpoint_last(true, PG_INT64_MAX, &start);
-	if (!find_start(start.ticket, limit, &next))
+	if (!find_start(start.ticket, limit, due, latest, &next))
 		return 0;
 	next.kind = KMS_CHECKPOINT_START;
 	next.previous = start.ticket;
@@ -297,27 +299,38 @@ kms_checkpoint_retire(int limit, int64 *skipped)
 /*
  * The last one that is old enough and within the limit.  It must be as it was
  * signed, or anybody could have the trail deleted.
+ *
+ * It must not take an event that is young either: the clock may have been
+ * behind when it was signed.  An event that is later than "latest" was
+ * recorded while the clock was ahead; its signature alone tells its age.
  */
 static bool
-find_start(int64 after, int limit, KmsCheckpoint *start)
+find_start(int64 after, int limit, TimestampTz due, TimestampTz latest,
+		   KmsCheckpoint *start)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz cutoff = now - kms_event_retention * USECS_PER_SEC;
-	TimestampTz oldest = kms_checkpoint_oldest_event(after);
+	TimestampTz cutoff = due - kms_event_retention * USECS_PER_SEC;
+	int64		young = kms_checkpoint_first_event(after, after + limit, cutoff,
+												   latest);
 	KmsAuditPublic last = {0};
 	List	   *keys;
 	ListCell   *cell;
 
-	/* the clock was ahead when that one was recorded: see when it was signed */
-	if (oldest >= cutoff && oldest <= now)
+	if (young == after + 1)
 		return false;
 	keys = good_keys();
 	if (keys == NIL)
 		return false;
-	foreach(cell, kms_checkpoint_candidates(after, limit, cutoff, keys))
+	foreach(cell, kms_checkpoint_candidates(after,
+											Min(limit, young - after - 1),
+											cutoff, keys))
 	{
 		const KmsCheckpoint *candidate = lfirst(cell);
 
+		if (candidate->ticket > after + limit)
+			young = kms_checkpoint_first_event(after, candidate->ticket, cutoff,
+											   latest);
+		if (candidate->ticket >= young)
+			continue;
 		*start = *candidate;
 		if (kms_checkpoint_verify(candidate, &last) == KMS_OK &&
 			kms_checkpoint_fill(candidate->ticket, start) &&

@@ -82,11 +82,13 @@ extern void kms_checkpoint_accept(KmsSigning *signing, const KmsTrail *trail,
 								  int64 after);
 
 /*
- * Delete a batch of the trail that is older than kms.event_retention: a
+ * Delete a batch of the trail that is older than kms.event_retention at "due",
+ * where what is later than "latest" is from the future (keys/clock.h): a
  * prefix that ends at a checkpoint, about "limit" rows, and sign the start
  * anew.  Returns how many rows it deleted; nothing without a master key.
  * *skipped is how many could not be, for others have them.
  */
-extern int64 kms_checkpoint_retire(int limit, int64 *skipped);
+extern int64 kms_checkpoint_retire(int limit, TimestampTz due,
+								   TimestampTz latest, int64 *skipped);
 
 #endif							/* KMS_KEYS_CHECKPOINT_H */

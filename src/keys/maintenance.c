@@ -9,6 +9,10 @@
  * changed never stops the rest; it is marked and tried again after the
  * others.
  *
+ * What is expired, purged, trimmed or rolled up is judged by the clock of
+ * maintenance (keys/clock.h) and never by the server's.  While that clock is
+ * not known, nothing is.
+ *
  * Keys are expired and purged only while there is a master key to tell that
  * their rows are authentic, and a key without its secret is never touched: a
  * restore may be under way.  Expired keys that wait stay "active" in the
@@ -29,6 +33,7 @@
 
 #include "keys/call.h"
 #include "keys/checkpoint.h"
+#include "keys/clock.h"
 #include "keys/continuity.h"
 #include "keys/create.h"
 #include "keys/each.h"
@@ -64,57 +69,61 @@
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
 
-static void fold(KmsTaskResult *result);
+static void fold(const KmsClock *clock, KmsTaskResult *result);
 static KmsOutcome fold_key(const char *key_id, void *arg);
-static void expire(KmsTaskResult *result);
+static void expire(const KmsClock *clock, KmsTaskResult *result);
 static KmsOutcome expire_key(const char *key_id, void *arg);
-static void deprecate_problematic(KmsTaskResult *result);
+static void deprecate_problematic(const KmsClock *clock, KmsTaskResult *result);
+static KmsProblemWindow problem_window(const KmsClock *clock);
 static KmsOutcome deprecate_problematic_key(const char *key_id, void *arg);
-static void purge(bool confirm, KmsTaskResult *result);
+static void purge(const KmsClock *clock, bool confirm, KmsTaskResult *result);
 static int64 purge_allowance(KmsPurgeState *state, bool confirm,
 							 TimestampTz now);
-static bool purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now);
+static bool purge_clear(KmsPurgeState *state, int64 allowed,
+						const KmsClock *clock);
 static KmsOutcome purge_key(const char *key_id, void *arg);
 static bool is_due(const KmsKeyRow *row, TimestampTz now);
 static void rewrap(KmsTaskResult *result);
 static void rewrap_audit_keys(KmsTaskResult *result);
-static void trim_events(KmsTaskResult *result);
-static void trim_metrics(KmsTaskResult *result);
-static void roll_metrics(KmsTaskResult *result);
+static void trim_events(const KmsClock *clock, KmsTaskResult *result);
+static void trim_metrics(const KmsClock *clock, KmsTaskResult *result);
+static void roll_metrics(const KmsClock *clock, KmsTaskResult *result);
 static void make_pepper(KmsTaskResult *result);
 static void fill_pool(KmsTaskResult *result);
-static bool for_each_key(List *ids, KmsEachTask task, KmsTaskResult *result);
+static bool for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
+						 KmsTaskResult *result);
 static KmsOutcome mark_tried(const char *key_id, void *arg);
 
 void
-kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
+kms_maintenance_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
+					KmsTaskResult *result)
 {
 	memset(result, 0, sizeof(*result));
 	switch (task)
 	{
 		case KMS_TASK_FOLD:
-			fold(result);
+			fold(clock, result);
 			break;
 		case KMS_TASK_EXPIRE:
-			expire(result);
+			expire(clock, result);
 			break;
 		case KMS_TASK_PROBLEMATIC:
-			deprecate_problematic(result);
+			deprecate_problematic(clock, result);
 			break;
 		case KMS_TASK_PURGE:
-			purge(confirm_purge, result);
+			purge(clock, confirm_purge, result);
 			break;
 		case KMS_TASK_REWRAP:
 			rewrap(result);
 			break;
 		case KMS_TASK_TRIM_EVENTS:
-			trim_events(result);
+			trim_events(clock, result);
 			break;
 		case KMS_TASK_TRIM_METRICS:
-			trim_metrics(result);
+			trim_metrics(clock, result);
 			break;
 		case KMS_TASK_ROLL_METRICS:
-			roll_metrics(result);
+			roll_metrics(clock, result);
 			break;
 		case KMS_TASK_PEPPER:
 			make_pepper(result);
@@ -130,7 +139,7 @@ kms_maintenance_run(KmsTask task, bool confirm_purge, KmsTaskResult *result)
 }
 
 static void
-fold(KmsTaskResult *result)
+fold(const KmsClock *clock, KmsTaskResult *result)
 {
 	List	   *ids;
 
@@ -139,9 +148,10 @@ fold(KmsTaskResult *result)
 		!kms_key_try_lock_table() || kms_reference_lock("denial") != NULL ||
 		!kms_reference_check_now("denial"))
 		return;
-	(void) kms_denial_trim(BATCH);
+	if (clock->known)
+		(void) kms_denial_trim(clock->due, BATCH);
 	ids = kms_denial_sweep(BATCH);
-	result->more = for_each_key(ids, fold_key, result) &&
+	result->more = for_each_key(ids, fold_key, clock, result) &&
 		list_length(ids) == BATCH;
 }
 
@@ -164,76 +174,92 @@ fold_key(const char *key_id, void *arg)
 }
 
 static void
-expire(KmsTaskResult *result)
+expire(const KmsClock *clock, KmsTaskResult *result)
 {
 	int			untried;
 	List	   *ids;
 
 	result->task = "expire keys";
-	if (kms_master_generation() == 0)
+	if (kms_master_generation() == 0 || !clock->known)
 		return;
-	ids = kms_sweep_find(KMS_SWEEP_EXPIRED, GetCurrentTimestamp(), BATCH,
-						 &untried);
-	result->more = for_each_key(ids, expire_key, result) && untried == BATCH;
+	ids = kms_sweep_find(KMS_SWEEP_EXPIRED, clock->due, BATCH, &untried);
+	result->more = for_each_key(ids, expire_key, clock, result) &&
+		untried == BATCH;
 }
 
 static KmsOutcome
 expire_key(const char *key_id, void *arg)
 {
+	const KmsClock *clock = arg;
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
 		!kms_key_read(key_id, &row) ||
 		kms_key_state(&row) != KMS_STATE_ACTIVE ||
-		row.expires_at > GetCurrentTimestamp())
+		row.expires_at > clock->due)
 		return KMS_OUTCOME_NOT_OURS;
 	return kms_state_deprecate(&row, "Expired", &fault) == KMS_OK ? KMS_OUTCOME_DONE
 		: KMS_OUTCOME_FAILED;
 }
 
 static void
-deprecate_problematic(KmsTaskResult *result)
+deprecate_problematic(const KmsClock *clock, KmsTaskResult *result)
 {
+	KmsProblemWindow window = problem_window(clock);
 	List	   *ids = NIL;
 	ListCell   *cell;
 
 	result->task = "deprecate problematic keys";
 	/* without the successes there is no rate */
 	if (!kms_deprecate_problematic_keys || kms_master_generation() == 0 ||
-		kms_problem_is_unknown(PROBLEM_HOURS))
+		!clock->known || kms_problem_is_unknown(&window))
 		return;
 	foreach(cell, kms_problem_find(kms_problematic_threshold,
-								   PROBLEM_MIN_OPERATIONS, PROBLEM_HOURS,
-								   true, BATCH))
+								   PROBLEM_MIN_OPERATIONS, &window, true,
+								   BATCH))
 	{
 		KmsProblem *problem = lfirst(cell);
 
 		ids = lappend(ids, problem->key_id);
 	}
-	result->more = for_each_key(ids, deprecate_problematic_key, result) &&
+	result->more = for_each_key(ids, deprecate_problematic_key, clock,
+								result) &&
 		list_length(ids) == BATCH && result->done > 0;
+}
+
+static KmsProblemWindow
+problem_window(const KmsClock *clock)
+{
+	KmsProblemWindow window = {0};
+
+	if (!clock->known)
+		return window;
+	window.since = clock->due - PROBLEM_HOURS * USECS_PER_HOUR;
+	window.now = clock->due;
+	window.upto = clock->latest;
+	return window;
 }
 
 static KmsOutcome
 deprecate_problematic_key(const char *key_id, void *arg)
 {
+	KmsProblemWindow window = problem_window(arg);
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
 		!kms_key_read(key_id, &row) ||
 		kms_key_state(&row) != KMS_STATE_ACTIVE ||
-		kms_problem_recent(row.device_id))
+		kms_problem_recent(row.device_id, &window))
 		return KMS_OUTCOME_NOT_OURS;
 	return kms_state_deprecate(&row, KMS_PROBLEM_REASON,
 							   &fault) == KMS_OK ? KMS_OUTCOME_DONE : KMS_OUTCOME_FAILED;
 }
 
 static void
-purge(bool confirm, KmsTaskResult *result)
+purge(const KmsClock *clock, bool confirm, KmsTaskResult *result)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	KmsPurgeState state;
 	List	   *ids;
 	int64		allowed;
@@ -242,18 +268,21 @@ purge(bool confirm, KmsTaskResult *result)
 	bool		moved;
 
 	result->task = "purge keys";
-	if (kms_master_generation() == 0 || !kms_purge_lock(&state))
+	if (kms_master_generation() == 0 || !clock->known ||
+		!kms_purge_lock(&state, clock->kept))
 		return;
-	allowed = purge_allowance(&state, confirm, now);
+
+	/* the kept clock does not go back, and so does not begin days anew */
+	allowed = purge_allowance(&state, confirm, clock->kept);
 	if (kms_reference_lock("key") != NULL ||
 		kms_reference_lock("key_secret") != NULL ||
 		kms_reference_lock("denial") != NULL)
 	{
-		result->skipped = kms_sweep_purge_count(now, PURGE_SHOWN);
+		result->skipped = kms_sweep_purge_count(clock->due, PURGE_SHOWN);
 		kms_purge_save(&state);
 		return;
 	}
-	if (!purge_clear(&state, allowed, now))
+	if (!purge_clear(&state, allowed, clock))
 	{
 		result->skipped = state.waiting;
 		kms_purge_save(&state);
@@ -261,11 +290,11 @@ purge(bool confirm, KmsTaskResult *result)
 	}
 
 	limit = Max(0, Min(BATCH, allowed));
-	ids = kms_sweep_find(KMS_SWEEP_PURGE, now, limit, &untried);
+	ids = kms_sweep_find(KMS_SWEEP_PURGE, clock->due, limit, &untried);
 	if (ids == NIL || (kms_reference_check_now("key") &&
 					   kms_reference_check_now("key_secret") &&
 					   kms_reference_check_now("denial")))
-		moved = for_each_key(ids, purge_key, result);
+		moved = for_each_key(ids, purge_key, clock, result);
 	else
 	{
 		moved = false;
@@ -299,7 +328,7 @@ purge_allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
 
 /* Whether no more are due than may go. */
 static bool
-purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now)
+purge_clear(KmsPurgeState *state, int64 allowed, const KmsClock *clock)
 {
 	int64		due = 0;
 
@@ -307,13 +336,13 @@ purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now)
 	{
 		if (state->cleared >= BATCH && state->cleared <= allowed)
 			return true;
-		due = kms_sweep_purge_count(now, Max(PURGE_SHOWN, 2 * allowed));
+		due = kms_sweep_purge_count(clock->due, Max(PURGE_SHOWN, 2 * allowed));
 	}
 	state->cleared = 0;
 	if (due > 0 && due > allowed)
 	{
 		if (state->blocked_at == 0)
-			state->blocked_at = now;
+			state->blocked_at = clock->server;
 		state->waiting = due;
 		return false;
 	}
@@ -331,6 +360,7 @@ purge_clear(KmsPurgeState *state, int64 allowed, TimestampTz now)
 static KmsOutcome
 purge_key(const char *key_id, void *arg)
 {
+	const KmsClock *clock = arg;
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 	KmsKeySecret *secret;
@@ -339,13 +369,13 @@ purge_key(const char *key_id, void *arg)
 
 	if (!kms_key_lock(key_id, KMS_TRY_LOCK_TO_DELETE) ||
 		!kms_key_read(key_id, &row) ||
-		!is_due(&row, GetCurrentTimestamp()))
+		!is_due(&row, clock->due))
 		return KMS_OUTCOME_NOT_OURS;
 	secret = palloc(sizeof(KmsKeySecret));
 	status = kms_key_authenticate(&row, secret, &digests, &fault);
 	pfree(secret);
 	if ((status != KMS_OK && status != KMS_OTHER_MASTER_KEY) ||
-		!is_due(&row, GetCurrentTimestamp()))
+		!is_due(&row, clock->due))
 		return KMS_OUTCOME_FAILED;
 	if (!kms_key_delete(&row))
 		return KMS_OUTCOME_NOT_OURS;
@@ -411,35 +441,37 @@ rewrap_audit_keys(KmsTaskResult *result)
 }
 
 static void
-trim_events(KmsTaskResult *result)
+trim_events(const KmsClock *clock, KmsTaskResult *result)
 {
 	result->task = "delete old events";
-	if (kms_reference_lock("event") != NULL ||
+	if (!clock->known ||
+		kms_reference_lock("event") != NULL ||
 		kms_reference_lock("event_quarantine") != NULL ||
 		kms_reference_lock("event_checkpoint") != NULL ||
 		kms_continuity_is_broken())
 		return;
-	result->done = kms_checkpoint_retire(TRAIL_BATCH, &result->skipped);
+	result->done = kms_checkpoint_retire(TRAIL_BATCH, clock->due, clock->latest,
+										 &result->skipped);
 	result->more = result->done > 0;
 }
 
 static void
-trim_metrics(KmsTaskResult *result)
+trim_metrics(const KmsClock *clock, KmsTaskResult *result)
 {
 	result->task = "delete old metrics";
-	if (kms_reference_lock("metric") != NULL)
+	if (!clock->known || kms_reference_lock("metric") != NULL)
 		return;
-	result->done = kms_retention_purge_metrics(TRAIL_BATCH);
+	result->done = kms_retention_purge_metrics(clock->due, TRAIL_BATCH);
 	result->more = result->done >= TRAIL_BATCH;
 }
 
 static void
-roll_metrics(KmsTaskResult *result)
+roll_metrics(const KmsClock *clock, KmsTaskResult *result)
 {
 	result->task = "roll minutes into hours";
-	if (kms_reference_lock("metric") != NULL)
+	if (!clock->known || kms_reference_lock("metric") != NULL)
 		return;
-	result->done = kms_retention_roll_metrics(BATCH);
+	result->done = kms_retention_roll_metrics(clock->due, BATCH);
 	result->more = result->done >= BATCH;
 }
 
@@ -485,7 +517,8 @@ fill_pool(KmsTaskResult *result)
  * nothing has come of it, so that to go on now would be in vain.
  */
 static bool
-for_each_key(List *ids, KmsEachTask task, KmsTaskResult *result)
+for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
+			 KmsTaskResult *result)
 {
 	bool		moved = false;
 	int			locked = 0;
@@ -493,7 +526,7 @@ for_each_key(List *ids, KmsEachTask task, KmsTaskResult *result)
 
 	foreach(cell, ids)
 	{
-		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), NULL);
+		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), (void *) clock);
 
 		if (outcome == KMS_OUTCOME_DONE)
 			result->done++;

@@ -4,6 +4,8 @@
 #ifndef KMS_KEYS_MAINTENANCE_H
 #define KMS_KEYS_MAINTENANCE_H
 
+#include "keys/clock.h"
+
 typedef enum KmsTask
 {
 	KMS_TASK_POOL,				/* first, before anything is locked */
@@ -32,9 +34,9 @@ typedef struct KmsTaskResult
  * One batch of a task in the current transaction, safe to run twice at once.
  * That of the pool asks for a worker; where there is to be none
  * (kms.keygen_workers is 0) it generates itself.
- * "confirm_purge" lets a purge that waits for confirmation go on, for a day.
+ * What is due is judged by "clock", of kms_clock_advance; "confirm_purge" lets a purge that waits for confirmation go on, for a day.
  */
-extern void kms_maintenance_run(KmsTask task, bool confirm_purge,
-								KmsTaskResult *result);
+extern void kms_maintenance_run(KmsTask task, const KmsClock *clock,
+								bool confirm_purge, KmsTaskResult *result);
 
 #endif							/* KMS_KEYS_MAINTENANCE_H */

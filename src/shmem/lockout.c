@@ -26,7 +26,6 @@
 #include "postgres.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 #include "miscadmin.h"
 #include "utils/timestamp.h"
@@ -34,6 +33,7 @@
 #include "shmem/lockout.h"
 
 #include "crypto/kdf.h"
+#include "pg/boot.h"
 #include "pg/catalog.h"
 #include "shmem/state.h"
 
@@ -41,8 +41,6 @@
 
 static KmsAttempts *attempts = NULL;
 static unsigned char digest_key[KMS_HMAC_SIZE];
-
-static int64 boot_time(void);
 
 void
 kms_lockout_install(void)
@@ -93,8 +91,9 @@ kms_lockout_refuses(const KmsLockout *lockout, int limit, int window,
 	int64		free_at;
 	int			count;
 
+	/* no clock of the operator's: setting the time must not end a lock-out */
 	LWLockAcquire(&kms_state->attempts_lock, LW_SHARED);
-	now = boot_time();
+	now = kms_boot_time();
 	count = kms_attempts_count(attempts, lockout->subject, now,
 							   window * USECS_PER_SEC, limit, &free_at);
 	LWLockRelease(&kms_state->attempts_lock);
@@ -108,17 +107,6 @@ void
 kms_lockout_failed(const KmsLockout *lockout)
 {
 	LWLockAcquire(&kms_state->attempts_lock, LW_EXCLUSIVE);
-	kms_attempts_add(attempts, lockout->subject, boot_time());
+	kms_attempts_add(attempts, lockout->subject, kms_boot_time());
 	LWLockRelease(&kms_state->attempts_lock);
-}
-
-/* No clock of the operator's: setting the time must not end a lock-out. */
-static int64
-boot_time(void)
-{
-	struct timespec now;
-
-	if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
-		elog(ERROR, "could not read the clock");
-	return now.tv_sec * USECS_PER_SEC + now.tv_nsec / 1000;
 }

@@ -425,6 +425,9 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->probed = false;
 	database->probing = false;
 	database->maintained_at = 0;
+	database->clock = 0;
+	database->clock_run_time = 0;
+	database->clock_logged = 0;
 	database->closed_until = 0;
 	database->reopened_at = 0;
 	database->ring_silent_until = 0;

@@ -72,6 +72,13 @@ typedef struct KmsDatabase
 								 * under state->lock */
 	TimestampTz reopened_at;	/* after a statement that failed; written
 								 * without the lock */
+	TimestampTz clock;			/* of maintenance, 0: not known since the
+								 * start; and the machine's run time then;
+								 * under state->lock */
+	int64		clock_run_time;
+	int64		clock_logged;	/* machine's run time when the log was told
+								 * that the clock of maintenance is behind; 0:
+								 * not yet; under state->lock */
 	KmsWorkerState worker[KMS_WORKERS];
 
 	/* keys for the pool that are being generated; see keys/pool.c */

@@ -149,6 +149,27 @@ kms_checkpoint_after(int64 ticket)
 	return found;
 }
 
+/* There is one for 10,000 events or a minute, so sorting them is cheap. */
+List *
+kms_checkpoint_newest(TimestampTz upto, int limit)
+{
+	static SPIPlanPtr plan = NULL;
+	List	   *found;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_time(&spi, upto);
+	kms_spi_int64(&spi, limit);
+	kms_spi_run(&spi, &plan,
+				"SELECT " COLUMNS " FROM kms.event_checkpoint"
+				" WHERE signed_at OPERATOR(pg_catalog.<=) $1"
+				" ORDER BY signed_at DESC LIMIT $2",
+				SPI_OK_SELECT);
+	found = fetch(&spi);
+	kms_spi_end(&spi);
+	return found;
+}
+
 List *
 kms_checkpoint_candidates(int64 start, int64 span, TimestampTz signed_before,
 						  List *signing_key_ids)
@@ -449,6 +470,33 @@ newest_ticket(void)
 	kms_spi_by_index(&spi);
 	kms_spi_run(&spi, &plan,
 				"SELECT ticket FROM kms.event ORDER BY ticket DESC LIMIT 1",
+				SPI_OK_SELECT);
+	if (spi.processed > 0)
+		found = DatumGetInt64(kms_spi_field(0, 1, &isnull));
+	kms_spi_end(&spi);
+	return found;
+}
+
+int64
+kms_checkpoint_first_event(int64 after, int64 upto, TimestampTz earliest,
+						   TimestampTz latest)
+{
+	static SPIPlanPtr plan = NULL;
+	int64		found = PG_INT64_MAX;
+	KmsSpi		spi;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_int64(&spi, after);
+	kms_spi_int64(&spi, upto);
+	kms_spi_time(&spi, earliest);
+	kms_spi_time(&spi, latest);
+	kms_spi_run(&spi, &plan,
+				"SELECT ticket FROM kms.event" PREFIX
+				" AND occurred_at OPERATOR(pg_catalog.>=) $3"
+				" AND occurred_at OPERATOR(pg_catalog.<=) $4"
+				" ORDER BY ticket LIMIT 1",
 				SPI_OK_SELECT);
 	if (spi.processed > 0)
 		found = DatumGetInt64(kms_spi_field(0, 1, &isnull));

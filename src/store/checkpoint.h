@@ -60,6 +60,9 @@ extern bool kms_checkpoint_last(bool is_start, int64 upto,
 /* A list of KmsCheckpoint, of all kinds, after a ticket and in their order. */
 extern List *kms_checkpoint_after(int64 ticket);
 
+/* The "limit" that were signed last, not later than "upto"; newest first. */
+extern List *kms_checkpoint_newest(TimestampTz upto, int limit);
+
 /*
  * Those of a time before "signed_before" that may be the next start, at most
  * ten: the last ones within "span" tickets of the start, or if there are none
@@ -110,5 +113,13 @@ extern int64 kms_checkpoint_trim(int64 after, int64 upto, int64 *busy);
  */
 extern TimestampTz kms_checkpoint_oldest_event(int64 after);
 extern TimestampTz kms_checkpoint_unsigned_since(void);
+
+/*
+ * The first ticket, after one and up to another, of an event that occurred
+ * between two times, both included; PG_INT64_MAX if there is none.
+ */
+extern int64 kms_checkpoint_first_event(int64 after, int64 upto,
+										TimestampTz earliest,
+										TimestampTz latest);
 
 #endif							/* KMS_STORE_CHECKPOINT_H */

@@ -135,7 +135,7 @@ kms_denial_forget(const char *key_id)
 
 /* A restore that has not brought the key in a week does not bring it. */
 int64
-kms_denial_trim(int limit)
+kms_denial_trim(TimestampTz now, int limit)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -144,13 +144,12 @@ kms_denial_trim(int limit)
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_int64(&spi, limit);
+	kms_spi_time(&spi, now - 7 * USECS_PER_DAY);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.denial WHERE denial_id"
 				" OPERATOR(pg_catalog.=) ANY (ARRAY("
 				"  SELECT d.denial_id FROM kms.denial AS d"
-				"  WHERE d.denied_at OPERATOR(pg_catalog.<)"
-				"   (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)"
-				"    '7 days'::pg_catalog.interval)"
+				"  WHERE d.denied_at OPERATOR(pg_catalog.<) $2"
 				"  AND NOT EXISTS (SELECT 1 FROM kms.key AS k"
 				"   WHERE k.key_id OPERATOR(pg_catalog.=) d.key_id) LIMIT $1))",
 				SPI_OK_DELETE);

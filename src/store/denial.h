@@ -52,7 +52,7 @@ extern void kms_denial_delete(const KmsDenial *denial);
 extern void kms_denial_forget(const char *key_id);
 
 /* Delete at most "limit" whose key has been gone for long; returns how many. */
-extern int64 kms_denial_trim(int limit);
+extern int64 kms_denial_trim(TimestampTz now, int limit);
 
 /* Ids of at most "limit" keys that have some, those never tried first. */
 extern List *kms_denial_sweep(int limit);

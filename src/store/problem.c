@@ -9,12 +9,12 @@
 #include "store/spi.h"
 
 List *
-kms_problem_find(double threshold_percent, int64 min_operations, int hours,
-				 bool active_only, int64 limit)
+kms_problem_find(double threshold_percent, int64 min_operations,
+				 const KmsProblemWindow *window, bool active_only,
+				 int64 limit)
 {
 	static SPIPlanPtr plan = NULL;
 	MemoryContext caller = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
 	List	   *problems = NIL;
 	KmsSpi		spi;
 	uint64		i;
@@ -24,11 +24,12 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 	kms_spi_by_index(&spi);
 	kms_spi_double(&spi, threshold_percent);
 	kms_spi_int64(&spi, min_operations);
-	kms_spi_time(&spi, now - hours * USECS_PER_HOUR);
+	kms_spi_time(&spi, window->since);
 	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(active_only));
 	kms_spi_int64(&spi, limit);
-	kms_spi_time(&spi, now);
-	kms_spi_time(&spi, now - USECS_PER_DAY);
+	kms_spi_time(&spi, window->now);
+	kms_spi_time(&spi, window->now - USECS_PER_DAY);
+	kms_spi_time(&spi, window->upto);
 	kms_spi_run(&spi, &plan,
 				"SELECT p.key_id, p.device_id, p.operations, p.failures, p.rate"
 				" FROM (SELECT k.key_id, k.device_id,"
@@ -44,6 +45,7 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 				"   AND e.status OPERATOR(pg_catalog.=) 'failure'"
 				"   AND e.reason OPERATOR(pg_catalog.=) 'Failed to decrypt data'"
 				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3"
+				"   AND e.occurred_at OPERATOR(pg_catalog.<=) $8"
 				"   GROUP BY e.key_id) AS f"
 				"  JOIN kms.key AS k"
 				"   ON k.key_id OPERATOR(pg_catalog.=) f.key_id,"
@@ -52,7 +54,8 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 				"   WHERE e.key_id OPERATOR(pg_catalog.=) f.key_id"
 				"   AND e.operation OPERATOR(pg_catalog.=) 'decrypt'"
 				"   AND e.status OPERATOR(pg_catalog.=) 'success'"
-				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3) AS s"
+				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3"
+				"   AND e.occurred_at OPERATOR(pg_catalog.<=) $8) AS s"
 				"  WHERE NOT $4 OR (k.state OPERATOR(pg_catalog.=) 'active'"
 				"   AND k.expires_at OPERATOR(pg_catalog.>) $6"
 				"   AND NOT EXISTS (SELECT 1 FROM kms.key AS r"
@@ -60,7 +63,8 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 				"    AND r.state_reason OPERATOR(pg_catalog.=) 'Problematic'"
 				"    AND r.state OPERATOR(pg_catalog.<>) 'revoked'"
 				"    AND r.prior_state IS DISTINCT FROM 'revoked'"
-				"    AND r.state_changed_at OPERATOR(pg_catalog.>) $7))) AS p"
+				"    AND r.state_changed_at OPERATOR(pg_catalog.>) $7"
+				"    AND r.state_changed_at OPERATOR(pg_catalog.<=) $8))) AS p"
 				" WHERE p.rate OPERATOR(pg_catalog.>) $1"
 				" AND p.operations OPERATOR(pg_catalog.>=) $2"
 				" ORDER BY p.rate DESC, p.failures DESC, p.key_id LIMIT $5",
@@ -87,7 +91,7 @@ kms_problem_find(double threshold_percent, int64 min_operations, int hours,
 }
 
 bool
-kms_problem_recent(const char *device_id)
+kms_problem_recent(const char *device_id, const KmsProblemWindow *window)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -96,14 +100,16 @@ kms_problem_recent(const char *device_id)
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_text(&spi, device_id);
-	kms_spi_time(&spi, GetCurrentTimestamp() - USECS_PER_DAY);
+	kms_spi_time(&spi, window->now - USECS_PER_DAY);
+	kms_spi_time(&spi, window->upto);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM kms.key"
 				" WHERE device_id OPERATOR(pg_catalog.=) $1"
 				" AND state_reason OPERATOR(pg_catalog.=) 'Problematic'"
 				" AND state OPERATOR(pg_catalog.<>) 'revoked'"
 				" AND prior_state IS DISTINCT FROM 'revoked'"
-				" AND state_changed_at OPERATOR(pg_catalog.>) $2 LIMIT 1",
+				" AND state_changed_at OPERATOR(pg_catalog.>) $2"
+				" AND state_changed_at OPERATOR(pg_catalog.<=) $3 LIMIT 1",
 				SPI_OK_SELECT);
 	recent = spi.processed > 0;
 	kms_spi_end(&spi);
@@ -111,7 +117,7 @@ kms_problem_recent(const char *device_id)
 }
 
 bool
-kms_problem_is_unknown(int hours)
+kms_problem_is_unknown(const KmsProblemWindow *window)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -120,10 +126,12 @@ kms_problem_is_unknown(int hours)
 	if (kms_event_detail != KMS_DETAIL_ALL)
 		return true;
 	kms_spi_begin(&spi);
-	kms_spi_time(&spi, GetCurrentTimestamp() - hours * USECS_PER_HOUR);
+	kms_spi_time(&spi, window->since);
+	kms_spi_time(&spi, window->upto);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM kms.event_epoch"
-				" WHERE left_out_at OPERATOR(pg_catalog.>=) $1 LIMIT 1",
+				" WHERE left_out_at OPERATOR(pg_catalog.>=) $1"
+				" AND left_out_at OPERATOR(pg_catalog.<=) $2 LIMIT 1",
 				SPI_OK_SELECT);
 	unknown = spi.processed > 0;
 	kms_spi_end(&spi);

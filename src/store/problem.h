@@ -8,6 +8,7 @@
 #define KMS_STORE_PROBLEM_H
 
 #include "crypto/form.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 #define KMS_PROBLEM_REASON "Problematic"
@@ -21,17 +22,30 @@ typedef struct KmsProblem
 	double		rate;			/* percent */
 } KmsProblem;
 
+/* What of the trail counts. */
+typedef struct KmsProblemWindow
+{
+	TimestampTz since;
+	TimestampTz now;			/* keys are active at */
+	TimestampTz upto;			/* what is later is from the future */
+} KmsProblemWindow;
+
 /* A list of KmsProblem, worst first.  "active_only": keys that are active. */
 extern List *kms_problem_find(double threshold_percent, int64 min_operations,
-							  int hours, bool active_only, int64 limit);
-
-/* Whether a key of the device was deprecated as problematic within a day. */
-extern bool kms_problem_recent(const char *device_id);
+							  const KmsProblemWindow *window,
+							  bool active_only, int64 limit);
 
 /*
- * Whether successful decrypts of these hours were left out of the trail
+ * Whether a key of the device was deprecated as problematic in the day before
+ * window->now or since.
+ */
+extern bool kms_problem_recent(const char *device_id,
+							   const KmsProblemWindow *window);
+
+/*
+ * Whether successful decrypts of that time were left out of the trail
  * (kms.event_detail), so that rates of failure are not known.
  */
-extern bool kms_problem_is_unknown(int hours);
+extern bool kms_problem_is_unknown(const KmsProblemWindow *window);
 
 #endif							/* KMS_STORE_PROBLEM_H */

@@ -22,8 +22,8 @@
 
 static bool fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query,
 				  bool *sealed);
-static void begin_anew(KmsPurgeState *state);
-static int64 purged_within_a_day(void);
+static void begin_anew(KmsPurgeState *state, TimestampTz now);
+static int64 purged_since(TimestampTz since);
 static bool seal(const KmsPurgeState *state, unsigned char *out);
 static bool is_sealed(const KmsPurgeState *state, const unsigned char *stored,
 					  size_t len);
@@ -34,7 +34,7 @@ static int64 number_or_zero(int column);
 static void bind_time(KmsSpi *spi, TimestampTz value);
 
 bool
-kms_purge_lock(KmsPurgeState *state)
+kms_purge_lock(KmsPurgeState *state, TimestampTz now)
 {
 	static SPIPlanPtr insert_plan = NULL;
 	static SPIPlanPtr read_plan = NULL;
@@ -55,7 +55,7 @@ kms_purge_lock(KmsPurgeState *state)
 	if (!fetch(state, &plan, READ_STATE " FOR UPDATE SKIP LOCKED", &sealed))
 		return false;
 	if (!sealed)
-		begin_anew(state);
+		begin_anew(state, now);
 	return true;
 }
 
@@ -64,16 +64,16 @@ kms_purge_lock(KmsPurgeState *state)
  * it is today by a clock that is somewhat behind as well.
  */
 static void
-begin_anew(KmsPurgeState *state)
+begin_anew(KmsPurgeState *state, TimestampTz now)
 {
 	memset(state, 0, sizeof(*state));
-	state->window_start = GetCurrentTimestamp() - USECS_PER_DAY / 2;
+	state->window_start = now - USECS_PER_DAY / 2;
 	state->window_keys = kms_sweep_key_count();
-	state->purged = purged_within_a_day();
+	state->purged = purged_since(now - USECS_PER_DAY);
 }
 
 static int64
-purged_within_a_day(void)
+purged_since(TimestampTz since)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -82,7 +82,7 @@ purged_within_a_day(void)
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
-	kms_spi_time(&spi, GetCurrentTimestamp() - USECS_PER_DAY);
+	kms_spi_time(&spi, since);
 	kms_spi_run(&spi, &plan,
 				"SELECT (SELECT pg_catalog.count(*) FROM kms.event"
 				"  WHERE occurred_at OPERATOR(pg_catalog.>=) $1"

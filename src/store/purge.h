@@ -25,7 +25,7 @@ typedef struct KmsPurgeState
  * half a day ago, with what the trail says was purged within a day.  Both need
  * the master key.
  */
-extern bool kms_purge_lock(KmsPurgeState *state);
+extern bool kms_purge_lock(KmsPurgeState *state, TimestampTz now);
 extern void kms_purge_save(const KmsPurgeState *state);
 
 /* The same without locking; all zero where nothing was remembered yet. */

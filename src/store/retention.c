@@ -30,7 +30,7 @@ typedef struct Reached
 	TransactionId transaction;	/* its own; invalid: begin anew */
 } Reached;
 
-static int64 purge(SPIPlanPtr *plan, const char *query, int retention,
+static int64 purge(SPIPlanPtr *plan, const char *query, TimestampTz before,
 				   int limit, Reached *reached);
 static TimestampTz start_of_batch(const Reached *reached);
 static void end_of_batch(Reached *reached, TimestampTz last);
@@ -38,7 +38,7 @@ static bool lock_roll_up(void);
 static TimestampTz add_hour(KmsMetric *hours, int *count, uint64 row);
 
 int64
-kms_retention_purge_metrics(int limit)
+kms_retention_purge_metrics(TimestampTz now, int limit)
 {
 	static SPIPlanPtr plan = NULL;
 	static Reached reached;
@@ -53,11 +53,12 @@ kms_retention_purge_metrics(int limit)
 				 " RETURNING bucket)"
 				 " SELECT pg_catalog.count(*), pg_catalog.max(bucket)"
 				 " FROM gone",
-				 kms_metric_retention, limit, &reached);
+				 now - kms_metric_retention * USECS_PER_SEC, limit,
+				 &reached);
 }
 
 int64
-kms_retention_roll_metrics(int limit)
+kms_retention_roll_metrics(TimestampTz now, int limit)
 {
 	static SPIPlanPtr plan = NULL;
 	static Reached reached;
@@ -77,8 +78,7 @@ kms_retention_roll_metrics(int limit)
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_time(&spi, start_of_batch(&reached));
-	kms_spi_time(&spi, kms_metric_bucket(GetCurrentTimestamp() -
-										 ROLL_AFTER_DAYS * USECS_PER_DAY,
+	kms_spi_time(&spi, kms_metric_bucket(now - ROLL_AFTER_DAYS * USECS_PER_DAY,
 										 KMS_METRIC_HOUR));
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
@@ -120,7 +120,7 @@ kms_retention_roll_metrics(int limit)
  * it tells how many rows it deleted and the time of the last one.
  */
 static int64
-purge(SPIPlanPtr *plan, const char *query, int retention, int limit,
+purge(SPIPlanPtr *plan, const char *query, TimestampTz before, int limit,
 	  Reached *reached)
 {
 	KmsSpi		spi;
@@ -131,8 +131,7 @@ purge(SPIPlanPtr *plan, const char *query, int retention, int limit,
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_time(&spi, start_of_batch(reached));
-	kms_spi_time(&spi, GetCurrentTimestamp() -
-				 (int64) retention * USECS_PER_SEC);
+	kms_spi_time(&spi, before);
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
 	purged = DatumGetInt64(kms_spi_field(0, 1, &isnull));

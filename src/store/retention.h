@@ -4,11 +4,14 @@
 #ifndef KMS_STORE_RETENTION_H
 #define KMS_STORE_RETENTION_H
 
+#include "datatype/timestamp.h"
+
 /*
- * A batch: at most "limit" rows, oldest first; each returns how many.
+ * A batch of what is old at "now": at most "limit" rows, oldest first; each
+ * returns how many.
  * Rolling adds minutes older than two days to their hours.
  */
-extern int64 kms_retention_purge_metrics(int limit);
-extern int64 kms_retention_roll_metrics(int limit);
+extern int64 kms_retention_purge_metrics(TimestampTz now, int limit);
+extern int64 kms_retention_roll_metrics(TimestampTz now, int limit);
 
 #endif							/* KMS_STORE_RETENTION_H */

@@ -114,6 +114,7 @@ batch(void *arg)
 {
 	Maintenance *maintenance = arg;
 	KmsTaskResult result;
+	KmsClock	clock;
 
 	kms_worker_reload();
 
@@ -122,7 +123,8 @@ batch(void *arg)
 		return;
 	kms_worker_begin("maintaining keys, events and metrics");
 	kms_call_require_service();
-	kms_maintenance_run(maintenance->task, false, &result);
+	kms_clock_advance(false, &clock);
+	kms_maintenance_run(maintenance->task, &clock, false, &result);
 	kms_worker_commit();
 	maintenance->more = result.more;
 	pgstat_report_stat(true);

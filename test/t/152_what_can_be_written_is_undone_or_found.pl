@@ -72,6 +72,7 @@ is(sql("SELECT kms_cancel_key_deletion('$other'); SELECT kms_enable_key('$other'
 # Rows that the purge cannot judge, as their master key is gone.
 KmsTest::write_master_key("$file.other");
 restart_with("$file.other");
+sql('SELECT FROM kms_maintain(confirm_clock => true)');
 sql(<<"SQL");
 INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object('key_id', 'old' || n,
 	'device_id', 'old' || n, 'state', 'deprecated', 'expires_at', now() - interval '91 days'))).*
