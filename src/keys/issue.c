@@ -13,7 +13,9 @@
  * for a row while he has the device: it is given back for that time.
  *
  * The limit counts rows made within the window, this transaction's own and
- * those of others that committed; the lock makes it exact.
+ * those of others that committed; the lock makes it exact.  A row from the
+ * future was made while the clock was ahead.  It does not count, because its
+ * device would be locked out until that time has come.
  */
 #include "postgres.h"
 
@@ -344,6 +346,7 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		keys->active = lappend(keys->active, copy);
 	}
 	if (strcmp(row->origin, KMS_ORIGIN_GENERATED) == 0 &&
+		row->created_at <= keys->now &&
 		row->created_at > keys->now - kms_keygen_window * USECS_PER_SEC)
 	{
 		/* newest first: the one that must leave the window is the limit-th */
@@ -359,7 +362,8 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 	}
 	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
 	{
-		keys->replaced_at = Max(keys->replaced_at, row->created_at);
+		if (row->created_at <= keys->now)
+			keys->replaced_at = Max(keys->replaced_at, row->created_at);
 		keys->replacements += problematic ? 0 : 1;
 	}
 	return true;

@@ -37,7 +37,7 @@ typedef struct Totals
 } Totals;
 
 static void add_row(Totals *totals, HeapTuple tuple, TupleDesc desc,
-					TimestampTz since);
+					TimestampTz since, TimestampTz now);
 static KmsTotal *find(Totals *totals, Datum operation, Datum status,
 					  Datum reason);
 static bool is_total(const KmsTotal *total, Datum operation, Datum status,
@@ -56,6 +56,7 @@ kms_summary_read(TimestampTz since)
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	TimestampTz minute = kms_metric_bucket(since, KMS_METRIC_MINUTE);
+	TimestampTz now = GetCurrentTimestamp();
 	HeapTuple	tuple;
 	KmsTotal   *total;
 	List	   *list = NIL;
@@ -77,7 +78,7 @@ kms_summary_read(TimestampTz since)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_row(&totals, tuple, RelationGetDescr(rel), minute);
+		add_row(&totals, tuple, RelationGetDescr(rel), minute, now);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -89,9 +90,13 @@ kms_summary_read(TimestampTz since)
 	return list;
 }
 
-/* Minutes before the window begins are not in it; their hour is. */
+/*
+ * Minutes before the window begins are not in it; their hour is.  What begins
+ * later than now was counted while the clock was ahead.
+ */
 static void
-add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since)
+add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since,
+		TimestampTz now)
 {
 	Datum		values[METRIC_COLUMNS];
 	bool		nulls[METRIC_COLUMNS];
@@ -100,6 +105,8 @@ add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since)
 	heap_deform_tuple(tuple, desc, values, nulls);
 	if (DatumGetInt32(values[METRIC_WIDTH - 1]) == KMS_METRIC_MINUTE &&
 		DatumGetTimestampTz(values[METRIC_BUCKET - 1]) < since)
+		return;
+	if (DatumGetTimestampTz(values[METRIC_BUCKET - 1]) > now)
 		return;
 	total = find(totals, values[METRIC_OPERATION - 1],
 				 values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
