@@ -121,8 +121,10 @@ find_rows(const KmsAnchorPoint *point)
 }
 
 /*
- * Whether retention has deleted it, which it has signed.  Where that cannot
- * be verified nothing is signed either.
+ * Whether retention has deleted it, which it has signed.  Without a master
+ * key that cannot be verified, and nothing is signed either.  A signature
+ * under a master key that is not among those here counts as none, because
+ * anybody who may write the tables can make one.
  */
 static bool
 is_retired(int64 ticket)
@@ -134,8 +136,7 @@ is_retired(int64 ticket)
 	if (!kms_latest_start(&start) || start.ticket < ticket)
 		return false;
 	status = kms_checkpoint_verify(&start, &last);
-	return status == KMS_OK || status == KMS_NO_MASTER_KEY ||
-		status == KMS_OTHER_MASTER_KEY;
+	return status == KMS_OK || status == KMS_NO_MASTER_KEY;
 }
 
 static bool

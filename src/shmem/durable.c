@@ -60,7 +60,7 @@ static KmsAudited nap(Wait *wait);
 static KmsAudited nap_or_give_up(Wait *wait, const KmsEvent *event,
 								 KmsPush pushed);
 static bool is_out_of_debt(void);
-static KmsAudited wait_for_writer(bool (*is_done) (void), bool renew);
+static KmsAudited wait_for_writer(bool (*is_done) (void));
 static long elapsed_ms(instr_time start);
 static void wake_writer(KmsDatabase *database);
 
@@ -99,7 +99,7 @@ void
 kms_durable_pay(void)
 {
 	if (kms_events_in_debt() && !RecoveryInProgress())
-		(void) wait_for_writer(is_out_of_debt, false);
+		(void) wait_for_writer(is_out_of_debt);
 }
 
 KmsAudited
@@ -109,8 +109,7 @@ kms_durable_claim(bool *waited)
 	if (kms_events_claim())
 		return KMS_AUDITED;
 	*waited = true;
-	return wait_for_writer(kms_events_claim,
-						   kms_audit == KMS_AUDIT_BEST_EFFORT);
+	return wait_for_writer(kms_events_claim);
 }
 
 KmsAudited
@@ -265,12 +264,11 @@ is_out_of_debt(void)
 
 /*
  * Wait until "is_done" as the writer empties the ring, at most for
- * kms.audit_timeout; with "renew" each slot that it releases begins that time
- * again.  A whole time without a release is noted, so that nobody else waits
- * for a writer that stands still.
+ * kms.audit_timeout.  A whole time without a release is noted, so that in
+ * best_effort nobody else waits for a writer that stands still.
  */
 static KmsAudited
-wait_for_writer(bool (*is_done) (void), bool renew)
+wait_for_writer(bool (*is_done) (void))
 {
 	KmsDatabase *database = kms_state_database();
 	KmsRingCounters counters;
@@ -292,11 +290,7 @@ wait_for_writer(bool (*is_done) (void), bool renew)
 			break;
 		}
 		if (counters.tail != tail)
-		{
 			INSTR_TIME_SET_CURRENT(moved);
-			if (renew)
-				wait.start = moved;
-		}
 		tail = counters.tail;
 		audited = nap(&wait);
 		if (audited == KMS_AUDIT_LATE &&

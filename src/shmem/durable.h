@@ -41,10 +41,9 @@ extern void kms_durable_pay(void);
 /*
  * In either mode, before a call opens something: claim a slot for its event
  * (see kms_events_claim), waiting for one if there is none (*waited).  The
- * wait can be cancelled, and ends after kms.audit_timeout.  In best_effort
- * that time begins again with each slot that the writer releases, and if it
- * has passed without one, nobody waits until there is one.  KMS_AUDITED if
- * there is a claim.
+ * wait can be cancelled, and ends after kms.audit_timeout.  If the writer has
+ * released no slot in all that time, in best_effort nobody waits until it
+ * does.  KMS_AUDITED if there is a claim.
  */
 extern KmsAudited kms_durable_claim(bool *waited);
 

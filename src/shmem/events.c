@@ -94,6 +94,8 @@ static size_t ring_size;
 static uint64 ring_generation;	/* of the database when it was mapped */
 static Oid	bound_extension = InvalidOid;
 static TimestampTz failed_until = 0;
+static KmsDatabase *claimed_in = NULL;	/* where this session has claims */
+static Oid	claimed_oid = InvalidOid;
 static uint64 debt = 0;			/* events pushed since it was half empty */
 static char retired_path[MAXPGPATH];	/* of what kms_events_retired gave */
 
@@ -229,6 +231,8 @@ kms_events_claim(void)
 
 	if (database == NULL)
 		return true;
+	claimed_in = database;
+	claimed_oid = MyDatabaseId;
 	claims = pg_atomic_fetch_add_u32(&database->ring_claims, 1) + 1;
 	if (ring == NULL)
 		return true;
@@ -239,13 +243,23 @@ kms_events_claim(void)
 	return false;
 }
 
+/*
+ * The launcher may have freed the slot of the database since, and given it to
+ * another; then the claim is gone.  Never below zero: that would leave no room
+ * for anybody.
+ */
 void
 kms_events_release_claim(void)
 {
-	KmsDatabase *database = kms_state_database();
+	uint32		claims;
 
-	if (database != NULL)
-		pg_atomic_fetch_sub_u32(&database->ring_claims, 1);
+	if (claimed_in == NULL || claimed_in->oid != claimed_oid)
+		return;
+	claims = pg_atomic_read_u32(&claimed_in->ring_claims);
+	while (claims > 0 &&
+		   !pg_atomic_compare_exchange_u32(&claimed_in->ring_claims, &claims,
+										   claims - 1))
+		;
 }
 
 bool

@@ -35,6 +35,9 @@
 #include "store/scan.h"
 #include "store/spi.h"
 
+/* Rows that are in the way are passed over, but not to the end of numbers. */
+#define SKIP_MAX (INT64CONST(1) << 40)
+
 #define GAP_REASON "Events may be missing"
 
 
@@ -68,7 +71,7 @@ static bool read_newest(KmsTrail *newest);
 static bool read_epoch(KmsTrail *trail);
 static int64 count_number(Datum stored);
 static void note_found(KmsTrail *trail, bool in_epoch);
-static void read_last(KmsTrail *trail);
+static void read_last(KmsTrail *trail, int64 limit);
 static void read_head(KmsTrail *head, int ticket_column);
 static void insert_epoch(const KmsTrail *trail);
 static void follow(KmsTrail *trail, const KmsTrail *newest);
@@ -121,7 +124,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 		memcpy(trail->hash, newest.hash, sizeof(trail->hash));
 	}
 	else
-		read_last(trail);
+		read_last(trail, KMS_TICKET_LIMIT);
 	note_found(trail, any);
 	if (!known)
 	{
@@ -146,7 +149,7 @@ kms_trail_skip(KmsTrail *trail)
 {
 	KmsTrail	last;
 
-	read_last(&last);
+	read_last(&last, Min(KMS_TICKET_LIMIT, trail->last_ticket + SKIP_MAX));
 	if (trail->last_ticket >= last.last_ticket)
 		return false;
 	trail->last_ticket = last.last_ticket;
@@ -394,7 +397,7 @@ count_number(Datum stored)
 
 /* Where rows are there and no epoch. */
 static void
-read_last(KmsTrail *trail)
+read_last(KmsTrail *trail, int64 limit)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -403,7 +406,7 @@ read_last(KmsTrail *trail)
 	memset(trail->hash, 0, sizeof(trail->hash));
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
-	kms_spi_int64(&spi, KMS_TICKET_LIMIT);
+	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT ticket, hash FROM"
 				" ((SELECT ticket, hash FROM kms.event"
