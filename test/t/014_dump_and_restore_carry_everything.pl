@@ -191,9 +191,10 @@ is(content($bare, 'postgres', 'denial key key_secret'),
 like(KmsClient::findings($bare, 'postgres'),
 	qr/^error: keys wrapped under master key "[0-9a-f]{16}", which this server does not have: \d/m,
 	'another master key: kms_check() tells');
-is( $bare->safe_psql('postgres',
+# The writer may have made an audit key by now, to sign with.
+like( $bare->safe_psql('postgres',
 		'SELECT status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
-	"current|0|0\nmissing|3|2", 'so does kms_master_key_status()');
+	qr/^current\|0\|[01]\nmissing\|3\|2$/, 'so does kms_master_key_status()');
 is( $bare->safe_psql('postgres', "SELECT reused FROM kms_issue_key('new phone')"),
 	'f', 'another master key: new devices are served');
 
