@@ -106,6 +106,7 @@ sub entries_read
 my $old = KmsClient->session($node, 'postgres');
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM kms.event');
 old_events(4);
+sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
 retention('1s');
 my $session = KmsClient->session($node, 'postgres');
 
