@@ -22,7 +22,7 @@ sub sql
 	return $node->safe_psql('postgres', shift);
 }
 
-# As many batches and a half, and wait until they can go.
+# As many batches and a half, and wait until all that is signed can go.
 sub old_events
 {
 	my $batches = shift;
@@ -34,8 +34,8 @@ sub old_events
 	}
 	KmsTest::poll(
 		sub {
-			sql("SELECT count(*) FROM kms.event_checkpoint
-				WHERE ticket > $signed AND signed_at < now() - interval '1 second'") >= $batches;
+			sql("SELECT count(*) >= $batches AND max(signed_at) < now() - interval '1 second'
+				FROM kms.event_checkpoint WHERE ticket > $signed") eq 't';
 		}) or die 'no checkpoint';
 }
 

@@ -74,6 +74,7 @@ works('no lock');
 ends('the caller has locked the trail', "BEGIN; LOCK TABLE kms.event IN SHARE MODE;
 	SELECT kms_encrypt('$audit->{key}', 'x'); SELECT kms_flush_events()",
 	qr/ERROR:  55000: the event writer of kms cannot write/, BOUNDED);
+works('the caller has ended');
 $audit->call($audit->results->{encrypt});
 my $writer = $audit->writer;
 kill 'STOP', $writer;
