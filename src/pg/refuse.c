@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
@@ -19,6 +20,7 @@
 #include "pg/extension.h"
 #include "pg/refuse.h"
 #include "pg/script.h"
+#include "pg/vacuum_full.h"
 
 static ProcessUtility_hook_type prev_utility_hook = NULL;
 static object_access_hook_type prev_object_access_hook = NULL;
@@ -41,7 +43,6 @@ static void check_drop(const DropStmt *statement);
 static void check_drop_owned(const DropOwnedStmt *statement);
 static bool belongs_to(const List *objects, Oid role);
 static void check_owner(const RangeVar *name);
-static void check_trigger(const CreateTrigStmt *statement);
 static void check_alter(const AlterTableStmt *statement);
 static void check_create_table(const CreateStmt *statement);
 static void check_column(const ColumnDef *column);
@@ -92,6 +93,9 @@ run(PlannedStmt *statement, const char *query, bool read_only_tree,
 	QueryEnvironment *environment, DestReceiver *dest,
 	QueryCompletion *completion)
 {
+	statement = kms_vacuum_full_spare(statement);
+	if (statement == NULL)
+		return;
 	if (prev_utility_hook != NULL)
 		prev_utility_hook(statement, query, read_only_tree, context, params,
 						  environment, dest, completion);
@@ -134,7 +138,10 @@ check(const Node *node)
 			check_owner(((const RuleStmt *) node)->relation);
 			break;
 		case T_CreateTrigStmt:
-			check_trigger((const CreateTrigStmt *) node);
+			check_owner(((const CreateTrigStmt *) node)->relation);
+			break;
+		case T_AlterObjectDependsStmt:
+			check_owner(((const AlterObjectDependsStmt *) node)->relation);
 			break;
 		case T_AlterTableStmt:
 			check_alter((const AlterTableStmt *) node);
@@ -241,7 +248,10 @@ belongs_to(const List *objects, Oid role)
 	return false;
 }
 
-/* Raise 42501 if it is a table of kms and the current user not its owner. */
+/*
+ * Raise 42501 if it is a table of kms, or an index of one, and the current
+ * user does not own it.
+ */
 static void
 check_owner(const RangeVar *name)
 {
@@ -249,17 +259,6 @@ check_owner(const RangeVar *name)
 
 	if (OidIsValid(table) && !pg_class_ownercheck(table, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name->relname);
-}
-
-static void
-check_trigger(const CreateTrigStmt *statement)
-{
-	Oid			table = find_table(statement->relation);
-
-	if (OidIsValid(table) &&
-		pg_class_aclcheck(table, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
-					   statement->relation->relname);
 }
 
 static void
@@ -314,18 +313,28 @@ static void
 check_constraint(const Constraint *constraint)
 {
 	Oid			table = InvalidOid;
+	char	   *name;
 
 	if (constraint->contype == CONSTR_FOREIGN)
 		table = find_table(constraint->pktable);
-	if (OidIsValid(table) &&
-		pg_class_aclcheck(table, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(table, GetUserId(), ACL_REFERENCES,
-								  ACLMASK_ANY) != ACLCHECK_OK)
+	name = OidIsValid(table) ? get_rel_name(table) : NULL;
+	if (name == NULL)
+		return;
+
+	/* the owner is refused when the constraint is made: foreign_key.c */
+	if (strcmp(name, "key") != 0)
+		check_owner(constraint->pktable);
+	else if (pg_class_aclcheck(table, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
+			 pg_attribute_aclcheck_all(table, GetUserId(), ACL_REFERENCES,
+									   ACLMASK_ANY) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
 					   constraint->pktable->relname);
 }
 
-/* The table of kms of this name, without a lock on it, or InvalidOid. */
+/*
+ * Return the table of kms that has this name or an index of this name, without
+ * a lock on it, or InvalidOid.
+ */
 static Oid
 find_table(const RangeVar *name)
 {
@@ -335,6 +344,8 @@ find_table(const RangeVar *name)
 	if (!OidIsValid(extension) || name == NULL)
 		return InvalidOid;
 	table = RangeVarGetRelid(name, NoLock, true);
+	if (OidIsValid(table) && get_rel_relkind(table) == RELKIND_INDEX)
+		table = IndexGetRelation(table, true);
 	if (!OidIsValid(table) ||
 		getExtensionOfObject(RelationRelationId, table) != extension)
 		return InvalidOid;

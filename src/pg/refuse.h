@@ -6,8 +6,10 @@
  * is not refused to the owner.
  *
  * One of a role that has not the right to it, where PostgreSQL locks a table
- * of kms, or the extension, before it looks (42501): behind such a request
- * everybody else would wait.
+ * of kms, an index of one, or the extension, before it looks (42501): behind
+ * such a request everybody else would wait.  A trigger is refused to all but
+ * the owner, whatever was granted, because it locks the table to the end of
+ * its transaction.  VACUUM FULL: see vacuum_full.h.
  *
  * CREATE EXTENSION kms SCHEMA kms: 42P06, with what to do instead.
  */

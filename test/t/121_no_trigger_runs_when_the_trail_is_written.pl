@@ -17,7 +17,7 @@ my @tables = qw(event event_outbox event_epoch event_quarantine event_checkpoint
 
 $audit->sql('CREATE ROLE mallory LOGIN; CREATE SCHEMA mallory AUTHORIZATION mallory;
 	GRANT USAGE ON SCHEMA kms TO mallory;
-	GRANT TRIGGER, SELECT ON ' . join(', ', map { "kms.$_" } @tables) . ' TO mallory;
+	GRANT SELECT ON ' . join(', ', map { "kms.$_" } @tables) . ' TO mallory;
 	CREATE TABLE mallory.ran (what text); GRANT INSERT ON mallory.ran TO PUBLIC;
 	GRANT USAGE ON SCHEMA mallory TO PUBLIC');
 
@@ -42,11 +42,11 @@ foreach my $table (@tables)
 	{
 		my ($when, $each) = $kind =~ /^(.*?)(?: \.\. (.*))?$/;
 		my $name = 't' . $number++;
-		$audit->sql("SET ROLE mallory; CREATE TRIGGER $name $when ON kms.$table " . ($each || '') .
+		$audit->sql("CREATE TRIGGER $name $when ON kms.$table " . ($each || '') .
 			' EXECUTE FUNCTION mallory.run()');
 	}
 	# what has transition tables is one event each
-	$audit->sql("SET ROLE mallory; CREATE TRIGGER transition AFTER INSERT ON kms.$table
+	$audit->sql("CREATE TRIGGER transition AFTER INSERT ON kms.$table
 		REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION mallory.run()");
 }
 

@@ -1,6 +1,7 @@
 # A role that may make triggers on tables of kms, or foreign keys to them, has
 # none of its code run with the rights of the extension's owner; nor can it, or
-# a role with no right at all, make others wait for a lock by asking.
+# the owner of the database, or a role with no right at all, make others wait
+# for a lock by asking.
 use strict;
 use warnings;
 
@@ -34,7 +35,9 @@ foreach my $table (sort keys %writes)
 		'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT')
 	{
 		my $trigger = sprintf $when, "kms.$table";
-		sql("CREATE TRIGGER evil $trigger EXECUTE FUNCTION app.ran()", 'app');
+		like(fails("CREATE TRIGGER evil $trigger EXECUTE FUNCTION app.ran()", 'app'), qr/42501/,
+			"the right to make triggers makes none: $trigger");
+		sql("CREATE TRIGGER evil $trigger EXECUTE FUNCTION app.ran()");
 		like(fails($writes{$table}), qr/55000: kms.$table is not written because of trigger evil on table kms.$table/,
 			"kms.$table is not written: $trigger");
 		sql("ALTER TABLE kms.$table DISABLE TRIGGER evil");
@@ -61,7 +64,7 @@ is(sql("SELECT count(*) FROM kms_issue_key('tablet')"), '1', 'without them keys 
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe("BEGIN; SELECT kms_rotate_key('tablet')");
 like(fails('SET lock_timeout = 100; CREATE TRIGGER evil BEFORE INSERT ON kms.key
-	FOR EACH ROW EXECUTE FUNCTION app.ran()', 'app'), qr/55P03/, 'none appears in between');
+	FOR EACH ROW EXECUTE FUNCTION app.ran()'), qr/55P03/, 'none appears in between');
 $session->query_safe('COMMIT');
 $session->quit;
 
@@ -83,8 +86,12 @@ unlike(slurp_file($node->logfile), qr/LOG:  ran as/, 'no code has run');
 
 # What follows has to wait for the writer, if it asks for the lock.
 my $writer = $node->background_psql('postgres', on_error_stop => 1);
-$writer->query_safe('BEGIN; LOCK TABLE kms.event IN ROW EXCLUSIVE MODE');
-sql("CREATE TABLE nobody.list (k text) PARTITION BY LIST (k); CREATE TABLE nobody.mine (a bigint, b bigint)", 'nobody');
+$writer->query_safe('BEGIN; SET enable_seqscan = off;
+	SELECT count(*) FROM kms.event WHERE ticket = 1; LOCK TABLE kms.event IN ROW EXCLUSIVE MODE');
+is($writer->query_safe("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()
+	AND relation = 'kms.event_pkey'::regclass"), '1', 'an index is locked');
+sql("CREATE TABLE nobody.list (k text) PARTITION BY LIST (k); CREATE TABLE nobody.mine (a bigint, b bigint);
+	CREATE INDEX parted ON ONLY nobody.list (k)", 'nobody');
 foreach my $statement (
 	'CREATE RULE r AS ON INSERT TO kms.event DO NOTHING',
 	'CREATE TRIGGER t BEFORE INSERT ON kms.event EXECUTE FUNCTION suppress_redundant_updates_trigger()',
@@ -94,11 +101,33 @@ foreach my $statement (
 	'ALTER TABLE nobody.list DETACH PARTITION kms.event',
 	"CREATE TABLE nobody.part PARTITION OF kms.event FOR VALUES IN ('a')",
 	'CREATE TABLE nobody.child () INHERITS (kms.event)',
+	'ALTER INDEX kms.event_pkey DEPENDS ON EXTENSION plpgsql',
+	'ALTER INDEX nobody.parted ATTACH PARTITION kms.event_pkey',
 	'ALTER TABLE kms.event ADD x integer', 'CREATE INDEX ON kms.event (ticket)',
 	'TRUNCATE kms.event', 'DROP TABLE kms.event', 'BEGIN; LOCK TABLE kms.event')
 {
 	like(fails("SET lock_timeout = 100; $statement", 'nobody'), qr/42501/, "asks for no lock: $statement");
 }
+foreach my $refers ('kms.event', 'kms.pool_key')
+{
+	like(fails("SET lock_timeout = 100; ALTER TABLE app.t ADD FOREIGN KEY (k) REFERENCES $refers", 'app'), qr/42501/,
+		"with the right to foreign keys, too: $refers");
+}
+
+# The owner of the database may vacuum tables of others.
+my $toast = sql("SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'kms.event'::regclass");
+sql('CREATE ROLE landlord LOGIN; ALTER DATABASE postgres OWNER TO landlord; CREATE TABLE app.full AS SELECT 1 AS a;
+	GRANT USAGE ON SCHEMA kms, app, pg_toast TO landlord');
+my $file = sql("SELECT pg_relation_filenode('app.full')");
+foreach my $tables ('kms.event', 'app.full, kms.event', $toast, '')
+{
+	my ($rc, $stdout, $stderr) = $node->psql('postgres', "SET lock_timeout = 1000; VACUUM (FULL) $tables",
+		extra_params => [ '-U', 'landlord' ]);
+	like($stderr, qr/WARNING:  skipping "\w+": only its owner can vacuum a table of kms with FULL/, "VACUUM (FULL) $tables");
+	unlike($stderr, qr/ERROR/, 'waits for nothing');
+}
+isnt(sql("SELECT pg_relation_filenode('app.full')"), $file, 'other tables are vacuumed');
+is(fails('VACUUM kms.event', 'landlord'), '', 'and so are those of kms, without FULL');
 $writer->query_safe('COMMIT');
 $writer->quit;
 
