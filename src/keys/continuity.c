@@ -27,12 +27,17 @@
 #include "shmem/anchor_file.h"
 #include "shmem/events.h"
 #include "store/latest.h"
+#include "store/link.h"
 
 #define FILE_PAUSE_S	60		/* between two writes that no signature asks
 								 * for */
 #define JUDGE_TRIES		10
 
+/* More rows than an anchor can be older than its trail. */
+#define ROWS_MAX		(INT64CONST(1) << 40)
+
 static void judge(KmsContinuity *continuity);
+static bool is_end(const KmsAnchorPoint *point);
 static bool ends_at(const KmsAnchorPoint *point, int64 ticket,
 					const unsigned char *hash);
 static KmsAnchorBreak find_rows(const KmsAnchorPoint *point);
@@ -67,9 +72,6 @@ judge(KmsContinuity *continuity)
 {
 	KmsAnchor  *anchor = &continuity->anchor;
 	const KmsAnchorPoint *point = &anchor->current;
-	unsigned char hash[KMS_CHAIN_SIZE];
-	int64		ticket;
-	int64		epoch;
 
 	continuity->anchored = false;
 	continuity->restored = false;
@@ -88,16 +90,26 @@ judge(KmsContinuity *continuity)
 
 	if (is_exact(anchor))
 	{
-		(void) kms_latest_end(&ticket, hash, &epoch);
-		if (anchor->has_pending && ends_at(&anchor->pending, ticket, hash))
+		if (anchor->has_pending && is_end(&anchor->pending))
 			point = &anchor->pending;
-		else if (!ends_at(point, ticket, hash))
-			continuity->broken = KMS_ANCHOR_END;
-		if (kms_latest_row_behind(point->ticket))
+		else if (!is_end(point))
 			continuity->broken = KMS_ANCHOR_END;
 	}
 	if (continuity->broken == KMS_ANCHOR_HOLDS)
 		continuity->broken = find_rows(point);
+}
+
+/* Whether kms.event_epoch has it as the last row, and there is none behind. */
+static bool
+is_end(const KmsAnchorPoint *point)
+{
+	unsigned char hash[KMS_CHAIN_SIZE];
+	int64		ticket;
+	int64		epoch;
+
+	(void) kms_latest_end(&ticket, hash, &epoch);
+	return ends_at(point, ticket, hash) &&
+		!kms_latest_row_behind(point->ticket);
 }
 
 static bool
@@ -250,6 +262,25 @@ kms_continuity_begin(KmsKeeper *keeper)
 	}
 }
 
+/*
+ * A writer knows what it has written itself, also of a trail that is broken,
+ * whose anchor stays behind.  Without an anchor half of all numbers are left.
+ */
+int64
+kms_continuity_limit(const KmsKeeper *keeper)
+{
+	const KmsAnchor *anchor = &keeper->anchor;
+	int64		last = anchor->current.ticket;
+
+	if (keeper->known && keeper->last_ticket != 0)
+		return keeper->last_ticket + 1;
+	if (last == 0)
+		return KMS_TICKET_LIMIT / 2;
+	if (anchor->has_pending)
+		last = Max(last, anchor->pending.ticket);
+	return Min(KMS_TICKET_LIMIT, last + ROWS_MAX);
+}
+
 void
 kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
 {
@@ -332,13 +363,16 @@ find_signature(KmsAnchorPoint *point)
 bool
 kms_continuity_confirm(KmsKeeper *keeper)
 {
+	const KmsAnchorPoint *point = &keeper->anchor.current;
 	KmsAnchorBreak broken;
 
 	if (keeper->anchor.broken != KMS_ANCHOR_HOLDS)
 		return false;
-	if (keeper->anchor.current.ticket == 0)
+	if (point->ticket == 0)
 		return true;
-	broken = find_rows(&keeper->anchor.current);
+	broken = find_rows(point);
+	if (broken == KMS_ANCHOR_HOLDS && !is_end(point))
+		broken = KMS_ANCHOR_END;
 	if (broken != KMS_ANCHOR_HOLDS)
 		break_off(keeper, broken);
 	return broken == KMS_ANCHOR_HOLDS;
@@ -380,6 +414,7 @@ kms_continuity_commit(KmsKeeper *keeper, const KmsTrail *trail,
 	KmsAnchor  *anchor = &keeper->anchor;
 	KmsAnchorPoint *pending = &anchor->pending;
 
+	keeper->last_ticket = trail->last_ticket;
 	if ((anchor->broken != KMS_ANCHOR_HOLDS && !keeper->accepting) ||
 		(signed_ticket == 0 && !keeper->restored &&
 		 ends_at(&anchor->current, trail->last_ticket, trail->hash)))

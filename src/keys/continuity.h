@@ -44,6 +44,7 @@ typedef struct KmsKeeper
 	bool		renewed;		/* rows may be there that others have written */
 	bool		filed;			/* what the file has is what it has */
 	TimestampTz filed_at;		/* when it was written, or tried */
+	int64		last_ticket;	/* that this writer has written, 0: none */
 	KmsAnchor	anchor;
 	char		gap[256];		/* if restored: from where to where */
 } KmsKeeper;
@@ -57,10 +58,19 @@ extern void kms_continuity_begin(KmsKeeper *keeper);
 extern void kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail,
 								  bool older);
 
+/*
+ * Up to which ticket, exclusive, the tables are believed when they say where
+ * the trail ends, between the two: nobody can bring it to the end of numbers.
+ */
+extern int64 kms_continuity_limit(const KmsKeeper *keeper);
+
 /* Somebody has put rows behind the end of the trail. */
 extern void kms_continuity_break(KmsKeeper *keeper);
 
-/* Whether the rows that the anchor names are there; else it is broken now. */
+/*
+ * Whether the rows that the anchor names are there, and the trail ends with
+ * them; else it is broken now.
+ */
 extern bool kms_continuity_confirm(KmsKeeper *keeper);
 
 /*

@@ -3,6 +3,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
@@ -22,6 +23,8 @@ enum
 static bool has_row(const char *table, const char *index, int hash_column,
 					int64 ticket, const unsigned char *hash, int64 epoch);
 static bool has_row_behind(const char *table, const char *index, int64 ticket);
+static int64 last_of_run(const char *table, const char *index, int64 ticket,
+						 int64 free);
 static bool next_checkpoint(SysScanDesc scan, Relation rel,
 							KmsCheckpoint *checkpoint, bool ordered);
 
@@ -132,6 +135,53 @@ has_row_behind(const char *table, const char *index, int64 ticket)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return found;
+}
+
+int64
+kms_latest_run(int64 ticket, int64 free)
+{
+	int64		before;
+
+	do
+	{
+		before = ticket;
+		ticket = last_of_run("event", "event_pkey", ticket, free);
+		ticket = last_of_run("event_quarantine", "event_quarantine_pkey",
+							 ticket, free);
+	} while (ticket != before);
+	return ticket;
+}
+
+static int64
+last_of_run(const char *table, const char *index, int64 ticket, int64 free)
+{
+	Relation	rel = table_open(kms_link_relation(table), AccessShareLock);
+	Relation	tickets = index_open(kms_link_relation(index), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, KMS_EVENT_TICKET + 1, BTGreaterStrategyNumber, F_INT8GT,
+				Int64GetDatum(ticket));
+	scan = systable_beginscan_ordered(rel, tickets, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
+															 ForwardScanDirection)))
+	{
+		bool		isnull;
+		int64		next = DatumGetInt64(heap_getattr(tuple,
+													  KMS_EVENT_TICKET + 1,
+													  RelationGetDescr(rel),
+													  &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (next - ticket > free)
+			break;
+		ticket = next;
+	}
+	systable_endscan_ordered(scan);
+	index_close(tickets, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	return ticket;
 }
 
 bool

@@ -20,6 +20,12 @@ extern bool kms_latest_row(int64 ticket, const unsigned char *hash,
 /* Whether there is a row with a higher one. */
 extern bool kms_latest_row_behind(int64 ticket);
 
+/*
+ * The last ticket of the rows behind this one, up to the first "free" numbers
+ * in a row that none has; a single row may be at the end of all numbers.
+ */
+extern int64 kms_latest_run(int64 ticket, int64 free);
+
 /* Whether this hash of that ticket is signed. */
 extern bool kms_latest_signature(int64 ticket, const unsigned char *hash);
 

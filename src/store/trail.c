@@ -30,13 +30,14 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
+#include "store/latest.h"
 #include "store/link.h"
 #include "store/metric.h"
 #include "store/scan.h"
 #include "store/spi.h"
 
-/* Rows that are in the way are passed over, but not to the end of numbers. */
-#define SKIP_MAX (INT64CONST(1) << 40)
+/* Free numbers in a row that are enough for each transaction. */
+#define FREE_RUN 10000
 
 #define GAP_REASON "Events may be missing"
 
@@ -67,7 +68,7 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
-static bool read_newest(KmsTrail *newest);
+static bool read_newest(KmsTrail *newest, int64 limit);
 static bool read_epoch(KmsTrail *trail);
 static int64 count_number(Datum stored);
 static void note_found(KmsTrail *trail, bool in_epoch);
@@ -99,10 +100,11 @@ static void link_aside(const KmsSpi *spi, KmsTrail *trail,
 static char *field_text(uint64 row, int column);
 
 void
-kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
+kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
+			   int64 limit)
 {
 	KmsTrail	newest;
-	bool		any = read_newest(&newest);
+	bool		any = read_newest(&newest, limit);
 	bool		known;
 	bool		others;
 
@@ -124,7 +126,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired)
 		memcpy(trail->hash, newest.hash, sizeof(trail->hash));
 	}
 	else
-		read_last(trail, KMS_TICKET_LIMIT);
+		read_last(trail, limit);
 	note_found(trail, any);
 	if (!known)
 	{
@@ -147,13 +149,11 @@ note_found(KmsTrail *trail, bool in_epoch)
 bool
 kms_trail_skip(KmsTrail *trail)
 {
-	KmsTrail	last;
+	int64		last = kms_latest_run(trail->last_ticket, FREE_RUN);
+	bool		skipped = last > trail->last_ticket;
 
-	read_last(&last, Min(KMS_TICKET_LIMIT, trail->last_ticket + SKIP_MAX));
-	if (trail->last_ticket >= last.last_ticket)
-		return false;
-	trail->last_ticket = last.last_ticket;
-	return true;
+	trail->last_ticket = last;
+	return skipped;
 }
 
 void
@@ -324,7 +324,7 @@ kms_trail_clear(const KmsTrail *trail)
 	kms_spi_int64(&spi, trail->epoch);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.event_epoch"
-				" WHERE last_ticket OPERATOR(pg_catalog.>=) $1"
+				" WHERE last_ticket OPERATOR(pg_catalog.>) $1"
 				" AND epoch OPERATOR(pg_catalog.<>) $2",
 				SPI_OK_DELETE);
 	kms_spi_end(&spi);
@@ -332,7 +332,7 @@ kms_trail_clear(const KmsTrail *trail)
 
 /* What has been written last, by whatever ring. */
 static bool
-read_newest(KmsTrail *newest)
+read_newest(KmsTrail *newest, int64 limit)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
@@ -340,7 +340,7 @@ read_newest(KmsTrail *newest)
 	bool		isnull;
 
 	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, KMS_TICKET_LIMIT);
+	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT epoch, position, last_ticket, hash, counted"
 				" FROM kms.event_epoch"

@@ -37,13 +37,15 @@ typedef struct KmsTrail
  * standby meanwhile, and is not "complete" (0: none is), whose events are
  * known to be all here, a gap is recorded as well; but not for a ring that is
  * retired and has a row, whose events are older.
+ *
+ * Tickets from "limit" on are not believed.
  */
 extern void kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete,
-						   bool retired);
+						   bool retired, int64 limit);
 
 /*
- * Go on above all tickets that are there; true if somebody has put rows into
- * the way.
+ * Skip numbers that are taken; true if there are any, because somebody has put
+ * rows there.  No transaction may write more than 10000 rows behind this.
  */
 extern bool kms_trail_skip(KmsTrail *trail);
 

@@ -427,9 +427,9 @@ write_gap(void *arg)
 	lock_trail(writer);
 	open_trail(writer, kms_events_ring(), &trail);
 	(void) kms_trail_skip(&trail);
+	kms_trail_clear(&trail);
 	memcpy(trail.hash, wish->hash, sizeof(trail.hash));
 	kms_trail_append(&trail, &wish->gap, 1);
-	kms_trail_clear(&trail);
 	kms_trail_close(&trail);
 	kms_checkpoint_accept(signing, &trail, wish->after);
 	kms_continuity_accept(&writer->keeper);
@@ -566,11 +566,12 @@ open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 	if (keeper->restored)
 		(void) kms_latest_end(&ticket, hash, &complete);	/* one gap is enough */
 	kms_trail_open(trail, kms_ring_epoch(ring), complete,
-				   ring == writer->retired);
+				   ring == writer->retired, kms_continuity_limit(keeper));
 	kms_continuity_follow(keeper, trail,
 						  kms_ring_unchecked(ring, &end) &&
 						  (uint64) trail->position > end);
-	if ((writer->skip || keeper->anchor.broken != KMS_ANCHOR_HOLDS) &&
+	if ((writer->skip || keeper->anchor.broken != KMS_ANCHOR_HOLDS ||
+		 keeper->anchor.current.ticket != 0) &&
 		kms_trail_skip(trail))
 		kms_continuity_break(keeper);
 }

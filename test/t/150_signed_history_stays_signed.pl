@@ -54,6 +54,24 @@ my %attacks = (
 	  'DELETE FROM kms.event_checkpoint; DELETE FROM kms.audit_key',
 	'the end is far away' =>
 	  "UPDATE kms.event_epoch SET last_ticket = 9223372036854775807",
+	'no end is left but a row at the end of all numbers' =>
+	  "DELETE FROM kms.event_epoch; INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
+		VALUES (4711, 4611686018427387903, now(), 'decrypt', 'success')",
+	'the end is a row at the end of all numbers' =>
+	  "UPDATE kms.event_epoch SET last_ticket = 4611686018427387903; INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
+		VALUES (4711, 4611686018427387903, now(), 'decrypt', 'success')",
+	'rows of another epoch have the next numbers' =>
+	  "INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
+		SELECT 4711, LAST + n, now(), 'decrypt', 'success' FROM generate_series(1, 20, 2) AS n",
+	'a row is far behind the end' =>
+	  "INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status)
+		VALUES (4711, LAST + 1000000, now(), 'decrypt', 'success')",
+	'all rows seem to be deleted by retention, with a start under a master key that is not here' =>
+	  "INSERT INTO kms.audit_key SELECT 'aud_ffffffffffffffffffffffff', now(), overlay(wrapped_key PLACING '\\x0102030405060708' FROM 2 FOR 8), public_key
+			FROM kms.audit_key LIMIT 1 ON CONFLICT DO NOTHING;
+		DELETE FROM kms.event_checkpoint; INSERT INTO kms.event_checkpoint
+			SELECT LAST, 'start', epoch, substr(hash, 2), 0, now(), 'aud_ffffffffffffffffffffffff', decode(repeat('00', 64), 'hex'), now()
+			FROM kms.event WHERE ticket = LAST; DELETE FROM kms.event WHERE ticket <= LAST",
 	'another epoch is made up' =>
 	  "INSERT INTO kms.event_epoch (epoch, started_at, position, last_ticket, hash)
 		SELECT 4711, now(), 0, LAST + 1000000, hash FROM kms.event_epoch ORDER BY last_ticket DESC LIMIT 1",
@@ -76,8 +94,28 @@ foreach my $restart (0, 1)
 		$trail->attack($sql);
 		$trail->{node}->restart if $restart;
 		$trail->is_broken($title);
+		is($trail->sql("SELECT count(*) FROM (SELECT FROM kms.event WHERE ticket > $last GROUP BY ticket HAVING count(*) > 1) AS t"),
+			0, "$title: no number is given twice");
 		$trail->ends_by_acceptance($title);
+		cmp_ok($trail->events(1) - $last, '<', 1 << 41, "$title: numbers are left");
 	}
 }
+# ---- Again and again --------------------------------------------------------
+
+$last = $trail->signed_events(5);
+foreach my $restart (0, 1)
+{
+	foreach my $n (1 .. 5)
+	{
+		$trail->attack("UPDATE kms.event_epoch SET last_ticket = last_ticket + (1::bigint << 40) - 1
+			WHERE last_ticket = (SELECT max(last_ticket) FROM kms.event_epoch)");
+		$trail->{node}->restart if $restart;
+		$trail->events(3);
+	}
+}
+is($trail->sql("SELECT count(*) FROM kms.event WHERE ticket > $last AND operation = 'decrypt'"),
+	30, 'events are written wherever the end is said to be');
+$trail->ends_by_acceptance('the end is moved on again and again');
+cmp_ok($trail->events(1) - $last, '<', 1 << 41, 'numbers are left');
 $trail->{node}->stop;
 done_testing();
