@@ -593,7 +593,8 @@ kms_events_anchor(KmsAnchor *anchor, bool comparing)
 		return false;
 	if (!RecoveryInProgress())
 	{
-		if (!is_current(database))
+		/* the writer is at work on the one that it has mapped */
+		if (!comparing && !is_current(database))
 			(void) map(database, false);
 		found = ring != NULL && kms_anchor_read(kms_ring_anchor(ring), anchor);
 		if (found && !comparing && kms_ring_unchecked(ring, &end))
