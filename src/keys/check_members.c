@@ -37,7 +37,7 @@ static const Rule rights[] = {
 		"roles may call every function of kms, break-glass included: %s",
 	"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ... FROM them, and grant what their job needs, as examples/grants.sql does."},
 	{KMS_MEMBER_DANGEROUS, "notice",
-		"roles may destroy keys, open what refused keys protect, import keys or forget devices: %s",
+		"roles may destroy keys, open what refused keys protect, import keys, forget devices or accept a changed trail: %s",
 	"If one of them should not, revoke EXECUTE on that function from it."},
 	{KMS_MEMBER_CREATORS, "warning",
 		"roles may create objects beside those of kms: %s",

@@ -64,8 +64,9 @@ named('who may make foreign keys', 'GRANT REFERENCES ON kms.key TO app',
 named('who may call every function', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA keys TO app',
 	'warning: roles may call every function of kms, break-glass included: app',
 	'REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA keys FROM app');
-my $dangerous = 'notice: roles may destroy keys, open what refused keys protect, import keys or forget devices:';
-foreach my $function (qw(kms_destroy_key kms_decrypt_recover kms_decrypt_recover_bytea kms_import_key kms_forget_device))
+my $dangerous = 'notice: roles may destroy keys, open what refused keys protect, import keys, forget devices or accept a changed trail:';
+foreach my $function (qw(kms_destroy_key kms_decrypt_recover kms_decrypt_recover_bytea kms_import_key kms_forget_device
+	kms_audit_accept))
 {
 	named("who may call $function", "GRANT EXECUTE ON FUNCTION keys.$function TO app",
 		"$dangerous app \\($function\\)", "REVOKE EXECUTE ON FUNCTION keys.$function FROM app");
@@ -88,5 +89,16 @@ unlike(KmsClient::findings($node, 'plain'), qr/beside those of kms/, 'and not wh
 # Foreign keys that existed before.
 sql('CREATE TABLE good (a text REFERENCES kms.key, b varchar(128) REFERENCES kms.key)');
 unlike(findings(), qr/foreign keys whose/, 'a foreign key of text is no finding');
+
+# Only where kms is not loaded can one be made that needs a cast.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+sql('CREATE TABLE bad (a name CONSTRAINT casting REFERENCES kms.key)');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'kms'");
+$node->restart;
+like(findings(), qr/^error: foreign keys whose check may run code of others: casting of public\.bad$/m,
+	'a foreign key that needs a cast is named');
+sql('DROP TABLE bad');
+unlike(findings(), qr/foreign keys whose/, 'until it is dropped');
 $node->stop;
 done_testing();
