@@ -1,7 +1,10 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/multixact.h"
 #include "access/relation.h"
+#include "access/subtrans.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -10,6 +13,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
@@ -41,6 +45,9 @@ enum
 #define LOCK_ROW \
 	"SELECT 1 FROM kms.key WHERE key_id OPERATOR(pg_catalog.=) $1 FOR "
 
+#define WAITS_FOR_PREPARED \
+	"The call waits until COMMIT PREPARED or ROLLBACK PREPARED ends it."
+
 /* a later version of the extension may have added some */
 #define COLUMNS_MAX 32
 
@@ -58,6 +65,9 @@ static const char *const state_names[] = {
 static void wait_for_device(const LOCKTAG *tag);
 static void hint_while_waiting(ErrorContextCallback *callback);
 static void add_hint(void *arg);
+static char *row_holder(const char *key_id);
+static char *prepared_among(HeapTupleHeader row);
+static char *prepared_name(TransactionId xid);
 static void set_device_tag(LOCKTAG *tag, const char *device_id);
 static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
 static void read_row(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row);
@@ -232,7 +242,7 @@ wait_for_device(const LOCKTAG *tag)
 		ereport(NOTICE,
 				(errmsg("the keys of this device are held by prepared transaction \"%s\"",
 						holder),
-				 errhint("The call waits until COMMIT PREPARED or ROLLBACK PREPARED ends it.")));
+				 errhint(WAITS_FOR_PREPARED)));
 	hint_while_waiting(&callback);
 	(void) LockAcquire(tag, ExclusiveLock, false, false);
 	error_context_stack = callback.previous;
@@ -410,7 +420,19 @@ kms_key_lock(const char *key_id, KmsKeyLock how)
 
 	callback.previous = error_context_stack;
 	if (how == KMS_LOCK_TO_CHANGE)
+	{
+		char	   *holder;
+
+		if (kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
+			return true;
+		holder = row_holder(key_id);
+		if (holder != NULL)
+			ereport(NOTICE,
+					(errmsg("encryption key \"%s\" is held by prepared transaction \"%s\"",
+							key_id, holder),
+					 errhint(WAITS_FOR_PREPARED)));
 		hint_while_waiting(&callback);
+	}
 	kms_spi_begin(&spi);
 	kms_spi_text(&spi, key_id);
 	kms_spi_run(&spi, &plans[how], queries[how], SPI_OK_SELECT);
@@ -418,6 +440,53 @@ kms_key_lock(const char *key_id, KmsKeyLock how)
 	kms_spi_end(&spi);
 	error_context_stack = callback.previous;
 	return locked;
+}
+
+/* The prepared transaction that has locked or changed the row; NULL: none. */
+static char *
+row_holder(const char *key_id)
+{
+	Relation	rel = table_open(kms_catalog()->key, AccessShareLock);
+	char	   *holder = NULL;
+	ScanKeyData scan_key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	kms_scan_text(&scan_key, KEY_ID, key_id);
+	scan = systable_beginscan(rel, kms_catalog()->key_pkey, true, NULL, 1,
+							  &scan_key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		holder = prepared_among(tuple->t_data);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return holder;
+}
+
+static char *
+prepared_among(HeapTupleHeader row)
+{
+	TransactionId xmax = HeapTupleHeaderGetRawXmax(row);
+	MultiXactMember *members;
+	char	   *holder = NULL;
+	int			count;
+
+	if (!(row->t_infomask & HEAP_XMAX_IS_MULTI))
+		return prepared_name(xmax);
+	count = GetMultiXactIdMembers(xmax, &members, false,
+								  HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask));
+	while (holder == NULL && --count >= 0)
+		holder = prepared_name(members[count].xid);
+	return holder;
+}
+
+/* A row can have the id of a subtransaction. */
+static char *
+prepared_name(TransactionId xid)
+{
+	if (!TransactionIdIsNormal(xid) || !TransactionIdIsInProgress(xid))
+		return NULL;
+	return kms_prepared_name(SubTransGetTopmostTransaction(xid));
 }
 
 bool

@@ -75,3 +75,23 @@ kms_prepared_holder(const LOCKTAG *tag)
 	kms_spi_end(&spi);
 	return holders == NIL ? NULL : linitial(holders);
 }
+
+char *
+kms_prepared_name(TransactionId xid)
+{
+	static SPIPlanPtr plan = NULL;
+	List	   *names;
+	KmsSpi		spi;
+
+	if (max_prepared_xacts == 0)
+		return NULL;
+	kms_spi_begin_catalogs(&spi);
+	kms_spi_datum(&spi, XIDOID, TransactionIdGetDatum(xid));
+	kms_spi_run(&spi, &plan,
+				"SELECT gid FROM pg_catalog.pg_prepared_xacts"
+				" WHERE transaction = $1",
+				SPI_OK_SELECT);
+	names = kms_spi_texts(&spi);
+	kms_spi_end(&spi);
+	return names == NIL ? NULL : linitial(names);
+}

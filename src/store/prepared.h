@@ -20,4 +20,7 @@ extern List *kms_prepared_holders(TimestampTz before);
  */
 extern char *kms_prepared_holder(const LOCKTAG *tag);
 
+/* The name of the prepared transaction with this id, likewise. */
+extern char *kms_prepared_name(TransactionId xid);
+
 #endif							/* KMS_STORE_PREPARED_H */

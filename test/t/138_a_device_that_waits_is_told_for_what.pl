@@ -20,10 +20,11 @@ my $node = KmsTest->node('prepared', conf => "kms.maintenance = off\nmax_prepare
 	$node->start;
 }
 $node->safe_psql('postgres', 'CREATE EXTENSION kms; CREATE TABLE message (key_id text REFERENCES kms.key)');
-my ($old) = KmsClient::issue($node, 'postgres', 'old phone');
+my ($old, $nested, $shared) = map { (KmsClient::issue($node, 'postgres', $_))[0] } 'old phone', 'nested phone', 'shared phone';
 $node->safe_psql('postgres', "BEGIN; SELECT kms_issue_key('phone'); PREPARE TRANSACTION 'left behind'");
-$node->safe_psql('postgres', "BEGIN; INSERT INTO message VALUES ('$old'); PREPARE TRANSACTION 'it''s'");
-$node->safe_psql('postgres', "BEGIN; SELECT kms_deprecate_key('$old'); PREPARE TRANSACTION 'changed'");
+$node->safe_psql('postgres', "BEGIN; INSERT INTO message VALUES ('$old'), ('$shared'); PREPARE TRANSACTION 'it''s'");
+$node->safe_psql('postgres', "BEGIN; SELECT kms_deprecate_key('$old'), kms_deprecate_key('$shared');
+	SAVEPOINT s; SELECT kms_deprecate_key('$nested'); RELEASE s; PREPARE TRANSACTION 'changed'");
 $node->safe_psql('postgres', "BEGIN; CREATE TABLE other (); SELECT kms_key_state('$old'); PREPARE TRANSACTION 'harmless'");
 $node->restart;
 $node->safe_psql('postgres', "BEGIN; SELECT kms_issue_key('new phone'); PREPARE TRANSACTION 'young'");
@@ -42,8 +43,15 @@ foreach my $setting (qw(lock_timeout statement_timeout))
 		"$setting: who holds the device is said before the wait");
 	like($said, qr/ERROR:  canceling statement due to .*timeout\n.*HINT: .*pg_prepared_xacts and kms_check\(\)/m,
 		"$setting: and a hint when it ends");
-	like(waits("$setting = '300ms'", "SELECT kms_rotate_key('old phone')"),
-		qr/HINT: .*pg_prepared_xacts and kms_check\(\)/, "$setting: also if it is the row that is held");
+	foreach ([ $old, 'old phone' ], [ $nested, 'nested phone' ], [ $shared, 'shared phone' ])
+	{
+		my ($key, $device) = @$_;
+		$said = waits("$setting = '300ms'", "SELECT kms_rotate_key('$device')");
+		like($said, qr/NOTICE:  encryption key "$key" is held by prepared transaction "changed"\n.*HINT: .*COMMIT PREPARED or ROLLBACK PREPARED/m,
+			"$setting: also if it is the key of the $device");
+		like($said, qr/ERROR:  canceling statement due to .*timeout\n.*HINT: .*pg_prepared_xacts and kms_check\(\)/m,
+			"$setting: and a hint when that wait ends");
+	}
 }
 like(waits("statement_timeout = '300ms'", 'SELECT pg_sleep(10)'), qr/^(?!.*HINT)/s, 'other waits have no such hint');
 
