@@ -95,7 +95,7 @@ kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 	if (status != KMS_OK)
 		return status;
 	if (!kms_key_insert(row, secret))
-		return kms_key_fault_exists(row->key_id, fault);
+		return kms_key_fault_exists(row, fault);
 
 	/*
 	 * The master keys may have changed since it was wrapped.  Whoever rewraps
@@ -106,16 +106,19 @@ kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 }
 
 KmsStatus
-kms_key_fault_exists(const char *key_id, KmsFault *fault)
+kms_key_fault_exists(const KmsKeyRow *wanted, KmsFault *fault)
 {
 	KmsKeyRow	row;
 	char	   *message = "encryption key already exists";
 	char	   *detail = NULL;
 
-	if (kms_key_read(key_id, &row))
+	if (kms_key_read(wanted->key_id, &row))
 	{
 		message = psprintf("encryption key \"%s\" already exists", row.key_id);
-		detail = psprintf("It is a key of device \"%s\".", row.device_id);
+		if (strcmp(row.device_id, wanted->device_id) == 0)
+			detail = psprintf("It is a key of device \"%s\".", row.device_id);
+		else
+			detail = "It is a key of another device.";
 	}
 	fault->sqlstate = ERRCODE_UNIQUE_VIOLATION;
 	return kms_fault_argument(fault, message, detail,

@@ -44,8 +44,11 @@ extern KmsStatus kms_key_prepare(const char *device_id,
 extern KmsStatus kms_key_id_now(TimestampTz now, char *key_id);
 
 /*
- * There is a key of this id (23505): the detail names the device that has it.
+ * There is a key of the id of the wanted one (23505).  The detail names the
+ * device only if it is the wanted one's, because a role that may only import
+ * must not learn which device has a key.
  */
-extern KmsStatus kms_key_fault_exists(const char *key_id, KmsFault *fault);
+extern KmsStatus kms_key_fault_exists(const KmsKeyRow *wanted,
+									  KmsFault *fault);
 
 #endif							/* KMS_KEYS_CREATE_H */

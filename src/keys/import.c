@@ -134,7 +134,7 @@ check_place(KmsCall *call, const KmsKeyRow *row, KmsKeySecret *secret,
 	if (kms_key_read(row->key_id, &existing))
 	{
 		kms_call_found(call, row->key_id, row->device_id);
-		return kms_key_fault_exists(row->key_id, fault);
+		return kms_key_fault_exists(row, fault);
 	}
 	if (kms_key_secret_read(row->key_id, secret))
 		return kms_fault_argument(fault,

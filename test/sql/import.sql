@@ -136,6 +136,8 @@ SELECT count(*) AS keys FROM kms.keys WHERE device_id LIKE 'import-%';
 -- of the arguments
 SELECT kms_import_key('refused', pem, 'a1') FROM pem WHERE name = 'a8';
 \echo :SQLSTATE
+SELECT kms_import_key(device_id, pem, 'a1') FROM pem, kms.keys WHERE name = 'a8' AND key_id = 'a1';
+\echo :SQLSTATE
 SELECT kms_import_key(NULL, pem) FROM pem WHERE name = 'a8';
 \echo :SQLSTATE
 SELECT kms_import_key('', pem) FROM pem WHERE name = 'a8';
