@@ -114,7 +114,8 @@ is( join("\n",
 		grep { /$canary/i && !/INSERT INTO bad/ } split /\n/, slurp_file($node->logfile)),
 	'', 'the server log has it not');
 foreach my $table ('kms.event', 'kms.event_outbox', 'kms.event_quarantine', 'kms.key', 'kms.denial', 'kms.metric',
-	'kms.status', 'kms_check()')
+	'kms.status', 'kms_check()',
+	"(SELECT query, application_name, backend_type FROM pg_stat_activity WHERE backend_type <> 'client backend')")
 {
 	is( $node->safe_psql('postgres', "SELECT t FROM $table AS t WHERE t::text ~* '$canary'"),
 		'', "$table has it not");

@@ -119,6 +119,11 @@ like(flushed(), qr/^error: audit keys that do not authenticate: aud_000000000000
 $trail->signed_events(2);
 is(sql("SELECT count(*) FROM kms.event_checkpoint WHERE signing_key_id = 'aud_000000000000000000000000'"),
 	0, 'and signs nothing');
+$trail->attack('DELETE FROM kms.event WHERE ticket = (SELECT max(ticket) FROM kms.event)');
+restart_with();
+is($trail->accept, 'KM007', 'without a master key nothing is accepted');
+restart_with($file);
+is($trail->accept, '00000', 'with it, it is');
 is(KmsClient::sqlstate($node, 'postgres', "SET SESSION AUTHORIZATION writer; SELECT kms_audit_accept('me')"),
 	'42501', 'who can write tables can accept nothing');
 $node->stop;
