@@ -24,6 +24,7 @@
 #include "keys/cipher.h"
 #include "pg/client.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 
 #define BATCH_MAX 100000		/* pairs */
@@ -269,7 +270,8 @@ prepare(Sink *sink, bool is_text)
 		if (!OidIsValid(sink->conversion))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_FUNCTION),
-					 errmsg("there is no conversion from UTF8 to the database's encoding")));
+					 errmsg("there is no conversion from UTF8 to the database's encoding"),
+					 KMS_HIDE_STATEMENT));
 		sink->size = KMS_RSA_MAX_BLOCK * ENCODING_GROWTH + 1;
 	}
 	sink->result = palloc(VARHDRSZ + sink->size);
@@ -329,7 +331,7 @@ log_recovery(const char *key_id, const char *reason, KmsStatus status)
 					status == KMS_OK ? "opened" : "could not open",
 					key_id),
 			 errdetail("Reason given: %s", reason != NULL ? reason : "none"),
-			 errhidestmt(true), errhidecontext(true)));
+			 KMS_HIDE_STATEMENT));
 }
 
 static void

@@ -126,14 +126,16 @@ kms_api_problematic_keys(PG_FUNCTION_ARGS)
 	if (isnan(threshold) || threshold < 0 || threshold > 100)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("failure_threshold_percent must be between 0 and 100")));
+				 errmsg("failure_threshold_percent must be between 0 and 100"),
+				 KMS_HIDE_STATEMENT));
 	window.now = GetCurrentTimestamp();
 	window.since = window.now - hours * USECS_PER_HOUR;
 	window.upto = window.now;
 	if (kms_problem_is_unknown(&window))
 		ereport(WARNING,
 				(errmsg("rates of failure are too high, for successful decrypts are not in the trail"),
-				 errhint("Set kms.event_detail = all, and wait for as long as timeframe_hours.")));
+				 errhint("Set kms.event_detail = all, and wait for as long as timeframe_hours."),
+				 KMS_HIDE_STATEMENT));
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, kms_problem_find(threshold, min_operations, &window, false,
 								   PROBLEMS_MAX))
@@ -163,13 +165,15 @@ kms_api_flush_events(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("events are not written to tables on a standby"),
-				 errhint("Run it on the primary.")));
+				 errhint("Run it on the primary."),
+				 KMS_HIDE_STATEMENT));
 	if (!kms_events_flush(-1))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the event writer of kms cannot write: %s",
 						kms_events_obstacle()),
-				 errhint("Run kms_check() to see why.")));
+				 errhint("Run kms_check() to see why."),
+				 KMS_HIDE_STATEMENT));
 	PG_RETURN_VOID();
 }
 
@@ -179,7 +183,8 @@ check_hours(int hours)
 	if (hours < 1 || hours > MAX_HOURS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timeframe_hours must be between 1 and %d", MAX_HOURS)));
+				 errmsg("timeframe_hours must be between 1 and %d", MAX_HOURS),
+				 KMS_HIDE_STATEMENT));
 }
 
 static void
@@ -189,7 +194,8 @@ wait_for_writer(void)
 		ereport(WARNING,
 				(errmsg("the latest events are not in the summary yet: %s",
 						kms_events_obstacle()),
-				 errhint("Run kms_check() to see what holds the event writer up.")));
+				 errhint("Run kms_check() to see what holds the event writer up."),
+				 KMS_HIDE_STATEMENT));
 }
 
 /* Of kms.metric; a limit of the session's own may be shorter. */

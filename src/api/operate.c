@@ -213,13 +213,13 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("keys that come by a subscription are wrapped by their publisher"),
 				 errhint("Call kms_rewrap_keys() there; what it does arrives here."),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("kms_rewrap_keys() must see what others commit meanwhile"),
 				 errhint("Call it in a READ COMMITTED transaction."),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 
 	/* it is sealed, and is to be under the current master key, too */
 	kms_clock_advance(false, &clock);
@@ -229,7 +229,8 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 		ereport(WARNING,
 				(errmsg("keys or peppers that do not authenticate were left under their master key: " INT64_FORMAT,
 						rewrapped.refused),
-				 errhint("Keep that master key. kms_check() names some of the keys; restore their rows from a backup.")));
+				 errhint("Keep that master key. kms_check() names some of the keys; restore their rows from a backup."),
+				 KMS_HIDE_STATEMENT));
 	PG_RETURN_INT64(rewrapped.done);
 }
 
@@ -271,7 +272,8 @@ kms_api_self_test(PG_FUNCTION_ARGS)
 	if (!passed)
 		ereport(WARNING,
 				(errmsg("self-test failed: %s", what),
-				 errhint("Do not trust results of kms on this server; look at its OpenSSL library and at kms_check().")));
+				 errhint("Do not trust results of kms on this server; look at its OpenSSL library and at kms_check()."),
+				 KMS_HIDE_STATEMENT));
 	PG_RETURN_BOOL(passed);
 }
 

@@ -12,6 +12,7 @@
 #include "keys/call.h"
 #include "keys/secret.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 
 #define SUBJECT_MAX 255			/* bytes */
 
@@ -80,7 +81,8 @@ kms_api_verify_secret(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("kms_verify_secret() cannot run in a parallel worker"),
-				 errhint("Mark the functions that call it PARALLEL RESTRICTED or UNSAFE.")));
+				 errhint("Mark the functions that call it PARALLEL RESTRICTED or UNSAFE."),
+				 KMS_HIDE_STATEMENT));
 	status = fetch_verify(fcinfo, call, &attempt, &fault);
 	if (status == KMS_OK)
 		status = kms_secret_verify(call, &attempt, &fault);

@@ -107,7 +107,8 @@ kms_call_install(void)
 		broken = NULL;
 	else
 		ereport(WARNING,
-				(errmsg("kms does not serve: self-test failed: %s", broken)));
+				(errmsg("kms does not serve: self-test failed: %s", broken),
+				 KMS_HIDE_STATEMENT));
 	RegisterXactCallback(on_transaction, NULL);
 	RegisterSubXactCallback(on_subtransaction, NULL);
 }
@@ -130,7 +131,8 @@ kms_call_require_library(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("kms does not serve: self-test failed: %s", broken),
-				 errhint("Look at the server's OpenSSL library and its configuration.")));
+				 errhint("Look at the server's OpenSSL library and its configuration."),
+				 KMS_HIDE_STATEMENT));
 	kms_events_bind(kms_catalog_extension());
 }
 

@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "keys/check_publication.h"
+#include "pg/errors.h"
 #include "store/publication.h"
 
 #define WHAT_TO_PUBLISH \
@@ -75,7 +76,8 @@ kms_check_publication_warn(void)
 				(errcode(ERRCODE_WARNING),
 				 errmsg("publication \"%s\" carries the tables of kms",
 						publication->name),
-				 errhint("%s", WHAT_TO_PUBLISH)));
+				 errhint("%s", WHAT_TO_PUBLISH),
+				 KMS_HIDE_STATEMENT));
 	}
 }
 

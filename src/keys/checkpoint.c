@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/checkpoint.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "store/latest.h"
@@ -252,7 +253,8 @@ require_signed(KmsStatus status)
 	if (status != KMS_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("the audit key cannot be made or does not sign")));
+				 errmsg("the audit key cannot be made or does not sign"),
+				 KMS_HIDE_STATEMENT));
 }
 
 static KmsStatus

@@ -95,8 +95,7 @@ kms_clock_advance(bool confirm, KmsClock *clock)
 						timestamptz_to_str(moment.at)),
 				 known ? errdetail("It was %s.", timestamptz_to_str(slow.at))
 				 : 0,
-				 errhidestmt(true),
-				 errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 		slow = moment;
 		known = true;
 		begun = true;
@@ -388,6 +387,5 @@ log_if_behind(const KmsClock *clock, int64 run_time)
 					timestamptz_to_str(clock->kept), server),
 			 errdetail("What would be due only by the server's clock is neither expired nor deleted."),
 			 errhint("If the server's clock is wrong, set it right. If it is right, maintenance catches up by itself, or at once with SELECT * FROM kms_maintain(confirm_clock => true)."),
-			 errhidestmt(true),
-			 errhidecontext(true)));
+			 KMS_HIDE_STATEMENT));
 }

@@ -22,6 +22,7 @@
 #include "keys/continuity.h"
 
 #include "keys/checkpoint.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
@@ -404,7 +405,8 @@ break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 					MyDatabaseId, kms_continuity_finding(broken)),
 			 errdetail("It was written to ticket " INT64_FORMAT " and signed to " INT64_FORMAT ".",
 					   anchor->current.ticket, anchor->current.signed_ticket),
-			 errhint("Nothing is signed until kms_audit_accept() is called; see kms_check().")));
+			 errhint("Nothing is signed until kms_audit_accept() is called; see kms_check()."),
+			 KMS_HIDE_STATEMENT));
 }
 
 void

@@ -23,6 +23,7 @@
 #include "keys/seal.h"
 #include "keys/state.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "shmem/events.h"
 #include "store/forget.h"
 #include "store/key.h"
@@ -108,13 +109,13 @@ require_room(void)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("kms_forget_device() must see what others have committed"),
 				 errhint("Call it in a READ COMMITTED transaction."),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 	if (!kms_events_flush(FLUSH_MS))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the trail is not up to date, so not all that it tells of a device can be found"),
 				 errhint("kms_check() says what keeps the event writer; then call again."),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 }
 
 static KmsStatus

@@ -30,6 +30,7 @@
 #include "keys/pool.h"
 #include "keys/state.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "store/problem.h"
 
@@ -283,7 +284,8 @@ lock_and_look(DeviceKeys *keys, const char *device_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent change of the device's keys"),
-				 errhint("Run the transaction again.")));
+				 errhint("Run the transaction again."),
+				 KMS_HIDE_STATEMENT));
 }
 
 static void

@@ -22,6 +22,7 @@
 #include "keys/key.h"
 #include "keys/opened.h"
 #include "keys/wrapping.h"
+#include "pg/errors.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -163,7 +164,8 @@ start(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("OpenSSL does not offer RSA"),
-				 errhint("Look at the providers that openssl.cnf activates for the server.")));
+				 errhint("Look at the providers that openssl.cnf activates for the server."),
+				 KMS_HIDE_STATEMENT));
 }
 
 static void

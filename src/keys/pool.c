@@ -44,6 +44,7 @@
 #include "keys/epoch.h"
 #include "keys/pool.h"
 #include "keys/wrapping.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "shmem/state.h"
 #include "store/health.h"
@@ -84,7 +85,7 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 		if (status == KMS_NOT_AUTHENTIC)
 			ereport(LOG,
 					(errmsg("kms: a key in kms.pool_key does not authenticate and is removed"),
-					 errhidestmt(true), errhidecontext(true)));
+					 KMS_HIDE_STATEMENT));
 		else if (status != KMS_OTHER_MASTER_KEY)
 			*taken = true;
 	}

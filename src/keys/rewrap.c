@@ -45,6 +45,7 @@
 #include "keys/rewrap.h"
 #include "keys/service_key.h"
 #include "keys/wrapping.h"
+#include "pg/errors.h"
 #include "store/wrapped.h"
 
 #define LOGGED_MAX 10			/* master keys that are missing */
@@ -351,11 +352,11 @@ kms_rewrap_log_missing(void)
 				(errmsg("kms: keys of database \"%s\" are wrapped under master key \"%s\", which this server does not have",
 						get_database_name(MyDatabaseId), id),
 				 errhint("Add that master key, below the current one, and reload the server."),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 	}
 	if (missing > LOGGED_MAX)
 		ereport(LOG,
 				(errmsg("kms: keys of database \"%s\" need more master keys, which kms_master_key_status() lists",
 						get_database_name(MyDatabaseId)),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 }

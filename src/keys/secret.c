@@ -32,6 +32,7 @@
 
 #include "keys/secret.h"
 #include "keys/service_key.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
@@ -87,7 +88,8 @@ await_pepper(KmsServiceKey *row, KmsFault *fault)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no pepper yet"),
-				 errhint("Maintenance makes it, and has not come to it: see kms_check(), or run SELECT * FROM kms_maintain().")));
+				 errhint("Maintenance makes it, and has not come to it: see kms_check(), or run SELECT * FROM kms_maintain()."),
+				 KMS_HIDE_STATEMENT));
 	}
 	PreventCommandIfReadOnly("kms_hash_secret() without a pepper");
 	(void) kms_service_key_lock(KMS_PEPPER, true);

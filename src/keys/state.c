@@ -34,6 +34,7 @@
 #include "keys/key.h"
 #include "keys/state.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "shmem/master.h"
 #include "store/denial.h"
 #include "store/reference.h"
@@ -186,7 +187,8 @@ delete_key(const char *key_id, KmsFault *fault)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("encryption key \"%s\" is in use by another transaction",
 						row.key_id),
-				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which does not wait for it.")));
+				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which does not wait for it."),
+				 KMS_HIDE_STATEMENT));
 	}
 	status = kms_key_find(key_id, NULL, &row, fault);
 	if (status == KMS_OK && !kms_key_delete(&row))
@@ -208,13 +210,15 @@ refuse_references(const char *table)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is deleted from kms.%s because of foreign key %s, which acts on deletes",
 						table, acting),
-				 errhint("Make it ON DELETE NO ACTION or RESTRICT.")));
+				 errhint("Make it ON DELETE NO ACTION or RESTRICT."),
+				 KMS_HIDE_STATEMENT));
 	if (!kms_reference_check_now(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("this transaction has checks of foreign keys to kms.%s pending",
 						table),
-				 errhint("Change the key in a transaction of its own.")));
+				 errhint("Change the key in a transaction of its own."),
+				 KMS_HIDE_STATEMENT));
 }
 
 KmsStatus

@@ -20,6 +20,7 @@
 #include "pg/catalog.h"
 
 #include "pg/compat.h"
+#include "pg/errors.h"
 
 /*
  * Each step of a look-up may receive an invalidation, so what the steps found
@@ -55,7 +56,8 @@ kms_catalog(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a table or index of extension kms is missing"),
-				 errhint("kms_check() names it; restore it from a backup.")));
+				 errhint("kms_check() names it; restore it from a backup."),
+				 KMS_HIDE_STATEMENT));
 	if (!catalog_complete)
 		report_absence();
 	return &catalog;
@@ -76,7 +78,8 @@ report_absence(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("extension kms is not installed in this database"),
-			 errhint("Run CREATE EXTENSION kms.")));
+			 errhint("Run CREATE EXTENSION kms."),
+			 KMS_HIDE_STATEMENT));
 }
 
 static void

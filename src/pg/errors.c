@@ -225,7 +225,7 @@ kms_require_preload(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("kms is not loaded by the server"),
 				 errhint("Add kms to shared_preload_libraries in postgresql.conf and restart the server."),
-				 errhidestmt(true), errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 }
 
 void
@@ -237,7 +237,7 @@ kms_raise_too_many_databases(void)
 			 errdetail("%d databases are served already.",
 					   kms_max_databases),
 			 errhint("Raise kms.max_databases in postgresql.conf and restart the server."),
-			 errhidestmt(true), errhidecontext(true)));
+			 KMS_HIDE_STATEMENT));
 }
 
 void

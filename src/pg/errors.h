@@ -11,6 +11,12 @@
 #include "pg/compat.h"
 
 /*
+ * Among the arguments of each ereport that a call can raise: its statement may
+ * have a secret, and must not come into the log with the message.
+ */
+#define KMS_HIDE_STATEMENT	errhidestmt(true), errhidecontext(true)
+
+/*
  * What a failed call has to say.  Filled by the functions below, which return
  * its status so that a check reads "return kms_fault_…(fault, …)".  Strings
  * are the caller's or static and must live until it is raised; none may hold

@@ -18,6 +18,8 @@
 
 #include "shmem/anchor_file.h"
 
+#include "pg/errors.h"
+
 #define FILE_PREFIX "kms."
 
 static void file_path(Oid database_oid, char *path);
@@ -40,7 +42,8 @@ kms_anchor_file_read(Oid extension_oid, KmsAnchor *anchor)
 		if (errno != ENOENT)
 			ereport(LOG,
 					(errcode_for_file_access(),
-					 errmsg("could not open file \"%s\": %m", path)));
+					 errmsg("could not open file \"%s\": %m", path),
+					 KMS_HIDE_STATEMENT));
 		return false;
 	}
 	len = read(fd, stored, sizeof(stored));
@@ -72,7 +75,8 @@ kms_anchor_file_write(const KmsAnchor *anchor)
 	}
 	ereport(LOG,
 			(errcode_for_file_access(),
-			 errmsg("could not write file \"%s\": %m", path)));
+			 errmsg("could not write file \"%s\": %m", path),
+			 KMS_HIDE_STATEMENT));
 	(void) unlink(temporary);
 	return false;
 }
@@ -95,7 +99,8 @@ kms_anchor_file_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 		if (unlink(path) < 0 && errno != ENOENT)
 			ereport(LOG,
 					(errcode_for_file_access(),
-					 errmsg("could not remove file \"%s\": %m", path)));
+					 errmsg("could not remove file \"%s\": %m", path),
+					 KMS_HIDE_STATEMENT));
 	}
 	FreeDir(dir);
 }

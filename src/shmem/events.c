@@ -575,7 +575,8 @@ kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 		if (unlink(path) < 0 && errno != ENOENT)
 			ereport(LOG,
 					(errcode_for_file_access(),
-					 errmsg("could not remove file \"%s\": %m", path)));
+					 errmsg("could not remove file \"%s\": %m", path),
+					 KMS_HIDE_STATEMENT));
 	}
 	FreeDir(dir);
 	kms_anchor_file_sweep(exists, arg);
@@ -699,8 +700,7 @@ record_on_standby(const KmsEvent *event)
 					kms_status_reason((KmsStatus) event->status)),
 			 event->key_id[0] != '\0' ?
 			 errdetail_log("Key \"%.64s\".", event->key_id) : 0,
-			 errhidestmt(true),
-			 errhidecontext(true)));
+			 KMS_HIDE_STATEMENT));
 }
 
 static MapResult
@@ -786,7 +786,8 @@ map_locked(KmsDatabase *database, bool may_replace)
 		if (abandoned > 0)
 			ereport(LOG,
 					(errmsg("kms: %llu events that were being recorded when a process was killed are passed over",
-							(unsigned long long) abandoned)));
+							(unsigned long long) abandoned),
+					 KMS_HIDE_STATEMENT));
 		kms_ring_mark(ring, boot_hash(), false);
 		(void) msync(ring, KMS_RING_HEADER_SIZE, MS_SYNC);
 		generation = pg_atomic_fetch_add_u64(&kms_state->ring_generations, 1) + 1;
@@ -986,8 +987,7 @@ complain(const char *path, const char *cannot_be, int error)
 			(error != 0 ?
 			 errmsg("event ring \"%s\" cannot be %s: %m", path, cannot_be) :
 			 errmsg("event ring \"%s\" cannot be %s", path, cannot_be),
-			 errhidestmt(true),
-			 errhidecontext(true)));
+			 KMS_HIDE_STATEMENT));
 }
 
 /* "kms.<oid>", "kms.<oid>.<epoch>", "kms.<oid>.new"; epoch 0 if none. */

@@ -41,6 +41,7 @@
 #include "shmem/master.h"
 
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "shmem/state.h"
 
@@ -306,7 +307,8 @@ kms_master_publish(KmsMasterSource source, KmsMasterKeys *keys,
 		log_refused(source, kept, reason);
 	else if (changed)
 		ereport(LOG,
-				(errmsg("kms: master keys read: %d", count)));
+				(errmsg("kms: master keys read: %d", count),
+				 KMS_HIDE_STATEMENT));
 }
 
 /* Zeroed memory that forked processes share; NULL with errno. */
@@ -352,7 +354,8 @@ lock(void *memory, size_t size)
 		return !dumped;
 	ereport(LOG,
 			(errmsg("memory for the master keys of kms could not be locked, and may be swapped out: %m"),
-			 errhint("Raise the server's limit of locked memory (LimitMEMLOCK, ulimit -l).")));
+			 errhint("Raise the server's limit of locked memory (LimitMEMLOCK, ulimit -l)."),
+			 KMS_HIDE_STATEMENT));
 	return false;
 }
 
@@ -430,5 +433,6 @@ log_refused(KmsMasterSource source, bool kept, const char *reason)
 			(kept ?
 			 errmsg("%s cannot be used, the keys read before stay in force", what) :
 			 errmsg("%s cannot be used", what),
-			 errdetail_internal("%s", reason)));
+			 errdetail_internal("%s", reason),
+			 KMS_HIDE_STATEMENT));
 }

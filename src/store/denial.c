@@ -11,6 +11,7 @@
 
 #include "pg/catalog.h"
 #include "store/denial.h"
+#include "pg/errors.h"
 #include "store/scan.h"
 #include "store/spi.h"
 
@@ -114,7 +115,8 @@ kms_denial_delete(const KmsDenial *denial)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("could not serialize access due to concurrent change of an encryption key"),
-					 errhint("Run the transaction again.")));
+					 errhint("Run the transaction again."),
+					 KMS_HIDE_STATEMENT));
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "utils/reltrigger.h"
 
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/untriggered.h"
 #include "store/foreign_code.h"
 #include "store/link.h"
@@ -161,5 +162,6 @@ refuse(const Relation rel, Oid class_oid, Oid object_oid)
 			 errmsg("kms.%s is not written because of %s",
 					RelationGetRelationName(rel),
 					getObjectDescription(&object, false)),
-			 errhint("Code of others would run with the rights of the extension's owner: drop it.")));
+			 errhint("Code of others would run with the rights of the extension's owner: drop it."),
+			 KMS_HIDE_STATEMENT));
 }

@@ -21,6 +21,7 @@
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "store/denial.h"
 #include "store/key.h"
@@ -242,7 +243,8 @@ wait_for_device(const LOCKTAG *tag)
 		ereport(NOTICE,
 				(errmsg("the keys of this device are held by prepared transaction \"%s\"",
 						holder),
-				 errhint(WAITS_FOR_PREPARED)));
+				 errhint(WAITS_FOR_PREPARED),
+				 KMS_HIDE_STATEMENT));
 	hint_while_waiting(&callback);
 	(void) LockAcquire(tag, ExclusiveLock, false, false);
 	error_context_stack = callback.previous;
@@ -369,7 +371,8 @@ kms_key_update(const KmsKeyRow *row, int64 version)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent change of an encryption key"),
-				 errhint("Run the transaction again.")));
+				 errhint("Run the transaction again."),
+				 KMS_HIDE_STATEMENT));
 	return done;
 }
 
@@ -430,7 +433,8 @@ kms_key_lock(const char *key_id, KmsKeyLock how)
 			ereport(NOTICE,
 					(errmsg("encryption key \"%s\" is held by prepared transaction \"%s\"",
 							key_id, holder),
-					 errhint(WAITS_FOR_PREPARED)));
+					 errhint(WAITS_FOR_PREPARED),
+					 KMS_HIDE_STATEMENT));
 		hint_while_waiting(&callback);
 	}
 	kms_spi_begin(&spi);
@@ -502,7 +506,8 @@ deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a table of kms has more columns than this library knows"),
-				 errhint("Install the library of the extension's version and restart the server.")));
+				 errhint("Install the library of the extension's version and restart the server."),
+				 KMS_HIDE_STATEMENT));
 	heap_deform_tuple(tuple, desc, values, nulls);
 }
 

@@ -10,6 +10,7 @@
 #include "store/link.h"
 
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "store/scan.h"
 
 /* Longer ones are not ours; the chain takes none of this size anyhow. */
@@ -87,7 +88,8 @@ kms_link_check(TupleDesc desc, bool is_aside)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the columns of %s were changed",
-						is_aside ? "kms.event_quarantine" : "kms.event")));
+						is_aside ? "kms.event_quarantine" : "kms.event"),
+				 KMS_HIDE_STATEMENT));
 }
 
 void
@@ -121,7 +123,8 @@ kms_link_relation(const char *name)
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("kms.%s does not exist", name)));
+				 errmsg("kms.%s does not exist", name),
+				 KMS_HIDE_STATEMENT));
 	return relid;
 }
 

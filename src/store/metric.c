@@ -7,6 +7,7 @@
 
 #include "pg/compat.h"
 #include "store/metric.h"
+#include "pg/errors.h"
 #include "store/spi.h"
 
 /* How often another session may be first to make the row. */
@@ -90,7 +91,8 @@ kms_metric_store(const KmsMetric *metric)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not add to kms.metric because of a concurrent change")));
+			 errmsg("could not add to kms.metric because of a concurrent change"),
+			 KMS_HIDE_STATEMENT));
 }
 
 static bool

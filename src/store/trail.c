@@ -617,7 +617,8 @@ make_salts(unsigned char *salts, int count)
 	if (!pg_strong_random(salts, count * KMS_CHAIN_SALT_SIZE))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random salts for the trail")));
+				 errmsg("could not generate random salts for the trail"),
+				 KMS_HIDE_STATEMENT));
 }
 
 static void
@@ -626,7 +627,8 @@ check_link(KmsStatus status)
 	if (status != KMS_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not chain an event of the trail")));
+				 errmsg("could not chain an event of the trail"),
+				 KMS_HIDE_STATEMENT));
 }
 
 static void

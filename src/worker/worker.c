@@ -18,6 +18,7 @@
 #include "worker/worker.h"
 
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
@@ -217,8 +218,7 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 				(errcode(error->sqlstate),
 				 errmsg("%s of database %u: %s", MyBgworkerEntry->bgw_type,
 						MyDatabaseId, error->message),
-				 errhidestmt(true),
-				 errhidecontext(true)));
+				 KMS_HIDE_STATEMENT));
 	}
 }
 

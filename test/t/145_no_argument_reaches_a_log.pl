@@ -107,6 +107,20 @@ unlike($stderr, qr/server closed the connection/, 'the server goes on');
 is(join("\n", grep { /$canary|\xc2\x85|\xe2\x80/i } split /\n/, $stderr), '', 'no message has it');
 unlike($stdout, qr/$canary/i, 'nor is it in a result');
 
+# ---- Secrets as literals --------------------------------------------------
+
+# A message of kms hides its statement, whatever is wrong.
+my $key = $node->safe_psql('postgres', 'SELECT key_id FROM good');
+my $columns = join ', ', map { "ADD added_$_ text" } 1 .. 20;
+foreach my $wrong ("ALTER TABLE kms.key $columns", 'ALTER INDEX kms.key_pkey RENAME TO renamed')
+{
+	foreach my $call ("kms_encrypt('$key', '$canary')", "kms_import_key('new device', '$canary')", "kms_decrypt('$key', '$canary')")
+	{
+		my ($rc, undef, $said) = $node->psql('postgres', "SET log_statement = 'none'; BEGIN; $wrong; SELECT $call; ROLLBACK");
+		isnt($rc, 0, "$call fails") or diag $said;
+	}
+}
+
 # ---- Where it must not be ------------------------------------------------
 
 KmsTest::events($node, 'postgres');
