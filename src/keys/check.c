@@ -272,7 +272,7 @@ check_workers(KmsReport report, void *result)
 				   psprintf("the %s failed last at %s: %s",
 							name, timestamptz_to_str(worker.failed_at),
 							worker.last_error),
-				   "Remove the cause; it tries again by itself.");
+				   "Remove the cause; it tries again by itself. If it waits for a lock, another finding names the holder.");
 		else if (number < KMS_KEYGEN && /* has all the time it needs */
 				 worker.pid != 0 &&
 				 TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
@@ -302,7 +302,7 @@ check_ring(KmsReport report, void *result)
 	if (ring.head != ring.tail && !kms_events_flush(WRITER_PATIENCE_MS))
 		report(result, "warning",
 			   "events have been waiting to be written for more than a second",
-			   "Look for locks on the tables of schema kms (pg_locks), and at the event writer in kms.status; with kms.audit = required, calls fail with KM008.");
+			   "Other findings name the error of the event writer and who holds a lock in its way; see also kms.status. With kms.audit = required, calls fail with KM008 in the meantime.");
 	if (ring.head - ring.tail > ring.slots * 3 / 4)
 		report(result, "warning", "the event ring is more than three quarters full",
 			   "Find out what holds the event writer up, or raise kms.event_ring_size.");
@@ -379,7 +379,7 @@ check_audit(KmsReport report, void *result)
 		report(result, "warning",
 			   psprintf("events are older than kms.event_retention: the oldest is of %s",
 						timestamptz_to_str(oldest)),
-			   "Maintenance deletes them up to a checkpoint of that age that authenticates, and signs the rest anew, for which it needs the master key; see kms_audit_verify().");
+			   "Maintenance deletes them up to a checkpoint of that age that authenticates, and signs the rest again, for which it needs the master key; see kms_audit_verify().");
 }
 
 static void
@@ -495,19 +495,19 @@ check_rows(KmsReport report, void *result)
 		report(result, "error",
 			   psprintf("keys that do not authenticate, %d in a sample of %d: %s",
 						list_length(bad), list_length(sample), kms_name_list_join(bad)),
-			   "Their rows were changed behind the extension's back; restore them from a backup, or delete them from kms.key and kms.key_secret.");
+			   "Their rows were changed behind the extension's back; restore them from a backup, or delete the keys with kms_destroy_key().");
 
 	severity = kms_health_quarantined() > 0 ? "warning" : "error";
 	older = kms_health_row_versions(false, sample);
 	if (older != NIL)
 		report(result, severity,
 			   psprintf("keys are older than the trail says they should be: %s", kms_name_list_join(older)),
-			   "An old row was put back, and a revoked or deprecated key may be in use again; or an event of it was set aside (kms.event_quarantine).");
+			   "An old row was restored, or a row of kms.denial was deleted, and a revoked or deprecated key may be in use again: see its events in kms.event and repeat the last change. The finding ends when the key is purged or destroyed. An event of it in kms.event_quarantine explains it, too.");
 	newer = kms_health_row_versions(true, sample);
 	if (newer != NIL)
 		report(result, severity,
 			   psprintf("keys have changed more often than the trail says: %s", kms_name_list_join(newer)),
-			   "Somebody wrote to kms.denial or deleted events, and an old row may have been put back; or an event of it was set aside (kms.event_quarantine).");
+			   "Somebody wrote to kms.denial or deleted events, and an old row may have been restored: see whether kms_audit_verify() finds something, and whether the key is in the state that you want. An event of it in kms.event_quarantine explains it, too.");
 }
 
 static void

@@ -234,8 +234,9 @@ kms_raise_too_many_databases(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many databases of this server use kms"),
-			 errdetail("%d databases are served already.",
-					   kms_max_databases),
+			 errdetail_plural("%d database is served already.",
+							  "%d databases are served already.",
+							  kms_max_databases, kms_max_databases),
 			 errhint("Raise kms.max_databases in postgresql.conf and restart the server."),
 			 KMS_HIDE_STATEMENT));
 }
@@ -364,7 +365,7 @@ report_hint(const KmsFault *fault)
 	else if (fault->status == KMS_OTHER_MASTER_KEY)
 		errhint("Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.");
 	else if (fault->status == KMS_NOT_AUTHENTIC)
-		errhint("The row was changed behind the extension's back; restore it from a backup, or delete it from kms.key and kms.key_secret.");
+		errhint("The row was changed behind the extension's back; restore it from a backup, or delete the key with kms_destroy_key().");
 	else if (fault->status == KMS_NOT_TEXT)
 		errhint("Use kms_decrypt_bytea() for binary data.");
 	else if (fault->status == KMS_NO_TLS)

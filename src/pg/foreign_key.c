@@ -122,6 +122,7 @@ check_types(Relation constraints, HeapTuple tuple)
 					 errmsg("foreign key \"%s\" to kms.key needs a column of type text, varchar or bpchar",
 							NameStr(constraint->conname)),
 					 errdetail("The cast of type %s would run with the rights of the extension's owner.",
-							   format_type_be(type))));
+							   format_type_be(type)),
+					 errhint("Change the type of the column to text.")));
 	}
 }
