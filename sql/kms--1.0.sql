@@ -393,7 +393,7 @@ CREATE TABLE kms.maintenance (
 INSERT INTO kms.maintenance DEFAULT VALUES;
 
 COMMENT ON TABLE kms.maintenance IS
-'state of the purge: how much was deleted today, whether it waits for confirmation; and the sealed clock that what is deleted is judged by';
+'one row: how much the purge has deleted today, whether it waits for confirmation, and the sealed clock by which maintenance deletes';
 
 /*
  * Dump and restore carry all of it but kms.maintenance, which begins anew with
@@ -754,7 +754,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
 REVOKE ALL ON FUNCTION kms_flush_events FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_flush_events IS
-'returns once every event recorded before the call is in kms.event. Errors: 55000 on a standby or where the writer cannot run';
+'returns once every event recorded before the call is in kms.event. Errors: 55000 on a standby, or with the error of the event writer if it cannot write';
 
 CREATE FUNCTION kms_audit_head() RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_audit_head'
@@ -807,7 +807,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 10;
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_maintain IS
-'one bounded batch of each maintenance task, as the worker or pg_cron runs it; confirm_purge lets a purge that waits for confirmation go on for a day; confirm_clock sets the clock that what is deleted is judged by to the server''s (KM007 without a master key)';
+'one bounded batch of each maintenance task, as the worker or pg_cron runs it; confirm_purge lets a purge that waits for confirmation go on for a day; confirm_clock sets the clock by which maintenance deletes to the server''s clock (KM007 without a master key)';
 
 CREATE FUNCTION kms_master_key_status()
 RETURNS TABLE (master_key_id text, label text, status text, keys bigint,
@@ -828,7 +828,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_rewrap_keys FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rewrap_keys IS
-'wraps at most batch_size (1 to 100000) keys, and all peppers and audit keys, anew under the current master key (with epochs: keys of this month under its own) and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006';
+'wraps at most batch_size (1 to 100000) keys, and all peppers and audit keys, again, under the current master key (with epochs: keys of this month under its own) and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006';
 
 CREATE FUNCTION kms_check()
 RETURNS TABLE (severity text, finding text, hint text)
@@ -838,7 +838,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 4;
 REVOKE ALL ON FUNCTION kms_check FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_check IS
-'the health check: what is wrong (error), may become so (warning) or is weaker than by default (notice), and how to fix it; an empty result means healthy';
+'the health check: what is wrong now (error), may become so (warning), is weaker than by default or should be known (notice), and how to fix it; an empty result means healthy';
 
 CREATE FUNCTION kms_self_test() RETURNS boolean
 AS 'MODULE_PATHNAME', 'kms_api_self_test'

@@ -217,7 +217,7 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("kms_rewrap_keys() must see what others commit meanwhile"),
+				 errmsg("kms_rewrap_keys() must see what others commit in the meantime"),
 				 errhint("Call it in a READ COMMITTED transaction."),
 				 KMS_HIDE_STATEMENT));
 

@@ -478,7 +478,7 @@ compare_head(Audit *audit)
 		return true;
 	}
 	if (memcmp(head->hash, audit->hash, sizeof(audit->hash)) != 0)
-		return found(audit, "the row has not the hash of the head that was given",
+		return found(audit, "the row does not have the hash of the head that was given",
 					 audit->epoch, head->ticket);
 	return true;
 }

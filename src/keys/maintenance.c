@@ -411,7 +411,7 @@ rewrap(KmsTaskResult *result)
 	KmsRewrap	rewrapped;
 	KmsFault	ignored = {0};
 
-	result->task = "wrap keys anew";
+	result->task = "wrap keys again";
 	if (kms_master_generation() == 0 || !kms_key_try_lock_table())
 		return;
 	kms_rewrap_log_missing();

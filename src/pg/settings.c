@@ -195,7 +195,7 @@ define_server_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.master_key_epochs",
 							 "Keys are wrapped under the master key labelled with their month.",
-							 "Labels are like 2026-11, in UTC. Such keys stay where they are when others are wrapped anew.",
+							 "Labels are like 2026-11, in UTC. Such keys stay where they are when others are wrapped again.",
 							 &kms_master_key_epochs, kms_master_key_epochs,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("kms.master_key_file",
@@ -238,7 +238,7 @@ define_server_settings(void)
 							kms_reserved_writers, 0, KMS_WORKERS_MAX,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.rewrap_automatically",
-							 "Maintenance wraps keys anew that are not under the current master key.",
+							 "Maintenance wraps keys again that are not under the current master key.",
 							 NULL, &kms_rewrap_automatically,
 							 kms_rewrap_automatically,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);

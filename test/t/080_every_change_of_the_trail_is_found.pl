@@ -110,12 +110,12 @@ my @cases = (
 		'f|0|the row has no place in the trail' ]);
 is(finding($_->[0]), $_->[1], $_->[0]) foreach @cases;
 is(finding('', "$last:" . '0' x 64),
-	"f|$last|the row has not the hash of the head that was given", 'another head');
+	"f|$last|the row does not have the hash of the head that was given", 'another head');
 is(finding('', "$next:" . '0' x 64),
 	"f|$next|the trail ends before the head that was given", 'a later head');
 is(finding('', '0:' . '0' x 64), 't||', 'the head of the beginning');
 is(finding('', '0:' . '1' x 64),
-	'f|0|the row has not the hash of the head that was given', 'another one');
+	'f|0|the row does not have the hash of the head that was given', 'another one');
 foreach my $change ('DROP COLUMN client_addr', 'ALTER COLUMN client_addr TYPE bigint USING 1',
 	'ALTER COLUMN epoch TYPE text')
 {
@@ -194,7 +194,7 @@ like(finding($unsigned, $head), qr/^f\|\d+\|the trail ends before the head/,
 	'and does not hold a head that was noted elsewhere');
 is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain();
 		TRUNCATE kms.event_checkpoint", $head),
-	"f|$last|the row has not the hash of the head that was given",
+	"f|$last|the row does not have the hash of the head that was given",
 	'which a trail of the same length has not either');
 
 # ---- At random ------------------------------------------------------------

@@ -150,7 +150,7 @@ sql('SELECT kms_flush_events()');
 is(sql('SELECT intact, first_ticket FROM kms_audit_verify()'), 't|1',
 	'an extension that is made again has a trail of its own');
 like( sql("SELECT finding FROM kms_audit_verify('$noted[-1]')"),
-	qr/^the (?:trail ends before|row has not the hash of) the head that was given/,
+	qr/^the (?:trail ends before|row does not have the hash of) the head that was given/,
 	'which is not the one that was noted');
 $node->stop;
 done_testing();
