@@ -30,14 +30,16 @@ GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
 
 -- Operator: rotates, disables and revokes keys and keeps the service healthy.
 -- Opens nothing, and destroys nothing at once: kms_destroy_key is the owner's.
-GRANT USAGE ON SCHEMA keys TO kms_operator;
+-- Reads kms.status, to which kms_check() points, and the function behind it.
+GRANT USAGE ON SCHEMA keys, kms TO kms_operator;
+GRANT SELECT ON kms.status TO kms_operator;
 GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
     kms_enable_key, kms_revoke_key, kms_schedule_key_deletion,
     kms_cancel_key_deletion, kms_public_key, kms_key_state,
     kms_key_valid, kms_rate_limit_status, kms_metrics_summary,
     kms_problematic_keys, kms_maintain, kms_flush_events,
     kms_master_key_status, kms_rewrap_keys, kms_check, kms_self_test,
-    kms_diagnose
+    kms_diagnose, kms.read_status
     TO kms_operator;
 
 -- Auditor: reads the trail and the views, changes nothing.  Views call
@@ -54,7 +56,7 @@ GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
     kms.read_metrics, kms.read_status
     TO kms_auditor;
 
--- Break-glass: opens what expired keys protect, with a reason, on the record.
+-- Break-glass: opens what refused keys protect, with a reason, on the record.
 -- For a person and the time of an incident, not for a service.
 GRANT USAGE ON SCHEMA keys TO kms_break_glass;
 GRANT EXECUTE ON FUNCTION kms_decrypt_recover, kms_decrypt_recover_bytea

@@ -109,7 +109,8 @@ my %may_call = (
 		  kms_public_key kms_key_state kms_key_valid
 		  kms_rate_limit_status kms_metrics_summary kms_problematic_keys
 		  kms_maintain kms_flush_events kms_master_key_status
-		  kms_rewrap_keys kms_check kms_self_test kms_diagnose)
+		  kms_rewrap_keys kms_check kms_self_test kms_diagnose
+		  kms.read_status)
 	],
 	auditor => [
 		qw(kms_metrics_summary kms_problematic_keys kms_flush_events
@@ -166,7 +167,8 @@ foreach my $job (@jobs)
 		map { [ $_, "SELECT * FROM kms.$_" ] } @auditors, @closed);
 	foreach my $relation (@auditors, @closed)
 	{
-		my $allowed = $job eq 'auditor' && grep { $_ eq $relation } @auditors;
+		my $allowed = $job eq 'auditor' && (grep { $_ eq $relation } @auditors)
+		  || $job eq 'operator' && $relation eq 'status';
 		is($states->{$relation}, $allowed ? '00000' : '42501',
 			"$job " . ($allowed ? 'may read ' : 'may not read ') .
 			"kms.$relation");
