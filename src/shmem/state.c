@@ -429,7 +429,9 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->clock_run_time = 0;
 	database->clock_logged = 0;
 	database->closed_until = 0;
+	database->closer = 0;
 	database->reopened_at = 0;
+	database->series_at = 0;
 	database->ring_silent_until = 0;
 	database->able_since = 0;
 	pg_atomic_write_u32(&database->pool_coming, 0);

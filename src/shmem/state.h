@@ -70,8 +70,12 @@ typedef struct KmsDatabase
 	TimestampTz maintained_at;	/* 0: never since start; under state->lock */
 	TimestampTz closed_until;	/* being dropped, copied, ...: no workers;
 								 * under state->lock */
-	TimestampTz reopened_at;	/* after a statement that failed; written
-								 * without the lock */
+	int			closer;			/* pid of the session that has claimed that;
+								 * 0: none; under state->lock */
+	TimestampTz reopened_at;	/* the last claim ended; under state->lock */
+	TimestampTz series_at;		/* the first of claims that follow each other
+								 * began; 0: the last statement failed; under
+								 * state->lock */
 	TimestampTz clock;			/* of maintenance, 0: not known since the
 								 * start; and the machine's run time then;
 								 * under state->lock */

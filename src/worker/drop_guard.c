@@ -2,39 +2,48 @@
  * Makes the workers leave a database that is dropped, copied, renamed or
  * moved.
  *
- * PostgreSQL waits five seconds for other processes to leave such a database,
- * and then the statement fails.  So the session that runs the statement closes
- * the database to workers (closed_until), wakes those that run, waits until
- * they have gone, and opens the database when the statement ends.  DROP
- * DATABASE leaves it closed if it succeeds.
+ * PostgreSQL locks such a database, waits five seconds for other processes to
+ * leave it, and then the statement fails.  So the session that runs the
+ * statement closes the database to workers (closed_until), wakes those that
+ * run, waits until they have gone, and opens the database when the statement
+ * ends.  DROP DATABASE leaves it closed if it succeeds.
  *
- * DROP is noticed by object_access_hook, which is called after PostgreSQL's
- * check of rights.  There is no such call before PostgreSQL waits in the other
- * statements, so those are noticed by ProcessUtility_hook, which checks the
- * rights itself: a role that may not run the statement must not be able to
- * send the workers away.  A role that only may copy the database, because it
- * is marked as a template, closes it only if nobody is connected to it.
+ * The owner of a database may act on it as a whole, but must not stop its
+ * trail by that.  So before the database is closed, or PostgreSQL locks it:
  *
- * The owner of a database may act on it as a whole, but does not stop its
- * trail by statements that fail: the next one waits until the database has
- * been open for REOPENED_MS.  That wait comes before PostgreSQL locks the
- * database.
+ * - The rights are checked: PostgreSQL locks first, and refuses then.
+ * - Clients are waited for, as long as PostgreSQL would do that.  The error
+ *   for those that stay is raised here.  So the database is never locked for
+ *   seconds, nor its writer sent away, while somebody can make calls in it.
+ *   DROP ... WITH (FORCE) does not wait for them.
+ * - The session claims the database (closer).  Only one at a time has a claim,
+ *   and the next needs the database to have been open for REOPENED_MS, so that
+ *   a writer can come.  Statements that succeed may follow each other without
+ *   a pause for as long, all together, so that a template can be copied many
+ *   times.
+ *
+ * The claim is taken when the database has been locked, as PostgreSQL will do,
+ * so whoever has a claim waits for no other's lock, and whoever waits for a
+ * claim holds no lock on the database.  It is given back at the end of the
+ * statement (for DROP, of the transaction), and if the session ends.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -44,59 +53,67 @@
 #include "shmem/state.h"
 
 #define LEAVE_MS		1000	/* for workers to leave */
+#define CLIENTS_MS		5000	/* for clients to leave: PostgreSQL's time */
 #define STEP_MS			10
 #define REOPENED_MS		2000	/* before it is closed again */
 
-static object_access_hook_type previous_object_hook = NULL;
+/* What a statement does to a database as a whole. */
+typedef struct Act
+{
+	Oid			database_oid;	/* InvalidOid: nothing that concerns us */
+	const char *name;
+	LOCKMODE	lock;			/* that PostgreSQL takes */
+	bool		copies;
+	bool		drops;
+	bool		force;			/* it ends the sessions of others */
+	bool		fails;			/* at once: it is the session's own database */
+} Act;
+
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
-/* what the current transaction drops */
-static Oid	dropped_database = InvalidOid;
+/* the database that this session has claimed, and whether it drops it */
+static Oid	claimed_oid = InvalidOid;
+static bool dropping = false;
+
+/* what the current transaction has locked, perhaps to its end */
+static Oid	locked_oid = InvalidOid;
 
 /* the current transaction makes a database */
 static bool made_database = false;
 
-static void on_object_access(ObjectAccessType access, Oid class_oid,
-							 Oid object_oid, int sub_id, void *arg);
 static void on_utility(PlannedStmt *pstmt, const char *query,
 					   bool read_only_tree, ProcessUtilityContext context,
 					   ParamListInfo params, QueryEnvironment *environment,
 					   DestReceiver *dest, QueryCompletion *completion);
 static void on_transaction(XactEvent event, void *arg);
+static void on_subtransaction(SubXactEvent event, SubTransactionId mine,
+							  SubTransactionId parent, void *arg);
+static void on_exit_of_session(int code, Datum arg);
 static bool concerns(Node *statement);
-static Oid	find_database(Node *statement, bool *may_close);
+static void look_at(Node *statement, Act *act);
+static void require_rights(const Act *act, bool renames);
 static const char *find_option(List *options, const char *name);
 static bool may_create_databases(void);
-static bool is_free_to_copy(Oid database_oid);
-static void await_reopened(Oid database_oid);
-static void close_database(Oid database_oid);
-static void open_database(Oid database_oid, bool failed);
-static void set_closed(KmsDatabase *database, TimestampTz until);
+static bool is_template(Oid database_oid);
+static void claim(const Act *act);
+static void require_no_clients(const Act *act, TimestampTz *until);
+static int	count_clients(Oid database_oid);
+static int	count_autovacuum(Oid database_oid);
+static bool is_claimable(const KmsDatabase *database);
+static bool take(const Act *act);
+static void give_back(bool gone, bool failed);
+static void note_unlocked(void);
+static void send_away(Oid database_oid);
 static void await_workers(Oid database_oid);
 static void nap(void);
 
 void
 kms_drop_guard_install(void)
 {
-	previous_object_hook = object_access_hook;
-	object_access_hook = on_object_access;
 	previous_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = on_utility;
 	RegisterXactCallback(on_transaction, NULL);
-}
-
-static void
-on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
-				 int sub_id, void *arg)
-{
-	if (previous_object_hook)
-		previous_object_hook(access, class_oid, object_oid, sub_id, arg);
-	if (access == OAT_DROP && class_oid == DatabaseRelationId &&
-		kms_state != NULL)
-	{
-		dropped_database = object_oid;
-		close_database(object_oid);
-	}
+	RegisterSubXactCallback(on_subtransaction, NULL);
 }
 
 static void
@@ -109,7 +126,6 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	previous_utility_hook ? previous_utility_hook : standard_ProcessUtility;
 	bool		guarded = kms_state != NULL && IsUnderPostmaster &&
 	concerns(pstmt->utilityStmt) && !RecoveryInProgress();
-	volatile Oid closed = InvalidOid;
 	volatile bool failed = true;
 
 	if (!guarded)
@@ -121,16 +137,11 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 	PG_TRY();
 	{
-		bool		may_close;
-		Oid			database_oid = find_database(pstmt->utilityStmt, &may_close);
+		Act			act;
 
-		if (OidIsValid(database_oid))
-			await_reopened(database_oid);
-		if (OidIsValid(database_oid) && may_close)
-		{
-			closed = database_oid;
-			close_database(database_oid);
-		}
+		look_at(pstmt->utilityStmt, &act);
+		if (OidIsValid(act.database_oid))
+			claim(&act);
 		next(pstmt, query, read_only_tree, context, params, environment, dest,
 			 completion);
 		if (IsA(pstmt->utilityStmt, CreatedbStmt))
@@ -139,8 +150,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	}
 	PG_FINALLY();
 	{
-		if (OidIsValid(closed))
-			open_database(closed, failed);
+		if (failed || !dropping)
+			give_back(false, failed);
 	}
 	PG_END_TRY();
 }
@@ -150,15 +161,31 @@ on_transaction(XactEvent event, void *arg)
 {
 	if (event != XACT_EVENT_ABORT && event != XACT_EVENT_COMMIT)
 		return;
-	if (OidIsValid(dropped_database) && event == XACT_EVENT_ABORT)
-		open_database(dropped_database, true);
-	dropped_database = InvalidOid;
+	note_unlocked();
+	locked_oid = InvalidOid;
+	if (dropping)
+		give_back(event == XACT_EVENT_COMMIT, event == XACT_EVENT_ABORT);
 	if (made_database && event == XACT_EVENT_COMMIT && kms_state != NULL)
 	{
 		pg_atomic_write_u32(&kms_state->databases_made, 1);
 		kms_state_wake_launcher();
 	}
 	made_database = false;
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine,
+				  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		note_unlocked();
+}
+
+/* PG_FINALLY is skipped by FATAL. */
+static void
+on_exit_of_session(int code, Datum arg)
+{
+	give_back(false, true);
 }
 
 /* Whether the statement acts on a database as a whole. */
@@ -180,46 +207,62 @@ concerns(Node *statement)
 	}
 }
 
-/*
- * The database that it acts on, if the current user may do that; else
- * InvalidOid.  DROP DATABASE is closed later, when it is locked.
- */
-static Oid
-find_database(Node *statement, bool *may_close)
+static void
+look_at(Node *statement, Act *act)
 {
-	const char *name;
-	bool		creates = true;
-	Oid			database_oid;
-
-	*may_close = true;
+	memset(act, 0, sizeof(*act));
+	act->lock = AccessExclusiveLock;
 	switch (nodeTag(statement))
 	{
 		case T_CreatedbStmt:
-			name = find_option(((CreatedbStmt *) statement)->options,
-							   "template");
-			if (name == NULL)
-				name = "template1";
+			act->name = find_option(((CreatedbStmt *) statement)->options,
+									"template");
+			if (act->name == NULL)
+				act->name = "template1";
+			act->lock = ShareLock;
+			act->copies = true;
+			if (!may_create_databases())
+				return;			/* PostgreSQL refuses it without a lock */
 			break;
 		case T_DropdbStmt:
-			name = ((DropdbStmt *) statement)->dbname;
-			creates = false;
-			*may_close = false;
+			act->name = ((DropdbStmt *) statement)->dbname;
+			act->drops = true;
+			act->force = ((DropdbStmt *) statement)->options != NIL;
 			break;
 		case T_RenameStmt:
-			name = ((RenameStmt *) statement)->subname;
+			act->name = ((RenameStmt *) statement)->subname;
 			break;
 		default:
-			name = ((AlterDatabaseStmt *) statement)->dbname;
-			creates = false;
+			act->name = ((AlterDatabaseStmt *) statement)->dbname;
 			break;
 	}
-	database_oid = get_database_oid(name, true);
-	if (!OidIsValid(database_oid) || (creates && !may_create_databases()))
-		return InvalidOid;
-	if (pg_database_ownercheck(database_oid, GetUserId()) ||
-		(IsA(statement, CreatedbStmt) && is_free_to_copy(database_oid)))
-		return database_oid;
-	return InvalidOid;
+	act->database_oid = get_database_oid(act->name, true);
+	if (OidIsValid(act->database_oid) &&
+		kms_state_find(act->database_oid) == NULL)
+		act->database_oid = InvalidOid;
+	act->fails = !act->copies && act->database_oid == MyDatabaseId;
+	if (OidIsValid(act->database_oid))
+		require_rights(act, IsA(statement, RenameStmt));
+}
+
+/* With PostgreSQL's messages, but before the database is locked. */
+static void
+require_rights(const Act *act, bool renames)
+{
+	if (!pg_database_ownercheck(act->database_oid, GetUserId()))
+	{
+		if (!act->copies)
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_DATABASE, act->name);
+		else if (!is_template(act->database_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to copy database \"%s\"",
+							act->name)));
+	}
+	if (renames && !may_create_databases())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to rename database")));
 }
 
 /* NULL if it is not there or has no value. */
@@ -254,69 +297,210 @@ may_create_databases(void)
 }
 
 static bool
-is_free_to_copy(Oid database_oid)
+is_template(Oid database_oid)
 {
 	HeapTuple	tuple;
-	bool		is_template = false;
+	bool		result = false;
 
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database_oid));
 	if (HeapTupleIsValid(tuple))
 	{
-		is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
 		ReleaseSysCache(tuple);
 	}
-	return is_template &&
-		CountDBConnections(database_oid) == (database_oid == MyDatabaseId);
+	return result;
 }
 
+/* Wait for clients and other claims, then lock and claim the database. */
 static void
-await_reopened(Oid database_oid)
+claim(const Act *act)
 {
-	KmsDatabase *database = kms_state_find(database_oid);
+	static bool registered = false;
+	bool		indifferent = act->force || act->fails;
+	TimestampTz until = 0;
 
-	while (database != NULL &&
-		   kms_state_pausing(TimestampTzPlusMilliseconds(*(volatile TimestampTz *) &database->reopened_at,
-														 REOPENED_MS),
-							 REOPENED_MS))
-		nap();
+	if (!registered)
+	{
+		before_shmem_exit(on_exit_of_session, (Datum) 0);
+		registered = true;
+	}
+	for (;; nap())
+	{
+		KmsDatabase *database = kms_state_find(act->database_oid);
+
+		if (database == NULL)
+			return;
+		if (!is_claimable(database))
+			continue;
+		if (!indifferent && count_clients(act->database_oid) > 0)
+		{
+			require_no_clients(act, &until);
+			continue;
+		}
+		LockSharedObject(DatabaseRelationId, act->database_oid, 0, act->lock);
+		if ((indifferent || count_clients(act->database_oid) == 0) &&
+			take(act))
+			break;
+		UnlockSharedObject(DatabaseRelationId, act->database_oid, 0,
+						   act->lock);
+	}
+	if (!act->fails)
+		send_away(act->database_oid);
+}
+
+/* Raise PostgreSQL's error when it would. */
+static void
+require_no_clients(const Act *act, TimestampTz *until)
+{
+	int			count = count_clients(act->database_oid);
+
+	if (*until == 0)
+		*until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CLIENTS_MS);
+	if (count > 0 && !kms_state_pausing(*until, CLIENTS_MS))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 act->copies ?
+				 errmsg("source database \"%s\" is being accessed by other users",
+						act->name) :
+				 errmsg("database \"%s\" is being accessed by other users",
+						act->name),
+				 errdetail_plural("There is %d other session using the database.",
+								  "There are %d other sessions using the database.",
+								  count, count)));
+}
+
+/* Others than this session. */
+static int
+count_clients(Oid database_oid)
+{
+	int			count = CountDBConnections(database_oid);
+
+	if (database_oid == MyDatabaseId && !IsBackgroundWorker)
+		count--;
+	if (count > 0 && KMS_CONNECTIONS_HAVE_AUTOVACUUM)
+		count -= count_autovacuum(database_oid);
+	return Max(count, 0);
+}
+
+/* PostgreSQL ends those. */
+static int
+count_autovacuum(Oid database_oid)
+{
+	int			count = 0;
+	int			i;
+
+	pgstat_clear_backend_activity_snapshot();
+	for (i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		LocalPgBackendStatus *local = pgstat_get_local_beentry_by_index(i);
+
+		if (local != NULL &&
+			local->backendStatus.st_databaseid == database_oid &&
+			local->backendStatus.st_backendType == B_AUTOVAC_WORKER)
+			count++;
+	}
+	pgstat_clear_backend_activity_snapshot();
+	return count;
+}
+
+/* Right only under state->lock. */
+static bool
+is_claimable(const KmsDatabase *database)
+{
+	const volatile KmsDatabase *now = database;
+
+	return now->closer == 0 &&
+		(!kms_state_pausing(TimestampTzPlusMilliseconds(now->reopened_at,
+														REOPENED_MS),
+							REOPENED_MS) ||
+		 kms_state_pausing(TimestampTzPlusMilliseconds(now->series_at,
+													   REOPENED_MS),
+						   REOPENED_MS));
+}
+
+/* Close the database; false if it cannot be claimed now. */
+static bool
+take(const Act *act)
+{
+	KmsDatabase *database = kms_state_find(act->database_oid);
+	TimestampTz now = GetCurrentTimestamp();
+	bool		taken;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	taken = database != NULL && database->oid == act->database_oid &&
+		is_claimable(database);
+	if (taken)
+	{
+		if (!kms_state_pausing(TimestampTzPlusMilliseconds(database->series_at,
+														   REOPENED_MS),
+							   REOPENED_MS))
+			database->series_at = now;
+		database->closer = MyProcPid;
+		if (!act->fails)
+			database->closed_until =
+				TimestampTzPlusMilliseconds(now, KMS_DROP_CLOSED_MS);
+		claimed_oid = locked_oid = act->database_oid;
+		dropping = act->drops;
+	}
+	LWLockRelease(&kms_state->lock);
+	return taken;
+}
+
+/* Open the database unless it is gone.  Raises nothing: for callbacks. */
+static void
+give_back(bool gone, bool failed)
+{
+	KmsDatabase *database;
+
+	if (!OidIsValid(claimed_oid))
+		return;
+	database = kms_state_find(claimed_oid);
+	if (database != NULL)
+	{
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		if (database->oid == claimed_oid && database->closer == MyProcPid)
+		{
+			database->closer = 0;
+			database->reopened_at = GetCurrentTimestamp();
+			if (failed)
+				database->series_at = 0;
+			if (!gone)
+				database->closed_until = 0;
+		}
+		LWLockRelease(&kms_state->lock);
+		kms_state_wake_launcher();
+	}
+	claimed_oid = InvalidOid;
+	dropping = false;
+}
+
+/* The database has been open from now only: ALTER DATABASE RENAME keeps locks. */
+static void
+note_unlocked(void)
+{
+	KmsDatabase *database = OidIsValid(locked_oid) ?
+	kms_state_find(locked_oid) : NULL;
+
+	if (database == NULL)
+		return;
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	if (database->oid == locked_oid && database->closer == 0)
+		database->reopened_at = GetCurrentTimestamp();
+	LWLockRelease(&kms_state->lock);
 }
 
 static void
-close_database(Oid database_oid)
+send_away(Oid database_oid)
 {
 	KmsDatabase *database = kms_state_find(database_oid);
 	int			number;
 
 	if (database == NULL)
 		return;
-	set_closed(database, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 KMS_DROP_CLOSED_MS));
 	for (number = 0; number < KMS_WORKERS; number++)
 		(void) kms_state_wake(database, number);
 	kms_state_wake_launcher();
 	await_workers(database_oid);
-}
-
-/* Raises nothing: for callbacks. */
-static void
-open_database(Oid database_oid, bool failed)
-{
-	KmsDatabase *database = kms_state_find(database_oid);
-
-	if (database == NULL)
-		return;
-	set_closed(database, 0);
-	if (failed)
-		database->reopened_at = GetCurrentTimestamp();
-	kms_state_wake_launcher();
-}
-
-static void
-set_closed(KmsDatabase *database, TimestampTz until)
-{
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	database->closed_until = until;
-	LWLockRelease(&kms_state->lock);
 }
 
 /*

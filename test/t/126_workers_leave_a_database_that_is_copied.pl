@@ -1,6 +1,7 @@
 # A database can be copied, renamed, moved and dropped while its workers run,
 # at the first try, and goes on afterwards; a copy is served without a call;
-# a role that may not do it cannot send the workers away.
+# a role that may not do it cannot send the workers away, and its owner cannot
+# keep them away from those who make calls.
 use strict;
 use warnings;
 
@@ -14,6 +15,8 @@ use Test::More;
 my $node = KmsTest->node('copied', conf => <<'CONF');
 kms.key_pool_size = 10000
 kms.keygen_workers = 2
+kms.audit = required
+max_prepared_transactions = 5
 CONF
 my $tablespace = $node->basedir . '/elsewhere';
 mkdir $tablespace or die "$tablespace: $!";
@@ -74,6 +77,14 @@ foreach my $statement (
 }
 is(pids('one', 'writer'), $writer, 'and the writer has not left');
 
+# Nor can it have the database locked.
+my $holder = KmsClient->session($node, 'postgres');
+$holder->query("BEGIN; COMMENT ON DATABASE one IS 'locked'");
+is( KmsClient::sqlstate($node, 'postgres',
+		"SET statement_timeout = '10s'; SET SESSION AUTHORIZATION nobody; ALTER DATABASE one RENAME TO mine"),
+	'42501', 'refused to others before it waits for a lock');
+$holder->quit;
+
 # A database that everybody may copy is not closed to its sessions.
 sql('ALTER DATABASE one IS_TEMPLATE true');
 my $session = KmsClient->session($node, 'one');
@@ -89,6 +100,83 @@ is(pids('one', 'writer'), $writer, 'and the writer has not left');
 $session->quit;
 $copier->quit;
 sql('ALTER DATABASE one IS_TEMPLATE false');
+
+# ---- The owner, against those who make calls -----------------------------
+
+# Calls of this session go on and are recorded for as long as others run
+# statements that fail.
+sub goes_on
+{
+	my ($session, $what, @others) = @_;
+	my $good = 0;
+	my $calls = 0;
+	my $done = 0;
+	while ($done < @others)
+	{
+		$session->query("SELECT kms_decrypt($main::good)");
+		$calls++;
+		$good++ if $session->{state} eq '00000';
+		$done = 0;
+		foreach my $other (@others)
+		{
+			$other->{run}->pump_nb;
+			$done++ if $other->{out} =~ /^done/m;
+		}
+	}
+	cmp_ok($calls, '>', 0, "$what: calls are made");
+	is($good, $calls, "$what: all of them are recorded");
+	$_->receive foreach @others;
+}
+
+sql('CREATE ROLE owner LOGIN CREATEDB');
+sql('ALTER DATABASE one OWNER TO owner');
+sql('GRANT CREATE ON TABLESPACE elsewhere TO owner');
+my @owners = map { KmsClient->session($node, 'postgres') } 1 .. 2;
+$_->query('SET SESSION AUTHORIZATION owner') foreach @owners;
+$session = KmsClient->session($node, 'one');
+foreach my $statement (
+	'DROP DATABASE one',
+	'ALTER DATABASE one RENAME TO mine',
+	'ALTER DATABASE one SET TABLESPACE elsewhere',
+	'CREATE DATABASE mine TEMPLATE one')
+{
+	$_->send($statement) foreach @owners;
+	goes_on($session, "$statement by two sessions", @owners);
+	is($_->{state}, '55006', "$statement fails") foreach @owners;
+}
+$session->quit;
+
+# A session that is ended in the middle leaves the database open; a prepared
+# transaction holds the statement up there.
+$node->safe_psql('one', "BEGIN; CREATE TABLE t (); PREPARE TRANSACTION 'here'");
+foreach my $statement ('DROP DATABASE one', 'ALTER DATABASE one RENAME TO mine',
+	'ALTER DATABASE one SET TABLESPACE elsewhere', 'CREATE DATABASE mine TEMPLATE one')
+{
+	my $ended = KmsClient->session($node, 'postgres');
+	$ended->query('SET SESSION AUTHORIZATION owner');
+	$ended->send($statement);
+	ok( KmsTest::poll(
+			sub {
+				sql("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid = $ended->{pid}
+					AND query LIKE '$statement%' AND classid = 'pg_database'::regclass
+					AND mode IN ('AccessExclusiveLock', 'ShareLock') AND granted") > 0
+				  && pids('one', '%') eq '';
+			}),
+		"$statement has closed the database");
+	sql("SELECT pg_terminate_backend($ended->{pid}, 60000)");
+	$ended->{run}->kill_kill;
+	is( KmsClient::sqlstate($node, 'one', "SELECT kms_decrypt($good)"),
+		'00000', "$statement: its session has ended, and calls are recorded at once");
+}
+$node->safe_psql('one', "ROLLBACK PREPARED 'here'");
+
+# Nobody else is in it, and statements that succeed follow each other.
+$_->send(join ";\n", ("CREATE DATABASE copy_$_->{pid} TEMPLATE one; DROP DATABASE copy_$_->{pid}") x 6)
+  foreach @owners;
+works('one', "while it is copied all the time, call $_") foreach 1 .. 3;
+$_->receive foreach @owners;
+$_->quit foreach @owners;
+sql('ALTER DATABASE one OWNER TO postgres');
 
 # ---- Who may -------------------------------------------------------------
 
