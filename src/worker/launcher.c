@@ -145,7 +145,7 @@ static bool is_usable(Form_pg_database database);
 static int	compare_listed(const void *a, const void *b);
 static bool was_probed(Launcher *launcher, Oid database_oid);
 static bool list_due(Launcher *launcher, TimestampTz now);
-static void probe_databases(Launcher *launcher);
+static void probe_databases(Launcher *launcher, TimestampTz now);
 static void request_keys(void);
 static void watch_epochs(Launcher *launcher, TimestampTz now);
 static void reap(Launcher *launcher, int slot, int number, TimestampTz now);
@@ -162,6 +162,8 @@ static int	start_number(Launcher *launcher, int number, int most,
 static bool has_callers(int slot);
 static bool has_slot(Launcher *launcher);
 static bool is_open(Launcher *launcher, int slot, int number, TimestampTz now);
+static bool is_locked(Oid database_oid);
+static void leave_for_later(Launcher *launcher, int slot);
 static bool assign(Launcher *launcher, int slot, const Candidate *candidate,
 				   TimestampTz now);
 static void note_start(Child *child, KmsWorkerState *state, TimestampTz now);
@@ -304,7 +306,7 @@ one_round(void *arg)
 	if (sweep_due(launcher, now))
 		sweep(launcher, now);
 	free_unused(launcher);
-	probe_databases(launcher);
+	probe_databases(launcher, now);
 	start_workers(launcher, now);
 }
 
@@ -410,8 +412,9 @@ list_due(Launcher *launcher, TimestampTz now)
 	return due <= now;
 }
 
+/* Those that are locked come later: else they would keep the slots. */
 static void
-probe_databases(Launcher *launcher)
+probe_databases(Launcher *launcher, TimestampTz now)
 {
 	int			i;
 
@@ -419,9 +422,19 @@ probe_databases(Launcher *launcher)
 	{
 		Listed	   *listed = &launcher->databases[i];
 		KmsDatabase *database;
+		bool		locked;
 
 		if (listed->probed)
 			continue;
+		kms_worker_begin("looking at a database");
+		locked = is_locked(listed->oid);
+		kms_worker_commit();
+		if (locked)
+		{
+			want_wake(launcher,
+					  TimestampTzPlusMilliseconds(now, LOCKED_PAUSE_MS));
+			continue;
+		}
 		database = kms_state_probe(listed->oid);
 		if (database == NULL)
 			return;				/* until those before have been looked at */
@@ -727,7 +740,6 @@ is_open(Launcher *launcher, int slot, int number, TimestampTz now)
 {
 	KmsDatabase *database = &kms_state->databases[slot];
 	HeapTuple	tuple;
-	LOCKTAG		tag;
 	bool		usable = false;
 	bool		locked = false;
 
@@ -739,15 +751,14 @@ is_open(Launcher *launcher, int slot, int number, TimestampTz now)
 		ReleaseSysCache(tuple);
 	}
 	if (usable)
-	{
-		SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database->oid, 0);
-		locked = LockAcquire(&tag, RowExclusiveLock, false, true) ==
-			LOCKACQUIRE_NOT_AVAIL;
-	}
+		locked = is_locked(database->oid);
 	kms_worker_commit();
 
 	if (locked)
+	{
 		want_wake(launcher, TimestampTzPlusMilliseconds(now, LOCKED_PAUSE_MS));
+		leave_for_later(launcher, slot);
+	}
 	if (!usable)
 	{
 		pg_atomic_write_u32(&database->worker[number].requested,
@@ -759,6 +770,39 @@ is_open(Launcher *launcher, int slot, int number, TimestampTz now)
 		LWLockRelease(&kms_state->lock);
 	}
 	return usable && !locked;
+}
+
+/* In a transaction.  Whether one would wait to connect to it. */
+static bool
+is_locked(Oid database_oid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database_oid, 0);
+	return LockAcquire(&tag, RowExclusiveLock, false, true) ==
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* A database that was only to be looked at leaves its slot to others. */
+static void
+leave_for_later(Launcher *launcher, int slot)
+{
+	KmsDatabase *database = &kms_state->databases[slot];
+	Oid			database_oid = InvalidOid;
+	int			i;
+
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	if (database->probing && !any_running(launcher, slot))
+	{
+		database_oid = database->oid;
+		database->oid = InvalidOid;
+	}
+	LWLockRelease(&kms_state->lock);
+	for (i = 0; i < launcher->database_count; i++)
+	{
+		if (launcher->databases[i].oid == database_oid)
+			launcher->databases[i].probed = false;
+	}
 }
 
 /* Have a reserved writer serve the database; false: none waits. */

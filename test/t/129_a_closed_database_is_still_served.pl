@@ -1,6 +1,7 @@
 # ALLOW_CONNECTIONS, CONNECTION LIMIT and REVOKE CONNECT keep users away, not
 # the workers of a database that was served before; one that never was is left
-# alone, and so is one whose DROP was interrupted.
+# alone, and so is one whose DROP was interrupted.  Databases that are locked
+# do not keep others from being found.
 use strict;
 use warnings;
 
@@ -11,7 +12,10 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = KmsTest->node('closed', conf => 'kms.maintenance_interval = 1s');
+my $node = KmsTest->node('closed', conf => <<'CONF');
+kms.maintenance_interval = 1s
+max_prepared_transactions = 10
+CONF
 my $calls = 0;
 
 sub sql
@@ -70,5 +74,18 @@ unlike($log, qr/FATAL: .*(?:is not currently accepting connections|cannot connec
 	'no worker was refused');
 is( sql("SELECT count(*) FROM pg_stat_activity WHERE datname IN ('never', 'interrupted')"),
 	'0', 'others are left alone');
+
+# ---- Databases that are locked -------------------------------------------
+
+# More than are looked at at a time.
+foreach my $number (1 .. 5)
+{
+	sql("CREATE DATABASE locked_$number TEMPLATE template0");
+	sql("BEGIN; ALTER DATABASE locked_$number RENAME TO renamed_$number; PREPARE TRANSACTION 'locked_$number'");
+}
+$node->restart;
+sql('CREATE DATABASE copy TEMPLATE one');
+ok(comes('copy', 'maintenance'), 'a database behind them is found and served');
+sql("ROLLBACK PREPARED 'locked_$_'") foreach 1 .. 5;
 $node->stop;
 done_testing();
