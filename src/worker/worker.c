@@ -277,9 +277,12 @@ attach(KmsWorker *worker)
 
 	state = &worker->database->worker[worker->number];
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	if (state->pid != 0)
+	if (state->pid != 0 || worker->database->oid != MyDatabaseId)
 	{
-		/* a launcher that was restarted has started a second one */
+		/*
+		 * A launcher that was restarted has started a second one, or freed
+		 * the slot.
+		 */
 		LWLockRelease(&kms_state->lock);
 		kms_worker_end(worker);
 	}

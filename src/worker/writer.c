@@ -481,8 +481,8 @@ prepare(Writer *writer)
 
 	if (writer->absent || writer->replaced)
 		return false;
-	kms_worker_present(&writer->worker);
-	return true;
+	writer->absent = !kms_worker_present(&writer->worker);	/* no place */
+	return !writer->absent;
 }
 
 /*
