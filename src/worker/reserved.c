@@ -58,6 +58,11 @@ kms_reserved_install(void)
 		worker.bgw_main_arg = Int32GetDatum(registered);
 		RegisterBackgroundWorker(&worker);
 	}
+	if (registered < kms_reserved_writers)
+		ereport(LOG,
+				(errmsg("kms keeps %d background worker slots for writers, not the %d of kms.reserved_writers, because kms.max_workers includes them",
+						registered, kms_reserved_writers),
+				 errhint("Lower kms.reserved_writers, or raise kms.max_workers and restart the server.")));
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = on_log;
 }

@@ -148,5 +148,14 @@ $holder->query('ROLLBACK');
 is($session{one}->receive, 'secret of one', 'which goes on when it can');
 $holder->quit;
 $_->quit foreach values %session;
+
+# ---- More are to be kept than there are places ---------------------------
+
+$node->append_conf('postgresql.conf', 'kms.reserved_writers = 3');
+$node->restart;
+like(slurp_file($node->logfile), qr/kms keeps 2 background worker slots for writers, not the 3 of kms.reserved_writers/,
+	'the log says how many are kept');
+like(KmsClient::findings($node, 'six'), qr/^notice: kms.reserved_writers is above kms.max_workers/m,
+	'kms_check() says it, too');
 $node->stop;
 done_testing();
