@@ -54,7 +54,9 @@ sub findings
 sub wait_until_up
 {
 	my $node = shift;
-	KmsTest::poll(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 })
+
+	# psql may end before it has read the statement
+	KmsTest::poll(sub { eval { ($node->psql('postgres', 'SELECT 1'))[0] == 0 } })
 	  or die 'the server does not come back';
 }
 
