@@ -281,7 +281,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 							 PG_WAIT_EXTENSION);
 	}
 
-	if (writer.asked || (!writer.absent && !has_nothing_left(&writer)))
+	if (!writer.absent && (writer.asked || !has_nothing_left(&writer)))
 		kms_state_request(worker->database, KMS_WRITER);
 	kms_worker_end(worker);
 }
