@@ -556,6 +556,26 @@ kms_events_has_ring(Oid database_oid)
 	return lstat(path, &st) == 0;
 }
 
+List *
+kms_events_served(void)
+{
+	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
+	struct dirent *entry;
+	List	   *served = NIL;
+
+	while ((entry = ReadDirExtended(dir, PG_STAT_TMP_DIR, LOG)) != NULL)
+	{
+		Oid			database_oid;
+		int64		epoch;
+
+		if (parse_name(entry->d_name, &database_oid, &epoch))
+			served = list_append_unique_oid(served, database_oid);
+	}
+	FreeDir(dir);
+	list_sort(served, list_oid_cmp);
+	return served;
+}
+
 void
 kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 {

@@ -4,6 +4,8 @@
 #ifndef KMS_SHMEM_EVENTS_H
 #define KMS_SHMEM_EVENTS_H
 
+#include "nodes/pg_list.h"
+
 #include "shmem/anchor.h"
 #include "shmem/ring.h"
 #include "shmem/state.h"
@@ -129,6 +131,9 @@ extern bool kms_events_discard(KmsRing *retired);
 
 /* Whether a database has a ring file: events were recorded there before. */
 extern bool kms_events_has_ring(Oid database_oid);
+
+/* The databases that have one, as a list of oids in ascending order. */
+extern List *kms_events_served(void);
 
 /* Delete the ring files of databases for which "exists" says no.  May raise. */
 extern void kms_events_sweep(bool (*exists) (Oid database_oid, void *arg),

@@ -39,6 +39,7 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void request(void);
 static void startup(void);
+static void place_served(void);
 static void initialize(KmsState *state);
 static Size state_size(void);
 static KmsDatabase *find(Oid database_oid);
@@ -227,6 +228,24 @@ startup(void)
 	kms_state = state;
 	if (!IsUnderPostmaster)
 		kms_events_close_at_exit();
+	if (!found)
+		place_served();
+}
+
+/*
+ * Before any session can come: databases that were served keep their places,
+ * older ones before newer.  The launcher frees those of databases that are
+ * gone.
+ */
+static void
+place_served(void)
+{
+	List	   *served = kms_events_served();
+	ListCell   *cell;
+
+	foreach(cell, served)
+		(void) kms_state_enter(lfirst_oid(cell));
+	list_free(served);
 }
 
 static void

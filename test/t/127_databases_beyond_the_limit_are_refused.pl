@@ -47,6 +47,8 @@ foreach my $mode (qw(best_effort required))
 {
 	$node->append_conf('postgresql.conf', "kms.audit = $mode");
 	$node->restart;
+	like(KmsClient::error($node, 'three', "SELECT kms_issue_key('early')"), $beyond,
+		"$mode: the first call after a restart takes no place from a database that had one");
 	works($_, "restart with $mode") foreach qw(one two);
 	foreach my $call ("kms_issue_key('phone')", "kms_decrypt('k', 'c')", "kms_public_key('k')",
 		"kms_key_state('k')", 'kms_flush_events()', 'kms_maintain()',
