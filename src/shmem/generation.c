@@ -7,8 +7,8 @@
  * anew for each key has made none, hence the second criterion: its role.
  *
  * All is under generation->lock, which is held for a scan of the queue, no
- * longer.  Whoever leaves wakes all that wait, and the one whose turn it is
- * finds that out for itself.
+ * longer.  Each session that comes or leaves chooses who goes next, and wakes
+ * only that one.
  */
 #include "postgres.h"
 
@@ -34,11 +34,13 @@ static int	began = 0;			/* keys that this session ever began */
 static TimestampTz waiting_since;
 
 static KmsGenerator *line_up(void);
-static bool try_start(void);
+static bool is_my_turn(void);
+static void choose_next(KmsGeneration *generation);
 static bool goes_before(const KmsGenerator *a, const KmsGenerator *b);
 static int	count_recent(void);
 static int	count_role(Oid role);
-static void note_key(Oid role);
+static void note_key(void);
+static void note_key_of_role(Oid role);
 static KmsGeneratorRole *find_role(Oid role);
 static void note_wait(void);
 static void leave_at_exit(int code, Datum arg);
@@ -46,14 +48,16 @@ static void leave_at_exit(int code, Datum arg);
 void
 kms_generation_initialize(KmsGeneration *generation, int tranche)
 {
+	int			i;
+
 	LWLockInitialize(&generation->lock, tranche);
-	ConditionVariableInit(&generation->changed);
+	for (i = 0; i < KMS_GENERATORS_MAX; i++)
+		ConditionVariableInit(&generation->generators[i].chosen);
 }
 
 void
 kms_generation_enter(void)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
 	static bool registered = false;
 
 	if (!registered)
@@ -66,13 +70,15 @@ kms_generation_enter(void)
 
 	PG_TRY();
 	{
-		ConditionVariablePrepareToSleep(&generation->changed);
 		while ((mine = line_up()) == NULL)
-			(void) ConditionVariableTimedSleep(&generation->changed,
-											   FULL_PAUSE_MS,
-											   PG_WAIT_EXTENSION);
-		while (!try_start())
-			(void) ConditionVariableTimedSleep(&generation->changed, SLICE_MS,
+		{
+			CHECK_FOR_INTERRUPTS();
+			(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 FULL_PAUSE_MS, PG_WAIT_EXTENSION);
+		}
+		ConditionVariablePrepareToSleep(&mine->chosen);
+		while (!is_my_turn())
+			(void) ConditionVariableTimedSleep(&mine->chosen, SLICE_MS,
 											   PG_WAIT_EXTENSION);
 		ConditionVariableCancelSleep();
 	}
@@ -95,10 +101,11 @@ kms_generation_leave(void)
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
 	if (!mine->running)
 		note_wait();			/* it gives up */
-	memset(mine, 0, sizeof(*mine));
+	mine->pid = 0;
+	mine->running = false;
 	mine = NULL;
+	choose_next(generation);
 	LWLockRelease(&generation->lock);
-	ConditionVariableBroadcast(&generation->changed);
 }
 
 TimestampTz
@@ -140,36 +147,54 @@ line_up(void)
 
 /* Whether it is this session's turn; then it begins. */
 static bool
-try_start(void)
+is_my_turn(void)
 {
 	KmsGeneration *generation = &kms_state->generation_queue;
-	int			running = 0;
-	bool		first = true;
-	int			i;
+	bool		turn;
 
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
 	mine->made = count_recent();
-	for (i = 0; i < KMS_GENERATORS_MAX; i++)
-	{
-		KmsGenerator *other = &generation->generators[i];
-
-		if (other->pid == 0 || other == mine)
-			continue;
-		if (other->running)
-			running++;
-		else if (goes_before(other, mine))
-			first = false;
-	}
-	if (first && running < kms_keygen_concurrency)
+	choose_next(generation);
+	turn = mine->running;
+	if (turn)
 	{
 		note_wait();
-		note_key(mine->role);
-		mine->running = true;
+		note_key();
 	}
 	LWLockRelease(&generation->lock);
-	if (mine->running && running + 1 < kms_keygen_concurrency)
-		ConditionVariableBroadcast(&generation->changed);
-	return mine->running;
+	return turn;
+}
+
+/* Must hold the lock exclusively. */
+static void
+choose_next(KmsGeneration *generation)
+{
+	int			running = 0;
+	int			i;
+
+	for (i = 0; i < KMS_GENERATORS_MAX; i++)
+	{
+		if (generation->generators[i].running)
+			running++;
+	}
+	for (; running < kms_keygen_concurrency; running++)
+	{
+		KmsGenerator *next = NULL;
+
+		for (i = 0; i < KMS_GENERATORS_MAX; i++)
+		{
+			KmsGenerator *other = &generation->generators[i];
+
+			if (other->pid != 0 && !other->running &&
+				(next == NULL || goes_before(other, next)))
+				next = other;
+		}
+		if (next == NULL)
+			return;
+		next->running = true;
+		note_key_of_role(next->role);
+		ConditionVariableSignal(&next->chosen);
+	}
 }
 
 /* Must hold the lock. */
@@ -218,21 +243,22 @@ count_role(Oid role)
 	return counted->minute == minute - 1 ? counted->made : 0;
 }
 
-/*
- * Must hold the lock.  Keys that are begun count, so that nothing is gained by
- * cancelling them.
- */
+/* Keys that are begun count, so that nothing is gained by cancelling them. */
 static void
-note_key(Oid role)
+note_key(void)
+{
+	began_at[began % REMEMBERED] = GetCurrentTimestamp();
+	began = began < 2 * REMEMBERED - 1 ? began + 1 : REMEMBERED;
+}
+
+/* Must hold the lock exclusively. */
+static void
+note_key_of_role(Oid role)
 {
 	KmsGeneration *generation = &kms_state->generation_queue;
 	KmsGeneratorRole *counted = find_role(role);
-	TimestampTz now = GetCurrentTimestamp();
-	int64		minute = now / USECS_PER_MINUTE;
+	int64		minute = GetCurrentTimestamp() / USECS_PER_MINUTE;
 	int			i;
-
-	began_at[began % REMEMBERED] = now;
-	began = began < 2 * REMEMBERED - 1 ? began + 1 : REMEMBERED;
 
 	if (counted == NULL)
 	{

@@ -16,10 +16,11 @@
 typedef struct KmsGenerator
 {
 	int			pid;			/* 0: free */
-	bool		running;
+	bool		running;		/* it is its turn */
 	int			made;			/* keys that it began in the last minute */
 	Oid			role;			/* of the session */
 	uint64		arrival;
+	ConditionVariable chosen;	/* signalled when its turn comes */
 } KmsGenerator;
 
 /* Keys that the sessions of a role began in this minute and the last. */
@@ -35,7 +36,6 @@ typedef struct KmsGeneratorRole
 typedef struct KmsGeneration
 {
 	LWLock		lock;
-	ConditionVariable changed;
 	uint64		arrivals;
 	KmsGenerator generators[KMS_GENERATORS_MAX];
 	KmsGeneratorRole roles[KMS_GENERATOR_ROLES];
