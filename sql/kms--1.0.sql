@@ -838,7 +838,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 4;
 REVOKE ALL ON FUNCTION kms_check FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_check IS
-'the health check: what is wrong now (error), may become so (warning), is weaker than by default or should be known (notice), and how to fix it; an empty result means healthy';
+'the health check: what is wrong now (error), may become so (warning), is weaker than by default or should be known (notice), the worst first, and how to fix it; an empty result means healthy';
 
 CREATE FUNCTION kms_self_test() RETURNS boolean
 AS 'MODULE_PATHNAME', 'kms_api_self_test'

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "funcapi.h"
@@ -26,6 +27,17 @@
 #include "store/health.h"
 #include "store/pool.h"
 #include "store/wrapped.h"
+
+/* The worst comes first. */
+static const char *const severities[] = {"error", "warning", "notice"};
+
+/* What kms_check() found. */
+typedef struct Findings
+{
+	MemoryContext context;		/* of the call */
+	TupleDesc	desc;
+	List	   *rows[lengthof(severities)]; /* of HeapTuple */
+} Findings;
 
 static void put_use(ReturnSetInfo *result, const KmsMasterKeyUse *use,
 					const KmsMasterStatus *status);
@@ -237,24 +249,42 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 Datum
 kms_api_check(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Findings	findings = {.context = CurrentMemoryContext};
+	int			i;
+
 	kms_call_require_library();
 	InitMaterializedSRF(fcinfo, 0);
-	kms_check_run(report, fcinfo->resultinfo);
+	findings.desc = result->setDesc;
+	kms_check_run(report, &findings);
+	for (i = 0; i < (int) lengthof(severities); i++)
+	{
+		ListCell   *cell;
+
+		foreach(cell, findings.rows[i])
+			tuplestore_puttuple(result->setResult, lfirst(cell));
+	}
 	return (Datum) 0;
 }
 
-/* A KmsReport: "arg" is the ReturnSetInfo of the call. */
+/* A KmsReport: "arg" is the Findings of the call. */
 static void
 report(void *arg, const char *severity, const char *finding, const char *hint)
 {
-	ReturnSetInfo *result = arg;
+	Findings   *findings = arg;
+	MemoryContext old = MemoryContextSwitchTo(findings->context);
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
+	int			i = 0;
 
+	while (i < (int) lengthof(severities) - 1 && strcmp(severity, severities[i]) != 0)
+		i++;
 	values[0] = CStringGetTextDatum(severity);
 	values[1] = CStringGetTextDatum(finding);
 	values[2] = CStringGetTextDatum(hint);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	findings->rows[i] = lappend(findings->rows[i],
+								heap_form_tuple(findings->desc, values, nulls));
+	MemoryContextSwitchTo(old);
 }
 
 /*

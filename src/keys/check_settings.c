@@ -36,7 +36,8 @@ kms_check_settings_files(KmsReport report, void *arg)
 		if (line->name == NULL)
 			report(arg, "error",
 				   psprintf("a configuration file cannot be read (%s): %s",
-							line->place, line->error),
+							line->place != NULL ? line->place : "of the server",
+							line->error),
 				   "Correct it; until then a reload applies nothing, and the server does not start again.");
 		else if (!kms_settings_is_ours(line->name))
 			report(arg, "error",

@@ -10,7 +10,8 @@ static char *field_text(const KmsSpi *spi, uint64 row, int column);
 
 /*
  * An entry that a later one overrides is not applied, either, but has no
- * error.  A name that no module knows makes the server ignore all files at a
+ * error.  Nor is it one that a line was removed whose setting waits for a
+ * restart: see kms_config_file_pending.  A name that no module knows makes the server ignore all files at a
  * reload; but an unknown one of kms is refused only in lower case.
  */
 List *
@@ -27,6 +28,8 @@ kms_config_file_refused(void)
 				"SELECT f.name, f.sourcefile || ':' || f.sourceline, f.error"
 				" FROM pg_catalog.pg_file_settings AS f"
 				" WHERE f.error IS NOT NULL AND (f.name IS NULL"
+				"   AND (f.sourcefile IS NOT NULL OR f.error !~~"
+				"    'parameter \"%\" cannot be changed without restarting the server')"
 				"   OR pg_catalog.lower(f.name) ~~ 'kms.%'"
 				"   OR f.error = 'unrecognized configuration parameter')"
 				"  OR pg_catalog.lower(f.name) ~~ 'kms.%' AND NOT EXISTS"

@@ -840,7 +840,8 @@ end_turn_wait(Launcher *launcher, int slot, int number, TimestampTz now)
 {
 	Child	   *child = &launcher->children[slot][number];
 
-	if (number == KMS_WRITER && child->waiting_since != 0)
+	if (number == KMS_WRITER && child->waiting_since != 0 &&
+		now - child->waiting_since >= 1000)
 	{
 		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 		kms_state->turn_at = now;

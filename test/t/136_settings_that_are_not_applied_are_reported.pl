@@ -63,9 +63,14 @@ $node->reload;
 ok( KmsTest::poll(sub { findings() =~ /^notice: settings that were changed wait for a restart: kms\.event_ring_size/m }),
 	'what waits for a restart is a notice');
 unlike(findings(), qr/invalid value/, 'and not an invalid value');
-write_conf('');
 $node->restart;
 is(complaints(), '', 'after which there is no complaint');
+write_conf('');
+$node->reload;
+ok( KmsTest::poll(sub { findings() =~ /^notice: settings that were changed wait for a restart: kms\.event_ring_size/m }),
+	'a line that is removed waits for one, too');
+unlike(complaints(), qr/^error/m, 'and is no error');
+$node->restart;
 write_conf("wrok_mem = 1MB\nkms.audit = required\n");
 like(complaints(), qr/^error: a reload applies nothing, because parameter "wrok_mem" \(\S+:\d+\) is not known/m,
 	'a name because of which a reload applies nothing is an error');
