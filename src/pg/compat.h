@@ -108,7 +108,4 @@ typedef uint8 KmsBase64Byte;
 typedef char KmsBase64Byte;
 #endif
 
-/* 18: CountDBConnections counts clients only; before, autovacuum, too */
-#define KMS_CONNECTIONS_HAVE_AUTOVACUUM (PG_VERSION_NUM < 180000)
-
 #endif							/* KMS_PG_COMPAT_H */

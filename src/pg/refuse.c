@@ -1,5 +1,6 @@
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -43,6 +44,7 @@ static void check_drop(const DropStmt *statement);
 static void check_drop_owned(const DropOwnedStmt *statement);
 static bool belongs_to(const List *objects, Oid role);
 static void check_owner(const RangeVar *name);
+static void check_reindex(const ReindexStmt *statement);
 static void check_alter(const AlterTableStmt *statement);
 static void check_create_table(const CreateStmt *statement);
 static void check_column(const ColumnDef *column);
@@ -95,7 +97,11 @@ run(PlannedStmt *statement, const char *query, bool read_only_tree,
 {
 	statement = kms_vacuum_full_spare(statement);
 	if (statement == NULL)
+	{
+		PreventInTransactionBlock(context == PROCESS_UTILITY_TOPLEVEL,
+								  "VACUUM");
 		return;
+	}
 	if (prev_utility_hook != NULL)
 		prev_utility_hook(statement, query, read_only_tree, context, params,
 						  environment, dest, completion);
@@ -148,6 +154,12 @@ check(const Node *node)
 			break;
 		case T_CreateStmt:
 			check_create_table((const CreateStmt *) node);
+			break;
+		case T_CreateForeignTableStmt:
+			check_create_table(&((const CreateForeignTableStmt *) node)->base);
+			break;
+		case T_ReindexStmt:
+			check_reindex((const ReindexStmt *) node);
 			break;
 		default:
 			break;
@@ -259,6 +271,33 @@ check_owner(const RangeVar *name)
 
 	if (OidIsValid(table) && !pg_class_ownercheck(table, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name->relname);
+}
+
+/*
+ * The owner of a database may reindex tables of others.  Each is locked while
+ * its indexes are built and while that waits for everybody who reads it.
+ */
+static void
+check_reindex(const ReindexStmt *statement)
+{
+	Oid			extension = kms_extension_oid();
+	ListCell   *cell;
+
+	if (statement->kind != REINDEX_OBJECT_DATABASE || !OidIsValid(extension) ||
+		pg_extension_ownercheck(extension, GetUserId()))
+		return;
+	foreach(cell, statement->params)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, "concurrently") == 0 &&
+			defGetBoolean(option))
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("only the owner of extension kms can lock its tables to reindex the database"),
+			 errhint("Run REINDEX (CONCURRENTLY) DATABASE, or REINDEX TABLE for your own tables.")));
 }
 
 static void

@@ -35,6 +35,11 @@ kms_vacuum_full_spare(PlannedStmt *statement)
 
 	if (!IsA(vacuum, VacuumStmt) || !is_full(vacuum) || superuser())
 		return statement;
+
+	/* of all tables, others than the database's owner get only their own */
+	if (vacuum->rels == NIL &&
+		!pg_database_ownercheck(MyDatabaseId, GetUserId()))
+		return statement;
 	spared = tables_of_others();
 	if (spared == NIL)
 		return statement;
@@ -45,12 +50,14 @@ kms_vacuum_full_spare(PlannedStmt *statement)
 		VacuumRelation *relation = lfirst_node(VacuumRelation, cell);
 		Oid			table = relation->relation == NULL ? relation->oid :
 		RangeVarGetRelid(relation->relation, NoLock, true);
+		char	   *name = list_member_oid(spared, table) ?
+		get_rel_name(table) : NULL;
 
-		if (list_member_oid(spared, table))
+		if (name != NULL)
 			ereport(WARNING,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("skipping \"%s\": only its owner can vacuum a table of kms with FULL",
-							get_rel_name(table))));
+							name)));
 		else
 			kept = lappend(kept, relation);
 	}
@@ -105,7 +112,11 @@ tables_of_others(void)
 	return tables;
 }
 
-/* What VACUUM looks at if it is given no name: a list of VacuumRelation. */
+/*
+ * What VACUUM looks at if the database's owner gives it no name: a list of
+ * VacuumRelation.  PostgreSQL locks what is named by oid before it looks at
+ * the rights, so shared catalogs must not be in it.
+ */
 static List *
 all_tables(void)
 {
@@ -118,9 +129,10 @@ all_tables(void)
 	{
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (form->relkind == RELKIND_RELATION ||
-			form->relkind == RELKIND_MATVIEW ||
-			form->relkind == RELKIND_PARTITIONED_TABLE)
+		if (!form->relisshared &&
+			(form->relkind == RELKIND_RELATION ||
+			 form->relkind == RELKIND_MATVIEW ||
+			 form->relkind == RELKIND_PARTITIONED_TABLE))
 			tables = lappend(tables,
 							 makeVacuumRelation(NULL, form->oid, NIL));
 	}

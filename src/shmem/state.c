@@ -449,6 +449,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->clock_logged = 0;
 	database->closed_until = 0;
 	database->closer = 0;
+	database->copiers = 0;
 	database->reopened_at = 0;
 	database->series_at = 0;
 	database->ring_silent_until = 0;

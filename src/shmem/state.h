@@ -72,6 +72,8 @@ typedef struct KmsDatabase
 								 * under state->lock */
 	int			closer;			/* pid of the session that has claimed that;
 								 * 0: none; under state->lock */
+	int			copiers;		/* sessions that copy it, and have claimed
+								 * that together; under state->lock */
 	TimestampTz reopened_at;	/* the last claim ended; under state->lock */
 	TimestampTz series_at;		/* the first of claims that follow each other
 								 * began; 0: the last statement failed; under

@@ -16,11 +16,12 @@
  *   for those that stay is raised here.  So the database is never locked for
  *   seconds, nor its writer sent away, while somebody can make calls in it.
  *   DROP ... WITH (FORCE) does not wait for them.
- * - The session claims the database (closer).  Only one at a time has a claim,
- *   and the next needs the database to have been open for REOPENED_MS, so that
- *   a writer can come.  Statements that succeed may follow each other without
- *   a pause for as long, all together, so that a template can be copied many
- *   times.
+ * - The session claims the database: alone (closer), or to copy it together
+ *   with others (copiers).  The next claim needs the database to have been
+ *   open for REOPENED_MS, so that a writer can come.  Statements that succeed
+ *   may follow each other or copy at once for as long, all together, so that
+ *   a template can be copied many times.  A copy may wait for a name that
+ *   another transaction has taken, so others join it after CLIENTS_MS.
  *
  * The claim is taken when the database has been locked, as PostgreSQL will do,
  * so whoever has a claim waits for no other's lock, and whoever waits for a
@@ -66,17 +67,18 @@ typedef struct Act
 	bool		copies;
 	bool		drops;
 	bool		force;			/* it ends the sessions of others */
-	bool		fails;			/* at once: it is the session's own database */
 } Act;
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
-/* the database that this session has claimed, and whether it drops it */
+/* the database that this session has claimed, and what for */
 static Oid	claimed_oid = InvalidOid;
+static bool copying = false;
 static bool dropping = false;
 
-/* what the current transaction has locked, perhaps to its end */
+/* what this subtransaction has locked, perhaps to its end */
 static Oid	locked_oid = InvalidOid;
+static SubTransactionId locked_subid = InvalidSubTransactionId;
 
 /* the current transaction makes a database */
 static bool made_database = false;
@@ -92,6 +94,7 @@ static void on_exit_of_session(int code, Datum arg);
 static bool concerns(Node *statement);
 static void look_at(Node *statement, Act *act);
 static void require_rights(const Act *act, bool renames);
+pg_noreturn static void refuse_current(const Act *act, bool renames);
 static const char *find_option(List *options, const char *name);
 static bool may_create_databases(void);
 static bool is_template(Oid database_oid);
@@ -99,8 +102,10 @@ static void claim(const Act *act);
 static void require_no_clients(const Act *act, TimestampTz *until);
 static int	count_clients(Oid database_oid);
 static int	count_autovacuum(Oid database_oid);
-static bool is_claimable(const KmsDatabase *database);
-static bool take(const Act *act);
+static bool is_claimable(const KmsDatabase *database, const Act *act,
+						 TimestampTz since);
+static bool is_within(TimestampTz time, int ms);
+static bool take(const Act *act, TimestampTz since);
 static void give_back(bool gone, bool failed);
 static void note_unlocked(void);
 static void send_away(Oid database_oid);
@@ -162,7 +167,6 @@ on_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_ABORT && event != XACT_EVENT_COMMIT)
 		return;
 	note_unlocked();
-	locked_oid = InvalidOid;
 	if (dropping)
 		give_back(event == XACT_EVENT_COMMIT, event == XACT_EVENT_ABORT);
 	if (made_database && event == XACT_EVENT_COMMIT && kms_state != NULL)
@@ -177,8 +181,12 @@ static void
 on_subtransaction(SubXactEvent event, SubTransactionId mine,
 				  SubTransactionId parent, void *arg)
 {
+	if (mine != locked_subid)
+		return;
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		note_unlocked();
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		locked_subid = parent;
 }
 
 /* PG_FINALLY is skipped by FATAL. */
@@ -240,9 +248,11 @@ look_at(Node *statement, Act *act)
 	if (OidIsValid(act->database_oid) &&
 		kms_state_find(act->database_oid) == NULL)
 		act->database_oid = InvalidOid;
-	act->fails = !act->copies && act->database_oid == MyDatabaseId;
-	if (OidIsValid(act->database_oid))
-		require_rights(act, IsA(statement, RenameStmt));
+	if (!OidIsValid(act->database_oid))
+		return;
+	require_rights(act, IsA(statement, RenameStmt));
+	if (!act->copies && act->database_oid == MyDatabaseId)
+		refuse_current(act, IsA(statement, RenameStmt));
 }
 
 /* With PostgreSQL's messages, but before the database is locked. */
@@ -263,6 +273,21 @@ require_rights(const Act *act, bool renames)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to rename database")));
+}
+
+/* With PostgreSQL's messages, too, which come when it has the lock. */
+static void
+refuse_current(const Act *act, bool renames)
+{
+	if (renames)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("current database cannot be renamed")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 act->drops ?
+			 errmsg("cannot drop the currently open database") :
+			 errmsg("cannot change the tablespace of the currently open database")));
 }
 
 /* NULL if it is not there or has no value. */
@@ -316,7 +341,7 @@ static void
 claim(const Act *act)
 {
 	static bool registered = false;
-	bool		indifferent = act->force || act->fails;
+	TimestampTz since = GetCurrentTimestamp();
 	TimestampTz until = 0;
 
 	if (!registered)
@@ -330,22 +355,21 @@ claim(const Act *act)
 
 		if (database == NULL)
 			return;
-		if (!is_claimable(database))
+		if (!is_claimable(database, act, since))
 			continue;
-		if (!indifferent && count_clients(act->database_oid) > 0)
+		if (!act->force && count_clients(act->database_oid) > 0)
 		{
 			require_no_clients(act, &until);
 			continue;
 		}
 		LockSharedObject(DatabaseRelationId, act->database_oid, 0, act->lock);
-		if ((indifferent || count_clients(act->database_oid) == 0) &&
-			take(act))
+		if ((act->force || count_clients(act->database_oid) == 0) &&
+			take(act, since))
 			break;
 		UnlockSharedObject(DatabaseRelationId, act->database_oid, 0,
 						   act->lock);
 	}
-	if (!act->fails)
-		send_away(act->database_oid);
+	send_away(act->database_oid);
 }
 
 /* Raise PostgreSQL's error when it would. */
@@ -369,15 +393,25 @@ require_no_clients(const Act *act, TimestampTz *until)
 								  count, count)));
 }
 
-/* Others than this session. */
+/*
+ * All processes that PostgreSQL waits for, others' background workers, too,
+ * but not this session and our workers.
+ */
 static int
 count_clients(Oid database_oid)
 {
-	int			count = CountDBConnections(database_oid);
+	int			count = CountDBBackends(database_oid);
+	KmsDatabase *database = kms_state_find(database_oid);
+	int			i;
 
-	if (database_oid == MyDatabaseId && !IsBackgroundWorker)
+	if (database_oid == MyDatabaseId)
 		count--;
-	if (count > 0 && KMS_CONNECTIONS_HAVE_AUTOVACUUM)
+	for (i = 0; database != NULL && i < KMS_WORKERS; i++)
+	{
+		if (*(volatile int *) &database->worker[i].pid != 0)
+			count--;
+	}
+	if (count > 0)
 		count -= count_autovacuum(database_oid);
 	return Max(count, 0);
 }
@@ -403,24 +437,29 @@ count_autovacuum(Oid database_oid)
 	return count;
 }
 
-/* Right only under state->lock. */
+/* Whether a session that waits since then can claim it; right only under state->lock. */
 static bool
-is_claimable(const KmsDatabase *database)
+is_claimable(const KmsDatabase *database, const Act *act, TimestampTz since)
 {
 	const volatile KmsDatabase *now = database;
+	bool		in_series = is_within(now->series_at, REOPENED_MS);
 
-	return now->closer == 0 &&
-		(!kms_state_pausing(TimestampTzPlusMilliseconds(now->reopened_at,
-														REOPENED_MS),
-							REOPENED_MS) ||
-		 kms_state_pausing(TimestampTzPlusMilliseconds(now->series_at,
-													   REOPENED_MS),
-						   REOPENED_MS));
+	if (now->closer != 0)
+		return false;
+	if (now->copiers > 0)
+		return act->copies && (in_series || !is_within(since, CLIENTS_MS));
+	return in_series || !is_within(now->reopened_at, REOPENED_MS);
+}
+
+static bool
+is_within(TimestampTz time, int ms)
+{
+	return kms_state_pausing(TimestampTzPlusMilliseconds(time, ms), ms);
 }
 
 /* Close the database; false if it cannot be claimed now. */
 static bool
-take(const Act *act)
+take(const Act *act, TimestampTz since)
 {
 	KmsDatabase *database = kms_state_find(act->database_oid);
 	TimestampTz now = GetCurrentTimestamp();
@@ -428,18 +467,21 @@ take(const Act *act)
 
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
 	taken = database != NULL && database->oid == act->database_oid &&
-		is_claimable(database);
+		is_claimable(database, act, since);
 	if (taken)
 	{
-		if (!kms_state_pausing(TimestampTzPlusMilliseconds(database->series_at,
-														   REOPENED_MS),
-							   REOPENED_MS))
+		if (database->copiers == 0 &&
+			!is_within(database->series_at, REOPENED_MS))
 			database->series_at = now;
-		database->closer = MyProcPid;
-		if (!act->fails)
-			database->closed_until =
-				TimestampTzPlusMilliseconds(now, KMS_DROP_CLOSED_MS);
+		if (act->copies)
+			database->copiers++;
+		else
+			database->closer = MyProcPid;
+		database->closed_until =
+			TimestampTzPlusMilliseconds(now, KMS_DROP_CLOSED_MS);
 		claimed_oid = locked_oid = act->database_oid;
+		locked_subid = GetCurrentSubTransactionId();
+		copying = act->copies;
 		dropping = act->drops;
 	}
 	LWLockRelease(&kms_state->lock);
@@ -458,20 +500,26 @@ give_back(bool gone, bool failed)
 	if (database != NULL)
 	{
 		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-		if (database->oid == claimed_oid && database->closer == MyProcPid)
+		if (database->oid == claimed_oid)
 		{
-			database->closer = 0;
-			database->reopened_at = GetCurrentTimestamp();
+			if (copying)
+				database->copiers = Max(0, database->copiers - 1);
+			else if (database->closer == MyProcPid)
+				database->closer = 0;
 			if (failed)
 				database->series_at = 0;
-			if (!gone)
-				database->closed_until = 0;
+			if (database->copiers == 0 && database->closer == 0)
+			{
+				database->reopened_at = GetCurrentTimestamp();
+				if (!gone)
+					database->closed_until = 0;
+			}
 		}
 		LWLockRelease(&kms_state->lock);
 		kms_state_wake_launcher();
 	}
 	claimed_oid = InvalidOid;
-	dropping = false;
+	copying = dropping = false;
 }
 
 /* The database has been open from now only: ALTER DATABASE RENAME keeps locks. */
@@ -481,12 +529,16 @@ note_unlocked(void)
 	KmsDatabase *database = OidIsValid(locked_oid) ?
 	kms_state_find(locked_oid) : NULL;
 
-	if (database == NULL)
-		return;
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	if (database->oid == locked_oid && database->closer == 0)
-		database->reopened_at = GetCurrentTimestamp();
-	LWLockRelease(&kms_state->lock);
+	if (database != NULL)
+	{
+		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		if (database->oid == locked_oid && database->closer == 0 &&
+			database->copiers == 0)
+			database->reopened_at = GetCurrentTimestamp();
+		LWLockRelease(&kms_state->lock);
+	}
+	locked_oid = InvalidOid;
+	locked_subid = InvalidSubTransactionId;
 }
 
 static void

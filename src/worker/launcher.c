@@ -1065,12 +1065,21 @@ sweep(Launcher *launcher, TimestampTz now)
 	launcher->swept_at = now;
 }
 
-/* In a transaction. */
+/* In a transaction.  One whose DROP was interrupted counts as gone. */
 static bool
 database_exists(Oid database_oid, void *arg)
 {
+	HeapTuple	tuple;
+	bool		exists = false;
+
 	AcceptInvalidationMessages();
-	return SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database_oid));
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database_oid));
+	if (HeapTupleIsValid(tuple))
+	{
+		exists = is_usable((Form_pg_database) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	return exists;
 }
 
 /* Databases that were looked at and have no extension need no slot. */

@@ -196,6 +196,23 @@ foreach my $strategy (qw(wal_log file_copy))
 }
 works('one', 'after copies');
 
+# A copy waits for a name; others do not wait for it.
+sql('CREATE DATABASE plain TEMPLATE template0');
+my ($namer, $waiter) = map { KmsClient->session($node, 'postgres') } 1 .. 2;
+$namer->query('BEGIN; ALTER DATABASE plain RENAME TO wanted');
+$waiter->send('CREATE DATABASE wanted TEMPLATE one');
+ok(KmsTest::poll(sub { sql("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $waiter->{pid}") }),
+	'a copy waits for its name');
+is(KmsClient::sqlstate($node, 'postgres', "SET statement_timeout = '60s'; CREATE DATABASE another TEMPLATE one"),
+	'00000', 'another copy of the database does not wait for that');
+$namer->query('COMMIT');
+$waiter->receive;
+is($waiter->{state}, '23505', 'the name was taken');
+$_->quit foreach $namer, $waiter;
+sql('DROP DATABASE another');
+is(KmsClient::sqlstate($node, 'one', 'ALTER DATABASE one RENAME TO two'), '0A000',
+	'the current database is refused at once');
+
 succeeds('one', 'ALTER DATABASE one RENAME TO other', 'renaming');
 works('other', 'renamed');
 succeeds('other', 'ALTER DATABASE other SET TABLESPACE elsewhere', 'moving');

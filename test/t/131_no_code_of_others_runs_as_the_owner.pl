@@ -100,6 +100,7 @@ foreach my $statement (
 	"ALTER TABLE nobody.list ATTACH PARTITION kms.event FOR VALUES IN ('a')",
 	'ALTER TABLE nobody.list DETACH PARTITION kms.event',
 	"CREATE TABLE nobody.part PARTITION OF kms.event FOR VALUES IN ('a')",
+	'CREATE FOREIGN TABLE nobody.far PARTITION OF kms.event DEFAULT SERVER nowhere',
 	'CREATE TABLE nobody.child () INHERITS (kms.event)',
 	'ALTER INDEX kms.event_pkey DEPENDS ON EXTENSION plpgsql',
 	'ALTER INDEX nobody.parted ATTACH PARTITION kms.event_pkey',
@@ -128,6 +129,15 @@ foreach my $tables ('kms.event', 'app.full, kms.event', $toast, '')
 }
 isnt(sql("SELECT pg_relation_filenode('app.full')"), $file, 'other tables are vacuumed');
 is(fails('VACUUM kms.event', 'landlord'), '', 'and so are those of kms, without FULL');
+like(fails('BEGIN; VACUUM FULL kms.event', 'landlord'), qr/25001/, 'a transaction block is refused as ever');
+like(fails('SET lock_timeout = 1000; REINDEX DATABASE postgres', 'landlord'),
+	qr/42501: only the owner of extension kms can lock its tables/, 'nor may it reindex the whole database');
+my $reader = $node->background_psql('postgres', on_error_stop => 1);
+$reader->query_safe('BEGIN; LOCK TABLE pg_authid IN ACCESS SHARE MODE');
+is(fails('SET lock_timeout = 1000; VACUUM FULL', $_), '', "VACUUM FULL of $_ asks for no lock of a shared catalog")
+  foreach qw(nobody landlord);
+$reader->query_safe('COMMIT');
+$reader->quit;
 $writer->query_safe('COMMIT');
 $writer->quit;
 
