@@ -277,7 +277,8 @@ report(void *arg, const char *severity, const char *finding, const char *hint)
 	bool		nulls[3] = {false, false, false};
 	int			i = 0;
 
-	while (i < (int) lengthof(severities) - 1 && strcmp(severity, severities[i]) != 0)
+	while (i < (int) lengthof(severities) - 1 &&
+		   strcmp(severity, severities[i]) != 0)
 		i++;
 	values[0] = CStringGetTextDatum(severity);
 	values[1] = CStringGetTextDatum(finding);

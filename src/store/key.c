@@ -10,7 +10,9 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/procarray.h"
@@ -67,7 +69,7 @@ static void wait_for_device(const LOCKTAG *tag);
 static void hint_while_waiting(ErrorContextCallback *callback);
 static void add_hint(void *arg);
 static char *row_holder(const char *key_id);
-static char *prepared_among(HeapTupleHeader row);
+static char *prepared_among(TransactionId xmax, uint16 infomask);
 static char *prepared_name(TransactionId xid);
 static void set_device_tag(LOCKTAG *tag, const char *device_id);
 static void deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls);
@@ -455,30 +457,42 @@ row_holder(const char *key_id)
 	ScanKeyData scan_key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	TransactionId xmax;
+	uint16		infomask;
 
 	kms_scan_text(&scan_key, KEY_ID, key_id);
 	scan = systable_beginscan(rel, kms_catalog()->key_pkey, true, NULL, 1,
 							  &scan_key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		holder = prepared_among(tuple->t_data);
+	{
+		Buffer		buffer = ((BufferHeapTupleTableSlot *) scan->slot)->buffer;
+
+		/* others set both while they hold the lock of the page */
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		xmax = HeapTupleHeaderGetRawXmax(tuple->t_data);
+		infomask = tuple->t_data->t_infomask;
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		holder = prepared_among(xmax, infomask);
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return holder;
 }
 
 static char *
-prepared_among(HeapTupleHeader row)
+prepared_among(TransactionId xmax, uint16 infomask)
 {
-	TransactionId xmax = HeapTupleHeaderGetRawXmax(row);
 	MultiXactMember *members;
 	char	   *holder = NULL;
 	int			count;
 
-	if (!(row->t_infomask & HEAP_XMAX_IS_MULTI))
+	if (infomask & HEAP_XMAX_INVALID)
+		return NULL;
+	if (!(infomask & HEAP_XMAX_IS_MULTI))
 		return prepared_name(xmax);
 	count = GetMultiXactIdMembers(xmax, &members, false,
-								  HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask));
+								  HEAP_XMAX_IS_LOCKED_ONLY(infomask));
 	while (holder == NULL && --count >= 0)
 		holder = prepared_name(members[count].xid);
 	return holder;

@@ -19,6 +19,8 @@
 	"   ON l.locktype = 'transactionid' AND l.transactionid = x.transaction" \
 	"  WHERE x.database = pg_catalog.current_database())"
 
+static char *end_with_name(KmsSpi *spi);
+
 List *
 kms_prepared_holders(TimestampTz before)
 {
@@ -53,7 +55,6 @@ char *
 kms_prepared_holder(const LOCKTAG *tag)
 {
 	static SPIPlanPtr plan = NULL;
-	List	   *holders;
 	KmsSpi		spi;
 
 	if (max_prepared_xacts == 0)
@@ -71,16 +72,13 @@ kms_prepared_holder(const LOCKTAG *tag)
 				"  AND l.objsubid::pg_catalog.int4 & 65535 = $3)"
 				" LIMIT 1",
 				SPI_OK_SELECT);
-	holders = kms_spi_texts(&spi);
-	kms_spi_end(&spi);
-	return holders == NIL ? NULL : linitial(holders);
+	return end_with_name(&spi);
 }
 
 char *
 kms_prepared_name(TransactionId xid)
 {
 	static SPIPlanPtr plan = NULL;
-	List	   *names;
 	KmsSpi		spi;
 
 	if (max_prepared_xacts == 0)
@@ -91,7 +89,15 @@ kms_prepared_name(TransactionId xid)
 				"SELECT gid FROM pg_catalog.pg_prepared_xacts"
 				" WHERE transaction = $1",
 				SPI_OK_SELECT);
-	names = kms_spi_texts(&spi);
-	kms_spi_end(&spi);
+	return end_with_name(&spi);
+}
+
+/* The first value found, or NULL. */
+static char *
+end_with_name(KmsSpi *spi)
+{
+	List	   *names = kms_spi_texts(spi);
+
+	kms_spi_end(spi);
 	return names == NIL ? NULL : linitial(names);
 }

@@ -23,10 +23,10 @@
  *   a template can be copied many times.  A copy may wait for a name that
  *   another transaction has taken, so others join it after CLIENTS_MS.
  *
- * The claim is taken when the database has been locked, as PostgreSQL will do,
- * so whoever has a claim waits for no other's lock, and whoever waits for a
- * claim holds no lock on the database.  It is given back at the end of the
- * statement (for DROP, of the transaction), and if the session ends.
+ * The claim is taken when the database has been locked, as PostgreSQL will do:
+ * a session that has a claim does not wait for the lock of the database, and
+ * one that waits for a claim does not hold it.  The claim is given back at the
+ * end of the statement (for DROP, of the transaction), and if the session ends.
  */
 #include "postgres.h"
 
@@ -99,7 +99,7 @@ static const char *find_option(List *options, const char *name);
 static bool may_create_databases(void);
 static bool is_template(Oid database_oid);
 static void claim(const Act *act);
-static void require_no_clients(const Act *act, TimestampTz *until);
+pg_noreturn static void raise_in_use(const Act *act, int clients);
 static int	count_clients(Oid database_oid);
 static int	count_autovacuum(Oid database_oid);
 static bool is_claimable(const KmsDatabase *database, const Act *act,
@@ -275,7 +275,7 @@ require_rights(const Act *act, bool renames)
 				 errmsg("permission denied to rename database")));
 }
 
-/* With PostgreSQL's messages, too, which come when it has the lock. */
+/* Likewise; PostgreSQL raises these when it has the lock. */
 static void
 refuse_current(const Act *act, bool renames)
 {
@@ -352,14 +352,20 @@ claim(const Act *act)
 	for (;; nap())
 	{
 		KmsDatabase *database = kms_state_find(act->database_oid);
+		int			clients;
 
 		if (database == NULL)
 			return;
 		if (!is_claimable(database, act, since))
 			continue;
-		if (!act->force && count_clients(act->database_oid) > 0)
+		clients = act->force ? 0 : count_clients(act->database_oid);
+		if (clients > 0)
 		{
-			require_no_clients(act, &until);
+			if (until == 0)
+				until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													CLIENTS_MS);
+			if (!kms_state_pausing(until, CLIENTS_MS))
+				raise_in_use(act, clients);
 			continue;
 		}
 		LockSharedObject(DatabaseRelationId, act->database_oid, 0, act->lock);
@@ -372,25 +378,20 @@ claim(const Act *act)
 	send_away(act->database_oid);
 }
 
-/* Raise PostgreSQL's error when it would. */
+/* PostgreSQL's error. */
 static void
-require_no_clients(const Act *act, TimestampTz *until)
+raise_in_use(const Act *act, int clients)
 {
-	int			count = count_clients(act->database_oid);
-
-	if (*until == 0)
-		*until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CLIENTS_MS);
-	if (count > 0 && !kms_state_pausing(*until, CLIENTS_MS))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 act->copies ?
-				 errmsg("source database \"%s\" is being accessed by other users",
-						act->name) :
-				 errmsg("database \"%s\" is being accessed by other users",
-						act->name),
-				 errdetail_plural("There is %d other session using the database.",
-								  "There are %d other sessions using the database.",
-								  count, count)));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 act->copies ?
+			 errmsg("source database \"%s\" is being accessed by other users",
+					act->name) :
+			 errmsg("database \"%s\" is being accessed by other users",
+					act->name),
+			 errdetail_plural("There is %d other session using the database.",
+							  "There are %d other sessions using the database.",
+							  clients, clients)));
 }
 
 /*
@@ -437,7 +438,10 @@ count_autovacuum(Oid database_oid)
 	return count;
 }
 
-/* Whether a session that waits since then can claim it; right only under state->lock. */
+/*
+ * Whether a session that has waited from "since" on can claim the database.
+ * Without state->lock the answer may be old.
+ */
 static bool
 is_claimable(const KmsDatabase *database, const Act *act, TimestampTz since)
 {
@@ -522,7 +526,7 @@ give_back(bool gone, bool failed)
 	copying = dropping = false;
 }
 
-/* The database has been open from now only: ALTER DATABASE RENAME keeps locks. */
+/* ALTER DATABASE RENAME keeps its lock, so the database is open from now on. */
 static void
 note_unlocked(void)
 {

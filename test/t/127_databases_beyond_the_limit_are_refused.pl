@@ -47,8 +47,6 @@ foreach my $mode (qw(best_effort required))
 {
 	$node->append_conf('postgresql.conf', "kms.audit = $mode");
 	$node->restart;
-	like(KmsClient::error($node, 'three', "SELECT kms_issue_key('early')"), $beyond,
-		"$mode: the first call after a restart takes no place from a database that had one");
 	works($_, "restart with $mode") foreach qw(one two);
 	foreach my $call ("kms_issue_key('phone')", "kms_decrypt('k', 'c')", "kms_public_key('k')",
 		"kms_key_state('k')", 'kms_flush_events()', 'kms_maintain()',
@@ -59,6 +57,17 @@ foreach my $mode (qw(best_effort required))
 	}
 }
 is($node->safe_psql('three', 'SELECT count(*) FROM kms.key'), '0', 'it made no key');
+
+# Before any worker has looked at a database, because none can start.
+$node->append_conf('postgresql.conf', "max_worker_processes = 2\nkms.reserved_writers = 0\nkms.audit = best_effort");
+$node->restart;
+like(KmsClient::error($node, 'three', "SELECT kms_issue_key('early')"), $beyond,
+	'the first call after a restart takes no place from a database that had one');
+is(KmsClient::sqlstate($node, $_, "SELECT kms_issue_key('two databases')"), '00000', "$_ has its place")
+  foreach qw(one two);
+$node->append_conf('postgresql.conf', "max_worker_processes = 8\nkms.reserved_writers = 1");
+$node->restart;
+works($_, 'workers again') foreach qw(one two);
 like(complaints('three'),
 	qr/^error: this database has no place among kms.max_databases \(2\), so every call fails \(Raise kms.max_databases[^\n]*$/,
 	'kms_check() says why there, and nothing else');
