@@ -14,6 +14,7 @@
 #include "keys/continuity.h"
 #include "shmem/acceptance.h"
 #include "shmem/master.h"
+#include "store/epoch.h"
 #include "store/link.h"
 #include "store/walk.h"
 
@@ -21,8 +22,8 @@
 typedef struct Audit
 {
 	KmsWalk    *walk;
-	List	   *epochs;			/* of KmsWalkEpoch, the newest first */
-	KmsWalkEpoch end;			/* where the trail must end */
+	List	   *epochs;			/* of KmsEpoch, the newest first */
+	KmsEpoch	end;			/* where the trail must end */
 	List	   *checkpoints;	/* of KmsCheckpoint, by ticket */
 	int			compared;		/* how many of them */
 	int64		previous;		/* ticket of the last one, or of the start */
@@ -63,13 +64,13 @@ static const char *judge_signature(Audit *audit, KmsStatus status,
 static bool compare_head(Audit *audit);
 static bool found(Audit *audit, const char *finding, int64 epoch, int64 ticket);
 static bool found_missing(Audit *audit);
-static void newest(const List *epochs, KmsWalkEpoch *end);
+static void newest(const List *epochs, KmsEpoch *end);
 
 void
 kms_audit_head(char *out)
 {
 	KmsWalk    *walk = kms_walk_begin();
-	KmsWalkEpoch end;
+	KmsEpoch	end;
 	char	   *at;
 
 	newest(kms_walk_epochs(walk), &end);
@@ -526,7 +527,7 @@ found_missing(Audit *audit)
 
 	foreach(cell, audit->epochs)
 	{
-		KmsWalkEpoch *candidate = lfirst(cell);
+		KmsEpoch   *candidate = lfirst(cell);
 
 		if (candidate->last_ticket >= ticket)
 			epoch = candidate->epoch;
@@ -536,14 +537,14 @@ found_missing(Audit *audit)
 
 /* All zero where nothing has been written. */
 static void
-newest(const List *epochs, KmsWalkEpoch *end)
+newest(const List *epochs, KmsEpoch *end)
 {
 	ListCell   *cell;
 
 	memset(end, 0, sizeof(*end));
 	foreach(cell, epochs)
 	{
-		const KmsWalkEpoch *epoch = lfirst(cell);
+		const KmsEpoch *epoch = lfirst(cell);
 
 		if (epoch->last_ticket >= 0 && epoch->last_ticket < KMS_TICKET_LIMIT)
 		{

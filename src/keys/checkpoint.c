@@ -159,9 +159,8 @@ kms_checkpoint_sign(KmsSigning *signing, const KmsTrail *trail,
 	signing->tried_at = GetCurrentTimestamp();
 	if (!kms_checkpoint_try_lock_table())
 		return false;
-	(void) kms_checkpoint_last(false,
-							   anchored != 0 ? anchored : trail->last_ticket,
-							   &checkpoint);
+	(void) kms_latest_checkpoint(anchored != 0 ? anchored : trail->last_ticket,
+								 &checkpoint);
 	signing->known = true;
 	signing->ticket = checkpoint.ticket;
 	memcpy(signing->hash, checkpoint.hash, sizeof(signing->hash));
@@ -284,7 +283,7 @@ kms_checkpoint_retire(int limit, TimestampTz due, TimestampTz latest,
 	*skipped = 0;
 	if (kms_master_generation() == 0 || !kms_checkpoint_lock_start())
 		return 0;
-	(void) kms_checkpoint_last(true, PG_INT64_MAX, &start);
+	(void) kms_latest_start(&start);
 	if (!find_start(start.ticket, limit, due, latest, &next))
 		return 0;
 	next.kind = KMS_CHECKPOINT_START;

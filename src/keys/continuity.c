@@ -27,6 +27,7 @@
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
 #include "shmem/events.h"
+#include "store/epoch.h"
 #include "store/latest.h"
 #include "store/link.h"
 
@@ -104,12 +105,10 @@ judge(KmsContinuity *continuity)
 static bool
 is_end(const KmsAnchorPoint *point)
 {
-	unsigned char hash[KMS_CHAIN_SIZE];
-	int64		ticket;
-	int64		epoch;
+	KmsEpoch	end;
 
-	(void) kms_latest_end(&ticket, hash, &epoch);
-	return ends_at(point, ticket, hash) &&
+	(void) kms_epoch_end(&end, KMS_TICKET_LIMIT);
+	return ends_at(point, end.last_ticket, end.hash) &&
 		!kms_latest_row_behind(point->ticket);
 }
 
@@ -223,9 +222,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 	uint32		timeline;
 	uint64		position;
 	uint64		number;
-	unsigned char hash[KMS_CHAIN_SIZE];
-	int64		ticket;
-	int64		epoch;
+	KmsEpoch	end;
 
 	if (keeper->known)
 		return;
@@ -239,8 +236,9 @@ kms_continuity_begin(KmsKeeper *keeper)
 			return;
 		}
 		kms_wal_position(&timeline, &position);
-		(void) kms_latest_end(&ticket, hash, &epoch);
-		if (anchor->has_pending && ends_at(&anchor->pending, ticket, hash))
+		(void) kms_epoch_end(&end, KMS_TICKET_LIMIT);
+		if (anchor->has_pending &&
+			ends_at(&anchor->pending, end.last_ticket, end.hash))
 		{
 			/* the gap has been committed, before a kill */
 			anchor->current = anchor->pending;
@@ -252,7 +250,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 				 INT64_FORMAT " (WAL %X/%X, timeline %u), and goes on from ticket "
 				 INT64_FORMAT " (WAL %X/%X, timeline %u)",
 				 point->ticket, LSN_FORMAT_ARGS(point->wal), point->timeline,
-				 ticket, LSN_FORMAT_ARGS(position), timeline);
+				 end.last_ticket, LSN_FORMAT_ARGS(position), timeline);
 		keeper->restored = true;
 	}
 	else
@@ -353,7 +351,7 @@ find_signature(KmsAnchorPoint *point)
 	KmsAuditPublic last = {0};
 	KmsCheckpoint checkpoint;
 
-	if (kms_checkpoint_last(false, point->ticket, &checkpoint) &&
+	if (kms_latest_checkpoint(point->ticket, &checkpoint) &&
 		kms_checkpoint_verify(&checkpoint, &last) != KMS_NOT_AUTHENTIC)
 	{
 		point->signed_ticket = checkpoint.ticket;

@@ -11,6 +11,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/checkpoint.h"
+#include "store/latest.h"
 #include "store/link.h"
 #include "store/scan.h"
 #include "store/spi.h"
@@ -97,37 +98,6 @@ kms_checkpoint_kind_name(KmsCheckpointKind kind)
 	};
 
 	return names[kind];
-}
-
-bool
-kms_checkpoint_last(bool is_start, int64 upto, KmsCheckpoint *checkpoint)
-{
-	/* a start has the lowest ticket of all */
-	static SPIPlanPtr plans[2];
-	static const char *const queries[] = {
-		"SELECT " COLUMNS " FROM kms.event_checkpoint"
-		" WHERE kind OPERATOR(pg_catalog.<>) 'start'"
-		" AND ticket OPERATOR(pg_catalog.<=) $1"
-		" ORDER BY ticket DESC LIMIT 1",
-		"SELECT " COLUMNS " FROM kms.event_checkpoint"
-		" WHERE kind OPERATOR(pg_catalog.=) 'start'"
-		" AND ticket OPERATOR(pg_catalog.<=) $1"
-		" ORDER BY ticket LIMIT 1"
-	};
-	List	   *found;
-	KmsSpi		spi;
-
-	memset(checkpoint, 0, sizeof(*checkpoint));
-	kms_spi_begin(&spi);
-	kms_spi_by_index(&spi);
-	kms_spi_int64(&spi, upto);
-	kms_spi_run(&spi, &plans[is_start], queries[is_start], SPI_OK_SELECT);
-	found = fetch(&spi);
-	kms_spi_end(&spi);
-	if (found == NIL)
-		return false;
-	*checkpoint = *(KmsCheckpoint *) linitial(found);
-	return true;
 }
 
 List *
@@ -454,7 +424,7 @@ kms_checkpoint_unsigned_since(void)
 {
 	KmsCheckpoint last;
 
-	(void) kms_checkpoint_last(false, newest_ticket(), &last);
+	(void) kms_latest_checkpoint(newest_ticket(), &last);
 	return kms_checkpoint_oldest_event(last.ticket);
 }
 

@@ -49,14 +49,6 @@ extern const char *kms_checkpoint_kind_name(KmsCheckpointKind kind);
 extern void kms_checkpoint_read(const Datum *values, const bool *isnull,
 								KmsCheckpoint *checkpoint);
 
-/*
- * The start, or the last one of another kind, up to a ticket; false and all
- * zero if there is none.  One beyond the end of the trail is nobody's work but
- * a forger's.
- */
-extern bool kms_checkpoint_last(bool is_start, int64 upto,
-								KmsCheckpoint *checkpoint);
-
 /* A list of KmsCheckpoint, of all kinds, after a ticket and in their order. */
 extern List *kms_checkpoint_after(int64 ticket);
 

@@ -10,66 +10,33 @@
 #include "store/latest.h"
 
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "store/link.h"
 #include "store/scan.h"
 
-/* Columns of kms.event_epoch, from 1. */
-enum
+#define RUN_ROWS	1000		/* that are read one by one */
+#define LEAP_MAX	(INT64CONST(1) << 36)
+
+/* A look through kms.event_checkpoint, in the order of tickets. */
+typedef struct Checkpoints
 {
-	EPOCH_EPOCH = 1, EPOCH_STARTED_AT, EPOCH_POSITION, EPOCH_LAST_TICKET,
-	EPOCH_HASH
-};
+	Relation	rel;
+	Relation	index;
+	ScanKeyData key;
+	SysScanDesc scan;
+} Checkpoints;
 
 static bool has_row(const char *table, const char *index, int hash_column,
 					int64 ticket, const unsigned char *hash, int64 epoch);
-static bool has_row_behind(const char *table, const char *index, int64 ticket);
-static int64 last_of_run(const char *table, const char *index, int64 ticket,
-						 int64 free);
-static bool next_checkpoint(SysScanDesc scan, Relation rel,
-							KmsCheckpoint *checkpoint, bool ordered);
-
-bool
-kms_latest_end(int64 *ticket, unsigned char *hash, int64 *epoch)
-{
-	Relation	rel = table_open(kms_link_relation("event_epoch"),
-								 AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0,
-										  NULL);
-	HeapTuple	tuple;
-	int64		newest = 0;
-	bool		found = false;
-
-	*ticket = 0;
-	*epoch = 0;
-	memset(hash, 0, KMS_CHAIN_SIZE);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-		int64		last = DatumGetInt64(heap_getattr(tuple, EPOCH_LAST_TICKET,
-													  desc, &isnull));
-		int64		started = DatumGetInt64(heap_getattr(tuple, EPOCH_STARTED_AT,
-														 desc, &isnull));
-		Datum		value;
-
-		if (last < 0 || last >= KMS_TICKET_LIMIT)
-			continue;
-		if (found && (last < *ticket || (last == *ticket && started < newest)))
-			continue;
-		found = true;
-		newest = started;
-		*ticket = last;
-		*epoch = DatumGetInt64(heap_getattr(tuple, EPOCH_EPOCH, desc,
-											&isnull));
-		value = heap_getattr(tuple, EPOCH_HASH, desc, &isnull);
-		memset(hash, 0, KMS_CHAIN_SIZE);
-		if (kms_scan_bytes(value, isnull, hash, KMS_CHAIN_SIZE) != KMS_CHAIN_SIZE)
-			memset(hash, 0, KMS_CHAIN_SIZE);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
+static bool next_ticket(int64 ticket, int64 *next);
+static bool next_in(const char *table, const char *index, int64 ticket,
+					int64 *next);
+static void begin_checkpoints(Checkpoints *checkpoints,
+							  StrategyNumber strategy, RegProcedure compare,
+							  int64 ticket);
+static bool next_checkpoint(Checkpoints *checkpoints, ScanDirection direction,
+							KmsCheckpoint *checkpoint);
+static void end_checkpoints(Checkpoints *checkpoints);
 
 bool
 kms_latest_row(int64 ticket, const unsigned char *hash, int64 epoch)
@@ -115,94 +82,112 @@ has_row(const char *table, const char *index, int hash_column, int64 ticket,
 bool
 kms_latest_row_behind(int64 ticket)
 {
-	return has_row_behind("event", "event_pkey", ticket) ||
-		has_row_behind("event_quarantine", "event_quarantine_pkey", ticket);
+	int64		next;
+
+	return next_ticket(ticket, &next);
 }
 
-static bool
-has_row_behind(const char *table, const char *index, int64 ticket)
-{
-	Relation	rel = table_open(kms_link_relation(table), AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	bool		found;
-
-	ScanKeyInit(&key, KMS_EVENT_TICKET + 1, BTGreaterStrategyNumber, F_INT8GT,
-				Int64GetDatum(ticket));
-	scan = systable_beginscan(rel, kms_link_relation(index), true, NULL, 1,
-							  &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
-
+/*
+ * Row by row, and where there are too many of them in leaps that nobody can
+ * foresee: not even millions of rows can take all that they might reach.
+ */
 int64
 kms_latest_run(int64 ticket, int64 free)
 {
-	int64		before;
+	int64		leap = free;
+	int64		next;
+	int			rows = 0;
 
-	do
+	while (next_ticket(ticket, &next) && next - ticket <= free)
 	{
-		before = ticket;
-		ticket = last_of_run("event", "event_pkey", ticket, free);
-		ticket = last_of_run("event_quarantine", "event_quarantine_pkey",
-							 ticket, free);
-	} while (ticket != before);
+		uint64		random;
+
+		CHECK_FOR_INTERRUPTS();
+		if (++rows < RUN_ROWS)
+		{
+			ticket = next;
+			continue;
+		}
+		if (leap > LEAP_MAX || !pg_strong_random(&random, sizeof(random)))
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("no free ticket numbers were found behind " INT64_FORMAT,
+							ticket),
+					 errhint("Somebody has put rows there: see kms_audit_verify()."),
+					 KMS_HIDE_STATEMENT));
+		ticket += leap + (int64) (random % (uint64) leap);
+		leap *= 2;
+	}
 	return ticket;
 }
 
-static int64
-last_of_run(const char *table, const char *index, int64 ticket, int64 free)
+/* The lowest one behind this. */
+static bool
+next_ticket(int64 ticket, int64 *next)
+{
+	int64		aside;
+	bool		found = next_in("event", "event_pkey", ticket, next);
+
+	if (next_in("event_quarantine", "event_quarantine_pkey", ticket, &aside))
+	{
+		*next = found ? Min(*next, aside) : aside;
+		found = true;
+	}
+	return found;
+}
+
+static bool
+next_in(const char *table, const char *index, int64 ticket, int64 *next)
 {
 	Relation	rel = table_open(kms_link_relation(table), AccessShareLock);
 	Relation	tickets = index_open(kms_link_relation(index), AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		isnull;
 
 	ScanKeyInit(&key, KMS_EVENT_TICKET + 1, BTGreaterStrategyNumber, F_INT8GT,
 				Int64GetDatum(ticket));
 	scan = systable_beginscan_ordered(rel, tickets, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan,
-															 ForwardScanDirection)))
-	{
-		bool		isnull;
-		int64		next = DatumGetInt64(heap_getattr(tuple,
-													  KMS_EVENT_TICKET + 1,
-													  RelationGetDescr(rel),
-													  &isnull));
-
-		CHECK_FOR_INTERRUPTS();
-		if (next - ticket > free)
-			break;
-		ticket = next;
-	}
+	tuple = systable_getnext_ordered(scan, ForwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+		*next = DatumGetInt64(heap_getattr(tuple, KMS_EVENT_TICKET + 1,
+										   RelationGetDescr(rel), &isnull));
 	systable_endscan_ordered(scan);
 	index_close(tickets, AccessShareLock);
 	table_close(rel, AccessShareLock);
-	return ticket;
+	return HeapTupleIsValid(tuple);
 }
 
 bool
 kms_latest_signature(int64 ticket, const unsigned char *hash)
 {
-	Relation	rel = table_open(kms_link_relation("event_checkpoint"),
-								 AccessShareLock);
+	Checkpoints checkpoints;
 	KmsCheckpoint checkpoint;
-	ScanKeyData key;
-	SysScanDesc scan;
 	bool		found = false;
 
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(ticket));
-	scan = systable_beginscan(rel, kms_link_relation("event_checkpoint_pkey"),
-							  true, NULL, 1, &key);
-	while (!found && next_checkpoint(scan, rel, &checkpoint, false))
+	begin_checkpoints(&checkpoints, BTEqualStrategyNumber, F_INT8EQ, ticket);
+	while (!found && next_checkpoint(&checkpoints, ForwardScanDirection,
+									 &checkpoint))
 		found = checkpoint.kind != KMS_CHECKPOINT_START &&
 			memcmp(checkpoint.hash, hash, KMS_CHAIN_SIZE) == 0;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	end_checkpoints(&checkpoints);
+	return found;
+}
+
+bool
+kms_latest_checkpoint(int64 upto, KmsCheckpoint *checkpoint)
+{
+	Checkpoints checkpoints;
+	bool		found = false;
+
+	begin_checkpoints(&checkpoints, BTLessEqualStrategyNumber, F_INT8LE, upto);
+	while (!found && next_checkpoint(&checkpoints, BackwardScanDirection,
+									 checkpoint))
+		found = checkpoint->kind != KMS_CHECKPOINT_START;
+	end_checkpoints(&checkpoints);
+	if (!found)
+		memset(checkpoint, 0, sizeof(*checkpoint));
 	return found;
 }
 
@@ -210,29 +195,41 @@ kms_latest_signature(int64 ticket, const unsigned char *hash)
 bool
 kms_latest_start(KmsCheckpoint *start)
 {
-	Relation	rel = table_open(kms_link_relation("event_checkpoint"),
-								 AccessShareLock);
-	Relation	index = index_open(kms_link_relation("event_checkpoint_pkey"),
-								   AccessShareLock);
-	SysScanDesc scan = systable_beginscan_ordered(rel, index, NULL, 0, NULL);
+	Checkpoints checkpoints;
 	bool		found = false;
 
-	while (!found && next_checkpoint(scan, rel, start, true))
+	begin_checkpoints(&checkpoints, BTGreaterEqualStrategyNumber, F_INT8GE,
+					  PG_INT64_MIN);
+	while (!found && next_checkpoint(&checkpoints, ForwardScanDirection,
+									 start))
 		found = start->kind == KMS_CHECKPOINT_START;
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
-	table_close(rel, AccessShareLock);
+	end_checkpoints(&checkpoints);
+	if (!found)
+		memset(start, 0, sizeof(*start));
 	return found;
 }
 
-static bool
-next_checkpoint(SysScanDesc scan, Relation rel, KmsCheckpoint *checkpoint,
-				bool ordered)
+static void
+begin_checkpoints(Checkpoints *checkpoints, StrategyNumber strategy,
+				  RegProcedure compare, int64 ticket)
 {
-	HeapTuple	tuple = ordered ?
-	systable_getnext_ordered(scan, ForwardScanDirection) :
-	systable_getnext(scan);
-	int			columns = RelationGetNumberOfAttributes(rel);
+	checkpoints->rel = table_open(kms_link_relation("event_checkpoint"),
+								  AccessShareLock);
+	checkpoints->index = index_open(kms_link_relation("event_checkpoint_pkey"),
+									AccessShareLock);
+	ScanKeyInit(&checkpoints->key, 1, strategy, compare,
+				Int64GetDatum(ticket));
+	checkpoints->scan = systable_beginscan_ordered(checkpoints->rel,
+												   checkpoints->index, NULL,
+												   1, &checkpoints->key);
+}
+
+static bool
+next_checkpoint(Checkpoints *checkpoints, ScanDirection direction,
+				KmsCheckpoint *checkpoint)
+{
+	HeapTuple	tuple = systable_getnext_ordered(checkpoints->scan, direction);
+	int			columns = RelationGetNumberOfAttributes(checkpoints->rel);
 	Datum	   *values;
 	bool	   *isnull;
 
@@ -240,9 +237,33 @@ next_checkpoint(SysScanDesc scan, Relation rel, KmsCheckpoint *checkpoint,
 		return false;
 	values = palloc(columns * sizeof(Datum));
 	isnull = palloc(columns * sizeof(bool));
-	heap_deform_tuple(tuple, RelationGetDescr(rel), values, isnull);
+	heap_deform_tuple(tuple, RelationGetDescr(checkpoints->rel), values,
+					  isnull);
 	kms_checkpoint_read(values, isnull, checkpoint);
 	pfree(values);
 	pfree(isnull);
 	return true;
+}
+
+static void
+end_checkpoints(Checkpoints *checkpoints)
+{
+	systable_endscan_ordered(checkpoints->scan);
+	index_close(checkpoints->index, AccessShareLock);
+	table_close(checkpoints->rel, AccessShareLock);
+}
+
+bool
+kms_latest_outbox(void)
+{
+	Relation	rel = table_open(kms_link_relation("event_outbox"),
+								 AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel,
+										  kms_link_relation("event_outbox_pkey"),
+										  true, NULL, 0, NULL);
+	bool		found = HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
 }

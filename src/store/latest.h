@@ -7,9 +7,6 @@
 
 #include "store/checkpoint.h"
 
-/* Where the trail ends; false and zero if it has not begun. */
-extern bool kms_latest_end(int64 *ticket, unsigned char *hash, int64 *epoch);
-
 /*
  * Whether the row with this ticket is there, with this hash, and of this epoch
  * (0: any).
@@ -29,7 +26,16 @@ extern int64 kms_latest_run(int64 ticket, int64 free);
 /* Whether this hash of that ticket is signed. */
 extern bool kms_latest_signature(int64 ticket, const unsigned char *hash);
 
-/* The signed start; false if there is none. */
+/*
+ * The last checkpoint or acceptance up to a ticket; false and all zero if there
+ * is none.  One beyond the end of the trail is nobody's work but a forger's.
+ */
+extern bool kms_latest_checkpoint(int64 upto, KmsCheckpoint *checkpoint);
+
+/* The signed start; false and all zero if there is none. */
 extern bool kms_latest_start(KmsCheckpoint *start);
+
+/* Whether a change waits in the outbox. */
+extern bool kms_latest_outbox(void);
 
 #endif							/* KMS_STORE_LATEST_H */

@@ -1,13 +1,22 @@
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "pg/compat.h"
 #include "store/metric.h"
+
+#include "pg/compat.h"
 #include "pg/errors.h"
+#include "store/link.h"
+#include "store/rows.h"
+#include "store/scan.h"
 #include "store/spi.h"
 
 /* How often another session may be first to make the row. */
@@ -23,8 +32,9 @@ typedef struct ArrayHead
 	int32		lower;
 } ArrayHead;
 
-static bool read_stored(const KmsMetric *metric, KmsMetric *sum);
-static bool write_stored(const KmsMetric *sum, bool update);
+static bool find_stored(const KmsMetric *metric, ItemPointer tid);
+static bool add_to_stored(const KmsMetric *metric, ItemPointer tid);
+static bool insert_stored(const KmsMetric *metric);
 static Datum histogram_array(const KmsHistogram *histogram);
 
 TimestampTz
@@ -75,6 +85,18 @@ kms_metric_add_row(KmsMetric *metric, const Datum *columns)
 							 DatumGetFloat8(columns[3]));
 }
 
+Relation
+kms_metric_open(void)
+{
+	Relation	rel = table_open(kms_link_relation("metric"), AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	if (desc->natts < KMS_METRIC_COLUMNS ||
+		TupleDescAttr(desc, KMS_METRIC_HISTOGRAM - 1)->atttypid != INT8ARRAYOID)
+		elog(ERROR, "kms.metric does not have the columns of this version");
+	return rel;
+}
+
 void
 kms_metric_store(const KmsMetric *metric)
 {
@@ -82,11 +104,10 @@ kms_metric_store(const KmsMetric *metric)
 
 	for (i = 0; i < STORE_TRIES; i++)
 	{
-		KmsMetric	sum;
-		bool		found = read_stored(metric, &sum);
+		ItemPointerData tid;
 
-		kms_metric_add(&sum, metric);
-		if (write_stored(&sum, found))
+		if (find_stored(metric, &tid) ? add_to_stored(metric, &tid)
+			: insert_stored(metric))
 			return;
 	}
 	ereport(ERROR,
@@ -95,90 +116,89 @@ kms_metric_store(const KmsMetric *metric)
 			 KMS_HIDE_STATEMENT));
 }
 
+/* Of what is committed and what this transaction has done. */
 static bool
-read_stored(const KmsMetric *metric, KmsMetric *sum)
+find_stored(const KmsMetric *metric, ItemPointer tid)
+{
+	Relation	rel = kms_metric_open();
+	ScanKeyData keys[5];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], KMS_METRIC_BUCKET, BTEqualStrategyNumber,
+				F_TIMESTAMPTZ_EQ, TimestampTzGetDatum(metric->bucket));
+	ScanKeyInit(&keys[1], KMS_METRIC_WIDTH, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(metric->width));
+	kms_scan_text(&keys[2], KMS_METRIC_OPERATION, metric->operation);
+	kms_scan_text(&keys[3], KMS_METRIC_STATUS, metric->status);
+	kms_scan_text(&keys[4], KMS_METRIC_REASON, metric->reason);
+	scan = systable_beginscan(rel, kms_link_relation("metric_pkey"), true,
+							  NULL, lengthof(keys), keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		*tid = tuple->t_self;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/* False if it is another row now, or gone. */
+static bool
+add_to_stored(const KmsMetric *metric, ItemPointer tid)
+{
+	KmsRows		rows;
+	bool		found;
+
+	kms_rows_open(&rows, "metric");
+	found = kms_rows_lock(&rows, tid);
+	if (found)
+	{
+		KmsMetric	sum = {0};
+		Datum	   *columns = &rows.slot->tts_values[KMS_METRIC_COUNT - 1];
+
+		kms_metric_add_row(&sum, columns);
+		kms_metric_add(&sum, metric);
+		columns[0] = Int64GetDatum(sum.count);
+		columns[1] = Float8GetDatum(sum.durations.sum_ms);
+		columns[2] = Float8GetDatum(sum.durations.min_ms);
+		columns[3] = Float8GetDatum(sum.durations.max_ms);
+		columns[4] = histogram_array(&sum.durations);
+		kms_rows_update(&rows);
+	}
+	kms_rows_close(&rows);
+	return found;
+}
+
+/* False if somebody else has just done that. */
+static bool
+insert_stored(const KmsMetric *metric)
 {
 	static SPIPlanPtr plan = NULL;
+	KmsMetric	sum = {0};
 	KmsSpi		spi;
-	bool		found;
-	bool		isnull;
+	bool		inserted;
 
-	memset(sum, 0, sizeof(*sum));
-	sum->bucket = metric->bucket;
-	sum->width = metric->width;
-	sum->operation = metric->operation;
-	sum->status = metric->status;
-	sum->reason = metric->reason;
-
+	kms_metric_add(&sum, metric);
 	kms_spi_begin(&spi);
 	kms_spi_time(&spi, metric->bucket);
 	kms_spi_datum(&spi, INT4OID, Int32GetDatum(metric->width));
 	kms_spi_text(&spi, metric->operation);
 	kms_spi_text(&spi, metric->status);
 	kms_spi_text(&spi, metric->reason);
+	kms_spi_int64(&spi, sum.count);
+	kms_spi_double(&spi, sum.durations.sum_ms);
+	kms_spi_double(&spi, sum.durations.min_ms);
+	kms_spi_double(&spi, sum.durations.max_ms);
+	kms_spi_datum(&spi, INT8ARRAYOID, histogram_array(&sum.durations));
 	kms_spi_run(&spi, &plan,
-				"SELECT count, sum_ms, min_ms, max_ms, histogram"
-				" FROM kms.metric"
-				" WHERE bucket OPERATOR(pg_catalog.=) $1"
-				" AND width OPERATOR(pg_catalog.=) $2"
-				" AND operation OPERATOR(pg_catalog.=) $3"
-				" AND status OPERATOR(pg_catalog.=) $4"
-				" AND reason OPERATOR(pg_catalog.=) $5 FOR UPDATE",
-				SPI_OK_SELECT);
-	found = spi.processed > 0;
-	if (found)
-	{
-		Datum		columns[5];
-		int			i;
-
-		for (i = 0; i < 5; i++)
-			columns[i] = kms_spi_field(0, i + 1, &isnull);
-		kms_metric_add_row(sum, columns);
-	}
+				"INSERT INTO kms.metric (bucket, width, operation, status,"
+				" reason, count, sum_ms, min_ms, max_ms, histogram)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+				" ON CONFLICT DO NOTHING",
+				SPI_OK_INSERT);
+	inserted = spi.processed > 0;
 	kms_spi_end(&spi);
-	return found;
-}
-
-/* False if the row is not there any more, or is there now. */
-static bool
-write_stored(const KmsMetric *sum, bool update)
-{
-	static SPIPlanPtr update_plan = NULL;
-	static SPIPlanPtr insert_plan = NULL;
-	KmsSpi		spi;
-	bool		written;
-
-	kms_spi_begin(&spi);
-	kms_spi_time(&spi, sum->bucket);
-	kms_spi_datum(&spi, INT4OID, Int32GetDatum(sum->width));
-	kms_spi_text(&spi, sum->operation);
-	kms_spi_text(&spi, sum->status);
-	kms_spi_text(&spi, sum->reason);
-	kms_spi_int64(&spi, sum->count);
-	kms_spi_double(&spi, sum->durations.sum_ms);
-	kms_spi_double(&spi, sum->durations.min_ms);
-	kms_spi_double(&spi, sum->durations.max_ms);
-	kms_spi_datum(&spi, INT8ARRAYOID, histogram_array(&sum->durations));
-	if (update)
-		kms_spi_run(&spi, &update_plan,
-					"UPDATE kms.metric SET count = $6, sum_ms = $7,"
-					" min_ms = $8, max_ms = $9, histogram = $10"
-					" WHERE bucket OPERATOR(pg_catalog.=) $1"
-					" AND width OPERATOR(pg_catalog.=) $2"
-					" AND operation OPERATOR(pg_catalog.=) $3"
-					" AND status OPERATOR(pg_catalog.=) $4"
-					" AND reason OPERATOR(pg_catalog.=) $5",
-					SPI_OK_UPDATE);
-	else
-		kms_spi_run(&spi, &insert_plan,
-					"INSERT INTO kms.metric (bucket, width, operation, status,"
-					" reason, count, sum_ms, min_ms, max_ms, histogram)"
-					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-					" ON CONFLICT DO NOTHING",
-					SPI_OK_INSERT);
-	written = spi.processed > 0;
-	kms_spi_end(&spi);
-	return written;
+	return inserted;
 }
 
 static Datum

@@ -5,11 +5,21 @@
 #define KMS_STORE_METRIC_H
 
 #include "datatype/timestamp.h"
+#include "utils/relcache.h"
 
 #include "store/histogram.h"
 
 #define KMS_METRIC_MINUTE	60
 #define KMS_METRIC_HOUR		3600
+
+/* Columns of kms.metric, from 1. */
+enum
+{
+	KMS_METRIC_BUCKET = 1, KMS_METRIC_WIDTH, KMS_METRIC_OPERATION,
+	KMS_METRIC_STATUS, KMS_METRIC_REASON, KMS_METRIC_COUNT, KMS_METRIC_SUM,
+	KMS_METRIC_MIN, KMS_METRIC_MAX, KMS_METRIC_HISTOGRAM,
+	KMS_METRIC_COLUMNS = KMS_METRIC_HISTOGRAM
+};
 
 /* One row of kms.metric, or what is to be added to it. */
 typedef struct KmsMetric
@@ -39,6 +49,9 @@ extern void kms_metric_add(KmsMetric *metric, const KmsMetric *other);
  * what is no array of bigint counts as an empty histogram.
  */
 extern void kms_metric_add_row(KmsMetric *metric, const Datum *columns);
+
+/* kms.metric, for reading; raises if it has other columns. */
+extern Relation kms_metric_open(void);
 
 /* Add to the stored row; makes it if there is none. */
 extern void kms_metric_store(const KmsMetric *metric);

@@ -14,14 +14,6 @@
 #include "store/link.h"
 #include "store/summary.h"
 
-/* columns of kms.metric, in the order of the script */
-enum
-{
-	METRIC_BUCKET = 1, METRIC_WIDTH, METRIC_OPERATION, METRIC_STATUS,
-	METRIC_REASON, METRIC_COUNT, METRIC_SUM, METRIC_MIN, METRIC_MAX,
-	METRIC_HISTOGRAM, METRIC_COLUMNS = METRIC_HISTOGRAM
-};
-
 typedef struct TotalKey
 {
 	char		operation[KMS_SUMMARY_TEXT];
@@ -49,7 +41,7 @@ static int	by_name(const ListCell *a, const ListCell *b);
 List *
 kms_summary_read(TimestampTz since)
 {
-	Relation	rel = table_open(kms_link_relation("metric"), AccessShareLock);
+	Relation	rel = kms_metric_open();
 	HASHCTL		control = {0};
 	HASH_SEQ_STATUS seq;
 	Totals		totals = {NULL, NULL};
@@ -61,7 +53,7 @@ kms_summary_read(TimestampTz since)
 	KmsTotal   *total;
 	List	   *list = NIL;
 
-	if (RelationGetNumberOfAttributes(rel) != METRIC_COLUMNS)
+	if (RelationGetNumberOfAttributes(rel) != KMS_METRIC_COLUMNS)
 		elog(ERROR, "kms.metric does not have the columns of this version");
 	control.keysize = sizeof(TotalKey);
 	control.entrysize = sizeof(KmsTotal);
@@ -69,7 +61,7 @@ kms_summary_read(TimestampTz since)
 	totals.table = hash_create("kms totals", 64, &control,
 							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
-	ScanKeyInit(&scan_key, METRIC_BUCKET, BTGreaterEqualStrategyNumber,
+	ScanKeyInit(&scan_key, KMS_METRIC_BUCKET, BTGreaterEqualStrategyNumber,
 				F_TIMESTAMPTZ_GE,
 				TimestampTzGetDatum(kms_metric_bucket(since,
 													  KMS_METRIC_HOUR)));
@@ -98,19 +90,19 @@ static void
 add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since,
 		TimestampTz now)
 {
-	Datum		values[METRIC_COLUMNS];
-	bool		nulls[METRIC_COLUMNS];
+	Datum		values[KMS_METRIC_COLUMNS];
+	bool		nulls[KMS_METRIC_COLUMNS];
 	KmsTotal   *total;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
-	if (DatumGetInt32(values[METRIC_WIDTH - 1]) == KMS_METRIC_MINUTE &&
-		DatumGetTimestampTz(values[METRIC_BUCKET - 1]) < since)
+	if (DatumGetInt32(values[KMS_METRIC_WIDTH - 1]) == KMS_METRIC_MINUTE &&
+		DatumGetTimestampTz(values[KMS_METRIC_BUCKET - 1]) < since)
 		return;
-	if (DatumGetTimestampTz(values[METRIC_BUCKET - 1]) > now)
+	if (DatumGetTimestampTz(values[KMS_METRIC_BUCKET - 1]) > now)
 		return;
-	total = find(totals, values[METRIC_OPERATION - 1],
-				 values[METRIC_STATUS - 1], values[METRIC_REASON - 1]);
-	kms_metric_add_row(&total->metric, &values[METRIC_COUNT - 1]);
+	total = find(totals, values[KMS_METRIC_OPERATION - 1],
+				 values[KMS_METRIC_STATUS - 1], values[KMS_METRIC_REASON - 1]);
+	kms_metric_add_row(&total->metric, &values[KMS_METRIC_COUNT - 1]);
 }
 
 /*

@@ -1,28 +1,16 @@
 /*
- * The trail: what the writer puts into the tables.
- *
- * Rows of kms.event are inserted through the executor's own entry for that
- * (the one logical replication uses), not through SQL: it keeps constraints and
- * indexes, and spares parsing and thirteen arrays a batch.  Everything else is a
- * few statements a batch.  Triggers run neither here nor, in the writer, there
- * (pg/untriggered.h).
+ * The trail: what the writer puts into the tables.  What each turn does it does
+ * without SQL (store/rows.h), the rest in a few statements.  Triggers run
+ * neither here nor, in the writer, there (pg/untriggered.h).
  */
 #include "postgres.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "store/trail.h"
@@ -30,10 +18,11 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
+#include "store/epoch.h"
 #include "store/latest.h"
 #include "store/link.h"
 #include "store/metric.h"
-#include "store/scan.h"
+#include "store/rows.h"
 #include "store/spi.h"
 
 /* Free numbers in a row that are enough for each transaction. */
@@ -41,16 +30,6 @@
 
 #define GAP_REASON "Events may be missing"
 
-
-/* kms.event, open for inserting. */
-typedef struct EventTable
-{
-	KmsOwnerScope owner;
-	Relation	rel;
-	EState	   *estate;
-	ResultRelInfo *result;
-	TupleTableSlot *slot;
-} EventTable;
 
 /* Events of a batch by minute, operation and status (which has the reason). */
 typedef struct Count
@@ -68,17 +47,13 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
-static bool read_newest(KmsTrail *newest, int64 limit);
-static bool read_epoch(KmsTrail *trail);
-static int64 count_number(Datum stored);
+static void read_epoch(KmsTrail *trail, const KmsEpoch *row);
 static void note_found(KmsTrail *trail, bool in_epoch);
 static void read_last(KmsTrail *trail, int64 limit);
-static void read_head(KmsTrail *head, int ticket_column);
-static void insert_epoch(const KmsTrail *trail);
-static void follow(KmsTrail *trail, const KmsTrail *newest);
+static void write_epoch(KmsEpoch *row, const KmsTrail *trail);
+static void follow(KmsTrail *trail, const KmsEpoch *newest);
 static bool is_kept(const KmsEvent *event);
-static void open_events(EventTable *table);
-static void insert_event(EventTable *table, KmsTrail *trail,
+static void insert_event(KmsRows *table, KmsTrail *trail,
 						 const KmsEvent *event, const unsigned char *salt);
 static void set_text(TupleTableSlot *slot, int column, const char *value);
 static void link_event(TupleTableSlot *slot, KmsTrail *trail,
@@ -87,7 +62,6 @@ static void set_bytes(TupleTableSlot *slot, int column,
 					  const unsigned char *data, int len);
 static void make_salts(unsigned char *salts, int count);
 static void check_link(KmsStatus status);
-static void close_events(EventTable *table);
 static void count_event(Counts *counts, const KmsEvent *event);
 static TimestampTz time_of(const KmsEvent *event);
 static void read_outbox_row(uint64 row, KmsEvent *event);
@@ -103,21 +77,22 @@ void
 kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 			   int64 limit)
 {
-	KmsTrail	newest;
-	bool		any = read_newest(&newest, limit);
+	KmsEpoch	newest;
+	KmsEpoch	own;
+	bool		any = kms_epoch_end(&newest, limit);
 	bool		known;
 	bool		others;
 
-	newest.left_out_at = 0;
+	trail->left_out_at = 0;
 	if (any && newest.epoch == epoch)
 	{
-		*trail = newest;
+		read_epoch(trail, &newest);
 		note_found(trail, true);
 		return;
 	}
-	trail->left_out_at = 0;
-	trail->epoch = epoch;
-	known = read_epoch(trail);
+	known = kms_epoch_find(&own, epoch);
+	own.epoch = epoch;
+	read_epoch(trail, &own);
 	others = any && newest.epoch != complete &&
 		(!known || (!retired && trail->last_ticket < newest.last_ticket));
 	if (any)
@@ -130,9 +105,9 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	note_found(trail, any);
 	if (!known)
 	{
-		trail->position = 0;
-		trail->counted = 0;
-		insert_epoch(trail);
+		own.started_at = GetCurrentTimestamp();
+		write_epoch(&own, trail);
+		kms_epoch_insert(&own);
 	}
 	if (others)
 		follow(trail, &newest);
@@ -159,13 +134,14 @@ kms_trail_skip(KmsTrail *trail)
 void
 kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
 {
-	EventTable	table;
+	KmsRows		table;
 	Counts		counts = {0};
 	unsigned char *salts = palloc(count * KMS_CHAIN_SALT_SIZE);
 	int			i;
 
 	make_salts(salts, count);
-	open_events(&table);
+	kms_rows_open(&table, "event");
+	kms_link_check(RelationGetDescr(table.rel), false);
 	for (i = 0; i < count; i++)
 	{
 		if (is_kept(&events[i]))
@@ -176,7 +152,7 @@ kms_trail_append(KmsTrail *trail, const KmsEvent *events, int count)
 		if (events[i].operation != KMS_OP_GAP)
 			count_event(&counts, &events[i]);
 	}
-	close_events(&table);
+	kms_rows_close(&table);
 	pfree(salts);
 
 	for (i = 0; i < counts.count; i++)
@@ -214,6 +190,8 @@ kms_trail_move_outbox(KmsTrail *trail, int limit)
 	int			count;
 	int			i;
 
+	if (!kms_latest_outbox())
+		return 0;
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_int64(&spi, limit);
@@ -281,26 +259,10 @@ kms_trail_set_aside_outbox(KmsTrail *trail, const char *error)
 void
 kms_trail_close(const KmsTrail *trail)
 {
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
+	KmsEpoch	row = {0};
 
-	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, trail->epoch);
-	kms_spi_int64(&spi, trail->position);
-	kms_spi_int64(&spi, trail->last_ticket);
-	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
-	if (trail->left_out_at == 0)
-		kms_spi_null(&spi, TIMESTAMPTZOID);
-	else
-		kms_spi_time(&spi, trail->left_out_at);
-	kms_spi_int64(&spi, trail->counted);
-	kms_spi_run(&spi, &plan,
-				"UPDATE kms.event_epoch SET position = $2, last_ticket = $3,"
-				" hash = $4, left_out_at = COALESCE($5, left_out_at),"
-				" counted = $6"
-				" WHERE epoch OPERATOR(pg_catalog.=) $1",
-				SPI_OK_UPDATE);
-	kms_spi_end(&spi);
+	write_epoch(&row, trail);
+	kms_epoch_update(&row, trail->left_out_at);
 }
 
 void
@@ -330,69 +292,17 @@ kms_trail_clear(const KmsTrail *trail)
 	kms_spi_end(&spi);
 }
 
-/* What has been written last, by whatever ring. */
-static bool
-read_newest(KmsTrail *newest, int64 limit)
+static void
+read_epoch(KmsTrail *trail, const KmsEpoch *row)
 {
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	bool		found;
-	bool		isnull;
+	trail->epoch = row->epoch;
+	trail->position = row->position;
+	trail->last_ticket = row->last_ticket;
+	memcpy(trail->hash, row->hash, sizeof(trail->hash));
 
-	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, limit);
-	kms_spi_run(&spi, &plan,
-				"SELECT epoch, position, last_ticket, hash, counted"
-				" FROM kms.event_epoch"
-				" WHERE last_ticket OPERATOR(pg_catalog.>=) 0"
-				" AND last_ticket OPERATOR(pg_catalog.<) $1"
-				" ORDER BY last_ticket DESC, started_at DESC LIMIT 1",
-				SPI_OK_SELECT);
-	found = spi.processed > 0;
-	if (found)
-	{
-		newest->epoch = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-		newest->position = DatumGetInt64(kms_spi_field(0, 2, &isnull));
-		newest->counted = count_number(kms_spi_field(0, 5, &isnull));
-		read_head(newest, 3);
-	}
-	kms_spi_end(&spi);
-	return found;
-}
-
-static bool
-read_epoch(KmsTrail *trail)
-{
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-	bool		found;
-	bool		isnull;
-
-	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, trail->epoch);
-	kms_spi_run(&spi, &plan,
-				"SELECT position, last_ticket, hash, counted"
-				" FROM kms.event_epoch"
-				" WHERE epoch OPERATOR(pg_catalog.=) $1",
-				SPI_OK_SELECT);
-	found = spi.processed > 0;
-	if (found)
-	{
-		trail->position = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-		trail->counted = count_number(kms_spi_field(0, 4, &isnull));
-		read_head(trail, 2);
-	}
-	kms_spi_end(&spi);
-	return found;
-}
-
-/* One that has been changed by hand must not run out of numbers. */
-static int64
-count_number(Datum stored)
-{
-	int64		number = DatumGetInt64(stored);
-
-	return number >= 0 && number < PG_INT64_MAX ? number : 0;
+	/* one that has been changed by hand must not run out of numbers */
+	trail->counted = row->counted >= 0 && row->counted < PG_INT64_MAX ?
+		row->counted : 0;
 }
 
 /* Where rows are there and no epoch. */
@@ -429,46 +339,18 @@ read_last(KmsTrail *trail, int64 limit)
 	kms_spi_end(&spi);
 }
 
-/*
- * The last ticket and, in the next column, its hash.  Without that the chain
- * begins anew, which is seen by who verifies it.
- */
 static void
-read_head(KmsTrail *head, int ticket_column)
+write_epoch(KmsEpoch *row, const KmsTrail *trail)
 {
-	bool		isnull;
-	Datum		value;
-
-	head->last_ticket =
-		DatumGetInt64(kms_spi_field(0, ticket_column, &isnull));
-	value = kms_spi_field(0, ticket_column + 1, &isnull);
-	if (kms_scan_bytes(value, isnull, head->hash,
-					   sizeof(head->hash)) != sizeof(head->hash))
-		memset(head->hash, 0, sizeof(head->hash));
+	row->epoch = trail->epoch;
+	row->position = trail->position;
+	row->last_ticket = trail->last_ticket;
+	row->counted = trail->counted;
+	memcpy(row->hash, trail->hash, sizeof(row->hash));
 }
 
 static void
-insert_epoch(const KmsTrail *trail)
-{
-	static SPIPlanPtr plan = NULL;
-	KmsSpi		spi;
-
-	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, trail->epoch);
-	kms_spi_time(&spi, GetCurrentTimestamp());
-	kms_spi_int64(&spi, trail->position);
-	kms_spi_int64(&spi, trail->last_ticket);
-	kms_spi_bytes(&spi, trail->hash, sizeof(trail->hash));
-	kms_spi_run(&spi, &plan,
-				"INSERT INTO kms.event_epoch"
-				" (epoch, started_at, position, last_ticket, hash)"
-				" VALUES ($1, $2, $3, $4, $5)",
-				SPI_OK_INSERT);
-	kms_spi_end(&spi);
-}
-
-static void
-follow(KmsTrail *trail, const KmsTrail *newest)
+follow(KmsTrail *trail, const KmsEpoch *newest)
 {
 	char		context[sizeof(((KmsEvent *) 0)->context)];
 
@@ -488,25 +370,7 @@ is_kept(const KmsEvent *event)
 }
 
 static void
-open_events(EventTable *table)
-{
-	kms_owner_enter(&table->owner);
-	table->rel = table_open(kms_link_relation("event"), RowExclusiveLock);
-	kms_link_check(RelationGetDescr(table->rel), false);
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	table->estate = CreateExecutorState();
-	table->estate->es_output_cid = GetCurrentCommandId(true);
-	table->result = makeNode(ResultRelInfo);
-	InitResultRelInfo(table->result, table->rel, 0, NULL, 0);
-	table->result->ri_TrigDesc = NULL;	/* the trail goes on without */
-	AfterTriggerBeginQuery();
-	ExecOpenIndices(table->result, false);
-	table->slot = table_slot_create(table->rel, NULL);
-}
-
-static void
-insert_event(EventTable *table, KmsTrail *trail, const KmsEvent *event,
+insert_event(KmsRows *table, KmsTrail *trail, const KmsEvent *event,
 			 const unsigned char *salt)
 {
 	TupleTableSlot *slot = table->slot;
@@ -514,8 +378,7 @@ insert_event(EventTable *table, KmsTrail *trail, const KmsEvent *event,
 	const char *reason;
 
 	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(table->estate));
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	kms_rows_clear(table);
 
 	if (event->operation == KMS_OP_GAP)
 		reason = GAP_REASON;
@@ -554,11 +417,8 @@ insert_event(EventTable *table, KmsTrail *trail, const KmsEvent *event,
 	set_text(slot, KMS_EVENT_CONTEXT, event->context);
 	set_text(slot, KMS_EVENT_AUDIT_CONTEXT, event->audit_context);
 	link_event(slot, trail, salt);
-	ExecStoreVirtualTuple(slot);
 	MemoryContextSwitchTo(caller);
-
-	ExecSimpleRelationInsert(table->result, table->estate, slot);
-	ResetPerTupleExprContext(table->estate);
+	kms_rows_insert(table);
 }
 
 /* NULL and "" are null; bytes that are not text become "?". */
@@ -629,20 +489,6 @@ check_link(KmsStatus status)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not chain an event of the trail"),
 				 KMS_HIDE_STATEMENT));
-}
-
-static void
-close_events(EventTable *table)
-{
-	AfterTriggerEndQuery(table->estate);
-	ExecDropSingleTupleTableSlot(table->slot);
-	ExecCloseIndices(table->result);
-	ExecResetTupleTable(table->estate->es_tupleTable, false);
-	FreeExecutorState(table->estate);
-	PopActiveSnapshot();
-	table_close(table->rel, NoLock);
-	CommandCounterIncrement();
-	kms_owner_leave(&table->owner);
 }
 
 static void

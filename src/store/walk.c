@@ -19,15 +19,9 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/checkpoint.h"
+#include "store/epoch.h"
 #include "store/link.h"
 #include "store/scan.h"
-
-/* Columns of kms.event_epoch, from 1. */
-enum
-{
-	EPOCH_EPOCH = 1, EPOCH_STARTED_AT, EPOCH_POSITION, EPOCH_LAST_TICKET,
-	EPOCH_HASH
-};
 
 /* A table, and the next row of it. */
 typedef struct Source
@@ -100,20 +94,9 @@ kms_walk_epochs(const KmsWalk *walk)
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		TupleDesc	desc = RelationGetDescr(rel);
-		KmsWalkEpoch *epoch = palloc0(sizeof(KmsWalkEpoch));
-		bool		isnull;
-		Datum		hash;
+		KmsEpoch   *epoch = palloc(sizeof(KmsEpoch));
 
-		epoch->epoch =
-			DatumGetInt64(heap_getattr(tuple, EPOCH_EPOCH, desc, &isnull));
-		epoch->started_at =
-			DatumGetTimestampTz(heap_getattr(tuple, EPOCH_STARTED_AT, desc,
-											 &isnull));
-		epoch->last_ticket =
-			DatumGetInt64(heap_getattr(tuple, EPOCH_LAST_TICKET, desc, &isnull));
-		hash = heap_getattr(tuple, EPOCH_HASH, desc, &isnull);
-		(void) kms_scan_bytes(hash, isnull, epoch->hash, sizeof(epoch->hash));
+		kms_epoch_read(epoch, tuple, RelationGetDescr(rel));
 		epochs = lappend(epochs, epoch);
 	}
 	systable_endscan(scan);
@@ -240,8 +223,8 @@ close_source(Source *source)
 static int
 compare_epochs(const ListCell *a, const ListCell *b)
 {
-	const KmsWalkEpoch *one = lfirst(a);
-	const KmsWalkEpoch *other = lfirst(b);
+	const KmsEpoch *one = lfirst(a);
+	const KmsEpoch *other = lfirst(b);
 
 	if (one->last_ticket != other->last_ticket)
 		return one->last_ticket > other->last_ticket ? -1 : 1;

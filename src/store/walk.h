@@ -27,15 +27,6 @@ typedef struct KmsWalkRow
 	KmsForgotten forgotten;
 } KmsWalkRow;
 
-/* A row of kms.event_epoch. */
-typedef struct KmsWalkEpoch
-{
-	int64		epoch;
-	TimestampTz started_at;
-	int64		last_ticket;
-	unsigned char hash[KMS_CHAIN_SIZE]; /* zero if it is none */
-} KmsWalkEpoch;
-
 /*
  * Begin a walk under the active snapshot and with the extension owner's
  * rights, which last to its end.  Raises if it cannot be read.  An error needs
@@ -43,7 +34,7 @@ typedef struct KmsWalkEpoch
  */
 extern KmsWalk *kms_walk_begin(void);
 
-/* A list of KmsWalkEpoch under the same snapshot, the newest first. */
+/* A list of KmsEpoch under the same snapshot, the newest first. */
 extern List *kms_walk_epochs(const KmsWalk *walk);
 
 /* A list of KmsCheckpoint under the same snapshot, by ticket and kind. */

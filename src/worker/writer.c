@@ -66,7 +66,8 @@
 #include "shmem/durable.h"
 #include "shmem/master.h"
 #include "store/blocker.h"
-#include "store/latest.h"
+#include "store/epoch.h"
+#include "store/link.h"
 #include "store/trail.h"
 #include "worker/worker.h"
 
@@ -558,13 +559,16 @@ open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 {
 	KmsKeeper  *keeper = &writer->keeper;
 	int64		complete = writer->complete;
-	int64		ticket;
-	unsigned char hash[KMS_CHAIN_SIZE];
 	uint64		end;
 
 	kms_continuity_begin(keeper);
 	if (keeper->restored)
-		(void) kms_latest_end(&ticket, hash, &complete);	/* one gap is enough */
+	{
+		KmsEpoch	newest;
+
+		(void) kms_epoch_end(&newest, KMS_TICKET_LIMIT);
+		complete = newest.epoch;	/* one gap is enough */
+	}
 	kms_trail_open(trail, kms_ring_epoch(ring), complete,
 				   ring == writer->retired, kms_continuity_limit(keeper));
 	kms_continuity_follow(keeper, trail,

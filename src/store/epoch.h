@@ -1,0 +1,46 @@
+/*
+ * Rows of kms.event_epoch, one for each ring that ever fed the trail.
+ */
+#ifndef KMS_STORE_EPOCH_H
+#define KMS_STORE_EPOCH_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "crypto/chain.h"
+#include "datatype/timestamp.h"
+#include "storage/itemptr.h"
+
+typedef struct KmsEpoch
+{
+	int64		epoch;
+	TimestampTz started_at;
+	int64		position;		/* every event before it has been dealt with */
+	int64		last_ticket;
+	int64		counted;		/* number of the last counts (tally.h) written */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with the last ticket;
+										 * zero if it is none */
+	ItemPointerData tid;		/* where it was read */
+} KmsEpoch;
+
+/* Of a row as it was read. */
+extern void kms_epoch_read(KmsEpoch *epoch, HeapTuple tuple, TupleDesc desc);
+
+/*
+ * Where the trail ends: the newest row with a ticket below "limit".  Sees what
+ * is committed and what this transaction has done, whatever snapshot it has.
+ * False and zero if there is none.
+ */
+extern bool kms_epoch_end(KmsEpoch *end, int64 limit);
+
+/* The same for the row of one epoch. */
+extern bool kms_epoch_find(KmsEpoch *epoch, int64 number);
+
+extern void kms_epoch_insert(const KmsEpoch *epoch);
+
+/*
+ * Write all but the start back to the row of that epoch, if it is there, and
+ * when an event was left out (0: as before).
+ */
+extern void kms_epoch_update(const KmsEpoch *epoch, TimestampTz left_out_at);
+
+#endif							/* KMS_STORE_EPOCH_H */
