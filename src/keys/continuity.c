@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
@@ -399,8 +400,9 @@ break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 	keeper->filed = false;
 	kms_continuity_file(keeper, true);
 	ereport(LOG,
-			(errmsg("kms writer of database %u: the trail was changed behind the server's back: %s",
-					MyDatabaseId, kms_continuity_finding(broken)),
+			(errmsg("kms writer of database \"%s\": the trail was changed behind the server's back: %s",
+					get_database_name(MyDatabaseId),
+					kms_continuity_finding(broken)),
 			 errdetail("It was written to ticket " INT64_FORMAT " and signed to " INT64_FORMAT ".",
 					   anchor->current.ticket, anchor->current.signed_ticket),
 			 errhint("Nothing is signed until kms_audit_accept() is called; see kms_check()."),

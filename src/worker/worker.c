@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -32,6 +33,7 @@
 static void attach(KmsWorker *worker);
 static void detach(int code, Datum arg);
 static bool is_hopeless(int sqlstate);
+static void read_name(void *arg);
 static void note_error(KmsWorkerError *error, const ErrorData *edata);
 
 void
@@ -216,10 +218,34 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 		worker->logged_at = now;
 		ereport(LOG,
 				(errcode(error->sqlstate),
-				 errmsg("%s of database %u: %s", MyBgworkerEntry->bgw_type,
-						MyDatabaseId, error->message),
+				 errmsg("%s of database \"%s\": %s", MyBgworkerEntry->bgw_type,
+						kms_worker_database(), error->message),
 				 KMS_HIDE_STATEMENT));
 	}
+}
+
+const char *
+kms_worker_database(void)
+{
+	static char name[NAMEDATALEN];
+	KmsWorkerError ignored;
+
+	if (!kms_worker_try(read_name, name, &ignored))
+		snprintf(name, sizeof(name), "%u", MyDatabaseId);
+	return name;
+}
+
+static void
+read_name(void *arg)
+{
+	char	   *found;
+
+	kms_worker_begin("looking for the name of the database");
+	found = get_database_name(MyDatabaseId);
+	if (found == NULL)
+		elog(ERROR, "the database is gone");
+	strlcpy(arg, found, NAMEDATALEN);
+	kms_worker_commit();
 }
 
 int

@@ -73,6 +73,9 @@ extern void kms_worker_good(KmsWorker *worker);
 extern void kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error);
 
 /* How many rounds have failed in a row. */
+/* Name of the database, for messages; may not be called in a transaction. */
+extern const char *kms_worker_database(void);
+
 extern int	kms_worker_failures(const KmsWorker *worker);
 
 /* Milliseconds to wait after so many failures in a row. */

@@ -365,8 +365,8 @@ sign_trail(Writer *writer)
 	if (error.sqlstate != ERRCODE_QUERY_CANCELED)
 		ereport(LOG,
 				(errcode(error.sqlstate),
-				 errmsg("kms writer of database %u: the trail could not be signed, which is tried again: %s",
-						MyDatabaseId, error.message)));
+				 errmsg("kms writer of database \"%s\": the trail could not be signed, which is tried again: %s",
+						kms_worker_database(), error.message)));
 }
 
 static void
@@ -982,8 +982,8 @@ handle_error(Writer *writer, const KmsWorkerError *error)
 			strlcpy(source->error, error->message, sizeof(source->error));
 			writer->more = true;
 			ereport(LOG,
-					(errmsg("kms writer of database %u: an event is put into kms.event_quarantine: %s",
-							MyDatabaseId, error->message)));
+					(errmsg("kms writer of database \"%s\": an event is put into kms.event_quarantine: %s",
+							kms_worker_database(), error->message)));
 			return;
 		}
 	}

@@ -113,9 +113,26 @@ is(sql($false), 't', 'a hash verifies');
 $trail->attack("UPDATE kms.pepper SET wrapped = set_byte(wrapped, 60, get_byte(wrapped, 60) # 1)");
 is(KmsClient::sqlstate($node, 'postgres', $false), 'XX001', 'with another pepper it is no yes');
 $trail->attack("UPDATE kms.pepper SET wrapped = set_byte(wrapped, 60, get_byte(wrapped, 60) # 1)");
+$trail->attack("INSERT INTO kms.pepper SELECT 'pep_later', now() + interval '1 day', set_byte(wrapped, 60, get_byte(wrapped, 60) # 1) FROM kms.pepper");
+is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_hash_secret($good)"), 'XX001',
+	'a pepper that was made up hashes nothing');
+is(sql($false), 't', 'hashes of the other still verify');
+$trail->attack("DELETE FROM kms.pepper WHERE pepper_id = 'pep_later'");
+is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_hash_secret($good)"), '00000', 'without it all is well');
 $trail->attack("INSERT INTO kms.audit_key SELECT 'aud_000000000000000000000000', now(), wrapped_key, public_key FROM kms.audit_key LIMIT 1");
 like(flushed(), qr/^error: audit keys that do not authenticate: aud_000000000000000000000000/m,
 	'an audit key that was made up is found');
+
+# The writer cannot move a change out of the outbox while its table is locked.
+unlike(flushed(), qr/\Q$third\E/, 'at first kms_check() says nothing of a key');
+my $lock = KmsClient->session($node, 'postgres');
+$lock->query('BEGIN; LOCK TABLE kms.event IN SHARE MODE');
+sql("SELECT kms_disable_key('$third')");
+$trail->attack('DELETE FROM kms.event_outbox');
+$lock->query('COMMIT');
+like(flushed(), qr/^error: keys have changed more often than the trail says: .*\Q$third\E/m,
+	'a change whose event was deleted on its way is found');
+
 $trail->signed_events(2);
 is(sql("SELECT count(*) FROM kms.event_checkpoint WHERE signing_key_id = 'aud_000000000000000000000000'"),
 	0, 'and signs nothing');
