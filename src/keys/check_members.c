@@ -32,7 +32,7 @@ static const Rule rights[] = {
 	"Nobody needs that but the extension; REVOKE it from them, and pg_write_all_data, too."},
 	{KMS_MEMBER_TRIGGERERS, "warning",
 		"roles may make triggers on tables of kms: %s",
-	"Revoke TRIGGER from them: a trigger runs with the rights of who writes the table."},
+	"Revoke TRIGGER from them: nobody needs it, and where the library is not preloaded a trigger can be made."},
 	{KMS_MEMBER_ALL_FUNCTIONS, "warning",
 		"roles may call every function of kms, break-glass included: %s",
 	"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ... FROM them, and grant what their job needs, as examples/grants.sql does."},
@@ -47,7 +47,7 @@ static const Rule rights[] = {
 static const Rule attached[] = {
 	{KMS_MEMBER_ATTACHED, "error",
 		"others have attached to tables of kms: %s",
-	"Drop them, or disable row security: their code would run with the rights of the extension, and they may keep or change what it writes."},
+	"Drop them, or disable row security: no call writes that table while they are there, because their code would run with the rights of the extension. The trail is written without them."},
 	{KMS_MEMBER_CASTING_KEYS, "error",
 		"foreign keys whose check may run code of others: %s",
 	"Drop them; refer to kms.key only, and from columns of type text, varchar or char."},
