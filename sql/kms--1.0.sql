@@ -279,7 +279,9 @@ COMMENT ON TABLE kms.event_outbox IS
 /*
  * One row for each ring that ever fed the trail: how far it has been read
  * (every event before ring position "position" is in kms.event or was set
- * aside), the last ticket given, and the hash of the row that has it.
+ * aside), the last ticket given, and the hash of the row that has it.  While
+ * handed_over_at is set nothing was recorded that is not in the tables: the
+ * server was stopped in an orderly way.
  */
 CREATE TABLE kms.event_epoch (
 	epoch bigint NOT NULL,
@@ -289,6 +291,7 @@ CREATE TABLE kms.event_epoch (
 	hash bytea NOT NULL,
 	left_out_at timestamptz,
 	counted bigint NOT NULL DEFAULT 0,
+	handed_over_at timestamptz,
 	CONSTRAINT event_epoch_pkey PRIMARY KEY (epoch)
 );
 

@@ -14,7 +14,7 @@
 #include "keys/continuity.h"
 #include "shmem/acceptance.h"
 #include "shmem/master.h"
-#include "store/epoch.h"
+#include "store/trail_epoch.h"
 #include "store/link.h"
 #include "store/walk.h"
 
@@ -22,8 +22,8 @@
 typedef struct Audit
 {
 	KmsWalk    *walk;
-	List	   *epochs;			/* of KmsEpoch, the newest first */
-	KmsEpoch	end;			/* where the trail must end */
+	List	   *epochs;			/* of KmsTrailEpoch, the newest first */
+	KmsTrailEpoch end;			/* where the trail must end */
 	List	   *checkpoints;	/* of KmsCheckpoint, by ticket */
 	int			compared;		/* how many of them */
 	int64		previous;		/* ticket of the last one, or of the start */
@@ -64,13 +64,13 @@ static const char *judge_signature(Audit *audit, KmsStatus status,
 static bool compare_head(Audit *audit);
 static bool found(Audit *audit, const char *finding, int64 epoch, int64 ticket);
 static bool found_missing(Audit *audit);
-static void newest(const List *epochs, KmsEpoch *end);
+static void newest(const List *epochs, KmsTrailEpoch *end);
 
 void
 kms_audit_head(char *out)
 {
 	KmsWalk    *walk = kms_walk_begin();
-	KmsEpoch	end;
+	KmsTrailEpoch end;
 	char	   *at;
 
 	newest(kms_walk_epochs(walk), &end);
@@ -527,7 +527,7 @@ found_missing(Audit *audit)
 
 	foreach(cell, audit->epochs)
 	{
-		KmsEpoch   *candidate = lfirst(cell);
+		KmsTrailEpoch *candidate = lfirst(cell);
 
 		if (candidate->last_ticket >= ticket)
 			epoch = candidate->epoch;
@@ -537,14 +537,14 @@ found_missing(Audit *audit)
 
 /* All zero where nothing has been written. */
 static void
-newest(const List *epochs, KmsEpoch *end)
+newest(const List *epochs, KmsTrailEpoch *end)
 {
 	ListCell   *cell;
 
 	memset(end, 0, sizeof(*end));
 	foreach(cell, epochs)
 	{
-		const KmsEpoch *epoch = lfirst(cell);
+		const KmsTrailEpoch *epoch = lfirst(cell);
 
 		if (epoch->last_ticket >= 0 && epoch->last_ticket < KMS_TICKET_LIMIT)
 		{

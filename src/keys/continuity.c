@@ -28,7 +28,7 @@
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
 #include "shmem/events.h"
-#include "store/epoch.h"
+#include "store/trail_epoch.h"
 #include "store/latest.h"
 #include "store/link.h"
 
@@ -106,9 +106,9 @@ judge(KmsContinuity *continuity)
 static bool
 is_end(const KmsAnchorPoint *point)
 {
-	KmsEpoch	end;
+	KmsTrailEpoch end;
 
-	(void) kms_epoch_end(&end, KMS_TICKET_LIMIT);
+	(void) kms_trail_epoch_end(&end, KMS_TICKET_LIMIT);
 	return ends_at(point, end.last_ticket, end.hash) &&
 		!kms_latest_row_behind(point->ticket);
 }
@@ -223,7 +223,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 	uint32		timeline;
 	uint64		position;
 	uint64		number;
-	KmsEpoch	end;
+	KmsTrailEpoch end;
 
 	if (keeper->known)
 		return;
@@ -237,7 +237,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 			return;
 		}
 		kms_wal_position(&timeline, &position);
-		(void) kms_epoch_end(&end, KMS_TICKET_LIMIT);
+		(void) kms_trail_epoch_end(&end, KMS_TICKET_LIMIT);
 		if (anchor->has_pending &&
 			ends_at(&anchor->pending, end.last_ticket, end.hash))
 		{
@@ -390,6 +390,7 @@ static void
 break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 {
 	KmsAnchor  *anchor = &keeper->anchor;
+	const char *name = get_database_name(MyDatabaseId);
 
 	kms_events_identity(&anchor->identity);
 	anchor->broken = broken;
@@ -401,7 +402,7 @@ break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 	kms_continuity_file(keeper, true);
 	ereport(LOG,
 			(errmsg("kms writer of database \"%s\": the trail was changed behind the server's back: %s",
-					get_database_name(MyDatabaseId),
+					name,
 					kms_continuity_finding(broken)),
 			 errdetail("It was written to ticket " INT64_FORMAT " and signed to " INT64_FORMAT ".",
 					   anchor->current.ticket, anchor->current.signed_ticket),

@@ -123,6 +123,8 @@ static bool parse_name(const char *name, Oid *database_oid, int64 *epoch);
 static uint64 boot_hash(void);
 static void close_rings(int code, Datum arg);
 static void close_ring(Oid database_oid);
+static void report_left(const char *path, KmsRing *header,
+						Oid database_oid);
 
 void
 kms_events_bind(Oid extension_oid)
@@ -1100,10 +1102,29 @@ close_ring(Oid database_oid)
 					  MAP_SHARED, fd, 0);
 		if (header != MAP_FAILED)
 		{
+			report_left(path, header, database_oid);
 			kms_ring_mark(header, boot_hash(), true);
 			(void) msync(header, KMS_RING_HEADER_SIZE, MS_SYNC);
 			munmap(header, KMS_RING_HEADER_SIZE);
 		}
 	}
 	close(fd);
+}
+
+/* What the writer could not write when the server was stopped. */
+static void
+report_left(const char *path, KmsRing *header, Oid database_oid)
+{
+	KmsRingCounters counters;
+
+	kms_ring_counters(header, &counters);
+	if (counters.head == counters.tail &&
+		!kms_tally_pending(kms_ring_tally(header)))
+		return;
+	ereport(LOG,
+			(errmsg("kms: the server stops with %llu events of database %u in the event ring \"%s\"",
+					(unsigned long long) (counters.head - counters.tail),
+					database_oid, path),
+			 errhint("They are written when this server starts again. Before another server takes over for good, save that file."),
+			 KMS_HIDE_STATEMENT));
 }

@@ -52,7 +52,8 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 					KmsCheckpoint *checkpoint)
 {
 	const text *kind;
-	const text *id;
+	unsigned char id[KMS_KEY_ID_MAX];
+	size_t		len;
 
 	memset(checkpoint, 0, sizeof(*checkpoint));
 	checkpoint->ticket = DatumGetInt64(values[CHECKPOINT_TICKET]);
@@ -70,10 +71,10 @@ kms_checkpoint_read(const Datum *values, const bool *isnull,
 		DatumGetTimestampTz(values[CHECKPOINT_ABLE_SINCE]);
 	if (isnull[CHECKPOINT_SIGNING_KEY_ID])
 		return;
-	id = DatumGetTextPP(values[CHECKPOINT_SIGNING_KEY_ID]);
-	if (kms_key_id_valid(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)))
-		memcpy(checkpoint->signing_key_id, VARDATA_ANY(id),
-			   VARSIZE_ANY_EXHDR(id));
+	len = kms_scan_bytes(values[CHECKPOINT_SIGNING_KEY_ID], false, id,
+						 sizeof(id));
+	if (kms_key_id_valid((const char *) id, len))
+		memcpy(checkpoint->signing_key_id, id, len);
 	(void) kms_scan_bytes(values[CHECKPOINT_SIGNATURE],
 						  isnull[CHECKPOINT_SIGNATURE], checkpoint->signature,
 						  sizeof(checkpoint->signature));

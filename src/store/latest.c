@@ -89,7 +89,7 @@ kms_latest_row_behind(int64 ticket)
 
 /*
  * Row by row, and where there are too many of them in leaps that nobody can
- * foresee: not even millions of rows can take all that they might reach.
+ * foresee: they soon reach where even millions of rows are few.
  */
 int64
 kms_latest_run(int64 ticket, int64 free)
@@ -108,15 +108,13 @@ kms_latest_run(int64 ticket, int64 free)
 			ticket = next;
 			continue;
 		}
-		if (leap > LEAP_MAX || !pg_strong_random(&random, sizeof(random)))
+		if (!pg_strong_random(&random, sizeof(random)))
 			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("no free ticket numbers were found behind " INT64_FORMAT,
-							ticket),
-					 errhint("Somebody has put rows there: see kms_audit_verify()."),
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a random number for the trail"),
 					 KMS_HIDE_STATEMENT));
 		ticket += leap + (int64) (random % (uint64) leap);
-		leap *= 2;
+		leap = Min(leap * 2, LEAP_MAX);
 	}
 	return ticket;
 }

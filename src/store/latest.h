@@ -18,8 +18,9 @@ extern bool kms_latest_row(int64 ticket, const unsigned char *hash,
 extern bool kms_latest_row_behind(int64 ticket);
 
 /*
- * The last ticket of the rows behind this one, up to the first "free" numbers
- * in a row that none has; a single row may be at the end of all numbers.
+ * A ticket from this one on with "free" numbers behind it that no row has: the
+ * last of the rows that come, or a random one farther behind if they are many.
+ * A single row may be at the end of all numbers.
  */
 extern int64 kms_latest_run(int64 ticket, int64 free);
 

@@ -76,8 +76,16 @@ kms_link_aside(const Datum *values, const bool *isnull, KmsChainAside *aside)
 void
 kms_link_check(TupleDesc desc, bool is_aside)
 {
-	const Oid  *types = is_aside ? aside_types : event_types;
-	int			count = is_aside ? KMS_ASIDE_COLUMNS : KMS_EVENT_COLUMNS;
+	if (is_aside)
+		kms_link_columns(desc, "event_quarantine", aside_types,
+						 lengthof(aside_types));
+	else
+		kms_link_columns(desc, "event", event_types, lengthof(event_types));
+}
+
+void
+kms_link_columns(TupleDesc desc, const char *table, const Oid *types, int count)
+{
 	bool		good = desc->natts >= count;
 	int			i;
 
@@ -87,8 +95,7 @@ kms_link_check(TupleDesc desc, bool is_aside)
 	if (!good)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the columns of %s were changed",
-						is_aside ? "kms.event_quarantine" : "kms.event"),
+				 errmsg("the columns of kms.%s were changed", table),
 				 KMS_HIDE_STATEMENT));
 }
 

@@ -71,6 +71,10 @@ extern void kms_link_aside(const Datum *values, const bool *isnull,
  */
 extern void kms_link_check(TupleDesc desc, bool is_aside);
 
+/* The same for the first columns of any table of kms, named without schema. */
+extern void kms_link_columns(TupleDesc desc, const char *table,
+							 const Oid *types, int count);
+
 /*
  * The hash of a row as its column "hash" has it.  kms_link_read_hash returns
  * false, and wipes "hash", if the column is NULL or not of a known format.

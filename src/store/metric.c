@@ -4,6 +4,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -31,6 +32,11 @@ typedef struct ArrayHead
 	int32		dim;
 	int32		lower;
 } ArrayHead;
+
+static const Oid types[KMS_METRIC_COLUMNS] = {
+	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, FLOAT8OID,
+	FLOAT8OID, FLOAT8OID, INT8ARRAYOID
+};
 
 static bool find_stored(const KmsMetric *metric, ItemPointer tid);
 static bool add_to_stored(const KmsMetric *metric, ItemPointer tid);
@@ -89,11 +95,8 @@ Relation
 kms_metric_open(void)
 {
 	Relation	rel = table_open(kms_link_relation("metric"), AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(rel);
 
-	if (desc->natts < KMS_METRIC_COLUMNS ||
-		TupleDescAttr(desc, KMS_METRIC_HISTOGRAM - 1)->atttypid != INT8ARRAYOID)
-		elog(ERROR, "kms.metric does not have the columns of this version");
+	kms_link_columns(RelationGetDescr(rel), "metric", types, lengthof(types));
 	return rel;
 }
 
@@ -106,8 +109,13 @@ kms_metric_store(const KmsMetric *metric)
 	{
 		ItemPointerData tid;
 
-		if (find_stored(metric, &tid) ? add_to_stored(metric, &tid)
-			: insert_stored(metric))
+		while (find_stored(metric, &tid))
+		{
+			if (add_to_stored(metric, &tid))
+				return;
+			CHECK_FOR_INTERRUPTS();
+		}
+		if (insert_stored(metric))
 			return;
 	}
 	ereport(ERROR,

@@ -31,8 +31,9 @@ extern void kms_rows_clear(KmsRows *rows);
 extern void kms_rows_insert(KmsRows *rows);
 
 /*
- * Lock the row there, and copy it into the slot.  False if it was changed or
- * deleted since it was found.
+ * Lock the row there, and copy its values into the slot; they last to the next
+ * lock or the end.  False if it was changed or deleted since it was found: find
+ * it anew.
  */
 extern bool kms_rows_lock(KmsRows *rows, ItemPointer tid);
 

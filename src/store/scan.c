@@ -1,5 +1,6 @@
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/stratnum.h"
 #include "catalog/pg_collation.h"
 #include "utils/builtins.h"
@@ -23,12 +24,11 @@ kms_scan_bytes(Datum value, bool isnull, unsigned char *out, size_t size)
 	bytea	   *detoasted;
 	size_t		len;
 
-	if (isnull)
+	/* somebody may have put a gigabyte there */
+	if (isnull || toast_raw_datum_size(value) > VARHDRSZ + size)
 		return 0;
 	detoasted = DatumGetByteaPP(value);
 	len = VARSIZE_ANY_EXHDR(detoasted);
-	if (len > size)
-		len = 0;
 	memcpy(out, VARDATA_ANY(detoasted), len);
 	if ((Pointer) detoasted != DatumGetPointer(value))
 		pfree(detoasted);

@@ -13,7 +13,7 @@
 extern void kms_scan_text(ScanKey key, AttrNumber column, const char *value);
 
 /*
- * Copy a bytea to "out", of "size" bytes, and return its length; 0 if it is
+ * Copy a bytea or text to "out", of "size" bytes, and return its length; 0 if it is
  * null or does not fit.
  */
 extern size_t kms_scan_bytes(Datum value, bool isnull, unsigned char *out,

@@ -18,7 +18,7 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
-#include "store/epoch.h"
+#include "store/trail_epoch.h"
 #include "store/latest.h"
 #include "store/link.h"
 #include "store/metric.h"
@@ -47,11 +47,11 @@ typedef struct Counts
 	int			last;			/* the one hit last */
 } Counts;
 
-static void read_epoch(KmsTrail *trail, const KmsEpoch *row);
+static void read_epoch(KmsTrail *trail, const KmsTrailEpoch *row);
 static void note_found(KmsTrail *trail, bool in_epoch);
 static void read_last(KmsTrail *trail, int64 limit);
-static void write_epoch(KmsEpoch *row, const KmsTrail *trail);
-static void follow(KmsTrail *trail, const KmsEpoch *newest);
+static void write_epoch(KmsTrailEpoch *row, const KmsTrail *trail);
+static void follow(KmsTrail *trail, const KmsTrailEpoch *newest);
 static bool is_kept(const KmsEvent *event);
 static void insert_event(KmsRows *table, KmsTrail *trail,
 						 const KmsEvent *event, const unsigned char *salt);
@@ -77,9 +77,9 @@ void
 kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 			   int64 limit)
 {
-	KmsEpoch	newest;
-	KmsEpoch	own;
-	bool		any = kms_epoch_end(&newest, limit);
+	KmsTrailEpoch newest;
+	KmsTrailEpoch own;
+	bool		any = kms_trail_epoch_end(&newest, limit);
 	bool		known;
 	bool		others;
 
@@ -90,10 +90,10 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 		note_found(trail, true);
 		return;
 	}
-	known = kms_epoch_find(&own, epoch);
+	known = kms_trail_epoch_find(&own, epoch);
 	own.epoch = epoch;
 	read_epoch(trail, &own);
-	others = any && newest.epoch != complete &&
+	others = any && newest.epoch != complete && newest.handed_over_at == 0 &&
 		(!known || (!retired && trail->last_ticket < newest.last_ticket));
 	if (any)
 	{
@@ -107,7 +107,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	{
 		own.started_at = GetCurrentTimestamp();
 		write_epoch(&own, trail);
-		kms_epoch_insert(&own);
+		kms_trail_epoch_insert(&own);
 	}
 	if (others)
 		follow(trail, &newest);
@@ -259,10 +259,10 @@ kms_trail_set_aside_outbox(KmsTrail *trail, const char *error)
 void
 kms_trail_close(const KmsTrail *trail)
 {
-	KmsEpoch	row = {0};
+	KmsTrailEpoch row = {0};
 
 	write_epoch(&row, trail);
-	kms_epoch_update(&row, trail->left_out_at);
+	kms_trail_epoch_update(&row, trail->left_out_at);
 }
 
 void
@@ -293,9 +293,11 @@ kms_trail_clear(const KmsTrail *trail)
 }
 
 static void
-read_epoch(KmsTrail *trail, const KmsEpoch *row)
+read_epoch(KmsTrail *trail, const KmsTrailEpoch *row)
 {
 	trail->epoch = row->epoch;
+	trail->handed_over = false;
+	trail->resumed = row->handed_over_at != 0;
 	trail->position = row->position;
 	trail->last_ticket = row->last_ticket;
 	memcpy(trail->hash, row->hash, sizeof(trail->hash));
@@ -340,23 +342,26 @@ read_last(KmsTrail *trail, int64 limit)
 }
 
 static void
-write_epoch(KmsEpoch *row, const KmsTrail *trail)
+write_epoch(KmsTrailEpoch *row, const KmsTrail *trail)
 {
 	row->epoch = trail->epoch;
 	row->position = trail->position;
 	row->last_ticket = trail->last_ticket;
 	row->counted = trail->counted;
+	row->handed_over_at = trail->handed_over ? GetCurrentTimestamp() : 0;
 	memcpy(row->hash, trail->hash, sizeof(row->hash));
 }
 
 static void
-follow(KmsTrail *trail, const KmsEpoch *newest)
+follow(KmsTrail *trail, const KmsTrailEpoch *newest)
 {
 	char		context[sizeof(((KmsEvent *) 0)->context)];
 
 	snprintf(context, sizeof(context),
-			 "previous epoch " INT64_FORMAT ", position " INT64_FORMAT,
-			 newest->epoch, newest->position);
+			 "epoch " INT64_FORMAT " did not hand over: from ticket " INT64_FORMAT
+			 ", position " INT64_FORMAT ", to the start of epoch " INT64_FORMAT,
+			 newest->epoch, newest->last_ticket, newest->position,
+			 trail->epoch);
 	kms_trail_gap(trail, 0, context);
 	kms_trail_close(trail);
 }

@@ -23,6 +23,8 @@ typedef struct KmsTrail
 	int64		position;		/* every event before it has been dealt with */
 	int64		last_ticket;	/* over all epochs */
 	int64		counted;		/* number of the last counts (tally.h) written */
+	bool		handed_over;	/* nothing comes after this; see epoch.h */
+	bool		resumed;		/* it was, when it was opened */
 	TimestampTz left_out_at;	/* when an event was left out since it was
 								 * opened (kms.event_detail); 0: none was */
 	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with that ticket */
@@ -35,8 +37,8 @@ typedef struct KmsTrail
  * Read the row of this epoch, or make it.  If another epoch has written to
  * the trail since this one did, as after a restore or on a server that was a
  * standby meanwhile, and is not "complete" (0: none is), whose events are
- * known to be all here, a gap is recorded as well; but not for a ring that is
- * retired and has a row, whose events are older.
+ * known to be all here, a gap is recorded as well; but not if it was handed over,
+ * and not for a ring that is retired and has a row, whose events are older.
  *
  * Tickets from "limit" on are not believed.
  */

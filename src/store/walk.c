@@ -19,7 +19,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/checkpoint.h"
-#include "store/epoch.h"
+#include "store/trail_epoch.h"
 #include "store/link.h"
 #include "store/scan.h"
 
@@ -94,9 +94,9 @@ kms_walk_epochs(const KmsWalk *walk)
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		KmsEpoch   *epoch = palloc(sizeof(KmsEpoch));
+		KmsTrailEpoch *epoch = palloc(sizeof(KmsTrailEpoch));
 
-		kms_epoch_read(epoch, tuple, RelationGetDescr(rel));
+		kms_trail_epoch_read(epoch, tuple, RelationGetDescr(rel));
 		epochs = lappend(epochs, epoch);
 	}
 	systable_endscan(scan);
@@ -223,8 +223,8 @@ close_source(Source *source)
 static int
 compare_epochs(const ListCell *a, const ListCell *b)
 {
-	const KmsEpoch *one = lfirst(a);
-	const KmsEpoch *other = lfirst(b);
+	const KmsTrailEpoch *one = lfirst(a);
+	const KmsTrailEpoch *other = lfirst(b);
 
 	if (one->last_ticket != other->last_ticket)
 		return one->last_ticket > other->last_ticket ? -1 : 1;

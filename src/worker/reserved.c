@@ -27,7 +27,10 @@
 
 #include "pg/settings.h"
 #include "shmem/state.h"
+#include "worker/stop.h"
 #include "worker/writer.h"
+
+#define STOP_POLL_MS	5
 
 static int	registered = 0;
 static KmsReserved *mine = NULL;
@@ -35,6 +38,7 @@ static emit_log_hook_type previous_log_hook = NULL;
 
 static void on_log(ErrorData *edata);
 static Oid	await_order(void);
+static void take_over(bool *last);
 static void leave(int code, Datum arg);
 
 void
@@ -135,7 +139,7 @@ kms_reserved_main(Datum arg)
 	KmsWorkerOrder order;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	kms_stop_note();
 	BackgroundWorkerUnblockSignals();
 
 	mine = &kms_state->reserved[DatumGetInt32(arg)];
@@ -190,19 +194,57 @@ static Oid
 await_order(void)
 {
 	Oid			database_oid;
+	bool		last = false;
 
 	for (;;)
 	{
+		bool		stopping = kms_stop_noted();
+
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		if (stopping)
+			take_over(&last);
 		LWLockAcquire(&kms_state->lock, LW_SHARED);
 		database_oid = mine->database;
 		LWLockRelease(&kms_state->lock);
 		if (OidIsValid(database_oid))
 			return database_oid;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1,
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+						 (stopping ? WL_TIMEOUT : 0),
+						 stopping ? STOP_POLL_MS : -1, PG_WAIT_EXTENSION);
 	}
+}
+
+/*
+ * The server is being stopped, and starts no process any more: serve a database
+ * whose events have no writer, if one comes up while there are sessions; "last"
+ * is true after there were none.
+ */
+static void
+take_over(bool *last)
+{
+	int			slot;
+
+	if (!kms_stop_of_server())
+		kms_stop_at_once();
+	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	for (slot = 0; slot < kms_state->slots && !OidIsValid(mine->database); slot++)
+	{
+		KmsDatabase *database = &kms_state->databases[slot];
+		KmsWorkerState *writer = &database->worker[KMS_WRITER];
+
+		if (OidIsValid(database->oid) && writer->pid == 0 &&
+			pg_atomic_read_u32(&writer->requested) != KMS_REQUEST_NONE &&
+			!kms_reserved_serves(database->oid))
+			mine->database = database->oid;
+	}
+	LWLockRelease(&kms_state->lock);
+	if (OidIsValid(mine->database))
+		return;
+	if (*last)
+		kms_stop_at_once();
+	*last = kms_stop_others(InvalidOid) == 0;
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "shmem/events.h"
 #include "worker/own_settings.h"
 #include "worker/reserved.h"
+#include "worker/stop.h"
 
 #define BACKOFF_FIRST_MS	200
 #define LOG_PAUSE_MS		60000
@@ -47,9 +48,11 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 {
 	worker->number = order->number;
 
-	/* never a handler of our own for SIGTERM: see die() */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	if (order->number == KMS_WRITER)
+		kms_stop_note();
+	else
+		pqsignal(SIGTERM, die);
 	/* a reload since the fork was ignored: see StartBackgroundWorker */
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
@@ -215,11 +218,13 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 	if (changed || worker->logged_at == 0 ||
 		TimestampDifferenceExceeds(worker->logged_at, now, LOG_PAUSE_MS))
 	{
+		const char *name = kms_worker_database();
+
 		worker->logged_at = now;
 		ereport(LOG,
 				(errcode(error->sqlstate),
 				 errmsg("%s of database \"%s\": %s", MyBgworkerEntry->bgw_type,
-						kms_worker_database(), error->message),
+						name, error->message),
 				 KMS_HIDE_STATEMENT));
 	}
 }

@@ -68,14 +68,16 @@ extern void kms_worker_absent(KmsWorker *worker);
 extern bool kms_worker_try(void (*round) (void *arg), void *arg,
 						   KmsWorkerError *error);
 
-/* Keep the outcome of a round where kms_check() sees it. */
+/*
+ * Keep the outcome of a round where kms_check() sees it; not in a transaction.
+ */
 extern void kms_worker_good(KmsWorker *worker);
 extern void kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error);
 
-/* How many rounds have failed in a row. */
 /* Name of the database, for messages; may not be called in a transaction. */
 extern const char *kms_worker_database(void);
 
+/* How many rounds have failed in a row. */
 extern int	kms_worker_failures(const KmsWorker *worker);
 
 /* Milliseconds to wait after so many failures in a row. */

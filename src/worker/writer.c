@@ -66,9 +66,10 @@
 #include "shmem/durable.h"
 #include "shmem/master.h"
 #include "store/blocker.h"
-#include "store/epoch.h"
+#include "store/trail_epoch.h"
 #include "store/link.h"
 #include "store/trail.h"
+#include "worker/stop.h"
 #include "worker/worker.h"
 
 #define BATCH_SIZE 1000
@@ -81,6 +82,11 @@
 #define LOCK_PAUSE_MS	1000	/* a table is locked: nothing is broken */
 #define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
 #define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
+
+/* When the server is stopped. */
+#define STOP_MOST_MS	10000
+#define STOP_POLL_MS	5
+#define STOP_LOCK_TIMEOUT "100ms"
 
 #define COUNTS_PAUSE_MS	1000	/* between two transactions that write counts */
 
@@ -104,6 +110,7 @@ typedef struct Writer
 	uint64		wanted;			/* the wish that it works on, */
 	uint64		upto;			/* and how far the ring was filled then;
 								 * PG_UINT64_MAX: see anew */
+	bool		stopping;		/* the server is, and this empties the ring */
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
@@ -134,6 +141,9 @@ typedef struct Writer
 } Writer;
 
 static void one_round(void *arg);
+static void hand_over(Writer *writer);
+static void mark_handed_over(void *arg);
+static void nap(void);
 static void sign_trail(Writer *writer);
 static void sign(void *arg);
 static void accept_gap(Writer *writer);
@@ -215,6 +225,11 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 		long		pause = 0;
 
 		ResetLatch(MyLatch);
+		if (kms_stop_noted())
+		{
+			hand_over(&writer);
+			break;
+		}
 		if (kms_worker_must_leave(worker))
 			break;
 
@@ -348,6 +363,73 @@ one_round(void *arg)
 }
 
 /*
+ * The server is being stopped, and who takes over has only the tables: write
+ * what the last sessions record, and say that nothing follows.  Nothing of
+ * this may keep the server: sessions it waits for itself, and when they are gone
+ * a round that fails is the last.
+ */
+static void
+hand_over(Writer *writer)
+{
+	KmsWorkerError error;
+	TimestampTz until;
+	bool		written = false;
+
+	if (!kms_stop_of_server())
+		kms_stop_at_once();
+	SetConfigOption("lock_timeout", STOP_LOCK_TIMEOUT, PGC_SUSET,
+					PGC_S_OVERRIDE);
+	writer->stopping = true;
+	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MOST_MS);
+	while (!written && kms_state_pausing(until, STOP_MOST_MS))
+	{
+		int			others = kms_stop_others(MyDatabaseId);
+
+		writer->more = false;
+		writer->current = NULL;
+		if (kms_worker_try(one_round, writer, &error))
+		{
+			if (writer->absent || writer->replaced)
+				return;
+			written = others == 0 && !kms_events_pending();
+		}
+		else
+		{
+			handle_error(writer, &error);
+			if (others == 0 && !writer->more)
+				break;
+		}
+		if (!written && !writer->more && !kms_events_pending())
+			nap();
+	}
+	if (written && !kms_worker_try(mark_handed_over, writer, &error))
+		kms_worker_failed(&writer->worker, &error);
+	kms_continuity_file(&writer->keeper, true);
+}
+
+static void
+mark_handed_over(void *arg)
+{
+	Writer	   *writer = arg;
+	KmsTrail	trail;
+
+	kms_worker_begin("handing the trail over");
+	lock_trail(writer);
+	open_trail(writer, kms_events_ring(), &trail);
+	trail.handed_over = true;
+	kms_trail_close(&trail);
+	commit_trail(writer, &trail);
+}
+
+static void
+nap(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 STOP_POLL_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+/*
  * Those who wait have been told by now, and what goes wrong here is no
  * failure of the round.
  */
@@ -355,6 +437,7 @@ static void
 sign_trail(Writer *writer)
 {
 	KmsWorkerError error;
+	const char *name;
 
 	note_able(writer);
 	if (writer->keeper.anchor.broken != KMS_ANCHOR_HOLDS ||
@@ -362,11 +445,12 @@ sign_trail(Writer *writer)
 		kms_worker_try(sign, writer, &error))
 		return;
 	writer->signing.known = false;
+	name = kms_worker_database();
 	if (error.sqlstate != ERRCODE_QUERY_CANCELED)
 		ereport(LOG,
 				(errcode(error.sqlstate),
 				 errmsg("kms writer of database \"%s\": the trail could not be signed, which is tried again: %s",
-						kms_worker_database(), error.message)));
+						name, error.message)));
 }
 
 static void
@@ -564,9 +648,9 @@ open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 	kms_continuity_begin(keeper);
 	if (keeper->restored)
 	{
-		KmsEpoch	newest;
+		KmsTrailEpoch newest;
 
-		(void) kms_epoch_end(&newest, KMS_TICKET_LIMIT);
+		(void) kms_trail_epoch_end(&newest, KMS_TICKET_LIMIT);
 		complete = newest.epoch;	/* one gap is enough */
 	}
 	kms_trail_open(trail, kms_ring_epoch(ring), complete,
@@ -746,7 +830,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 				 UINT64_FORMAT, damaged, first);
 		kms_trail_gap(&trail, (int64) damaged, context);
 	}
-	if (moved || (uint64) trail.position != first)
+	if (moved || trail.resumed || (uint64) trail.position != first)
 		kms_trail_close(&trail);
 	commit_trail(writer, &trail);
 	writer->told = false;
@@ -890,7 +974,7 @@ write_entry(KmsTrail *trail, const KmsTallyEntry *entry)
 static bool
 is_waited_for(const Writer *writer)
 {
-	return writer->wanted !=
+	return writer->stopping || writer->wanted !=
 		pg_atomic_read_u64(&writer->worker.database->flush_done);
 }
 
@@ -978,12 +1062,14 @@ handle_error(Writer *writer, const KmsWorkerError *error)
 		}
 		if (!source->set_aside)
 		{
+			const char *name = kms_worker_database();
+
 			source->set_aside = true;
 			strlcpy(source->error, error->message, sizeof(source->error));
 			writer->more = true;
 			ereport(LOG,
 					(errmsg("kms writer of database \"%s\": an event is put into kms.event_quarantine: %s",
-							kms_worker_database(), error->message)));
+							name, error->message)));
 			return;
 		}
 	}
@@ -1100,6 +1186,7 @@ wait_out(const KmsWorker *worker, long pause)
 													pause);
 
 	while (kms_state_pausing(until, pause) && !InterruptPending &&
+		   !kms_stop_noted() &&
 		   !ConfigReloadPending && !kms_worker_must_leave(worker))
 	{
 		(void) WaitLatch(MyLatch,

@@ -1,8 +1,8 @@
 /*
  * Rows of kms.event_epoch, one for each ring that ever fed the trail.
  */
-#ifndef KMS_STORE_EPOCH_H
-#define KMS_STORE_EPOCH_H
+#ifndef KMS_STORE_TRAIL_EPOCH_H
+#define KMS_STORE_TRAIL_EPOCH_H
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
@@ -10,37 +10,39 @@
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 
-typedef struct KmsEpoch
+typedef struct KmsTrailEpoch
 {
 	int64		epoch;
 	TimestampTz started_at;
 	int64		position;		/* every event before it has been dealt with */
 	int64		last_ticket;
 	int64		counted;		/* number of the last counts (tally.h) written */
+	TimestampTz handed_over_at; /* nothing is behind the position; 0: there
+								 * may be */
 	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with the last ticket;
 										 * zero if it is none */
 	ItemPointerData tid;		/* where it was read */
-} KmsEpoch;
+} KmsTrailEpoch;
 
 /* Of a row as it was read. */
-extern void kms_epoch_read(KmsEpoch *epoch, HeapTuple tuple, TupleDesc desc);
+extern void kms_trail_epoch_read(KmsTrailEpoch *epoch, HeapTuple tuple, TupleDesc desc);
 
 /*
  * Where the trail ends: the newest row with a ticket below "limit".  Sees what
  * is committed and what this transaction has done, whatever snapshot it has.
  * False and zero if there is none.
  */
-extern bool kms_epoch_end(KmsEpoch *end, int64 limit);
+extern bool kms_trail_epoch_end(KmsTrailEpoch *end, int64 limit);
 
 /* The same for the row of one epoch. */
-extern bool kms_epoch_find(KmsEpoch *epoch, int64 number);
+extern bool kms_trail_epoch_find(KmsTrailEpoch *epoch, int64 number);
 
-extern void kms_epoch_insert(const KmsEpoch *epoch);
+extern void kms_trail_epoch_insert(const KmsTrailEpoch *epoch);
 
 /*
  * Write all but the start back to the row of that epoch, if it is there, and
  * when an event was left out (0: as before).
  */
-extern void kms_epoch_update(const KmsEpoch *epoch, TimestampTz left_out_at);
+extern void kms_trail_epoch_update(const KmsTrailEpoch *epoch, TimestampTz left_out_at);
 
-#endif							/* KMS_STORE_EPOCH_H */
+#endif							/* KMS_STORE_TRAIL_EPOCH_H */

@@ -4,10 +4,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "store/epoch.h"
+#include "store/trail_epoch.h"
 
 #include "store/link.h"
 #include "store/rows.h"
@@ -17,49 +18,55 @@
 enum
 {
 	EPOCH_EPOCH = 1, EPOCH_STARTED_AT, EPOCH_POSITION, EPOCH_LAST_TICKET,
-	EPOCH_HASH, EPOCH_LEFT_OUT_AT, EPOCH_COUNTED
+	EPOCH_HASH, EPOCH_LEFT_OUT_AT, EPOCH_COUNTED, EPOCH_HANDED_OVER_AT
 };
 
-static void set_values(KmsRows *rows, const KmsEpoch *epoch);
+static const Oid types[] = {
+	INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID, BYTEAOID, TIMESTAMPTZOID, INT8OID,
+	TIMESTAMPTZOID
+};
+
+static void set_values(KmsRows *rows, const KmsTrailEpoch *epoch);
 static void set_value(KmsRows *rows, int column, Datum value);
-static bool is_newer(const KmsEpoch *one, const KmsEpoch *other);
-static SysScanDesc begin_scan(Relation *rel);
+static bool is_newer(const KmsTrailEpoch *one, const KmsTrailEpoch *other);
+static SysScanDesc begin_scan(Relation *rel, int count, ScanKey key);
 static void end_scan(SysScanDesc scan, Relation rel);
 static int64 number(HeapTuple tuple, int column, TupleDesc desc);
 
 void
-kms_epoch_read(KmsEpoch *epoch, HeapTuple tuple, TupleDesc desc)
+kms_trail_epoch_read(KmsTrailEpoch *epoch, HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
 	Datum		hash;
 
+	kms_link_columns(desc, "event_epoch", types, lengthof(types));
 	epoch->epoch = number(tuple, EPOCH_EPOCH, desc);
 	epoch->started_at = number(tuple, EPOCH_STARTED_AT, desc);
 	epoch->position = number(tuple, EPOCH_POSITION, desc);
 	epoch->last_ticket = number(tuple, EPOCH_LAST_TICKET, desc);
 	epoch->counted = number(tuple, EPOCH_COUNTED, desc);
+	epoch->handed_over_at = number(tuple, EPOCH_HANDED_OVER_AT, desc);
 	hash = heap_getattr(tuple, EPOCH_HASH, desc, &isnull);
-	if (TupleDescAttr(desc, EPOCH_HASH - 1)->atttypid != BYTEAOID ||
-		kms_scan_bytes(hash, isnull, epoch->hash,
+	if (kms_scan_bytes(hash, isnull, epoch->hash,
 					   sizeof(epoch->hash)) != sizeof(epoch->hash))
 		memset(epoch->hash, 0, sizeof(epoch->hash));
 	epoch->tid = tuple->t_self;
 }
 
 bool
-kms_epoch_end(KmsEpoch *end, int64 limit)
+kms_trail_epoch_end(KmsTrailEpoch *end, int64 limit)
 {
 	Relation	rel;
-	SysScanDesc scan = begin_scan(&rel);
+	SysScanDesc scan = begin_scan(&rel, 0, NULL);
 	HeapTuple	tuple;
 	bool		found = false;
 
 	memset(end, 0, sizeof(*end));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		KmsEpoch	epoch;
+		KmsTrailEpoch epoch;
 
-		kms_epoch_read(&epoch, tuple, RelationGetDescr(rel));
+		kms_trail_epoch_read(&epoch, tuple, RelationGetDescr(rel));
 		if (epoch.last_ticket >= 0 && epoch.last_ticket < limit &&
 			(!found || is_newer(&epoch, end)))
 		{
@@ -72,30 +79,35 @@ kms_epoch_end(KmsEpoch *end, int64 limit)
 }
 
 bool
-kms_epoch_find(KmsEpoch *epoch, int64 number)
+kms_trail_epoch_find(KmsTrailEpoch *epoch, int64 number)
 {
 	Relation	rel;
-	SysScanDesc scan = begin_scan(&rel);
+	SysScanDesc scan;
+	ScanKeyData key;
 	HeapTuple	tuple;
-	bool		found = false;
+	bool		found;
 
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		kms_epoch_read(epoch, tuple, RelationGetDescr(rel));
-		found = epoch->epoch == number;
-	}
-	if (!found)
+	ScanKeyInit(&key, EPOCH_EPOCH, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(number));
+	scan = begin_scan(&rel, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		kms_trail_epoch_read(epoch, tuple, RelationGetDescr(rel));
+	else
 		memset(epoch, 0, sizeof(*epoch));
 	end_scan(scan, rel);
 	return found;
 }
 
 void
-kms_epoch_insert(const KmsEpoch *epoch)
+kms_trail_epoch_insert(const KmsTrailEpoch *epoch)
 {
 	KmsRows		rows;
 
 	kms_rows_open(&rows, "event_epoch");
+	kms_link_columns(RelationGetDescr(rows.rel), "event_epoch", types,
+					 lengthof(types));
 	kms_rows_clear(&rows);
 	set_values(&rows, epoch);
 	set_value(&rows, EPOCH_STARTED_AT, TimestampTzGetDatum(epoch->started_at));
@@ -104,14 +116,14 @@ kms_epoch_insert(const KmsEpoch *epoch)
 }
 
 void
-kms_epoch_update(const KmsEpoch *epoch, TimestampTz left_out_at)
+kms_trail_epoch_update(const KmsTrailEpoch *epoch, TimestampTz left_out_at)
 {
 	KmsRows		rows;
-	KmsEpoch	stored;
+	KmsTrailEpoch stored;
 	bool		done = false;
 
 	kms_rows_open(&rows, "event_epoch");
-	while (!done && kms_epoch_find(&stored, epoch->epoch))
+	while (!done && kms_trail_epoch_find(&stored, epoch->epoch))
 	{
 		if (!kms_rows_lock(&rows, &stored.tid))
 			continue;			/* somebody has changed it */
@@ -127,7 +139,7 @@ kms_epoch_update(const KmsEpoch *epoch, TimestampTz left_out_at)
 
 /* All but the times. */
 static void
-set_values(KmsRows *rows, const KmsEpoch *epoch)
+set_values(KmsRows *rows, const KmsTrailEpoch *epoch)
 {
 	bytea	   *hash = palloc(VARHDRSZ + sizeof(epoch->hash));
 
@@ -138,6 +150,10 @@ set_values(KmsRows *rows, const KmsEpoch *epoch)
 	set_value(rows, EPOCH_LAST_TICKET, Int64GetDatum(epoch->last_ticket));
 	set_value(rows, EPOCH_HASH, PointerGetDatum(hash));
 	set_value(rows, EPOCH_COUNTED, Int64GetDatum(epoch->counted));
+	set_value(rows, EPOCH_HANDED_OVER_AT,
+			  TimestampTzGetDatum(epoch->handed_over_at));
+	rows->slot->tts_isnull[EPOCH_HANDED_OVER_AT - 1] =
+		epoch->handed_over_at == 0;
 }
 
 static void
@@ -148,19 +164,20 @@ set_value(KmsRows *rows, int column, Datum value)
 }
 
 static bool
-is_newer(const KmsEpoch *one, const KmsEpoch *other)
+is_newer(const KmsTrailEpoch *one, const KmsTrailEpoch *other)
 {
 	return one->last_ticket != other->last_ticket ?
 		one->last_ticket > other->last_ticket :
 		one->started_at > other->started_at;
 }
 
-/* They are few: from first to last. */
+/* Without a key they are read from first to last: they are few. */
 static SysScanDesc
-begin_scan(Relation *rel)
+begin_scan(Relation *rel, int count, ScanKey key)
 {
 	*rel = table_open(kms_link_relation("event_epoch"), AccessShareLock);
-	return systable_beginscan(*rel, InvalidOid, false, NULL, 0, NULL);
+	return systable_beginscan(*rel, kms_link_relation("event_epoch_pkey"),
+							  count > 0, NULL, count, key);
 }
 
 static void
@@ -170,11 +187,13 @@ end_scan(SysScanDesc scan, Relation rel)
 	table_close(rel, AccessShareLock);
 }
 
-/* None of the columns is ever null. */
+/* 0 for null. */
 static int64
 number(HeapTuple tuple, int column, TupleDesc desc)
 {
 	bool		isnull;
 
-	return DatumGetInt64(heap_getattr(tuple, column, desc, &isnull));
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
 }

@@ -1,0 +1,119 @@
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/pidfile.h"
+
+#include "worker/stop.h"
+
+#include "pg/compat.h"
+#include "shmem/state.h"
+
+static volatile sig_atomic_t noted = false;
+
+static void on_sigterm(SIGNAL_ARGS);
+static bool is_own(int pid);
+
+void
+kms_stop_note(void)
+{
+	pqsignal(SIGTERM, on_sigterm);
+}
+
+/* It may come twice: to the process and to its group. */
+static void
+on_sigterm(SIGNAL_ARGS)
+{
+	int			saved_errno = errno;
+
+	noted = true;
+	SetLatch(MyLatch);
+	errno = saved_errno;
+}
+
+bool
+kms_stop_noted(void)
+{
+	return noted;
+}
+
+/* The postmaster writes that down before it tells anybody. */
+bool
+kms_stop_of_server(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", "r");
+	char		line[MAXPGPATH] = "";
+	int			i;
+
+	if (file == NULL)
+		return false;
+	for (i = 0; i < LOCK_FILE_LINE_PM_STATUS; i++)
+	{
+		if (fgets(line, sizeof(line), file) == NULL)
+			line[0] = '\0';
+	}
+	FreeFile(file);
+	return strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+}
+
+/*
+ * Who has left this list has recorded its last.  A walsender stays until all
+ * others are gone, and records nothing.
+ */
+int
+kms_stop_others(Oid database_oid)
+{
+	int			count = 0;
+	int			i;
+
+	pgstat_clear_backend_activity_snapshot();
+	for (i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		LocalPgBackendStatus *local = pgstat_get_local_beentry_by_index(i);
+		const PgBackendStatus *status = &local->backendStatus;
+
+		if ((database_oid == InvalidOid ||
+			 status->st_databaseid == database_oid) &&
+			OidIsValid(status->st_databaseid) &&
+			(status->st_backendType == B_BACKEND ||
+			 (status->st_backendType == B_BG_WORKER &&
+			  !is_own(status->st_procpid))))
+			count++;
+	}
+	pgstat_clear_backend_activity_snapshot();
+	return count;
+}
+
+static bool
+is_own(int pid)
+{
+	int			slot;
+	int			number;
+
+	for (slot = 0; slot < kms_state->slots; slot++)
+	{
+		for (number = 0; number < KMS_WORKERS; number++)
+		{
+			volatile KmsWorkerState *state =
+			&kms_state->databases[slot].worker[number];
+
+			if (state->pid == pid)
+				return true;
+		}
+	}
+	return pid == MyProcPid;
+}
+
+void
+kms_stop_at_once(void)
+{
+	ProcDiePending = true;
+	InterruptPending = true;
+	CHECK_FOR_INTERRUPTS();
+	proc_exit(1);
+}

@@ -1,0 +1,34 @@
+/*
+ * The orderly end of a process that has something to finish.
+ *
+ * SIGTERM is noted only, and looked at between two rounds.  So nothing of the
+ * process may wait without a bound, or it must have let go of this for as long
+ * as it does.
+ */
+#ifndef KMS_WORKER_STOP_H
+#define KMS_WORKER_STOP_H
+
+#include "pg/compat.h"
+
+/* From here on SIGTERM is noted. */
+extern void kms_stop_note(void);
+
+/* Whether it has come. */
+extern bool kms_stop_noted(void);
+
+/*
+ * Whether the server is being stopped, fast or smart; else somebody wants this
+ * process to end.
+ */
+extern bool kms_stop_of_server(void);
+
+/*
+ * How many processes of this database (InvalidOid: of any) may still record
+ * something: sessions and background workers of others.
+ */
+extern int	kms_stop_others(Oid database_oid);
+
+/* End as if SIGTERM had never been noted only. */
+pg_noreturn extern void kms_stop_at_once(void);
+
+#endif							/* KMS_WORKER_STOP_H */
