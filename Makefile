@@ -17,6 +17,10 @@ OBJS = $(SOURCES:.c=.o)
 PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
+# A program for rings of servers that do not run; it knows no PostgreSQL either.
+SCRIPTS_built = build/kms_ring
+RING_OBJS = src/tools/kms_ring.o src/shmem/ring.o src/shmem/tally.o src/crypto/status.o
+
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
@@ -29,14 +33,14 @@ TAP_TESTS = 1
 endif
 
 EXTRA_CLEAN = build tmp_check tmp_check_iso output_iso results log \
-	regression.diffs regression.out $(SOURCES:.c=.d)
+	regression.diffs regression.out $(SOURCES:.c=.d) $(RING_OBJS) $(RING_OBJS:.o=.d)
 
 # "make WERROR=" builds in spite of warnings that a newer compiler brings.
 WERROR = -Werror
 WARNINGS = -Wall -Wextra $(WERROR) $(WARNINGS_OF_CC) $(WARNINGS_OF_LAYER)
 # fmgr arguments and hooks that we do not use, and zeroed structures.
 WARNINGS_OF_LAYER = -Wno-unused-parameter -Wno-missing-field-initializers
-$(PURE_OBJS): WARNINGS_OF_LAYER =
+$(PURE_OBJS) $(RING_OBJS): WARNINGS_OF_LAYER =
 
 # pg_config hands clang the flags of the gcc that built PostgreSQL.
 ifneq (,$(findstring clang,$(shell $(CC) --version)))
@@ -62,8 +66,12 @@ PG_PROVE_FLAGS += -I test/perl
 	$(CC) $(CFLAGS) $(WARNINGS) $(CPPFLAGS) \
 		-MMD -MP -MT $@ -MT $(@:.o=.bc) -c -o $@ $<
 
-$(OBJS) $(OBJS:.o=.bc): Makefile kms.control
--include $(SOURCES:.c=.d)
+$(OBJS) $(OBJS:.o=.bc) $(RING_OBJS): Makefile kms.control
+-include $(SOURCES:.c=.d) $(RING_OBJS:.o=.d)
+
+build/kms_ring: $(RING_OBJS)
+	@$(MKDIR_P) $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 # ---- Tests against a server of their own, never as root ------------------
 

@@ -281,7 +281,8 @@ COMMENT ON TABLE kms.event_outbox IS
  * (every event before ring position "position" is in kms.event or was set
  * aside), the last ticket given, and the hash of the row that has it.  While
  * handed_over_at is set nothing was recorded that is not in the tables: the
- * server was stopped in an orderly way.
+ * server was stopped in an orderly way.  The first writer after the next start
+ * takes that back.
  */
 CREATE TABLE kms.event_epoch (
 	epoch bigint NOT NULL,

@@ -16,6 +16,7 @@
 #include "keys/call.h"
 #include "keys/check.h"
 #include "keys/epoch.h"
+#include "keys/left.h"
 #include "keys/maintenance.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
@@ -363,6 +364,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 			  pg_atomic_read_u64(&kms_state->standby_successes));
 	put_count(result, "standby failures",
 			  pg_atomic_read_u64(&kms_state->standby_failures));
+	put_count(result, "events left in rings", kms_left_count());
 	put_count(result, "keys open in this session", kms_opened_count());
 	return (Datum) 0;
 }

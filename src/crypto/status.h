@@ -10,6 +10,8 @@
 #ifndef KMS_CRYPTO_STATUS_H
 #define KMS_CRYPTO_STATUS_H
 
+#include <stdbool.h>
+
 typedef enum KmsStatus
 {
 	KMS_OK = 0,
@@ -50,5 +52,14 @@ typedef enum KmsStatus
 	KMS_NO_EPOCH_KEY = 52,		/* no master key for this month (KM007) */
 	KMS_NOT_AUDITED = 53		/* its event is not durable (KM008) */
 } KmsStatus;
+
+/*
+ * The reason that the trail and the metrics show, "Failed to decrypt data" and
+ * so on; NULL for KMS_OK.
+ */
+extern const char *kms_status_reason(KmsStatus status);
+
+/* KMS_OK, or that nothing had to be done. */
+extern bool kms_status_is_success(KmsStatus status);
 
 #endif							/* KMS_CRYPTO_STATUS_H */

@@ -14,8 +14,8 @@
 #include "keys/continuity.h"
 #include "shmem/acceptance.h"
 #include "shmem/master.h"
-#include "store/trail_epoch.h"
 #include "store/link.h"
+#include "store/trail_epoch.h"
 #include "store/walk.h"
 
 /* How far it has been verified. */

@@ -25,6 +25,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "replication/walsender.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -127,6 +128,14 @@ void
 kms_call_require_library(void)
 {
 	kms_require_preload();
+
+	/* it ends after the writers, who could not record what it does */
+	if (am_walsender)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("kms is not served over a replication connection"),
+				 errhint("Connect without the parameter \"replication\"."),
+				 KMS_HIDE_STATEMENT));
 	if (broken != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),

@@ -25,6 +25,7 @@
 #include "keys/check_publication.h"
 #include "keys/check_settings.h"
 #include "keys/check_workers.h"
+#include "keys/left.h"
 #include "keys/clock.h"
 #include "keys/continuity.h"
 #include "keys/check_lock.h"
@@ -99,6 +100,7 @@ static const Check checks[] = {
 	{"the places of databases", kms_check_workers},
 	{"the workers", check_workers},
 	{"the event ring", check_ring},
+	{"events left in the ring", kms_left_check},
 	{"locks in the writer's way", kms_check_lock},
 	{"the master key", check_master_key},
 	{"the memory of the master key", check_master_key_memory},

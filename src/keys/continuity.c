@@ -28,9 +28,9 @@
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
 #include "shmem/events.h"
-#include "store/trail_epoch.h"
 #include "store/latest.h"
 #include "store/link.h"
+#include "store/trail_epoch.h"
 
 #define FILE_PAUSE_S	60		/* between two writes that no signature asks
 								 * for */

@@ -1,6 +1,5 @@
 /*
- * The one place where a status becomes a SQLSTATE, a message and a hint, and
- * the reason that the trail and the metrics show.
+ * The one place where a status becomes a SQLSTATE, a message and a hint.
  */
 #ifndef KMS_PG_ERRORS_H
 #define KMS_PG_ERRORS_H
@@ -34,12 +33,6 @@ typedef struct KmsFault
 	TimestampTz retry_at;		/* of KMS_RATE_LIMITED, KMS_LOCKED_OUT */
 	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
 } KmsFault;
-
-/* "Failed to decrypt data" and so on; NULL for KMS_OK.  SPEC section 5. */
-extern const char *kms_status_reason(KmsStatus status);
-
-/* KMS_OK, or that nothing had to be done. */
-extern bool kms_status_is_success(KmsStatus status);
 
 /* The data or the key is at fault, so kms_try_decrypt gives NULL. */
 extern bool kms_status_is_tried(KmsStatus status);

@@ -119,7 +119,6 @@ static KmsRing *make_ring(const char *path, size_t size);
 static int64 new_epoch(void);
 static void ring_identity(KmsRingIdentity *identity);
 static void complain(const char *path, const char *cannot_be, int error);
-static bool parse_name(const char *name, Oid *database_oid, int64 *epoch);
 static uint64 boot_hash(void);
 static void close_rings(int code, Datum arg);
 static void close_ring(Oid database_oid);
@@ -506,7 +505,7 @@ kms_events_retired(bool *intact, bool *unread)
 		Oid			extension;
 		int64		epoch;
 
-		if (!parse_name(entry->d_name, &database_oid, &epoch) ||
+		if (!kms_events_file_name(entry->d_name, &database_oid, &epoch) ||
 			epoch == 0 || database_oid != MyDatabaseId)
 			continue;
 		snprintf(retired_path, sizeof(retired_path), "%s/%s",
@@ -570,7 +569,7 @@ kms_events_served(void)
 		Oid			database_oid;
 		int64		epoch;
 
-		if (parse_name(entry->d_name, &database_oid, &epoch))
+		if (kms_events_file_name(entry->d_name, &database_oid, &epoch))
 			served = list_append_unique_oid(served, database_oid);
 	}
 	FreeDir(dir);
@@ -590,7 +589,7 @@ kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 		Oid			database_oid;
 		int64		epoch;
 
-		if (!parse_name(entry->d_name, &database_oid, &epoch) ||
+		if (!kms_events_file_name(entry->d_name, &database_oid, &epoch) ||
 			exists(database_oid, arg))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", PG_STAT_TMP_DIR, entry->d_name);
@@ -602,6 +601,33 @@ kms_events_sweep(bool (*exists) (Oid database_oid, void *arg), void *arg)
 	}
 	FreeDir(dir);
 	kms_anchor_file_sweep(exists, arg);
+}
+
+bool
+kms_events_file_name(const char *name, Oid *database_oid, int64 *epoch)
+{
+	char	   *end;
+	unsigned long value;
+
+	if (strncmp(name, RING_PREFIX, strlen(RING_PREFIX)) != 0)
+		return false;
+	name += strlen(RING_PREFIX);
+	if (*name < '1' || *name > '9')
+		return false;
+	errno = 0;
+	value = strtoul(name, &end, 10);
+	if (errno != 0 || value > PG_UINT32_MAX || (*end != '\0' && *end != '.'))
+		return false;
+	*database_oid = (Oid) value;
+	*epoch = 0;
+	if (*end == '.' && end[1] >= '1' && end[1] <= '9')
+	{
+		errno = 0;
+		*epoch = strtoi64(end + 1, &end, 10);
+		if (errno != 0 || *end != '\0')
+			*epoch = 0;
+	}
+	return true;
 }
 
 bool
@@ -1012,34 +1038,6 @@ complain(const char *path, const char *cannot_be, int error)
 			 KMS_HIDE_STATEMENT));
 }
 
-/* "kms.<oid>", "kms.<oid>.<epoch>", "kms.<oid>.new"; epoch 0 if none. */
-static bool
-parse_name(const char *name, Oid *database_oid, int64 *epoch)
-{
-	char	   *end;
-	unsigned long value;
-
-	if (strncmp(name, RING_PREFIX, strlen(RING_PREFIX)) != 0)
-		return false;
-	name += strlen(RING_PREFIX);
-	if (*name < '1' || *name > '9')
-		return false;
-	errno = 0;
-	value = strtoul(name, &end, 10);
-	if (errno != 0 || value > PG_UINT32_MAX || (*end != '\0' && *end != '.'))
-		return false;
-	*database_oid = (Oid) value;
-	*epoch = 0;
-	if (*end == '.' && end[1] >= '1' && end[1] <= '9')
-	{
-		errno = 0;
-		*epoch = strtoi64(end + 1, &end, 10);
-		if (errno != 0 || *end != '\0')
-			*epoch = 0;
-	}
-	return true;
-}
-
 /* Which run of the operating system this is; 0 where that cannot be known. */
 static uint64
 boot_hash(void)
@@ -1122,9 +1120,11 @@ report_left(const char *path, KmsRing *header, Oid database_oid)
 		!kms_tally_pending(kms_ring_tally(header)))
 		return;
 	ereport(LOG,
-			(errmsg("kms: the server stops with %llu events of database %u in the event ring \"%s\"",
+			(errmsg("kms: the server stops with %llu events of database %u in the event ring \"%s/%s\"%s",
 					(unsigned long long) (counters.head - counters.tail),
-					database_oid, path),
-			 errhint("They are written when this server starts again. Before another server takes over for good, save that file."),
+					database_oid, DataDir, path,
+					kms_tally_pending(kms_ring_tally(header)) ?
+					", and counts of others" : ""),
+			 errhint("They are written when it starts as a primary again. If another server takes over, save that file."),
 			 KMS_HIDE_STATEMENT));
 }

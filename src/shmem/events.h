@@ -140,6 +140,14 @@ extern void kms_events_sweep(bool (*exists) (Oid database_oid, void *arg),
 							 void *arg);
 
 /*
+ * Whether a file in pg_stat_tmp may be a ring by its name, "kms.<database oid>",
+ * "kms.<oid>.<epoch>" of one that was replaced, or "kms.<oid>.new"; the epoch
+ * is 0 if the name has none.
+ */
+extern bool kms_events_file_name(const char *name, Oid *database_oid,
+								 int64 *epoch);
+
+/*
  * The anchor of this database's trail: of the ring file or, if that has none
  * or an older one, of the file beside it.  False if there is none.  It is
  * exact only if it is the ring's own and that has been compared with the

@@ -18,12 +18,12 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
-#include "store/trail_epoch.h"
 #include "store/latest.h"
 #include "store/link.h"
 #include "store/metric.h"
 #include "store/rows.h"
 #include "store/spi.h"
+#include "store/trail_epoch.h"
 
 /* Free numbers in a row that are enough for each transaction. */
 #define FREE_RUN 10000
@@ -94,7 +94,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	own.epoch = epoch;
 	read_epoch(trail, &own);
 	others = any && newest.epoch != complete && newest.handed_over_at == 0 &&
-		(!known || (!retired && trail->last_ticket < newest.last_ticket));
+		(!known || !retired);
 	if (any)
 	{
 		trail->last_ticket = newest.last_ticket;
@@ -108,6 +108,13 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 		own.started_at = GetCurrentTimestamp();
 		write_epoch(&own, trail);
 		kms_trail_epoch_insert(&own);
+	}
+	else if (any && !retired && !others)
+	{
+		/* without a gap it is the newest from now on, and not marked any more */
+		own.started_at = Max(GetCurrentTimestamp(), newest.started_at + 1);
+		write_epoch(&own, trail);
+		kms_trail_epoch_update(&own, 0);
 	}
 	if (others)
 		follow(trail, &newest);
@@ -359,7 +366,7 @@ follow(KmsTrail *trail, const KmsTrailEpoch *newest)
 
 	snprintf(context, sizeof(context),
 			 "epoch " INT64_FORMAT " did not hand over: from ticket " INT64_FORMAT
-			 ", position " INT64_FORMAT ", to the start of epoch " INT64_FORMAT,
+			 ", position " INT64_FORMAT ", to the first of epoch " INT64_FORMAT,
 			 newest->epoch, newest->last_ticket, newest->position,
 			 trail->epoch);
 	kms_trail_gap(trail, 0, context);

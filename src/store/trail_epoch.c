@@ -128,6 +128,9 @@ kms_trail_epoch_update(const KmsTrailEpoch *epoch, TimestampTz left_out_at)
 		if (!kms_rows_lock(&rows, &stored.tid))
 			continue;			/* somebody has changed it */
 		set_values(&rows, epoch);
+		if (epoch->started_at != 0)
+			set_value(&rows, EPOCH_STARTED_AT,
+					  TimestampTzGetDatum(epoch->started_at));
 		if (left_out_at != 0)
 			set_value(&rows, EPOCH_LEFT_OUT_AT,
 					  TimestampTzGetDatum(left_out_at));
@@ -175,9 +178,11 @@ is_newer(const KmsTrailEpoch *one, const KmsTrailEpoch *other)
 static SysScanDesc
 begin_scan(Relation *rel, int count, ScanKey key)
 {
+	Oid			index = count > 0 ? kms_link_relation("event_epoch_pkey") :
+	InvalidOid;
+
 	*rel = table_open(kms_link_relation("event_epoch"), AccessShareLock);
-	return systable_beginscan(*rel, kms_link_relation("event_epoch_pkey"),
-							  count > 0, NULL, count, key);
+	return systable_beginscan(*rel, index, count > 0, NULL, count, key);
 }
 
 static void

@@ -13,7 +13,7 @@
 typedef struct KmsTrailEpoch
 {
 	int64		epoch;
-	TimestampTz started_at;
+	TimestampTz started_at;		/* or took over again */
 	int64		position;		/* every event before it has been dealt with */
 	int64		last_ticket;
 	int64		counted;		/* number of the last counts (tally.h) written */
@@ -40,8 +40,8 @@ extern bool kms_trail_epoch_find(KmsTrailEpoch *epoch, int64 number);
 extern void kms_trail_epoch_insert(const KmsTrailEpoch *epoch);
 
 /*
- * Write all but the start back to the row of that epoch, if it is there, and
- * when an event was left out (0: as before).
+ * Write all back to the row of that epoch, if it is there, and when an event was
+ * left out.  Of these two times 0 is: as before.
  */
 extern void kms_trail_epoch_update(const KmsTrailEpoch *epoch, TimestampTz left_out_at);
 

@@ -19,9 +19,9 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/checkpoint.h"
-#include "store/trail_epoch.h"
 #include "store/link.h"
 #include "store/scan.h"
+#include "store/trail_epoch.h"
 
 /* A table, and the next row of it. */
 typedef struct Source

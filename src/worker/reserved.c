@@ -30,15 +30,13 @@
 #include "worker/stop.h"
 #include "worker/writer.h"
 
-#define STOP_POLL_MS	5
-
 static int	registered = 0;
 static KmsReserved *mine = NULL;
 static emit_log_hook_type previous_log_hook = NULL;
 
 static void on_log(ErrorData *edata);
 static Oid	await_order(void);
-static void take_over(bool *last);
+static void take_over(int *polls);
 static void leave(int code, Datum arg);
 
 void
@@ -194,16 +192,17 @@ static Oid
 await_order(void)
 {
 	Oid			database_oid;
-	bool		last = false;
+	int			polls = 0;
 
 	for (;;)
 	{
-		bool		stopping = kms_stop_noted();
+		bool		stopping;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		stopping = kms_stop_noted();
 		if (stopping)
-			take_over(&last);
+			take_over(&polls);
 		LWLockAcquire(&kms_state->lock, LW_SHARED);
 		database_oid = mine->database;
 		LWLockRelease(&kms_state->lock);
@@ -218,33 +217,38 @@ await_order(void)
 
 /*
  * The server is being stopped, and starts no process any more: serve a database
- * whose events have no writer, if one comes up while there are sessions; "last"
- * is true after there were none.
+ * whose events have no writer, if one comes up while there are sessions, and
+ * then any that has no writer to hand it over.
  */
 static void
-take_over(bool *last)
+take_over(int *polls)
 {
+	bool		idle = kms_stop_others(InvalidOid) == 0;
 	int			slot;
 
 	if (!kms_stop_of_server())
 		kms_stop_at_once();
 	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	for (slot = 0; slot < kms_state->slots && !OidIsValid(mine->database); slot++)
+	for (slot = 0; slot < kms_state->slots; slot++)
 	{
 		KmsDatabase *database = &kms_state->databases[slot];
 		KmsWorkerState *writer = &database->worker[KMS_WRITER];
+		bool		wanted =
+		pg_atomic_read_u32(&writer->requested) != KMS_REQUEST_NONE;
 
-		if (OidIsValid(database->oid) && writer->pid == 0 &&
-			pg_atomic_read_u32(&writer->requested) != KMS_REQUEST_NONE &&
-			!kms_reserved_serves(database->oid))
+		if (!OidIsValid(database->oid) || writer->pid != 0 ||
+			kms_reserved_serves(database->oid))
+			continue;
+		if (wanted ||
+			(idle && database->has_extension && !OidIsValid(mine->database)))
 			mine->database = database->oid;
+		if (wanted)
+			break;
 	}
 	LWLockRelease(&kms_state->lock);
-	if (OidIsValid(mine->database))
-		return;
-	if (*last)
+	if (!OidIsValid(mine->database) &&
+		(idle || ++*polls > STOP_MOST_MS / STOP_POLL_MS))
 		kms_stop_at_once();
-	*last = kms_stop_others(InvalidOid) == 0;
 }
 
 static void

@@ -36,6 +36,14 @@ on_sigterm(SIGNAL_ARGS)
 	errno = saved_errno;
 }
 
+void
+kms_stop_let_go(void)
+{
+	pqsignal(SIGTERM, die);
+	if (noted)
+		kms_stop_at_once();
+}
+
 bool
 kms_stop_noted(void)
 {
@@ -63,7 +71,7 @@ kms_stop_of_server(void)
 
 /*
  * Who has left this list has recorded its last.  A walsender stays until all
- * others are gone, and records nothing.
+ * others are gone, and no call of ours is served there.
  */
 int
 kms_stop_others(Oid database_oid)

@@ -2,16 +2,22 @@
  * The orderly end of a process that has something to finish.
  *
  * SIGTERM is noted only, and looked at between two rounds.  So nothing of the
- * process may wait without a bound, or it must have let go of this for as long
- * as it does.
+ * process may take long without looking, or it must have let go of this for as
+ * long as it does.
  */
 #ifndef KMS_WORKER_STOP_H
 #define KMS_WORKER_STOP_H
 
 #include "pg/compat.h"
 
+#define STOP_MOST_MS	10000	/* that a process may take to finish */
+#define STOP_POLL_MS	5
+
 /* From here on SIGTERM is noted. */
 extern void kms_stop_note(void);
+
+/* From here on it ends the process, which it does at once if it has come. */
+extern void kms_stop_let_go(void);
 
 /* Whether it has come. */
 extern bool kms_stop_noted(void);

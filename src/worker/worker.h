@@ -63,7 +63,7 @@ extern void kms_worker_absent(KmsWorker *worker);
 /*
  * Run one round, whatever it raises: false with the error, the transaction
  * aborted and nothing logged.  Does not return when the process is told to
- * end.
+ * end, unless that is only noted (stop.h).
  */
 extern bool kms_worker_try(void (*round) (void *arg), void *arg,
 						   KmsWorkerError *error);

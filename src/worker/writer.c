@@ -60,15 +60,16 @@
 #include "keys/checkpoint.h"
 #include "keys/continuity.h"
 #include "pg/compat.h"
+#include "pg/errors.h"
 #include "pg/settings.h"
 #include "pg/untriggered.h"
 #include "shmem/acceptance.h"
 #include "shmem/durable.h"
 #include "shmem/master.h"
 #include "store/blocker.h"
-#include "store/trail_epoch.h"
 #include "store/link.h"
 #include "store/trail.h"
+#include "store/trail_epoch.h"
 #include "worker/stop.h"
 #include "worker/worker.h"
 
@@ -83,10 +84,7 @@
 #define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
 #define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
-/* When the server is stopped. */
-#define STOP_MOST_MS	10000
-#define STOP_POLL_MS	5
-#define STOP_LOCK_TIMEOUT "100ms"
+#define STOP_LOCK_TIMEOUT "100ms"	/* when the server is stopped */
 
 #define COUNTS_PAUSE_MS	1000	/* between two transactions that write counts */
 
@@ -111,6 +109,7 @@ typedef struct Writer
 	uint64		upto;			/* and how far the ring was filled then;
 								 * PG_UINT64_MAX: see anew */
 	bool		stopping;		/* the server is, and this empties the ring */
+	TimestampTz stop_until;
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
@@ -142,6 +141,7 @@ typedef struct Writer
 
 static void one_round(void *arg);
 static void hand_over(Writer *writer);
+static bool has_all_written(const Writer *writer);
 static void mark_handed_over(void *arg);
 static void nap(void);
 static void sign_trail(Writer *writer);
@@ -157,6 +157,7 @@ static void require_extension(const Writer *writer);
 static void blame_drop(Writer *writer, KmsWorkerError *error);
 static void look_for_drop(void *arg);
 static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
+static bool must_hurry(const Writer *writer);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
@@ -290,7 +291,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 
 		if (failing)
 			wait_out(worker, pause);
-		else if (!writer.more)
+		else if (!writer.more && !kms_stop_noted())
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 idle_pause(last_work, now, reserved, waiting),
@@ -332,6 +333,11 @@ one_round(void *arg)
 	}
 	if (!writer->retired_done)
 		drain_retired(writer);
+	if (must_hurry(writer))
+	{
+		writer->more = true;
+		return;
+	}
 	if (!compare(writer, ring))
 	{
 		writer->more = true;
@@ -371,40 +377,61 @@ one_round(void *arg)
 static void
 hand_over(Writer *writer)
 {
-	KmsWorkerError error;
-	TimestampTz until;
-	bool		written = false;
+	KmsWorkerError error = {0};
+	int			others;
+	bool		again = true;
 
 	if (!kms_stop_of_server())
 		kms_stop_at_once();
 	SetConfigOption("lock_timeout", STOP_LOCK_TIMEOUT, PGC_SUSET,
 					PGC_S_OVERRIDE);
 	writer->stopping = true;
-	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MOST_MS);
-	while (!written && kms_state_pausing(until, STOP_MOST_MS))
+	writer->stop_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													 STOP_MOST_MS);
+	strlcpy(error.message, "not all of its events could be written",
+			sizeof(error.message));
+	while (again && !must_hurry(writer))
 	{
-		int			others = kms_stop_others(MyDatabaseId);
+		bool		good;
 
+		others = kms_stop_others(MyDatabaseId);
 		writer->more = false;
+		writer->wrote = false;
 		writer->current = NULL;
-		if (kms_worker_try(one_round, writer, &error))
-		{
-			if (writer->absent || writer->replaced)
-				return;
-			written = others == 0 && !kms_events_pending();
-		}
-		else
-		{
+		good = kms_worker_try(one_round, writer, &error);
+		if (writer->absent || writer->replaced)
+			return;
+		if (!good)
 			handle_error(writer, &error);
-			if (others == 0 && !writer->more)
-				break;
+		if (others == 0 && has_all_written(writer))
+		{
+			if (kms_worker_try(mark_handed_over, writer, &error))
+				error.message[0] = '\0';
+			break;
 		}
-		if (!written && !writer->more && !kms_events_pending())
+		again = others > 0 || writer->more || (good && writer->wrote);
+		if (again && !writer->wrote)
 			nap();
 	}
-	if (written && !kms_worker_try(mark_handed_over, writer, &error))
-		kms_worker_failed(&writer->worker, &error);
 	kms_continuity_file(&writer->keeper, true);
+	if (error.message[0] != '\0')
+	{
+		const char *name = kms_worker_database();
+
+		ereport(LOG,
+				(errmsg("kms writer of database \"%s\": the trail is not handed over: %s",
+						name, error.message),
+				 errhint("A server that takes over records a gap in the trail."),
+				 KMS_HIDE_STATEMENT));
+	}
+}
+
+/* The outbox is a table: who takes over moves it. */
+static bool
+has_all_written(const Writer *writer)
+{
+	return writer->opened && writer->retired_done &&
+		kms_events_ring() != NULL && !kms_events_pending();
 }
 
 static void
@@ -488,6 +515,7 @@ accept_gap(Writer *writer)
 
 	if (!kms_acceptance_wanted(&writer->wish))
 		return;
+	kms_stop_let_go();			/* it may have many rows to delete */
 	if (kms_worker_try(write_gap, writer, &error))
 		answer.ticket = writer->accepted;
 	else
@@ -497,6 +525,7 @@ accept_gap(Writer *writer)
 		strlcpy(answer.error, error.message, sizeof(answer.error));
 	}
 	kms_acceptance_answer(&answer);
+	kms_stop_note();
 }
 
 /* The gap follows from the last row that is good, as if there were no other. */
@@ -678,6 +707,15 @@ commit_trail(Writer *writer, const KmsTrail *trail)
 	kms_checkpoint_note(&writer->signing, trail);
 }
 
+/* Whether to look what SIGTERM wants, or to leave the rest. */
+static bool
+must_hurry(const Writer *writer)
+{
+	return kms_stop_noted() &&
+		(!writer->stopping ||
+		 !kms_state_pausing(writer->stop_until, STOP_MOST_MS));
+}
+
 /* Write what rings hold that were replaced, and delete them. */
 static void
 drain_retired(Writer *writer)
@@ -699,7 +737,11 @@ drain_retired(Writer *writer)
 		(void) compare(writer, writer->retired);
 		kms_ring_counters(writer->retired, &counters);
 		while (!write_ring(writer, writer->retired, counters.head))
+		{
 			CHECK_FOR_INTERRUPTS();
+			if (must_hurry(writer))
+				return;
+		}
 		(void) write_counts(writer, writer->retired);
 		if (writer->retired_intact)
 			writer->complete = kms_ring_epoch(writer->retired);

@@ -125,6 +125,32 @@ is(leader_sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), '0', 'n
 is(leader_sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'), 't', 'tickets go on');
 is(leader_sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 unlike(slurp_file($leader->logfile), qr/in the event ring/, 'nothing was left in a ring');
+is(KmsClient::sqlstate($leader, 'postgres', "SELECT kms_decrypt('$key', '$good')"), '00000', 'a session is served');
+isnt(system_log('psql', '-XAtq', '-d', $leader->connstr('postgres') . ' replication=database', '-c',
+		"SELECT kms_decrypt('$key', '$good')"), 0, 'but none over a replication connection, which outlives the writer');
+
+# ---- A crash right after an orderly change of places -------------------------
+
+# Nothing of the new leader but its epoch gets to the other before it dies.
+foreach my $again (1 .. 2)
+{
+	my $gaps = leader_sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'gap'") =~ s/\s+//r;
+
+	change_places();
+	$leader->poll_query_until('postgres', 'SELECT count(*) = 0 FROM kms.event_epoch WHERE handed_over_at IS NOT NULL
+		AND started_at = (SELECT max(started_at) FROM kms.event_epoch)') or die 'the mark is not taken back';
+	$leader->wait_for_catchup($standby->name, 'replay', $leader->lsn('insert'));
+	leader_sql("SELECT kms_decrypt('$key', '$good')");
+	$leader->stop('immediate');
+	$standby->promote;
+	is($standby->safe_psql('postgres', "SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'gap'") =~ s/\s+//r,
+		$gaps + 1, "crash $again after an orderly change: there is a gap");
+	$leader->enable_streaming($standby);
+	$leader->set_standby_mode;
+	$leader->start;
+	($leader, $standby) = ($standby, $leader);
+	$leader->wait_for_catchup($standby->name, 'replay', $leader->lsn('insert'));
+}
 $standby->stop;
 $leader->stop;
 done_testing();

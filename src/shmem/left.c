@@ -1,0 +1,82 @@
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+
+#include "shmem/left.h"
+
+#include "pg/compat.h"
+#include "shmem/events.h"
+#include "shmem/ring.h"
+
+static KmsLeft *read_ring(const char *path, Oid extension_oid);
+
+List *
+kms_left_rings(Oid extension_oid)
+{
+	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
+	struct dirent *entry;
+	List	   *rings = NIL;
+
+	while ((entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
+	{
+		Oid			database_oid;
+		int64		epoch;
+		KmsLeft    *left;
+
+		if (!kms_events_file_name(entry->d_name, &database_oid, &epoch) ||
+			database_oid != MyDatabaseId)
+			continue;
+		left = read_ring(psprintf("%s/%s", PG_STAT_TMP_DIR, entry->d_name),
+						 extension_oid);
+		if (left != NULL)
+			rings = lappend(rings, left);
+	}
+	FreeDir(dir);
+	return rings;
+}
+
+/* NULL if it is no ring of ours. */
+static KmsLeft *
+read_ring(const char *path, Oid extension_oid)
+{
+	KmsRingIdentity identity = {
+		.system_identifier = GetSystemIdentifier(),
+		.database_oid = MyDatabaseId,
+		.extension_oid = extension_oid
+	};
+	KmsLeft    *left = NULL;
+	KmsRing    *header;
+	struct stat st;
+	int			fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return NULL;
+	header = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		st.st_size >= KMS_RING_HEADER_SIZE ?
+		mmap(NULL, KMS_RING_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0) :
+		MAP_FAILED;
+	close(fd);
+	if (header == MAP_FAILED)
+		return NULL;
+	if (kms_ring_valid(header, (size_t) st.st_size, &identity))
+	{
+		KmsRingCounters counters;
+
+		kms_ring_counters(header, &counters);
+		left = palloc(sizeof(KmsLeft));
+		left->path = path;
+		left->epoch = kms_ring_epoch(header);
+		left->tail = counters.tail;
+		left->head = counters.head;
+	}
+	munmap(header, KMS_RING_HEADER_SIZE);
+	return left;
+}

@@ -1,0 +1,229 @@
+/*
+ * kms_ring: print what event rings hold, as JSON, a line an event.
+ *
+ * For the ring of a server that will not run again, or that another one has
+ * replaced: what its writer did not write to the trail is in this file only.
+ * The file is not changed, and no server is needed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/status.h"
+#include "shmem/ring.h"
+
+#define SECONDS_TO_2000 946684800	/* from 1970, UTC */
+
+static bool print_ring(const char *path, uint64_t from);
+static KmsRing *map_ring(const char *path, size_t *size);
+static void print_events(KmsRing *ring, const char *path, uint64_t from);
+static void print_event(uint64_t position, const KmsEvent *event);
+static void print_time(int64_t microseconds);
+static void print_text(const char *name, const char *value);
+static void print_string(const char *value);
+static void usage(void);
+
+int
+main(int argc, char **argv)
+{
+	uint64_t	from = 0;
+	int			first = 1;
+	bool		good = true;
+	int			i;
+
+	if (argc > 2 && strcmp(argv[1], "--from") == 0)
+	{
+		char	   *end;
+
+		errno = 0;
+		from = strtoull(argv[2], &end, 10);
+		if (errno != 0 || end == argv[2] || *end != '\0')
+			usage();
+		first = 3;
+	}
+	if (first >= argc || argv[first][0] == '-')
+		usage();
+	for (i = first; i < argc; i++)
+		good = print_ring(argv[i], from) && good;
+	if (fflush(stdout) != 0 || ferror(stdout))
+	{
+		fprintf(stderr, "kms_ring: cannot write: %s\n", strerror(errno));
+		return 1;
+	}
+	return good ? 0 : 1;
+}
+
+static bool
+print_ring(const char *path, uint64_t from)
+{
+	size_t		size;
+	KmsRing    *ring = map_ring(path, &size);
+
+	if (ring == NULL)
+		return false;
+	print_events(ring, path, from);
+	munmap(ring, size);
+	return true;
+}
+
+/* Privately: the ring of a server that runs may be looked at, too. */
+static KmsRing *
+map_ring(const char *path, size_t *size)
+{
+	struct stat st;
+	KmsRing    *ring;
+	int			fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+	{
+		fprintf(stderr, "kms_ring: %s: %s\n", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	ring = S_ISREG(st.st_mode) && st.st_size >= KMS_RING_HEADER_SIZE ?
+		mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+			 fd, 0) : MAP_FAILED;
+	close(fd);
+	if (ring == MAP_FAILED)
+	{
+		fprintf(stderr, "kms_ring: %s: not an event ring\n", path);
+		return NULL;
+	}
+	*size = (size_t) st.st_size;
+	if (!kms_ring_valid(ring, *size, kms_ring_identity(ring)))
+	{
+		fprintf(stderr, "kms_ring: %s: not an event ring of this version of kms\n",
+				path);
+		munmap(ring, *size);
+		return NULL;
+	}
+	return ring;
+}
+
+static void
+print_events(KmsRing *ring, const char *path, uint64_t from)
+{
+	const KmsRingIdentity *identity = kms_ring_identity(ring);
+	KmsRingCounters counters;
+	uint64_t	position;
+	uint64_t	events = 0;
+	uint64_t	unreadable = 0;
+
+	/* as the server does when it finds a ring: the header may be older */
+	(void) kms_ring_take_over(ring, UINT64_MAX);
+	kms_ring_counters(ring, &counters);
+	for (position = counters.tail; position < counters.head; position++)
+	{
+		KmsEvent	event;
+
+		if (position < from)
+			continue;
+		if (kms_ring_read(ring, position, &event) == KMS_RING_EVENT)
+		{
+			print_event(position, &event);
+			events++;
+		}
+		else
+			unreadable++;
+	}
+	fprintf(stderr, "%s: database %" PRIu32 " of system %" PRIu64
+			", epoch %" PRId64 ", positions %" PRIu64 " to %" PRIu64
+			": %" PRIu64 " events, %" PRIu64 " never finished or damaged%s\n",
+			path, identity->database_oid, identity->system_identifier,
+			kms_ring_epoch(ring), from > counters.tail ? from : counters.tail,
+			counters.head, events, unreadable,
+			kms_tally_pending(kms_ring_tally(ring)) ?
+			"; counts of others are not written either" : "");
+}
+
+static void
+print_event(uint64_t position, const KmsEvent *event)
+{
+	const char *reason = kms_status_reason((KmsStatus) event->status);
+
+	printf("{\"position\": %" PRIu64 ", \"occurred_at\": ", position);
+	print_time(event->occurred_at);
+	print_text("operation", kms_operation_name(event->operation));
+	print_text("status", kms_status_is_success((KmsStatus) event->status) ?
+			   "success" : "failure");
+	print_text("reason", reason == NULL ? "" : reason);
+	if (event->duration_us >= 0)
+		printf(", \"duration_ms\": %.3f", (double) event->duration_us / 1000);
+	printf(", \"calls\": %" PRId64, event->calls);
+	print_text("key_id", event->key_id);
+	print_text("device_id", event->device_id);
+	print_text("session_role", event->session_role);
+	print_text("caller_role", event->caller_role);
+	print_text("effective_role", event->effective_role);
+	print_text("client_addr", event->client_addr);
+	print_text("application_name", event->application_name);
+	print_text("context", event->context);
+	print_text("audit_context", event->audit_context);
+	print_text("form", event->form);
+	printf("}\n");
+}
+
+static void
+print_time(int64_t microseconds)
+{
+	int64_t		fraction = microseconds % 1000000;
+	time_t		seconds;
+	struct tm	utc;
+	char		buffer[64];
+
+	if (fraction < 0)
+		fraction += 1000000;
+	seconds = (time_t) ((microseconds - fraction) / 1000000 + SECONDS_TO_2000);
+	if (gmtime_r(&seconds, &utc) == NULL ||
+		strftime(buffer, sizeof(buffer), "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+		printf("null");
+	else
+		printf("\"%s.%06dZ\"", buffer, (int) fraction);
+}
+
+/* Nothing for "". */
+static void
+print_text(const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		return;
+	printf(", \"%s\": ", name);
+	print_string(value);
+}
+
+/* In the encoding of the database. */
+static void
+print_string(const char *value)
+{
+	const unsigned char *p;
+
+	putchar('"');
+	for (p = (const unsigned char *) value; *p != '\0'; p++)
+	{
+		if (*p == '"' || *p == '\\')
+			printf("\\%c", *p);
+		else if (*p < 0x20 || *p == 0x7f)
+			printf("\\u%04x", *p);
+		else
+			putchar(*p);
+	}
+	putchar('"');
+}
+
+static void
+usage(void)
+{
+	fprintf(stderr,
+			"usage: kms_ring [--from POSITION] FILE...\n"
+			"Print the events that event rings (pg_stat_tmp/kms.*) hold and that were not\n"
+			"written to the trail, as JSON, a line an event.\n");
+	exit(2);
+}
