@@ -52,7 +52,7 @@ sql("SET kms.audit_context = 'poison';
 sql('ALTER TABLE kms.event DROP CONSTRAINT poison');
 
 # A ring of another epoch, behind a gap.
-$node->stop;
+$node->stop('immediate');
 unlink glob $node->data_dir . '/pg_stat_tmp/kms.*' or die 'no ring';
 $node->start;
 some_events();
