@@ -36,6 +36,8 @@ typedef struct Audit
 	int64		unverified_epoch;
 	int64		unverified_ticket;
 	const KmsAuditHead *head;	/* NULL: none is to be compared */
+	int64		branch;			/* ticket of the last gap before it that tells
+								 * of a lost branch, 0: none */
 	int64		epoch;			/* of the row before */
 	int64		ticket;
 	unsigned char hash[KMS_CHAIN_SIZE];
@@ -62,6 +64,8 @@ static const char *judge_signature(Audit *audit, KmsStatus status,
 								   int64 epoch, int64 ticket,
 								   const char *forged);
 static bool compare_head(Audit *audit);
+static const char *explain_head(const Audit *audit, const char *finding);
+static bool is_branch(const KmsWalkRow *row);
 static bool found(Audit *audit, const char *finding, int64 epoch, int64 ticket);
 static bool found_missing(Audit *audit);
 static void newest(const List *epochs, KmsTrailEpoch *end);
@@ -270,6 +274,9 @@ verify_row(Audit *audit, const KmsWalkRow *row)
 		return found(audit, "the head that was given is of a part that was accepted as not intact",
 					 row->epoch, audit->head->ticket);
 
+	if (audit->head != NULL && row->ticket <= audit->head->ticket &&
+		is_branch(row))
+		audit->branch = row->ticket;
 	audit->epoch = row->epoch;
 	audit->ticket = row->ticket;
 	audit->acceptance = NULL;
@@ -292,7 +299,8 @@ verify_end(Audit *audit)
 		return found(audit, "the trail ends before what was signed",
 					 audit->end.epoch, audit->ticket + 1);
 	if (audit->head != NULL && audit->head->ticket > audit->ticket)
-		return found(audit, "the trail ends before the head that was given",
+		return found(audit,
+					 explain_head(audit, "the trail ends before the head that was given"),
 					 audit->end.epoch, audit->ticket + 1);
 	return true;
 }
@@ -479,9 +487,36 @@ compare_head(Audit *audit)
 		return true;
 	}
 	if (memcmp(head->hash, audit->hash, sizeof(audit->hash)) != 0)
-		return found(audit, "the row does not have the hash of the head that was given",
+		return found(audit,
+					 explain_head(audit, "the row does not have the hash of the head that was given"),
 					 audit->epoch, head->ticket);
 	return true;
+}
+
+/* A head that is not of this trail need not mean that somebody changed it. */
+static const char *
+explain_head(const Audit *audit, const char *finding)
+{
+	if (audit->branch == 0)
+		return finding;
+	return psprintf("%s; that may have been noted on a branch of the trail that was lost: see the gap with ticket " INT64_FORMAT,
+					finding, audit->branch);
+}
+
+static bool
+is_branch(const KmsWalkRow *row)
+{
+	const KmsChainField *operation = &row->event.operation;
+	const KmsChainField *context = &row->event.context;
+	const char *gap = kms_operation_name(KMS_OP_GAP);
+
+	return !row->is_aside && operation->len == strlen(gap) &&
+		memcmp(operation->data, gap, operation->len) == 0 &&
+		context->data != NULL &&
+		(memmem(context->data, context->len, KMS_GAP_UNFINISHED,
+				strlen(KMS_GAP_UNFINISHED)) != NULL ||
+		 memmem(context->data, context->len, KMS_GAP_RESTORED,
+				strlen(KMS_GAP_RESTORED)) != NULL);
 }
 
 static bool

@@ -450,13 +450,19 @@ require_audited(KmsAudited audited)
 			fault.detail = "The event ring of this database cannot be made.";
 			fault.hint = "The server log says why; there must be room for kms.event_ring_size in pg_stat_tmp.";
 			break;
+		case KMS_AUDIT_ALONE:
+			fault.detail = "There is no synchronous standby: synchronous_standby_names is empty, and kms.audit_wait_for_standby is on.";
+			fault.hint = "Name one, or turn kms.audit_wait_for_standby off.";
+			break;
 		case KMS_AUDIT_CLOSED:
 			fault.detail = "The extension is being dropped or changed.";
 			break;
 		default:
 			fault.detail = psprintf("Its event was not recorded within %d ms (kms.audit_timeout).",
 									kms_audit_timeout);
-			fault.hint = "See kms_check(), and whether a transaction, this one perhaps, has locked kms.event.";
+			fault.hint = kms_audit_wait_for_standby ?
+				"See kms_check(), and whether a synchronous standby is connected (kms.audit_wait_for_standby)." :
+				"See kms_check(), and whether a transaction, this one perhaps, has locked kms.event.";
 			break;
 	}
 	kms_fault_raise(&fault);

@@ -9,17 +9,20 @@
 #include "keys/check_workers.h"
 
 #include "pg/settings.h"
+#include "pg/standby.h"
 #include "shmem/generation.h"
 #include "shmem/state.h"
 
 #define TURN_REPORTED_S		60	/* after the last turn that was waited for */
 #define LATE_REPORTED_S		3600	/* after the last late wait */
+#define SYNC_PATIENCE_S		5	/* for a standby to confirm a commit */
 #define RESERVED_PATIENCE_S	10	/* after the start of the server */
 
 static void check_places(KmsReport report, void *arg);
 static void check_reserved(KmsReport report, void *arg);
 static void check_turns(KmsReport report, void *arg);
 static void check_generation(KmsReport report, void *arg);
+static void check_standbys(KmsReport report, void *arg);
 static bool is_recent(TimestampTz at, int seconds);
 
 void
@@ -31,6 +34,7 @@ kms_check_workers(KmsReport report, void *arg)
 	check_reserved(report, arg);
 	check_turns(report, arg);
 	check_generation(report, arg);
+	check_standbys(report, arg);
 }
 
 static void
@@ -121,6 +125,25 @@ check_generation(KmsReport report, void *arg)
 			   psprintf("a session waited " INT64_FORMAT " s for its turn to generate a key, until %s",
 						late_ms / 1000, timestamptz_to_str(late_at)),
 			   "The pool of keys was empty: see in kms.event which role asks for many keys, and raise kms.key_pool_size or kms.keygen_concurrency.");
+}
+
+static void
+check_standbys(KmsReport report, void *arg)
+{
+	int			pid;
+	int			waiting = kms_standby_waiters(SYNC_PATIENCE_S, &pid);
+
+	if (waiting > 0)
+		report(arg, "error",
+			   psprintf("commits wait for a synchronous standby: %d, one of them process %d",
+						waiting, pid),
+			   "What they change, a revoked key for one, is not in force before that. Bring the standby back, or end the wait with pg_cancel_backend(): then it is committed, and in force here. Call with SET synchronous_commit = local not to wait.");
+	if (!kms_audit_wait_for_standby || kms_audit != KMS_AUDIT_REQUIRED)
+		return;
+	if (!kms_standby_named())
+		report(arg, "error",
+			   "calls are refused, because kms.audit_wait_for_standby is on and synchronous_standby_names is empty",
+			   "Name a synchronous standby, or turn kms.audit_wait_for_standby off.");
 }
 
 static bool

@@ -247,7 +247,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 			return;
 		}
 		snprintf(keeper->gap, sizeof(keeper->gap),
-				 "the server was restored: the trail had been written to ticket "
+				 KMS_GAP_RESTORED "the trail had been written to ticket "
 				 INT64_FORMAT " (WAL %X/%X, timeline %u), and goes on from ticket "
 				 INT64_FORMAT " (WAL %X/%X, timeline %u)",
 				 point->ticket, LSN_FORMAT_ARGS(point->wal), point->timeline,

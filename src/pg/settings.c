@@ -23,6 +23,7 @@ bool		kms_master_key_epochs = false;
 bool		kms_rewrap_automatically = false;
 int			kms_audit = KMS_AUDIT_BEST_EFFORT;
 int			kms_audit_timeout = 5000;
+bool		kms_audit_wait_for_standby = false;
 int			kms_audit_checkpoint_interval = 60;
 int			kms_event_detail = KMS_DETAIL_ALL;
 int			kms_event_ring_size = 16 * 1024;
@@ -131,6 +132,12 @@ define_server_settings(void)
 							&kms_audit_timeout, kms_audit_timeout,
 							10, 600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("kms.audit_wait_for_standby",
+							 "Whether an event is durable only when a synchronous standby has it, too.",
+							 "As synchronous_commit says; calls that wait for their events wait for this.",
+							 &kms_audit_wait_for_standby,
+							 kms_audit_wait_for_standby,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("kms.event_detail",
 							 "Which events kms.event holds; all are counted.",
 							 "With \"failures\", successful decrypts are only counted.",

@@ -33,6 +33,7 @@ extern bool kms_master_key_epochs;
 extern bool kms_rewrap_automatically;
 extern int	kms_audit;			/* KmsAudit */
 extern int	kms_audit_timeout;	/* milliseconds */
+extern bool kms_audit_wait_for_standby;
 extern int	kms_audit_checkpoint_interval;
 extern int	kms_event_detail;	/* KmsEventDetail */
 extern int	kms_event_ring_size;	/* kB */

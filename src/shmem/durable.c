@@ -42,6 +42,7 @@
 
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "pg/standby.h"
 
 #define SLICE_MS			100
 #define LAUNCHER_PATIENCE_MS	1000	/* after the start of the server */
@@ -86,6 +87,9 @@ kms_durable_outlook(void)
 	else if (database->worker[KMS_WRITER].hopeless)
 		outlook = KMS_AUDIT_NO_WRITER;
 	LWLockRelease(&kms_state->lock);
+	if (outlook == KMS_AUDITED && kms_audit_wait_for_standby &&
+		!kms_standby_named())
+		outlook = KMS_AUDIT_ALONE;
 	if (outlook == KMS_AUDITED && !kms_events_have_ring())
 		outlook = KMS_AUDIT_NO_RING;
 

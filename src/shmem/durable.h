@@ -16,6 +16,7 @@ typedef enum KmsAudited
 	KMS_AUDIT_NO_LAUNCHER,		/* none ever came */
 	KMS_AUDIT_NO_WRITER,		/* it cannot start, or cannot write */
 	KMS_AUDIT_NO_RING,			/* there is none, and none can be made */
+	KMS_AUDIT_ALONE,			/* kms.audit_wait_for_standby, and none */
 	KMS_AUDIT_CLOSED,			/* the extension is being dropped */
 	KMS_AUDIT_LATE				/* not within kms.audit_timeout */
 } KmsAudited;

@@ -365,7 +365,7 @@ follow(KmsTrail *trail, const KmsTrailEpoch *newest)
 	char		context[sizeof(((KmsEvent *) 0)->context)];
 
 	snprintf(context, sizeof(context),
-			 "epoch " INT64_FORMAT " did not hand over: from ticket " INT64_FORMAT
+			 "epoch " INT64_FORMAT KMS_GAP_UNFINISHED "from ticket " INT64_FORMAT
 			 ", position " INT64_FORMAT ", to the first of epoch " INT64_FORMAT,
 			 newest->epoch, newest->last_ticket, newest->position,
 			 trail->epoch);

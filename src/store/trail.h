@@ -12,6 +12,10 @@
 #include "datatype/timestamp.h"
 #include "shmem/ring.h"
 
+/* What the context of a gap says where another branch of the trail was lost. */
+#define KMS_GAP_UNFINISHED	" did not hand over: "
+#define KMS_GAP_RESTORED	"the server was restored: "
+
 /*
  * How far a ring has been written, as its row of kms.event_epoch has it, and
  * the head of the chain: every row that is put into kms.event or

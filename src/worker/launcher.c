@@ -215,7 +215,7 @@ kms_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
-	kms_own_settings_prepare("kms launcher");
+	kms_own_settings_prepare("kms launcher", false);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	kms_own_settings_keep();
 	kms_protect_process();

@@ -101,7 +101,7 @@ static char *find_in_catalog(Relation rel, Oid database_oid,
 static char *find_in_array(Datum array, const char *name);
 
 void
-kms_own_settings_prepare(const char *name)
+kms_own_settings_prepare(const char *name, bool awaits_standby)
 {
 	struct config_generic **settings;
 	int			count;
@@ -126,6 +126,9 @@ kms_own_settings_prepare(const char *name)
 
 	for (i = 0; i < (int) lengthof(fixed); i++)
 	{
+		if (awaits_standby &&
+			strcmp(fixed[i].name, "synchronous_commit") == 0)
+			continue;
 		if (value_of(fixed[i].name) != NULL)
 			SetConfigOption(fixed[i].name, fixed[i].value, PGC_SUSET,
 							PGC_S_OVERRIDE);

@@ -9,7 +9,7 @@
  * so that no other takes effect even for a moment.  "name" is shown as
  * application_name.
  */
-extern void kms_own_settings_prepare(const char *name);
+extern void kms_own_settings_prepare(const char *name, bool awaits_standby);
 
 /*
  * After that: give all else that the database, or the role that the worker

@@ -57,7 +57,8 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 
-	kms_own_settings_prepare(MyBgworkerEntry->bgw_type);
+	kms_own_settings_prepare(MyBgworkerEntry->bgw_type,
+							 order->number == KMS_WRITER);
 
 	/* ALLOW_CONNECTIONS false closes the database to users, not to us */
 	BackgroundWorkerInitializeConnectionByOid(order->database_oid, InvalidOid,
@@ -285,6 +286,9 @@ kms_worker_begin(const char *activity)
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, activity);
 	StartTransactionCommand();
+	/* who waits for a standby does so after the commit */
+	(void) set_config_option("synchronous_commit", "local", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	/* SPI wants one around what it runs */
 	PushActiveSnapshot(GetTransactionSnapshot());
 }

@@ -62,7 +62,9 @@
 #include "pg/compat.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
+#include "pg/standby.h"
 #include "pg/untriggered.h"
+#include "pg/wal.h"
 #include "shmem/acceptance.h"
 #include "shmem/durable.h"
 #include "shmem/master.h"
@@ -84,6 +86,7 @@
 #define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
 #define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
+#define STANDBY_POLLS	100		/* for a standby when the server is stopped */
 #define STOP_LOCK_TIMEOUT "100ms"	/* when the server is stopped */
 
 #define COUNTS_PAUSE_MS	1000	/* between two transactions that write counts */
@@ -110,6 +113,7 @@ typedef struct Writer
 								 * PG_UINT64_MAX: see anew */
 	bool		stopping;		/* the server is, and this empties the ring */
 	TimestampTz stop_until;
+	int			standby_polls;	/* since then */
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
@@ -161,6 +165,7 @@ static bool must_hurry(const Writer *writer);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
+static void await_standby(Writer *writer);
 static bool is_ahead(const Writer *writer, const KmsRing *ring,
 					 const KmsTrail *trail,
 					 const KmsRingCounters *counters);
@@ -878,6 +883,10 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	writer->told = false;
 
 	/* the commit is flushed */
+	kms_ring_counters(ring, &counters);
+	if (kms_audit_wait_for_standby && kms_audit == KMS_AUDIT_REQUIRED &&
+		(uint64) trail.position > counters.tail)
+		await_standby(writer);
 	kms_ring_release(ring, (uint64) trail.position);
 	if (moved || (uint64) trail.position != first)
 	{
@@ -900,6 +909,41 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	if ((uint64) trail.position != first)
 		writer->more = true;
 	return false;
+}
+
+/*
+ * Who waits for these events is told when a standby has them.  Until then the
+ * tables are ahead of the ring, as those of a new writer may be.
+ */
+static void
+await_standby(Writer *writer)
+{
+	uint32		timeline;
+	uint64		position;
+	bool		has;
+
+	if (!kms_standby_awaited())
+		return;
+	kms_wal_flushed(&timeline, &position);
+	if (kms_stop_noted())
+	{
+		/* it is there still if it ever was: walsenders end last */
+		while (!(has = kms_standby_has(position)) && kms_standby_named() &&
+			   !must_hurry(writer) && writer->standby_polls++ < STANDBY_POLLS)
+			nap();
+	}
+	else
+	{
+		kms_stop_ends_wait(true);
+		has = kms_standby_wait(position);
+		kms_stop_ends_wait(false);
+	}
+	if (has)
+		return;
+	writer->opened = false;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("no synchronous standby has confirmed events that are written (kms.audit_wait_for_standby)")));
 }
 
 /*

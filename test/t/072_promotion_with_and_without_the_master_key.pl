@@ -203,6 +203,11 @@ sub promoted
 		qr/^(?:error|warning): (?!fsync)/m, "$name: kms_check() has no complaint");
 }
 
+sub last_gap
+{
+	return $_[0]->safe_psql('postgres', "SELECT max(ticket) FROM kms.event WHERE operation = 'gap'");
+}
+
 follow($primary, $own);
 is(scalar(glob $primary->data_dir . '/pg_stat_tmp/kms.*') ? 1 : 0,
 	1, 'the old primary has its ring');
@@ -212,6 +217,11 @@ promoted($primary, 'promoted again');
 # The other one had gone on for a while; it is rewound.
 $own->start;
 my $wrong = $own->safe_psql('postgres', "SELECT key_id FROM kms_issue_key('phone of nobody')");
+$own->safe_psql('postgres', 'SELECT kms_flush_events()');
+my $head = $own->safe_psql('postgres', 'SELECT kms_audit_head()');
+like($primary->safe_psql('postgres', "SELECT intact, finding FROM kms_audit_verify('$head')"),
+	qr/^f\|the (?:trail ends before|row does not have the hash of) the head that was given; that may have been noted on a branch of the trail that was lost: see the gap with ticket @{[last_gap($primary)]}$/,
+	'a head that was noted on what is lost names the gap');
 $own->stop;
 $primary->safe_psql('postgres', 'CHECKPOINT');
 command_ok(

@@ -1,0 +1,34 @@
+/*
+ * Synchronous standbys: waiting for them without a commit.
+ */
+#ifndef KMS_PG_STANDBY_H
+#define KMS_PG_STANDBY_H
+
+/* Whether synchronous_standby_names names any. */
+extern bool kms_standby_named(void);
+
+/*
+ * Whether synchronous_commit, as this process has it, waits for them at all:
+ * not with "off" or "local".
+ */
+extern bool kms_standby_awaited(void);
+
+/*
+ * Whether they have the WAL up to here, as synchronous_commit wants it; false
+ * if none is named.  Only if kms_standby_awaited().
+ */
+extern bool kms_standby_has(uint64 position);
+
+/*
+ * Wait for that, without a bound; SIGINT ends it, and SIGTERM as die() takes
+ * it.  Then it may be false.
+ */
+extern bool kms_standby_wait(uint64 position);
+
+/*
+ * How many processes of this database wait for them with what they began more
+ * than so many seconds ago, and one of them; 0 if none does.
+ */
+extern int	kms_standby_waiters(int seconds, int *pid);
+
+#endif							/* KMS_PG_STANDBY_H */
