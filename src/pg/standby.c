@@ -45,15 +45,6 @@ kms_standby_has(uint64 position)
 	return has;
 }
 
-bool
-kms_standby_wait(uint64 position)
-{
-	HOLD_INTERRUPTS();
-	SyncRepWaitForLSN(position, true);
-	RESUME_INTERRUPTS();
-	return kms_standby_has(position);
-}
-
 int
 kms_standby_waiters(int seconds, int *pid)
 {

@@ -1,5 +1,5 @@
 /*
- * Synchronous standbys: waiting for them without a commit.
+ * Synchronous standbys: what they have, and who waits for them.
  */
 #ifndef KMS_PG_STANDBY_H
 #define KMS_PG_STANDBY_H
@@ -20,14 +20,8 @@ extern bool kms_standby_awaited(void);
 extern bool kms_standby_has(uint64 position);
 
 /*
- * Wait for that, without a bound; SIGINT ends it, and SIGTERM as die() takes
- * it.  Then it may be false.
- */
-extern bool kms_standby_wait(uint64 position);
-
-/*
- * How many processes of this database wait for them with what they began more
- * than so many seconds ago, and one of them; 0 if none does.
+ * How many processes of this database wait for them in statements that began
+ * more than so many seconds ago, and one of them; 0 if none does.
  */
 extern int	kms_standby_waiters(int seconds, int *pid);
 

@@ -88,7 +88,7 @@ kms_durable_outlook(void)
 		outlook = KMS_AUDIT_NO_WRITER;
 	LWLockRelease(&kms_state->lock);
 	if (outlook == KMS_AUDITED && kms_audit_wait_for_standby &&
-		!kms_standby_named())
+		kms_audit == KMS_AUDIT_REQUIRED && !kms_standby_named())
 		outlook = KMS_AUDIT_ALONE;
 	if (outlook == KMS_AUDITED && !kms_events_have_ring())
 		outlook = KMS_AUDIT_NO_RING;

@@ -1,7 +1,6 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,18 +52,20 @@ read_ring(const char *path, Oid extension_oid)
 		.extension_oid = extension_oid
 	};
 	KmsLeft    *left = NULL;
-	KmsRing    *header;
+	char	   *buffer = palloc(KMS_RING_HEADER_SIZE + PG_CACHE_LINE_SIZE);
+	KmsRing    *header = (KmsRing *) TYPEALIGN(PG_CACHE_LINE_SIZE, buffer);
 	struct stat st;
 	int			fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	bool		good;
 
 	if (fd < 0)
 		return NULL;
-	header = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		st.st_size >= KMS_RING_HEADER_SIZE ?
-		mmap(NULL, KMS_RING_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0) :
-		MAP_FAILED;
+
+	/* not mapped: somebody may cut the file off */
+	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		pread(fd, header, KMS_RING_HEADER_SIZE, 0) == KMS_RING_HEADER_SIZE;
 	close(fd);
-	if (header == MAP_FAILED)
+	if (!good)
 		return NULL;
 	if (kms_ring_valid(header, (size_t) st.st_size, &identity))
 	{
@@ -77,6 +78,6 @@ read_ring(const char *path, Oid extension_oid)
 		left->tail = counters.tail;
 		left->head = counters.head;
 	}
-	munmap(header, KMS_RING_HEADER_SIZE);
+	pfree(buffer);
 	return left;
 }

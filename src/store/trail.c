@@ -80,6 +80,7 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	KmsTrailEpoch newest;
 	KmsTrailEpoch own;
 	bool		any = kms_trail_epoch_end(&newest, limit);
+	TimestampTz started_at;
 	bool		known;
 	bool		others;
 
@@ -103,16 +104,20 @@ kms_trail_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	else
 		read_last(trail, limit);
 	note_found(trail, any);
+	/* the later one of two with the same ticket, whatever the clock says */
+	started_at = GetCurrentTimestamp();
+	if (any)
+		started_at = Max(started_at, newest.started_at + 1);
 	if (!known)
 	{
-		own.started_at = GetCurrentTimestamp();
+		own.started_at = started_at;
 		write_epoch(&own, trail);
 		kms_trail_epoch_insert(&own);
 	}
 	else if (any && !retired && !others)
 	{
 		/* without a gap it is the newest from now on, and not marked any more */
-		own.started_at = Max(GetCurrentTimestamp(), newest.started_at + 1);
+		own.started_at = started_at;
 		write_epoch(&own, trail);
 		kms_trail_epoch_update(&own, 0);
 	}

@@ -44,7 +44,7 @@ main(int argc, char **argv)
 
 		errno = 0;
 		from = strtoull(argv[2], &end, 10);
-		if (errno != 0 || end == argv[2] || *end != '\0')
+		if (errno != 0 || argv[2][0] < '0' || argv[2][0] > '9' || *end != '\0')
 			usage();
 		first = 3;
 	}

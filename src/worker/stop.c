@@ -15,7 +15,6 @@
 #include "shmem/state.h"
 
 static volatile sig_atomic_t noted = false;
-static volatile sig_atomic_t ends_wait = false;
 
 static void on_sigterm(SIGNAL_ARGS);
 static bool is_own(int pid);
@@ -33,11 +32,6 @@ on_sigterm(SIGNAL_ARGS)
 	int			saved_errno = errno;
 
 	noted = true;
-	if (ends_wait)
-	{
-		ProcDiePending = true;
-		InterruptPending = true;
-	}
 	SetLatch(MyLatch);
 	errno = saved_errno;
 }
@@ -48,17 +42,6 @@ kms_stop_let_go(void)
 	pqsignal(SIGTERM, die);
 	if (noted)
 		kms_stop_at_once();
-}
-
-/* Nobody else sets ProcDiePending as long as SIGTERM is noted only. */
-void
-kms_stop_ends_wait(bool waiting)
-{
-	ends_wait = waiting;
-	if (waiting && noted)
-		ProcDiePending = true;
-	if (!waiting)
-		ProcDiePending = false;
 }
 
 bool

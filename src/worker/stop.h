@@ -19,12 +19,6 @@ extern void kms_stop_note(void);
 /* From here on it ends the process, which it does at once if it has come. */
 extern void kms_stop_let_go(void);
 
-/*
- * While something waits without a bound that only die() ends: SIGTERM ends it,
- * and is only noted again when this is false.
- */
-extern void kms_stop_ends_wait(bool waiting);
-
 /* Whether it has come. */
 extern bool kms_stop_noted(void);
 

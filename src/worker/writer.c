@@ -86,7 +86,7 @@
 #define REQUIRED_PAUSE_MS 200	/* callers wait for their events */
 #define LONGEST_PAUSE_MS 5000	/* the ring fills up meanwhile */
 
-#define STANDBY_POLLS	100		/* for a standby when the server is stopped */
+#define STANDBY_POLL_MS	10		/* at most, for a synchronous standby */
 #define STOP_LOCK_TIMEOUT "100ms"	/* when the server is stopped */
 
 #define COUNTS_PAUSE_MS	1000	/* between two transactions that write counts */
@@ -113,7 +113,6 @@ typedef struct Writer
 								 * PG_UINT64_MAX: see anew */
 	bool		stopping;		/* the server is, and this empties the ring */
 	TimestampTz stop_until;
-	int			standby_polls;	/* since then */
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
@@ -121,6 +120,8 @@ typedef struct Writer
 	int64		epoch;			/* of the ring in the round before */
 	int64		renewed;		/* epoch that this writer has given to a ring */
 	bool		opened;			/* the ring's epoch has its row */
+	uint64		unconfirmed;	/* position in the tables that no standby had
+								 * when it was looked at last */
 	KmsRing    *retired;		/* a replaced ring that is being drained */
 	bool		retired_intact;
 	bool		retired_done;	/* no replaced ring is left */
@@ -162,10 +163,11 @@ static void blame_drop(Writer *writer, KmsWorkerError *error);
 static void look_for_drop(void *arg);
 static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
 static bool must_hurry(const Writer *writer);
+static bool must_break_off(const Writer *writer);
 static void drain_retired(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
-static void await_standby(Writer *writer);
+static bool await_standby(Writer *writer, uint64 written);
 static bool is_ahead(const Writer *writer, const KmsRing *ring,
 					 const KmsTrail *trail,
 					 const KmsRingCounters *counters);
@@ -333,12 +335,13 @@ one_round(void *arg)
 		/* the one before was replaced, and may hold events */
 		writer->epoch = kms_ring_epoch(ring);
 		writer->opened = false;
+		writer->unconfirmed = 0;
 		writer->retired_done = false;
 		writer->upto = PG_UINT64_MAX;
 	}
 	if (!writer->retired_done)
 		drain_retired(writer);
-	if (must_hurry(writer))
+	if (writer->retired != NULL && must_break_off(writer))
 	{
 		writer->more = true;
 		return;
@@ -721,6 +724,14 @@ must_hurry(const Writer *writer)
 		 !kms_state_pausing(writer->stop_until, STOP_MOST_MS));
 }
 
+/* Whether the loop outside has something to do before the rest. */
+static bool
+must_break_off(const Writer *writer)
+{
+	return ConfigReloadPending || kms_worker_must_leave(&writer->worker) ||
+		must_hurry(writer);
+}
+
 /* Write what rings hold that were replaced, and delete them. */
 static void
 drain_retired(Writer *writer)
@@ -744,7 +755,7 @@ drain_retired(Writer *writer)
 		while (!write_ring(writer, writer->retired, counters.head))
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (must_hurry(writer))
+			if (must_break_off(writer))
 				return;
 		}
 		(void) write_counts(writer, writer->retired);
@@ -881,26 +892,29 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 		kms_trail_close(&trail);
 	commit_trail(writer, &trail);
 	writer->told = false;
-
-	/* the commit is flushed */
-	kms_ring_counters(ring, &counters);
-	if (kms_audit_wait_for_standby && kms_audit == KMS_AUDIT_REQUIRED &&
-		(uint64) trail.position > counters.tail)
-		await_standby(writer);
-	kms_ring_release(ring, (uint64) trail.position);
-	if (moved || (uint64) trail.position != first)
-	{
-		kms_ring_counters(ring, &counters);
-		kms_durable_tell(writer->worker.database,
-						 ring == writer->retired ||
-						 counters.head == counters.tail);
-	}
 	if (ring != writer->retired)
 		writer->trail = trail;
 	if (count > 0)
 	{
 		writer->wrote = true;
 		succeed(source);
+	}
+
+	/* the commit is flushed */
+	kms_ring_counters(ring, &counters);
+	if ((uint64) trail.position > counters.tail)
+	{
+		if (kms_audit_wait_for_standby && kms_audit == KMS_AUDIT_REQUIRED &&
+			!await_standby(writer, (uint64) trail.position))
+		{
+			writer->more = true;
+			return false;
+		}
+		kms_ring_release(ring, (uint64) trail.position);
+		kms_ring_counters(ring, &counters);
+		kms_durable_tell(writer->worker.database,
+						 ring == writer->retired ||
+						 counters.head == counters.tail);
 	}
 	if ((uint64) trail.position >= upto)
 		return true;
@@ -913,37 +927,41 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 
 /*
  * Who waits for these events is told when a standby has them.  Until then the
- * tables are ahead of the ring, as those of a new writer may be.
+ * tables are ahead of the ring.  False if there is something else to do first.
+ * Not SyncRepWaitForLSN: it neither hears of a reload, nor leaves when the
+ * database is to be dropped, nor takes part in the barriers of others.
  */
-static void
-await_standby(Writer *writer)
+static bool
+await_standby(Writer *writer, uint64 written)
 {
 	uint32		timeline;
 	uint64		position;
-	bool		has;
+	long		pause = 1;
+	bool		confirmed = true;
 
 	if (!kms_standby_awaited())
-		return;
+		return true;
+	writer->unconfirmed = written;
 	kms_wal_flushed(&timeline, &position);
-	if (kms_stop_noted())
+	pgstat_report_activity(STATE_RUNNING, "waiting for a synchronous standby");
+	while (confirmed && !kms_standby_has(position))
 	{
-		/* it is there still if it ever was: walsenders end last */
-		while (!(has = kms_standby_has(position)) && kms_standby_named() &&
-			   !must_hurry(writer) && writer->standby_polls++ < STANDBY_POLLS)
-			nap();
+		/* then nobody is left to be told, and the mark comes after the events */
+		if (writer->stopping && kms_stop_others(MyDatabaseId) == 0)
+			break;
+		if (must_break_off(writer))
+			confirmed = false;
+		CHECK_FOR_INTERRUPTS();
+		if (confirmed)
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 pause, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		pause = Min(pause * 2, STANDBY_POLL_MS);
 	}
-	else
-	{
-		kms_stop_ends_wait(true);
-		has = kms_standby_wait(position);
-		kms_stop_ends_wait(false);
-	}
-	if (has)
-		return;
-	writer->opened = false;
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("no synchronous standby has confirmed events that are written (kms.audit_wait_for_standby)")));
+	SetLatch(MyLatch);			/* it may have been set for the loop outside */
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return confirmed;
 }
 
 /*
@@ -956,7 +974,7 @@ is_ahead(const Writer *writer, const KmsRing *ring, const KmsTrail *trail,
 		 const KmsRingCounters *counters)
 {
 	uint64		most = writer->opened && ring != writer->retired ?
-	counters->tail : counters->head;
+	Max(counters->tail, writer->unconfirmed) : counters->head;
 
 	return (uint64) trail->position > most;
 }

@@ -71,6 +71,18 @@ $primary->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_acti
 $session->receive;
 is($session->{state}, 'KM008', 'a writer whose wait is cancelled confirms nothing');
 
+# The operator turns it off while the writer waits.
+$session->send($decrypt);
+usleep(300_000);
+$primary->safe_psql('postgres', 'ALTER SYSTEM SET kms.audit_wait_for_standby = off');
+$primary->reload;
+is($session->receive, 'secret', 'a reload that turns it off ends the wait');
+setting('kms.audit_wait_for_standby = on');
+is(state_of($decrypt), 'KM008', 'one that turns it on begins it');
+$primary->safe_psql('postgres', 'SET synchronous_commit = local; CREATE DATABASE other');
+$primary->safe_psql('postgres', 'SET synchronous_commit = local; DROP DATABASE other');
+pass('a writer that waits keeps nobody from dropping another database');
+
 $start = time;
 $primary->stop('fast');
 cmp_ok(time - $start, '<', 3, 'with a standby that is away the server stops fast');
