@@ -5,6 +5,8 @@
 
 #define ANCHOR_MAGIC	UINT64_C(0x726f68636e61736b)	/* "ksanchor" */
 
+#define READ_TRIES		10
+
 typedef struct Stored
 {
 	uint64_t	magic;
@@ -17,6 +19,8 @@ typedef struct Stored
 
 typedef char stored_fits[sizeof(Stored) <= KMS_ANCHOR_SIZE ? 1 : -1];
 typedef char area_fits[KMS_ANCHOR_AREA <= KMS_RING_ANCHOR_SIZE ? 1 : -1];
+
+static bool read_once(const unsigned char *places, KmsAnchor *anchor);
 
 void
 kms_anchor_encode(const KmsAnchor *anchor, unsigned char *out)
@@ -77,7 +81,20 @@ kms_anchor_write(void *area, KmsAnchor *anchor)
 bool
 kms_anchor_read(const void *area, KmsAnchor *anchor)
 {
-	const unsigned char *places = area;
+	int			i;
+
+	/* the writer may overtake who reads, and write both meanwhile */
+	for (i = 0; i < READ_TRIES; i++)
+	{
+		if (read_once(area, anchor))
+			return true;
+	}
+	return false;
+}
+
+static bool
+read_once(const unsigned char *places, KmsAnchor *anchor)
+{
 	unsigned char stored[KMS_ANCHOR_SIZE];
 	KmsAnchor	second;
 	bool		found;
