@@ -8,12 +8,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../perl";
 use KmsClient;
+use KmsLoad;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
-
-use constant CLIENTS => 8;
 
 my $leader = KmsTest->node('one', init => [ allows_streaming => 1 ],
 	conf => <<'CONF');
@@ -25,50 +24,6 @@ $leader->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($leader, 'postgres', 'phone');
 my $good = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $standby = KmsTest->standby($leader, 'two');
-my $script = $leader->basedir . '/decrypt.sql';
-
-# Begin to decrypt in some sessions at once; each call has its own context.
-sub start_load
-{
-	my ($round) = @_;
-
-	append_to_file($script, '') unless -e $script;
-	open my $file, '>', $script or die $!;
-	print $file <<"SQL";
-\\set n :n + 1
-SELECT set_config('kms.audit_context', '$round:' || :client_id || ':' || :n, false) \\; SELECT kms_decrypt('$key', '$good');
-SQL
-	close $file;
-	unlink glob $leader->basedir . "/../round$round.*";
-	my %load = (prefix => $leader->basedir . "/round$round", err => '');
-	$load{run} = IPC::Run::start(
-		[
-			'pgbench', '-n', '-h', $leader->host, '-p', $leader->port,
-			'-c', CLIENTS, '-T', 600, '-D', 'n=0', '-f', $script,
-			'-l', '--log-prefix', $load{prefix}, 'postgres'
-		],
-		'>', \$load{out}, '2>', \$load{err});
-	return \%load;
-}
-
-# How many calls of each client were acknowledged, which are its first ones.
-sub acknowledged
-{
-	my ($load) = @_;
-	my @count = (0) x CLIENTS;
-
-	eval { $load->{run}->finish };
-	foreach my $name (glob "$load->{prefix}.*")
-	{
-		foreach (split /\n/, slurp_file($name))
-		{
-			my ($client, $number) = split / /;
-			$count[$client] = $number if $number > $count[$client];
-		}
-	}
-	return @count;
-}
-
 sub leader_sql
 {
 	return $leader->safe_psql('postgres', $_[0]);
@@ -98,25 +53,17 @@ foreach my $mode (qw(best_effort required))
 		$round++;
 		$leader->append_conf('postgresql.conf', "kms.audit = $mode");
 		$leader->reload;
-		my $load = start_load($round);
-		KmsTest::poll(sub { -s "$load->{prefix}." . $load->{run}->{KIDS}[0]{PID} }) or die 'no call ends';
+		my $load = KmsLoad->start($leader, "round$round", "SELECT kms_decrypt('$key', '$good')");
 		Time::HiRes::usleep(100_000 + rand 300_000);
 		my $seconds = change_places();
 		$slowest = $seconds if $seconds > $slowest;
 
-		my @count = acknowledged($load);
-		my $all = 0;
-		$all += $_ foreach @count;
-		cmp_ok($all, '>', CLIENTS, "$mode, round $round: calls were acknowledged");
+		$load->finish;
+		my $all = () = $load->acknowledged;
+		cmp_ok($all, '>', KmsLoad::CLIENTS, "$mode, round $round: calls were acknowledged");
 		leader_sql('SELECT kms_flush_events()');
-		my $acknowledged = join ', ', map { "($_, $count[$_])" } 0 .. $#count;
-		is( leader_sql("WITH seen AS (SELECT split_part(audit_context, ':', 2)::int AS client,
-					split_part(audit_context, ':', 3)::int AS n
-				FROM kms.event WHERE operation = 'decrypt' AND audit_context ^@ '$round:')
-			SELECT (SELECT count(*) FROM (VALUES $acknowledged) AS a(client, last), generate_series(1, last) AS n
-					WHERE (client, n) NOT IN (SELECT * FROM seen)) AS lost,
-				(SELECT count(*) - count(DISTINCT (client, n)) FROM seen) AS doubled"),
-			'0|0', "$mode, round $round: each of $all is in the trail of the new leader, once");
+		is_deeply($load->match($leader), { lost => [], doubled => [] },
+			"$mode, round $round: each of $all is in the trail of the new leader, once");
 	}
 }
 diag(sprintf 'the slowest of 20 stops under load took %.2f s', $slowest);

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../perl";
 use KmsClient;
+use KmsLoad;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -101,33 +102,16 @@ setting("synchronous_standby_names = 'standby'");
 ok(KmsTest::poll(sub { state_of($decrypt) eq '00000' }), 'with one that is there calls work');
 unlike(KmsClient::findings($primary, 'postgres'), qr/synchronous standby/, 'kms_check() has no complaint of that');
 
-my $handed_out = 0;
-my $prefix = $primary->basedir . '/load';
-my $script = $primary->basedir . '/decrypt.sql';
-append_to_file($script, "\\set n :n + 1\nSELECT set_config('kms.audit_context', 'load:' || :client_id || ':' || :n, false) \\; $decrypt;\n");
-my $load = IPC::Run::start([ 'pgbench', '-n', '-h', $primary->host, '-p', $primary->port, '-c', 8, '-T', 600,
-		'-D', 'n=0', '-f', $script, '-l', '--log-prefix', $prefix, 'postgres' ], '>', \my $out, '2>', \my $err);
-KmsTest::poll(sub { glob "$prefix.*" }) or die 'no load';
+my $load = KmsLoad->start($primary, 'load', $decrypt);
 usleep(1_500_000);
 $primary->stop('immediate');
-eval { $load->finish };
-my @last = (0) x 8;
-foreach (map { split /\n/, slurp_file($_) } glob "$prefix.*")
-{
-	my ($client, $number) = split / /;
-	$last[$client] = $number if $number > $last[$client];
-}
-$handed_out += $_ foreach @last;
-cmp_ok($handed_out, '>', 50, 'calls were acknowledged before the primary died');
+$load->finish;
+my $all = () = $load->acknowledged;
+cmp_ok($all, '>', 50, 'calls were acknowledged before the primary died');
 $standby->append_conf('postgresql.conf', 'kms.audit_wait_for_standby = off');
 $standby->safe_psql('postgres', "SELECT 1");
 $standby->promote;
-my $values = join ', ', map { "($_, $last[$_])" } 0 .. 7;
-is( $standby->safe_psql('postgres', "WITH seen AS (SELECT split_part(audit_context, ':', 2)::int, split_part(audit_context, ':', 3)::int
-			FROM kms.event WHERE operation = 'decrypt' AND audit_context ^@ 'load:')
-		SELECT count(*) FROM (VALUES $values) AS a(client, last), generate_series(1, last) AS n
-		WHERE (client, n) NOT IN (SELECT * FROM seen)"),
-	0, "each of $handed_out is in the trail of the other");
+is_deeply($load->match($standby), { lost => [], doubled => [] }, "each of $all is in the trail of the other, once");
 is($standby->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'which is intact');
 $standby->stop('immediate');
 done_testing();
