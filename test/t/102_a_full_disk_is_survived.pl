@@ -1,6 +1,7 @@
 # On a full disk nothing is handed out that is not recorded (kms.audit =
 # required), or calls go on (best_effort); when there is room again all that
-# was acknowledged is in the trail, and nobody need do anything else.
+# was acknowledged is in the trail, and nobody need do anything else.  A server
+# that is stopped on such a disk stops soon.
 #
 # The disk is a small file system on /mnt, which only this test sees: it runs
 # itself in a name space of its own, where the system lets users make some, or
@@ -113,6 +114,41 @@ unlike($audit->findings, qr/event writer|waiting to be written/,
 	'kms_check() has no complaint left');
 is($audit->sql('SELECT count(*) FROM kms.event_quarantine'), '0',
 	'nothing was set aside for want of space');
+
+# ---- A stop while it is full ------------------------------------------------
+
+sub full_gaps
+{
+	return $audit->sql("SELECT coalesce(sum(calls), 0) FROM kms.event
+		WHERE operation = 'gap' AND context = 'the event ring was full'");
+}
+
+$audit->mode('best_effort');
+$audit->call("SET application_name = 'stopped'");
+my $before = full_gaps();
+$calls = 0;
+fill();
+KmsTest::poll(
+	sub {
+		$calls += $audit->call("SELECT count(kms_decrypt($audit->{good}))
+			FROM generate_series(1, 50)")->{rows};
+		$audit->findings =~ /^error: the event writer failed last .* No space left on device/m;
+	}) or die 'the disk does not get full';
+$audit->{session}->quit;
+my $log = -s $audit->{node}->logfile;
+my $start = time;
+$audit->{node}->stop;
+cmp_ok(time - $start, '<=', KmsAudit::AT_ONCE, 'on a full disk the server stops soon');
+like(slurp_file($audit->{node}->logfile, $log),
+	qr/LOG:  kms: the server stops with \d+ events of database \d+ in the event ring/,
+	'its log says how many events are left');
+free();
+$audit->{node}->start;
+$audit->connect;
+$audit->sql('SELECT kms_flush_events()');
+is($audit->in_trail('stopped') + full_gaps() - $before, $calls,
+	'with room again each is written by the next start, or counted in a gap');
+is($audit->intact, 'intact', 'and the trail is intact');
 $audit->{session}->quit;
 $audit->{node}->stop;
 unlink glob "$disk/table/*/*/*";
@@ -142,7 +178,7 @@ foreach my $mode (qw(required best_effort))
 		IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default));
 	$client->pump until $out =~ /secret/;
 	fill();
-	my $log = -s $node->logfile;
+	$log = -s $node->logfile;
 	$node->psql('postgres', "INSERT INTO bulk SELECT repeat('x', 1000) FROM generate_series(1, 50000)");
 	like(slurp_file($node->logfile, $log), qr/PANIC:  .*No space left on device/,
 		"$mode: the server breaks down");
