@@ -1,0 +1,123 @@
+# What test/faults and test/patroni begin and end with: a copy of the tree,
+# built and installed beside a private copy of PostgreSQL's binaries.  Sourced;
+# "usage" and "make_installation" come before "run".  Sets $work, $product_bin
+# and as_server, a command in front of whatever is to run as the servers' user.
+set -Eeuo pipefail
+shopt -s inherit_errexit nullglob
+exec </dev/null
+
+script=$(realpath "$0")
+cd "$(dirname "$script")/.."
+
+# No server or make of the caller's takes part.
+for name in $(compgen -e); do
+	case $name in
+		PG[A-Z]* | MAKE* | MFLAGS | PERL5*) unset "$name" ;;
+	esac
+done
+export LC_ALL=C
+
+usage() {
+	sed -n 's/^#   \(test.*\)/usage: \1/p; s/^#    \( *\[.*\)/   \1/p' "$script" >&2
+	exit 2
+}
+
+work=
+child=
+own_space=()
+as_server=()
+finish() {
+	local status=$? file
+	trap - EXIT INT TERM ERR
+	set +e
+	[ -n "$work" ] || exit "$status"
+	cd /
+	[ -z "$child" ] || { kill -KILL "$child"; wait "$child"; } 2>/dev/null
+	# Those of a namespace have ended with it, and had other numbers.
+	[ ${#own_space[@]} -gt 0 ] || for file in "$work"/*.pid "$work"/node*/data/postmaster.pid; do
+		kill -QUIT "$(head -n 1 "$file")"
+	done 2>/dev/null
+	if [ "$status" -eq 0 ]; then
+		rm -rf "$work"
+	else
+		rm -rf "$work/tree" "$work/product"
+		echo "logs: $work"
+	fi
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'echo "$0: line $LINENO: a command failed" >&2' ERR
+
+# quietly COMMAND...: its output only if it fails.
+quietly() {
+	"$@" >"$work/output" 2>&1 || {
+		tail -n 30 "$work/output" >&2
+		return 1
+	}
+}
+
+# make_installation [ARGUMENT]: of test/install-deps.
+make_installation() {
+	local pg_config=${PG_CONFIG:-pg_config} bin share library product
+
+	work=$(mktemp -d "/tmp/kms-$(basename "$script").XXXXXX")
+	quietly test/install-deps "$@"
+	bin=$("$pg_config" --bindir)
+	share=$("$pg_config" --sharedir)
+	library=$("$pg_config" --pkglibdir)
+
+	mkdir "$work/tree"
+	{
+		git ls-files -coz --exclude-standard 2>/dev/null ||
+			find . \( -name .git -o -name build -o -name 'tmp_check*' \) -prune \
+				-o -type f ! -name '*.o' ! -name '*.bc' ! -name '*.so' \
+				! -name '*.d' -print0
+	} | tar --null --ignore-failed-read -T - -cf - 2>/dev/null |
+		tar -xf - -C "$work/tree"
+
+	if [ "$(id -u)" -eq 0 ]; then
+		chown -R postgres "$work"
+		as_server=(runuser -u postgres --)
+	fi
+	as_server+=(env "HOME=$work")
+	cd "$work/tree"
+
+	echo "building for $("$pg_config" --version)"
+	quietly "${as_server[@]}" make -s -j"$(nproc)" with_llvm=no
+	# A server finds its files from where its binary lies, so a copy of that and
+	# links to the rest are an installation.
+	product=$work/product
+	product_bin=$product$bin
+	"${as_server[@]}" mkdir -p "$product_bin" "$product$share/extension" "$product$library"
+	"${as_server[@]}" cp "$bin"/* "$product_bin"
+	"${as_server[@]}" find "$share" -mindepth 1 -maxdepth 1 ! -name extension \
+		-exec ln -s -t "$product$share" {} +
+	"${as_server[@]}" find "$share/extension" -mindepth 1 -maxdepth 1 \
+		! -name 'kms*' -exec ln -s -t "$product$share/extension" {} +
+	"${as_server[@]}" find "$library" -mindepth 1 -maxdepth 1 \
+		! -name 'kms*' -exec ln -s -t "$product$library" {} +
+	quietly "${as_server[@]}" make -s with_llvm=no install DESTDIR="$product"
+	quietly "${as_server[@]}" gcc -O2 -Wall -I"$("$pg_config" --includedir)" \
+		-o "$work/load" test/campaign/load.c -lpq -lcrypto -lpthread
+
+	# Whatever is left behind ends with the namespace, whose init waits for
+	# orphans.
+	if [ "$(id -u)" -eq 0 ] &&
+		unshare --mount --pid --fork --mount-proc true 2>/dev/null; then
+		own_space=(unshare --mount --pid --fork --kill-child --mount-proc
+			bash -c '"$@"; exit $?' init)
+	fi
+}
+
+# run COMMAND...: in a space of its own; with its status.
+run() {
+	local status=0
+
+	"${own_space[@]}" "$@" &
+	child=$!
+	wait "$child" || status=$?
+	child=
+	return "$status"
+}
