@@ -1,8 +1,8 @@
 /*
- * The load of test/faults: clients that call kms without a break and note
+ * The load of test/faults and test/patroni: clients that call kms without a break and note
  * what was acknowledged to them, where no fault of the server reaches.
  *
- *	 load run DIRECTORY RUN CLIENTS SEED CONNINFO [timed]
+ *	 load run DIRECTORY RUN CLIENTS SEED CONNINFO [timed|read]
  *	 load check DIRECTORY RUN CLIENTS < rows of kms.event
  *
  * Each call has a tag of its own in kms.audit_context, RUN-CLIENT-NUMBER, set
@@ -15,7 +15,8 @@
  * errors there were.  DIRECTORY/keys has a
  * line a device, phone-1 and up: its key, a ciphertext of PIN, one that the
  * key rejects.  Client n changes the state of key toggle-n.  "timed" sets
- * application_name to when the call began, for the server's log.
+ * application_name to when the call began, for the server's log; "read" begins
+ * in that state.
  *
  * "check" reads lines of audit_context, operation and status, parted by tabs,
  * and compares them with the notes.
@@ -236,7 +237,8 @@ main(int argc, char **argv)
 	if (argc < 7)
 		die("wrong arguments");
 	conninfo = argv[6];
-	timed = argc > 7;
+	timed = argc > 7 && strcmp(argv[7], "timed") == 0;
+	reading = argc > 7 && strcmp(argv[7], "read") == 0;
 	return run_load(strtoull(argv[5], NULL, 10));
 }
 
