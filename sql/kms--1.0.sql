@@ -232,12 +232,12 @@ CREATE INDEX event_decrypt_failure_idx ON kms.event (occurred_at)
 	WHERE operation OPERATOR(pg_catalog.=) 'decrypt'
 		AND status OPERATOR(pg_catalog.=) 'failure';
 
--- changes of a key in their order, and keys that were ever denied, which
--- kms_check() compares with their rows
+-- changes of a key in their order, its end too, and keys that were ever denied,
+-- which kms_check() compares with their rows
 CREATE INDEX event_change_idx ON kms.event (key_id, ticket)
 	WHERE status OPERATOR(pg_catalog.=) 'success'
 		AND operation OPERATOR(pg_catalog.=) ANY
-		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
+		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion,destroy,purge}'::pg_catalog.text[]);
 CREATE INDEX event_denial_idx ON kms.event (key_id)
 	WHERE status OPERATOR(pg_catalog.=) 'success'
 		AND operation OPERATOR(pg_catalog.=) ANY

@@ -154,6 +154,28 @@ foreach my $index (qw(key_expiry_idx key_tried_idx))
 	sql($definition);
 }
 
+# ---- A long trail ----------------------------------------------------------
+
+# Copies of an event, which no key that was denied has to do with.
+my $denied = join ' ', map { KmsClient::issue($node, 'postgres', "denied$_") && "SELECT kms_disable_key(key_id) FROM kms.keys WHERE device_id = 'denied$_';" } 1 .. 10;
+sql($denied);
+sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+sql("INSERT INTO kms.event SELECT (jsonb_populate_record(e, jsonb_build_object('ticket', e.ticket + n))).*
+	FROM (SELECT * FROM kms.event WHERE operation = 'decrypt' ORDER BY ticket DESC LIMIT 1) AS e,
+		generate_series(1, 20000) AS n");
+sub trail_rows_read
+{
+	my ($before) = counts('seq_tup_read + idx_tup_fetch', 'relname', ['event']);
+	sql('SELECT count(*) FROM kms_check()');
+	my ($after) = counts('seq_tup_read + idx_tup_fetch', 'relname', ['event']);
+	return $after - $before;
+}
+cmp_ok(trail_rows_read(), '<', 20000, 'kms_check() does not read a long trail');
+my $changes = sql("SELECT pg_get_indexdef('kms.event_change_idx'::regclass)");
+sql('DROP INDEX kms.event_change_idx');
+cmp_ok(trail_rows_read(), '>', 20000, 'without an index it would');
+sql($changes);
+
 # A plan that is made to go by an index looks dear; it is not to be compiled.
 my $from = -s $node->logfile;
 sql("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
