@@ -62,7 +62,7 @@
 #define FAILURE_PAUSE_MS	1000	/* before a ring is tried again */
 #define COMPLAINT_PAUSE_MS		60000	/* between two log lines about it */
 #define FLUSH_SLICE_MS		200
-#define FLUSH_PATIENCE_MS	10000	/* for a writer that does not get on */
+#define FLUSH_PATIENCE_MS	10000	/* for a writer that makes no progress */
 #define LAUNCHER_PATIENCE_MS	1000
 #define DEBT_FREE		16		/* events of a session while the ring is full */
 
@@ -111,6 +111,7 @@ static void record_on_standby(const KmsEvent *event);
 static MapResult map(KmsDatabase *database, bool may_replace);
 static MapResult map_locked(KmsDatabase *database, bool may_replace);
 static void unmap(void);
+static KmsRing *open_retired(int64 epoch, bool *unread);
 static OpenResult open_ring(const char *path, KmsRing **found, size_t *size,
 							Oid *extension);
 static OpenResult map_file(const char *path, int fd, KmsRing **found,
@@ -358,7 +359,7 @@ kms_events_obstacle(void)
 	if (launcher != 0 && writer.failed_at != 0)
 		return pstrdup(writer.last_error);
 	if (launcher != 0 && writer.pid != 0)
-		return psprintf("process %d does not get on", writer.pid);
+		return psprintf("process %d makes no progress", writer.pid);
 	return pstrdup("it does not run");
 }
 
@@ -491,37 +492,20 @@ kms_events_renew(void)
 }
 
 KmsRing *
-kms_events_retired(bool *intact, bool *unread)
+kms_events_retired(int64 first, bool *intact, bool *unread)
 {
+	KmsRing    *retired = open_retired(first, unread);
 	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
 	struct dirent *entry;
-	KmsRing    *retired = NULL;
 
-	while ((entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
+	while (retired == NULL && (entry = ReadDir(dir, PG_STAT_TMP_DIR)) != NULL)
 	{
-		OpenResult	result;
-		size_t		size;
 		Oid			database_oid;
-		Oid			extension;
 		int64		epoch;
 
-		if (!kms_events_file_name(entry->d_name, &database_oid, &epoch) ||
-			epoch == 0 || database_oid != MyDatabaseId)
-			continue;
-		snprintf(retired_path, sizeof(retired_path), "%s/%s",
-				 PG_STAT_TMP_DIR, entry->d_name);
-		result = open_ring(retired_path, &retired, &size, &extension);
-		if (result == RING_UNREADABLE)
-			*unread = true;
-		else if (result == RING_ABSENT || extension != bound_extension)
-			(void) unlink(retired_path);
-		else if (kms_ring_epoch(retired) == epoch)
-			break;
-		else
-			complain(retired_path, "used: its epoch is not that in its name", 0);
-		if (retired != NULL)
-			munmap(retired, size);
-		retired = NULL;
+		if (kms_events_file_name(entry->d_name, &database_oid, &epoch) &&
+			epoch != 0 && database_oid == MyDatabaseId)
+			retired = open_retired(epoch, unread);
 	}
 	FreeDir(dir);
 
@@ -531,6 +515,32 @@ kms_events_retired(bool *intact, bool *unread)
 		(void) kms_ring_take_over(retired, kms_state->generation);
 	}
 	return retired;
+}
+
+/* The replaced ring of this epoch; NULL if it is not there, or of no use. */
+static KmsRing *
+open_retired(int64 epoch, bool *unread)
+{
+	KmsRing    *retired;
+	OpenResult	result;
+	size_t		size;
+	Oid			extension;
+
+	snprintf(retired_path, sizeof(retired_path),
+			 "%s/" RING_PREFIX "%u." INT64_FORMAT,
+			 PG_STAT_TMP_DIR, MyDatabaseId, epoch);
+	result = open_ring(retired_path, &retired, &size, &extension);
+	if (result == RING_UNREADABLE)
+		*unread = true;
+	else if (result == RING_ABSENT || extension != bound_extension)
+		(void) unlink(retired_path);
+	else if (kms_ring_epoch(retired) == epoch)
+		return retired;
+	else
+		complain(retired_path, "used: its epoch is not that in its name", 0);
+	if (retired != NULL)
+		munmap(retired, size);
+	return NULL;
 }
 
 bool

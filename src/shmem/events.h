@@ -117,11 +117,12 @@ extern bool kms_events_renew(void);
 
 /*
  * A ring of this database that was replaced and may hold events not yet
- * written; for the writer, after kms_events_bind.  NULL if there is none;
- * *unread is set if there are some that cannot be opened now.  *intact is
- * false if the machine went down under it.  May raise.
+ * written, that of epoch "first" if there is one; for the writer, after
+ * kms_events_bind.  NULL if there is none; *unread is set if there are some
+ * that cannot be opened now.  *intact is false if the machine went down under
+ * it.  May raise.
  */
-extern KmsRing *kms_events_retired(bool *intact, bool *unread);
+extern KmsRing *kms_events_retired(int64 first, bool *intact, bool *unread);
 
 /*
  * Unmap the ring that kms_events_retired gave and delete its file; false, with

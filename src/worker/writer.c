@@ -148,6 +148,7 @@ static void one_round(void *arg);
 static void hand_over(Writer *writer);
 static bool has_all_written(const Writer *writer);
 static void mark_handed_over(void *arg);
+static void hand_over_ring(Writer *writer, KmsRing *ring);
 static void nap(void);
 static void sign_trail(Writer *writer);
 static void sign(void *arg);
@@ -165,6 +166,7 @@ static void open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail);
 static bool must_hurry(const Writer *writer);
 static bool must_break_off(const Writer *writer);
 static void drain_retired(Writer *writer);
+static int64 newest_epoch(Writer *writer);
 static bool compare(Writer *writer, KmsRing *ring);
 static bool write_ring(Writer *writer, KmsRing *ring, uint64 upto);
 static bool await_standby(Writer *writer, uint64 written);
@@ -445,12 +447,18 @@ has_all_written(const Writer *writer)
 static void
 mark_handed_over(void *arg)
 {
-	Writer	   *writer = arg;
+	hand_over_ring(arg, kms_events_ring());
+}
+
+/* Say that nothing follows from this ring, all of which is written. */
+static void
+hand_over_ring(Writer *writer, KmsRing *ring)
+{
 	KmsTrail	trail;
 
 	kms_worker_begin("handing the trail over");
 	lock_trail(writer);
-	open_trail(writer, kms_events_ring(), &trail);
+	open_trail(writer, ring, &trail);
 	trail.handed_over = true;
 	kms_trail_close(&trail);
 	commit_trail(writer, &trail);
@@ -732,10 +740,15 @@ must_break_off(const Writer *writer)
 		must_hurry(writer);
 }
 
-/* Write what rings hold that were replaced, and delete them. */
+/*
+ * Write what rings hold that were replaced, and delete them.  Each is handed
+ * over then, and the one to which the trail was written last is the first, so
+ * none of the others seems to follow one that has more to come.
+ */
 static void
 drain_retired(Writer *writer)
 {
+	int64		newest = newest_epoch(writer);
 	bool		unread = false;
 	bool		removed = true;
 
@@ -745,7 +758,8 @@ drain_retired(Writer *writer)
 
 		/* one that an error has kept us from finishing comes first */
 		if (writer->retired == NULL)
-			writer->retired = kms_events_retired(&writer->retired_intact,
+			writer->retired = kms_events_retired(newest,
+												 &writer->retired_intact,
 												 &unread);
 		if (writer->retired == NULL)
 			break;
@@ -760,11 +774,24 @@ drain_retired(Writer *writer)
 		}
 		(void) write_counts(writer, writer->retired);
 		if (writer->retired_intact)
-			writer->complete = kms_ring_epoch(writer->retired);
+			hand_over_ring(writer, writer->retired);
 		removed = kms_events_discard(writer->retired);
 		writer->retired = NULL;
 	}
 	writer->retired_done = !unread;
+}
+
+static int64
+newest_epoch(Writer *writer)
+{
+	KmsTrailEpoch newest;
+
+	kms_worker_begin("looking where the trail ends");
+	lock_trail(writer);
+	(void) kms_trail_epoch_end(&newest, KMS_TICKET_LIMIT);
+	require_extension(writer);
+	kms_worker_commit();
+	return newest.epoch;
 }
 
 /*

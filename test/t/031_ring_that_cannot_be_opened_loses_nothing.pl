@@ -75,5 +75,26 @@ foreach my $mode (0640, 0400)
 is( $node->safe_psql('postgres', "SELECT context, calls >= 10, count(*) OVER () FROM kms.event
 		WHERE operation = 'gap'"),
 	'no event ring could be made|t|1', 'a gap says how many calls found no ring, once');
+# ---- Rings that were replaced ------------------------------------------------
+
+# They pile up while the trail is locked, each with events.
+my $gaps = KmsTest::events($node, 'postgres', "operation = 'gap'");
+$node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+foreach my $size (qw(128kB 256kB 192kB 320kB 128kB))
+{
+	calls("ring before $size", 3);
+	$node->stop('immediate');
+	$node->append_conf('postgresql.conf', "kms.event_ring_size = $size");
+	$node->start;
+}
+calls('newest ring', 3);
+my @rings = glob $node->data_dir . '/pg_stat_tmp/kms.*';
+is(scalar @rings, 6, 'rings of other sizes are kept');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
+is(recorded('newest ring'), '3', 'the newest is written');
+is(KmsTest::events($node, 'postgres', "application_name ^@ 'ring before'"), '15', 'so are the others');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap is reported, for nothing can be missing');
+is($node->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
+
 $node->stop;
 done_testing();

@@ -15,7 +15,7 @@ use Time::HiRes qw(time);
 my $audit = KmsAudit->new('waiting', conf => "kms.maintenance = off\nkms.event_ring_size = 4MB");
 my $node = $audit->{node};
 
-# Longer than the wait for a writer that does not get on.
+# Longer than the wait for a writer that makes no progress.
 use constant BOUNDED => 40;
 
 sub ends
@@ -80,7 +80,7 @@ my $writer = $audit->writer;
 kill 'STOP', $writer;
 $audit->call($audit->results->{encrypt});
 ends('the writer is stopped', 'SELECT kms_flush_events()',
-	qr/ERROR:  55000: the event writer of kms cannot write: process $writer does not get on/, BOUNDED);
+	qr/ERROR:  55000: the event writer of kms cannot write: process $writer makes no progress/, BOUNDED);
 kill 'CONT', $writer;
 works('the writer goes on');
 
