@@ -304,7 +304,7 @@ check_ring(KmsReport report, void *result)
 	if (ring.head != ring.tail && !kms_events_flush(WRITER_PATIENCE_MS))
 		report(result, "warning",
 			   "events have been waiting to be written for more than a second",
-			   "Other findings name the error of the event writer and who holds a lock in its way; see also kms.status. With kms.audit = required, calls fail with KM008 in the meantime.");
+			   "Other findings name what holds the event writer up: an error, a lock, a standby; see also its row in pg_stat_activity. With kms.audit = required, calls fail with KM008 in the meantime.");
 	if (ring.head - ring.tail > ring.slots * 3 / 4)
 		report(result, "warning", "the event ring is more than three quarters full",
 			   "Find out what holds the event writer up, or raise kms.event_ring_size.");
@@ -374,7 +374,7 @@ check_audit(KmsReport report, void *result)
 		report(result, "warning",
 			   psprintf("events since %s are not signed",
 						timestamptz_to_str(unsigned_since)),
-			   "The event writer signs them when it has the master key; the server log says what keeps it from that.");
+			   "The event writer signs them with the next event or the next round of maintenance. If this finding stays, the master key is missing, or something holds the writer up: see the other findings and the server log.");
 	kms_clock_read(&clock);
 	if (oldest != 0 && clock.known &&
 		oldest < clock.due - patience - kms_event_retention * USECS_PER_SEC)

@@ -132,18 +132,28 @@ check_standbys(KmsReport report, void *arg)
 {
 	int			pid;
 	int			waiting = kms_standby_waiters(SYNC_PATIENCE_S, &pid);
+	int			connected;
+	int			wanted = kms_standby_wanted(&connected);
 
 	if (waiting > 0)
 		report(arg, "error",
 			   psprintf("commits wait for a synchronous standby: %d, one of them process %d",
 						waiting, pid),
-			   "What they change, a revoked key for one, is not in force before that. Bring the standby back, or end the wait with pg_cancel_backend(): then it is committed, and in force here. Call with SET synchronous_commit = local not to wait.");
-	if (!kms_audit_wait_for_standby || kms_audit != KMS_AUDIT_REQUIRED)
+			   psprintf("What they change, a revoked key for one, is not in force before that. Bring the standby back, or end the wait with SELECT pg_cancel_backend(%d): then it is committed, and in force here. Call with SET synchronous_commit = local not to wait.",
+						pid));
+	if (!kms_audit_wait_for_standby || kms_audit != KMS_AUDIT_REQUIRED ||
+		RecoveryInProgress())
 		return;
 	if (!kms_standby_named())
 		report(arg, "error",
 			   "calls are refused, because kms.audit_wait_for_standby is on and synchronous_standby_names is empty",
 			   "Name a synchronous standby, or turn kms.audit_wait_for_standby off.");
+	else if (connected < wanted)
+		report(arg, "error",
+			   psprintf("calls fail (KM008), because kms.audit_wait_for_standby is on and too few synchronous standbys are connected: %d of %d",
+						connected, wanted),
+			   psprintf("Bring the standby back, correct synchronous_standby_names (now \"%s\"; pg_stat_replication has the names of those that are connected), or turn kms.audit_wait_for_standby off and reload.",
+						kms_standby_names()));
 }
 
 static bool

@@ -22,6 +22,24 @@ kms_standby_named(void)
 		SyncRepStandbyNames[0] != '\0';
 }
 
+const char *
+kms_standby_names(void)
+{
+	return SyncRepStandbyNames;
+}
+
+int
+kms_standby_wanted(int *connected)
+{
+	SyncRepStandbyData *standbys;
+
+	*connected = 0;
+	if (!kms_standby_named() || SyncRepConfig == NULL)
+		return 0;
+	*connected = SyncRepGetCandidateStandbys(&standbys);
+	return SyncRepConfig->num_sync;
+}
+
 bool
 kms_standby_awaited(void)
 {

@@ -7,6 +7,15 @@
 /* Whether synchronous_standby_names names any. */
 extern bool kms_standby_named(void);
 
+/* That setting; only if it names any. */
+extern const char *kms_standby_names(void);
+
+/*
+ * How many standbys a commit has to wait for, as synchronous_standby_names says,
+ * and how many of those that it names are connected and may confirm one.
+ */
+extern int	kms_standby_wanted(int *connected);
+
 /*
  * Whether synchronous_commit, as this process has it, waits for them at all:
  * not with "off" or "local".

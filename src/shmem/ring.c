@@ -148,6 +148,17 @@ kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
 	ring->fixed.crc = kms_ring_crc(0, &ring->fixed, offsetof(RingFixed, crc));
 }
 
+size_t
+kms_ring_size(const KmsRing *ring)
+{
+	const RingFixed *fixed = &ring->fixed;
+
+	if (fixed->magic != RING_MAGIC || fixed->format != KMS_RING_FORMAT ||
+		fixed->crc != kms_ring_crc(0, fixed, offsetof(RingFixed, crc)))
+		return 0;
+	return kms_ring_bytes(fixed->slots);
+}
+
 bool
 kms_ring_valid(const KmsRing *ring, size_t bytes,
 			   const KmsRingIdentity *identity)

@@ -135,6 +135,12 @@ extern void kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
 							const KmsRingIdentity *identity);
 
 /*
+ * How many bytes the file of this ring has to have, of which at least
+ * KMS_RING_HEADER_SIZE are there; 0 if it is no ring of this version.
+ */
+extern size_t kms_ring_size(const KmsRing *ring);
+
+/*
  * Whether "bytes" of memory hold a ring of this format, identity and of
  * consistent size and positions.
  */

@@ -370,10 +370,10 @@ follow(KmsTrail *trail, const KmsTrailEpoch *newest)
 	char		context[sizeof(((KmsEvent *) 0)->context)];
 
 	snprintf(context, sizeof(context),
-			 "epoch " INT64_FORMAT KMS_GAP_UNFINISHED "from ticket " INT64_FORMAT
-			 ", position " INT64_FORMAT ", to the first of epoch " INT64_FORMAT,
-			 newest->epoch, newest->last_ticket, newest->position,
-			 trail->epoch);
+			 "epoch " INT64_FORMAT KMS_GAP_UNFINISHED "events after ticket "
+			 INT64_FORMAT " (position " INT64_FORMAT
+			 ") up to this row may be missing",
+			 newest->epoch, newest->last_ticket, newest->position);
 	kms_trail_gap(trail, 0, context);
 	kms_trail_close(trail);
 }

@@ -13,7 +13,7 @@
 #include "shmem/ring.h"
 
 /* What the context of a gap says where another branch of the trail was lost. */
-#define KMS_GAP_UNFINISHED	" did not hand over: "
+#define KMS_GAP_UNFINISHED	" did not hand the trail over: "
 #define KMS_GAP_RESTORED	"the server was restored: "
 
 /*

@@ -22,13 +22,14 @@
 #define SECONDS_TO_2000 946684800	/* from 1970, UTC */
 
 static bool print_ring(const char *path, uint64_t from);
-static KmsRing *map_ring(const char *path, size_t *size);
+static KmsRing *map_ring(const char *path, size_t *size, bool *whole);
+static void *map_file(int fd, size_t bytes, size_t size);
 static void print_events(KmsRing *ring, const char *path, uint64_t from);
 static void print_event(uint64_t position, const KmsEvent *event);
 static void print_time(int64_t microseconds);
 static void print_text(const char *name, const char *value);
 static void print_string(const char *value);
-static void usage(void);
+static void usage(int status);
 
 int
 main(int argc, char **argv)
@@ -45,11 +46,16 @@ main(int argc, char **argv)
 		errno = 0;
 		from = strtoull(argv[2], &end, 10);
 		if (errno != 0 || argv[2][0] < '0' || argv[2][0] > '9' || *end != '\0')
-			usage();
+		{
+			fprintf(stderr, "kms_ring: \"%s\" is not a position\n", argv[2]);
+			usage(2);
+		}
 		first = 3;
 	}
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		usage(0);
 	if (first >= argc || argv[first][0] == '-')
-		usage();
+		usage(2);
 	for (i = first; i < argc; i++)
 		good = print_ring(argv[i], from) && good;
 	if (fflush(stdout) != 0 || ferror(stdout))
@@ -64,48 +70,79 @@ static bool
 print_ring(const char *path, uint64_t from)
 {
 	size_t		size;
-	KmsRing    *ring = map_ring(path, &size);
+	bool		whole = true;
+	KmsRing    *ring = map_ring(path, &size, &whole);
 
 	if (ring == NULL)
 		return false;
 	print_events(ring, path, from);
 	munmap(ring, size);
-	return true;
+	return whole;
 }
 
-/* Privately: the ring of a server that runs may be looked at, too. */
+/*
+ * Privately: the ring of a server that runs may be looked at, too.  What a file
+ * that is cut off lacks is zero, so its events count as never finished.
+ */
 static KmsRing *
-map_ring(const char *path, size_t *size)
+map_ring(const char *path, size_t *size, bool *whole)
 {
 	struct stat st;
-	KmsRing    *ring;
+	KmsRing    *ring = NULL;
+	const char *problem = NULL;
 	int			fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
+		problem = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		problem = "not a regular file";
+	else if (st.st_size < KMS_RING_HEADER_SIZE)
+		problem = st.st_size == 0 ? "the file is empty" : "not an event ring";
+	else
 	{
-		fprintf(stderr, "kms_ring: %s: %s\n", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
+		*size = (size_t) st.st_size;
+		ring = map_file(fd, *size, *size);
+		if (ring != NULL && kms_ring_size(ring) > *size)
+		{
+			fprintf(stderr, "kms_ring: %s: the file is cut off: %zu of %zu bytes\n",
+					path, *size, kms_ring_size(ring));
+			*whole = false;
+			*size = kms_ring_size(ring);
+			munmap(ring, (size_t) st.st_size);
+			ring = map_file(fd, (size_t) st.st_size, *size);
+		}
+		if (ring == NULL)
+			problem = strerror(errno);
+		else if (!kms_ring_valid(ring, *size, kms_ring_identity(ring)))
+		{
+			problem = "not an event ring of this version of kms";
+			munmap(ring, *size);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	if (problem == NULL)
+		return ring;
+	fprintf(stderr, "kms_ring: %s: %s\n", path, problem);
+	return NULL;
+}
+
+/* So many bytes of a file, and zeros up to "size"; NULL and errno on failure. */
+static void *
+map_file(int fd, size_t bytes, size_t size)
+{
+	void	   *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+						   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (map == MAP_FAILED)
+		return NULL;
+	if (mmap(map, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+			 0) == MAP_FAILED)
+	{
+		munmap(map, size);
 		return NULL;
 	}
-	ring = S_ISREG(st.st_mode) && st.st_size >= KMS_RING_HEADER_SIZE ?
-		mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE,
-			 fd, 0) : MAP_FAILED;
-	close(fd);
-	if (ring == MAP_FAILED)
-	{
-		fprintf(stderr, "kms_ring: %s: not an event ring\n", path);
-		return NULL;
-	}
-	*size = (size_t) st.st_size;
-	if (!kms_ring_valid(ring, *size, kms_ring_identity(ring)))
-	{
-		fprintf(stderr, "kms_ring: %s: not an event ring of this version of kms\n",
-				path);
-		munmap(ring, *size);
-		return NULL;
-	}
-	return ring;
+	return map;
 }
 
 static void
@@ -120,6 +157,10 @@ print_events(KmsRing *ring, const char *path, uint64_t from)
 	/* as the server does when it finds a ring: the header may be older */
 	(void) kms_ring_take_over(ring, UINT64_MAX);
 	kms_ring_counters(ring, &counters);
+	if (from != 0 && from < counters.tail)
+		fprintf(stderr, "%s: positions %" PRIu64 " to %" PRIu64 " are not in it:"
+				" that server wrote these events to its own kms.event\n",
+				path, from, counters.tail - 1);
 	for (position = counters.tail; position < counters.head; position++)
 	{
 		KmsEvent	event;
@@ -138,7 +179,9 @@ print_events(KmsRing *ring, const char *path, uint64_t from)
 			", epoch %" PRId64 ", positions %" PRIu64 " to %" PRIu64
 			": %" PRIu64 " events, %" PRIu64 " never finished or damaged%s\n",
 			path, identity->database_oid, identity->system_identifier,
-			kms_ring_epoch(ring), from > counters.tail ? from : counters.tail,
+			kms_ring_epoch(ring),
+			from > counters.head ? counters.head :
+			from > counters.tail ? from : counters.tail,
 			counters.head, events, unreadable,
 			kms_tally_pending(kms_ring_tally(ring)) ?
 			"; counts of others are not written either" : "");
@@ -219,11 +262,11 @@ print_string(const char *value)
 }
 
 static void
-usage(void)
+usage(int status)
 {
 	fprintf(stderr,
 			"usage: kms_ring [--from POSITION] FILE...\n"
 			"Print the events that event rings (pg_stat_tmp/kms.*) hold and that were not\n"
 			"written to the trail, as JSON, a line an event.\n");
-	exit(2);
+	exit(status);
 }

@@ -71,6 +71,14 @@ like($events[0]{occurred_at}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'th
 like($summary, qr/ epoch \d+, positions \d+ to \d+: 3 events, 0 never finished or damaged$/, 'a summary tells from where to where');
 ($ok, $summary, my @later) = ring('--from', $events[1]{position}, $file);
 is(scalar @later, 2, 'it can begin further on');
+my $cut = PostgreSQL::Test::Utils::tempdir() . '/cut';
+my $bytes = -s $file;
+append_to_file($cut, substr slurp_file($file), 0, $bytes - 8192);
+($ok, $summary, @later) = ring($cut);
+ok(!$ok, 'a file that is cut off is an error');
+like($summary, qr/: the file is cut off: ${\ ($bytes - 8192) } of $bytes bytes$/m, 'which it names');
+is(scalar @later, 3, 'but the events are read that are there');
+ok(!(ring($first->data_dir))[0], 'so is a directory');
 ok(!(ring("$file.none"))[0], 'a file that is not there is an error');
 ok(!(ring($first->data_dir . '/PG_VERSION'))[0], 'so is another file');
 
@@ -99,6 +107,9 @@ like(KmsClient::findings($first, 'postgres'),
 	'kms_check() says where, and what to do');
 ($ok, $summary, @events) = ring($file);
 is(join(', ', map { $_->{audit_context} } @events), "lost \"\\ \x{e4}, lost \"\\ \x{e4}", 'and kms_ring reads them there');
+($ok, $summary) = ring('--from', 1, $file);
+like($summary, qr/: positions 1 to \d+ are not in it: that server wrote these events to its own kms\.event$/m,
+	'it says what the server has written itself');
 unlike(KmsClient::findings($second, 'postgres'), qr/in no trail/, 'the primary has no such finding');
 
 # ---- It is a primary again ---------------------------------------------------
