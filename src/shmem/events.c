@@ -994,6 +994,8 @@ make_ring(const char *path, size_t size)
 	{
 		ring_identity(&identity);
 		kms_ring_format(made, kms_ring_slots(size), epoch, &identity);
+		/* before others find it: without a mark it seems to be damaged */
+		kms_ring_mark(made, boot_hash(), false);
 		if (rename(temporary, path) < 0)
 		{
 			complain(path, "renamed", errno);
