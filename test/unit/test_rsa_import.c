@@ -644,22 +644,29 @@ test_small_d(void)
 	BIGNUM	   *period = BN_new();
 	BIGNUM	   *other = BN_new();
 	BN_ULONG	factor[2];
-	BN_ULONG	a = 1 << 15;
-	int			found = 0;
 
 	read_pkcs1(BYTES(key_2048), numbers);
-	BN_generate_prime_ex(g, 1010, 0, NULL, NULL, NULL);
-	while (found < 2)
+	/* one in some hundred g has its primes too far down */
+	do
 	{
-		BIGNUM	   *prime = numbers[found == 0 ? P : Q];
+		BN_ULONG	a = 1 << 15;
+		int			found = 0;
 
-		require(--a > 0, "no such primes");
-		BN_copy(prime, g);
-		BN_mul_word(prime, 2 * a);
-		BN_add_word(prime, 1);
-		if (BN_num_bits(prime) == 1024 && BN_check_prime(prime, ctx, NULL) == 1)
-			factor[found++] = a;
-	}
+		BN_generate_prime_ex(g, 1010, 0, NULL, NULL, NULL);
+		while (found < 2)
+		{
+			BIGNUM	   *prime = numbers[found == 0 ? P : Q];
+
+			require(--a > 0, "no such primes");
+			BN_copy(prime, g);
+			BN_mul_word(prime, 2 * a);
+			BN_add_word(prime, 1);
+			if (BN_num_bits(prime) == 1024 &&
+				BN_check_prime(prime, ctx, NULL) == 1)
+				factor[found++] = a;
+		}
+		BN_mul(numbers[N], numbers[P], numbers[Q], ctx);
+	} while (BN_num_bits(numbers[N]) != 2048);
 	BN_copy(period, g);
 	BN_mul_word(period, 2 * factor[0] * factor[1]);
 	BN_set_word(numbers[E], 3);
@@ -668,7 +675,6 @@ test_small_d(void)
 		BN_add_word(numbers[E], 2);
 	ERR_clear_error();
 
-	BN_mul(numbers[N], numbers[P], numbers[Q], ctx);
 	BN_copy(other, numbers[P]);
 	BN_sub_word(other, 1);
 	BN_mod(numbers[DP], numbers[D], other, ctx);
