@@ -1,5 +1,6 @@
 /*
- * The settings of SPEC section 9 and README's table, with their defaults.
+ * The settings of SPEC section 9 and docs/reference/settings.md, with their
+ * defaults.
  *
  * Times are in seconds unless the name says milliseconds.
  */

@@ -112,7 +112,7 @@ SELECT kms_import_key('import-7', pem, 'expired-active', NULL, '2020-01-01', now
 SELECT kms_import_key('import-7', pem, 'active-7', deprecated => false) FROM pem WHERE name = 'a8';
 SELECT key_id, kms_key_state(key_id) FROM kms.keys WHERE device_id = 'import-7' ORDER BY key_id;
 
--- many at once, the newest that is not deprecated kept in use, as README has it
+-- many at once, the newest that is not deprecated kept in use, as the manual has it
 CREATE TEMP TABLE client_encryption_key AS
 SELECT 'many-' || n AS id, 'import-' || CASE WHEN n < 4 THEN 'x' ELSE 'y' END AS device_id,
 	timestamptz '2020-01-01' + n * interval '1 day' AS created_at, n IN (3, 4) AS deprecated,

@@ -1,5 +1,5 @@
 # Importing private keys from a table writes no copy of them anywhere, and
-# what README says an operator does then removes the bytes of the old table
+# what the manual says an operator does then removes the bytes of the old table
 # from the data directory.  The search finds them where they are before.
 use strict;
 use warnings;
@@ -180,10 +180,10 @@ $node->safe_psql('postgres', 'CHECKPOINT');
 is( join(' ', search([ grep { !m{/pg_wal/} } files($node->data_dir) ], @short_lines)),
 	'', 'VACUUM FULL pg_statistic removes them');
 
-# What README has an operator run.
-my ($recipe) = slurp_file("$FindBin::Bin/../../README.md") =~
+# What the manual has an operator run.
+my ($recipe) = slurp_file("$FindBin::Bin/../../docs/howto/migrate-from-pem.md") =~
   /^<!-- test -->\n```sql\n(ALTER SYSTEM SET wal_recycle.*?)^```$/ms;
-ok(defined $recipe, 'README says how the WAL is emptied');
+ok(defined $recipe, 'the manual says how the WAL is emptied');
 $node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
 		'-f', file($recipe) ], 'that runs');
 is(join(' ', search([ files($node->data_dir) ], @lines, @short_lines)),

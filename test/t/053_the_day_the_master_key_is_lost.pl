@@ -1,4 +1,4 @@
-# What README says to do when the master key is changed on a server with a
+# What the runbooks say to do when the master key is changed on a server with a
 # standby, or is gone, lost, leaked or half-deployed, step by step, with the
 # statements that it shows.
 use strict;
@@ -12,7 +12,8 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $readme = slurp_file("$FindBin::Bin/../../README.md");
+my $runbooks = join '', map { slurp_file("$FindBin::Bin/../../docs/runbook/$_.md") }
+  qw(master-key-change master-key-lost);
 my $old = 'old: ' . KmsTest::random_master_key();
 my $node = KmsTest->node(
 	'primary',
@@ -21,12 +22,12 @@ my $node = KmsTest->node(
 	conf => "kms.key_pool_size = 0\nkms.audit_checkpoint_interval = 1d\n");
 my $file = KmsTest::master_key_path($node);
 
-# A block of SQL of README that has these words.
+# A block of SQL of the runbooks that has these words.
 sub shown
 {
 	my $words = shift;
-	my ($block) = grep { /\Q$words\E/ } $readme =~ /^ *```sql\n(.*?)^ *```$/msg;
-	return $block // die "README does not show \"$words\"";
+	my ($block) = grep { /\Q$words\E/ } $runbooks =~ /^ *```sql\n(.*?)^ *```$/msg;
+	return $block // die "no runbook shows \"$words\"";
 }
 
 sub query
@@ -87,9 +88,9 @@ foreach my $step (1 .. 4)
 	is(problems($_), '', "step $step: the " . $_->name . ' is well') foreach $node, $standby;
 	like(query("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
 		qr/^no row of this database needs it: its line can be removed$/,
-		'README quotes what the status says then') if $step == 3;
+		'the runbook quotes what the status says then') if $step == 3;
 }
-like($readme, qr/says of the old one `no row of this database needs it: its line can be removed`/, 'it does');
+like($runbooks, qr/says of the old one `no row of this database needs it: its line can be removed`/, 'it does');
 is(query("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 'the hash verifies');
 
 # ---- It has leaked -------------------------------------------------------

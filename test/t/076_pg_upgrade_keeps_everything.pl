@@ -85,7 +85,7 @@ is($old->safe_psql('postgres', 'SELECT count(*) FROM kms.denial'),
 	1, 'a key is denied by a row of kms.denial');
 KmsTest::write_master_key($file, $master_key);
 
-# With the steps of README: what is in the ring gets into the tables.
+# With the steps of the manual: what is in the ring gets into the tables.
 $old->restart;
 $old->safe_psql($_, 'SELECT kms_flush_events()') foreach 'postgres', 'other';
 my $epochs = $old->safe_psql('postgres', 'SELECT count(*) FROM kms.event_epoch');

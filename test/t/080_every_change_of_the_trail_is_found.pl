@@ -183,7 +183,7 @@ BEGIN
 END $$;
 SQL
 is(finding('CALL rechain(); SELECT kms_audit_head()'),
-	"$head\nt||", 'the chain is the one that README describes');
+	"$head\nt||", 'the chain is the one that the manual describes');
 my $forged = 'DELETE FROM kms.event WHERE ticket = 3; CALL rechain()';
 my $signed = sql('SELECT min(ticket) FROM kms.event_checkpoint WHERE ticket >= 3');
 is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain()"),

@@ -57,7 +57,7 @@ is(findings(), 'warning: publication "schema" carries all tables of kms', 'one o
 sql('DROP PUBLICATION schema; CREATE PUBLICATION few FOR TABLE kms.key, kms.key_secret');
 is(findings(), 'warning: publication "few" carries tables of kms, but not kms.denial', 'one that lacks a table');
 sql('ALTER PUBLICATION few ADD TABLE kms.denial, kms.pepper, mine');
-is(findings(), 'notice: publication "few" carries tables of kms', 'one that has what README says is a notice');
+is(findings(), 'notice: publication "few" carries tables of kms', 'one that has what the manual says is a notice');
 sql('ALTER PUBLICATION few ADD TABLE kms.maintenance');
 is(findings(), 'warning: publication "few" carries kms.maintenance, which each server has of its own',
 	"one that has a server's own");
