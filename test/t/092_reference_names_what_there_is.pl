@@ -16,9 +16,17 @@ my $node = KmsTest->node('reference');
 $node->safe_psql('postgres', 'CREATE DATABASE app');
 $node->safe_psql('app', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys');
 
-# README, and all pages of the manual.
+# README, and all pages of the manual; those for contributors may also name
+# functions in C.
 my $manual = slurp_file("$top/README.md");
-find({ wanted => sub { $manual .= slurp_file($_) if /\.md$/ }, no_chdir => 1 },
+my $design = '';
+find(
+	{   no_chdir => 1,
+		wanted => sub {
+			return unless /\.md$/;
+			$design .= slurp_file($_), return if m{/docs/design/};
+			$manual .= slurp_file($_);
+		} },
 	"$top/docs");
 
 my $of_extension = q{(SELECT objid FROM pg_depend
@@ -138,6 +146,12 @@ foreach ($manual =~ /\b(kms\.[a-z_]+)\b/g)
 	$strange{$_} = 1
 	  unless $settings{$_} || $relations{$_} || $functions{$_} ||
 	  /^kms\.(?:so|control)$/;
+}
+my $headers = join '', map { slurp_file($_) } glob "$top/src/*/*.h";
+foreach ($design =~ /\b(kms_[a-z_]+)\b/g)
+{
+	$strange{$_} = 1
+	  unless $functions{$_} || $programs{$_} || $headers =~ /\b$_\(/;
 }
 is(join(' ', sort keys %strange), '', 'the manual names nothing that is not there');
 
