@@ -3,7 +3,8 @@
 # Blocks that follow a line "<!-- test -->" are run in order: sql (one session
 # for those that follow each other), sh, and programs of clients, which print
 # a ciphertext of 4711 for the key in the file key_id.  "<!-- test KM001 -->"
-# says that the block's last statement fails with this SQLSTATE.
+# says that the block's last statement fails with this SQLSTATE.  A block
+# "text" behind a block of sql is what psql prints.
 #
 # Each page begins with an empty database "app".  If it says that it goes on
 # from another page, the blocks of that page are run first.
@@ -72,13 +73,13 @@ sub read_page
 	my (@blocks, $marks);
 
 	while ($text =~
-		/^( *)<!-- test(?: (\w{5}))? -->\n\1```(sql|sh|js|python)\n(.*?)^\1```$/gms)
+		/^( *)<!-- test(?: (\w{5}))? -->\n\1```(sql|sh|js|python)\n(.*?)^\1```$(?:\n\n\1```text\n(.*?)^\1```$)?/gms)
 	{
-		my ($indent, $state, $kind, $block) = ($1, $2, $3, $4);
+		my ($indent, $state, $kind, $block, $output) = ($1, $2, $3, $4, $5);
 		my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
 		$block =~ s/^$indent//gm;
 		push @blocks,
-		  { state => $state, kind => $kind, text => $block, name => "$path:$line" };
+		  { state => $state, kind => $kind, text => $block, output => $output, name => "$path:$line" };
 	}
 	$marks = () = $text =~ /^ *<!-- test/gm;
 	is(scalar(@blocks), $marks, "$path: each mark stands before a block that can be run");
@@ -169,7 +170,7 @@ sub run_session
 	{
 		my $state = $session[$i]{state};
 		$script .= "\\set ON_ERROR_STOP " . ($state ? 0 : 1) . "\n";
-		$script .= $session[$i]{text};
+		$script .= "\\echo begin:$i\n$session[$i]{text}";
 		$script .= "\n\\echo done:$i:" . ($state ? ':SQLSTATE' : '00000') . "\n";
 	}
 	run_in_dir([ 'psql', '-X', '-q' ], $script, \$output);
@@ -180,6 +181,11 @@ sub run_session
 		is(defined $state ? $state : 'not reached',
 			$expected, "sql, $session[$i]{name}")
 		  or diag($output);
+		next unless defined $session[$i]{output};
+
+		my ($printed) = $output =~ /^begin:$i\n(.*?)\ndone:$i:/ms;
+		is(join("\n", map { s/\s+$//r } split /\n/, $printed // ''),
+			join("\n", split /\n/, $session[$i]{output}), "$session[$i]{name} prints what is shown");
 	}
 }
 
