@@ -150,7 +150,7 @@ check_standbys(KmsReport report, void *arg)
 			   "Name a synchronous standby, or turn kms.audit_wait_for_standby off.");
 	else if (connected < wanted)
 		report(arg, "error",
-			   psprintf("calls fail (KM008), because kms.audit_wait_for_standby is on and too few synchronous standbys are connected: %d of %d",
+			   psprintf("calls fail (KM008) unless synchronous_commit is local or off, because kms.audit_wait_for_standby is on and too few synchronous standbys are connected: %d of %d",
 						connected, wanted),
 			   psprintf("Bring the standby back, correct synchronous_standby_names (now \"%s\"; pg_stat_replication has the names of those that are connected), or turn kms.audit_wait_for_standby off and reload.",
 						kms_standby_names()));

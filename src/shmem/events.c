@@ -494,7 +494,7 @@ kms_events_renew(void)
 KmsRing *
 kms_events_retired(int64 first, bool *intact, bool *unread)
 {
-	KmsRing    *retired = open_retired(first, unread);
+	KmsRing    *retired = first > 0 ? open_retired(first, unread) : NULL;
 	DIR		   *dir = AllocateDir(PG_STAT_TMP_DIR);
 	struct dirent *entry;
 

@@ -20,10 +20,11 @@
 #include "shmem/ring.h"
 
 #define SECONDS_TO_2000 946684800	/* from 1970, UTC */
+#define LARGEST_RING	(SIZE_MAX < UINT64_C(1) << 31 ? SIZE_MAX : (size_t) 1 << 31)
 
 static bool print_ring(const char *path, uint64_t from);
-static KmsRing *map_ring(const char *path, size_t *size, bool *whole);
-static void *map_file(int fd, size_t bytes, size_t size);
+static KmsRing *read_ring(const char *path, size_t *size, bool *whole);
+static void *read_file(int fd, size_t size);
 static void print_events(KmsRing *ring, const char *path, uint64_t from);
 static void print_event(uint64_t position, const KmsEvent *event);
 static void print_time(int64_t microseconds);
@@ -71,7 +72,7 @@ print_ring(const char *path, uint64_t from)
 {
 	size_t		size;
 	bool		whole = true;
-	KmsRing    *ring = map_ring(path, &size, &whole);
+	KmsRing    *ring = read_ring(path, &size, &whole);
 
 	if (ring == NULL)
 		return false;
@@ -81,11 +82,11 @@ print_ring(const char *path, uint64_t from)
 }
 
 /*
- * Privately: the ring of a server that runs may be looked at, too.  What a file
+ * A copy, so the ring of a server that runs may be looked at, too.  What a file
  * that is cut off lacks is zero, so its events count as never finished.
  */
 static KmsRing *
-map_ring(const char *path, size_t *size, bool *whole)
+read_ring(const char *path, size_t *size, bool *whole)
 {
 	struct stat st;
 	KmsRing    *ring = NULL;
@@ -100,23 +101,24 @@ map_ring(const char *path, size_t *size, bool *whole)
 		problem = st.st_size == 0 ? "the file is empty" : "not an event ring";
 	else
 	{
-		*size = (size_t) st.st_size;
-		ring = map_file(fd, *size, *size);
-		if (ring != NULL && kms_ring_size(ring) > *size)
-		{
-			fprintf(stderr, "kms_ring: %s: the file is cut off: %zu of %zu bytes\n",
-					path, *size, kms_ring_size(ring));
-			*whole = false;
-			*size = kms_ring_size(ring);
-			munmap(ring, (size_t) st.st_size);
-			ring = map_file(fd, (size_t) st.st_size, *size);
-		}
-		if (ring == NULL)
+		ring = read_file(fd, KMS_RING_HEADER_SIZE);
+		*size = ring != NULL ? kms_ring_size(ring) : 0;
+		if (ring != NULL)
+			munmap(ring, KMS_RING_HEADER_SIZE);
+		if (*size == 0 || *size > LARGEST_RING)
+			problem = "not an event ring of this version of kms";
+		else if ((ring = read_file(fd, *size)) == NULL)
 			problem = strerror(errno);
 		else if (!kms_ring_valid(ring, *size, kms_ring_identity(ring)))
 		{
-			problem = "not an event ring of this version of kms";
+			problem = "the event ring is damaged";
 			munmap(ring, *size);
+		}
+		else if ((uintmax_t) st.st_size < *size)
+		{
+			fprintf(stderr, "kms_ring: %s: the file is cut off: %jd of %zu bytes\n",
+					path, (intmax_t) st.st_size, *size);
+			*whole = false;
 		}
 	}
 	if (fd >= 0)
@@ -127,22 +129,27 @@ map_ring(const char *path, size_t *size, bool *whole)
 	return NULL;
 }
 
-/* So many bytes of a file, and zeros up to "size"; NULL and errno on failure. */
+/* So many bytes, zeros after the file's end; NULL and errno on failure. */
 static void *
-map_file(int fd, size_t bytes, size_t size)
+read_file(int fd, size_t size)
 {
-	void	   *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
-						   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char	   *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+						   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t		done = 0;
+	ssize_t		bytes = 1;
 
 	if (map == MAP_FAILED)
 		return NULL;
-	if (mmap(map, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
-			 0) == MAP_FAILED)
+	while (done < size && bytes > 0)
 	{
-		munmap(map, size);
-		return NULL;
+		bytes = pread(fd, map + done, size - done, (off_t) done);
+		if (bytes > 0)
+			done += (size_t) bytes;
 	}
-	return map;
+	if (bytes >= 0)
+		return map;
+	munmap(map, size);
+	return NULL;
 }
 
 static void
@@ -159,7 +166,7 @@ print_events(KmsRing *ring, const char *path, uint64_t from)
 	kms_ring_counters(ring, &counters);
 	if (from != 0 && from < counters.tail)
 		fprintf(stderr, "%s: positions %" PRIu64 " to %" PRIu64 " are not in it:"
-				" that server wrote these events to its own kms.event\n",
+				" that server has dealt with them, see its own kms.event\n",
 				path, from, counters.tail - 1);
 	for (position = counters.tail; position < counters.head; position++)
 	{

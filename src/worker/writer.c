@@ -450,17 +450,25 @@ mark_handed_over(void *arg)
 	hand_over_ring(arg, kms_events_ring());
 }
 
-/* Say that nothing follows from this ring, all of which is written. */
+/*
+ * Say that nothing follows from this ring, all of which is written.  If it has
+ * been replaced, sessions record into another one already, so that is where the
+ * trail ends from this commit on.
+ */
 static void
 hand_over_ring(Writer *writer, KmsRing *ring)
 {
 	KmsTrail	trail;
+	KmsTrail	current;
 
 	kms_worker_begin("handing the trail over");
 	lock_trail(writer);
 	open_trail(writer, ring, &trail);
 	trail.handed_over = true;
 	kms_trail_close(&trail);
+	if (ring == writer->retired)
+		kms_trail_open(&current, kms_ring_epoch(kms_events_ring()), 0, false,
+					   kms_continuity_limit(&writer->keeper));
 	commit_trail(writer, &trail);
 }
 
@@ -691,12 +699,15 @@ open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 	uint64		end;
 
 	kms_continuity_begin(keeper);
-	if (keeper->restored)
+	if (keeper->restored || ring == writer->retired)
 	{
 		KmsTrailEpoch newest;
 
 		(void) kms_trail_epoch_end(&newest, KMS_TICKET_LIMIT);
-		complete = newest.epoch;	/* one gap is enough */
+		/* one gap is enough, and a ring that is in use lacks nothing */
+		if (keeper->restored ||
+			newest.epoch == kms_ring_epoch(kms_events_ring()))
+			complete = newest.epoch;
 	}
 	kms_trail_open(trail, kms_ring_epoch(ring), complete,
 				   ring == writer->retired, kms_continuity_limit(keeper));

@@ -96,5 +96,24 @@ is(KmsTest::events($node, 'postgres', "application_name ^@ 'ring before'"), '15'
 is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap is reported, for nothing can be missing');
 is($node->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 
+# One that can be read later only, when sessions record into its successor.
+$node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+calls('late', 3);
+$node->stop('immediate');
+$node->append_conf('postgresql.conf', 'kms.event_ring_size = 192kB');
+$node->start;
+calls('after', 3);
+my ($late) = glob $node->data_dir . '/pg_stat_tmp/kms.*.*';
+chmod 0, $late;
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
+KmsTest::poll(sub { $node->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE application_name = 'after'") == 3 })
+  or die 'the newest ring is not written';
+chmod 0600, $late;
+ok(KmsTest::poll(sub { $node->safe_psql('postgres', 'SELECT kms_flush_events()'); !-e $late }), 'a ring that can be read again goes');
+is(recorded('late'), '3', 'with its events written');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap');
+is( $node->safe_psql('postgres', 'SELECT handed_over_at IS NULL FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1'),
+	't', 'the trail is not handed over, for sessions still record');
+
 $node->stop;
 done_testing();

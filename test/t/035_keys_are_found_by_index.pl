@@ -156,11 +156,13 @@ foreach my $index (qw(key_expiry_idx key_tried_idx))
 
 # ---- A long trail ----------------------------------------------------------
 
-# Copies of an event, which no key that was denied has to do with.
+# Copies of an event, of a key that was denied later.
 my $denied = join ' ', map { KmsClient::issue($node, 'postgres', "denied$_") && "SELECT kms_disable_key(key_id) FROM kms.keys WHERE device_id = 'denied$_';" } 1 .. 10;
 sql($denied);
 sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
-sql("INSERT INTO kms.event SELECT (jsonb_populate_record(e, jsonb_build_object('ticket', e.ticket + n))).*
+sql("INSERT INTO kms.event SELECT (jsonb_populate_record(NULL::kms.event,
+		to_jsonb(e) || jsonb_build_object('ticket', (SELECT max(ticket) FROM kms.event) + n,
+			'key_id', (SELECT key_id FROM kms.keys WHERE device_id = 'denied1')))).*
 	FROM (SELECT * FROM kms.event WHERE operation = 'decrypt' ORDER BY ticket DESC LIMIT 1) AS e,
 		generate_series(1, 20000) AS n");
 sub trail_rows_read

@@ -55,7 +55,7 @@ is(state_of("SELECT kms_enable_key('$key')"), '00000', 'whose event is part of t
 setting("synchronous_standby_names = 'standby'");
 is(state_of($decrypt), 'KM008', 'with one that is away, too');
 like(KmsClient::findings($primary, 'postgres'),
-	qr/^error: calls fail \(KM008\), because .* too few synchronous standbys are connected: 0 of 1 \(.* \(now "standby";/m,
+	qr/^error: calls fail \(KM008\) unless synchronous_commit is local or off, because .* too few synchronous standbys are connected: 0 of 1 \(.* \(now "standby";/m,
 	'kms_check() says so');
 my $changer = KmsClient->session($primary, 'postgres');
 $changer->send("SELECT kms_disable_key('$key')");
