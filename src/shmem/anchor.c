@@ -83,7 +83,7 @@ kms_anchor_read(const void *area, KmsAnchor *anchor)
 {
 	int			i;
 
-	/* the writer may overtake who reads, and write both meanwhile */
+	/* the writer may write both places while they are read */
 	for (i = 0; i < READ_TRIES; i++)
 	{
 		if (read_once(area, anchor))

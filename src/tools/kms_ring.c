@@ -20,7 +20,7 @@
 #include "shmem/ring.h"
 
 #define SECONDS_TO_2000 946684800	/* from 1970, UTC */
-#define LARGEST_RING	(SIZE_MAX < UINT64_C(1) << 31 ? SIZE_MAX : (size_t) 1 << 31)
+#define LARGEST_RING	((size_t) 1 << 31)	/* bytes: more than any has */
 
 static bool print_ring(const char *path, uint64_t from);
 static KmsRing *read_ring(const char *path, size_t *size, bool *whole);
@@ -101,11 +101,16 @@ read_ring(const char *path, size_t *size, bool *whole)
 		problem = st.st_size == 0 ? "the file is empty" : "not an event ring";
 	else
 	{
+		*size = 0;
 		ring = read_file(fd, KMS_RING_HEADER_SIZE);
-		*size = ring != NULL ? kms_ring_size(ring) : 0;
 		if (ring != NULL)
+		{
+			*size = kms_ring_size(ring);
 			munmap(ring, KMS_RING_HEADER_SIZE);
-		if (*size == 0 || *size > LARGEST_RING)
+		}
+		if (ring == NULL)
+			problem = strerror(errno);
+		else if (*size == 0 || *size > LARGEST_RING)
 			problem = "not an event ring of this version of kms";
 		else if ((ring = read_file(fd, *size)) == NULL)
 			problem = strerror(errno);

@@ -60,6 +60,50 @@ sub wait_until_up
 	  or die 'the server does not come back';
 }
 
+# Create these databases with the extension and a key, and return for each the
+# statement that decrypts something with it.
+sub databases
+{
+	my ($node, @databases) = @_;
+	my %decrypt;
+
+	foreach my $db (@databases)
+	{
+		$node->safe_psql('postgres', "CREATE DATABASE $db") unless $db eq 'postgres';
+		$node->safe_psql($db, 'CREATE EXTENSION kms');
+		my ($key, $pem) = issue($node, $db, 'phone');
+		$decrypt{$db} = "SELECT kms_decrypt('$key', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "')";
+	}
+	return %decrypt;
+}
+
+# How many slots for workers parallel queries have.
+sub slots_taken
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
+}
+
+# Take so many in sessions of the role nobody, which are returned.
+sub take_slots
+{
+	my ($node, $count) = @_;
+	my @takers;
+
+	KmsTest::poll(
+		sub {
+			return 1 if slots_taken($node) >= $count;
+			my $taker = KmsClient->session($node, 'postgres');
+			$taker->query('SET SESSION AUTHORIZATION nobody');
+			$taker->query("SELECT set_config(name, 'on', false) FROM pg_settings
+				WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
+			$taker->send('SELECT pg_sleep(3600)');
+			push @takers, $taker;
+			return 0;
+		}) or die 'not all slots are taken';
+	return @takers;
+}
+
 # ---- A session that stays open -------------------------------------------
 
 sub session

@@ -60,25 +60,8 @@ sql('CREATE ROLE nobody LOGIN');
 
 # PostgreSQL's own launcher, ours and the reserved writer have three.
 my $free = 5;
-my @takers;
-
-sub taken
-{
-	return sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
-}
-
-ok( KmsTest::poll(
-		sub {
-			return 1 if taken() >= $free;
-			my $taker = KmsClient->session($node, 'postgres');
-			$taker->query('SET SESSION AUTHORIZATION nobody');
-			$taker->query("SELECT set_config(name, 'on', false) FROM pg_settings
-				WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
-			$taker->send('SELECT pg_sleep(3600)');
-			push @takers, $taker;
-			return 0;
-		}),
-	'parallel workers have all slots that are not reserved');
+my @takers = KmsClient::take_slots($node, $free);
+pass('parallel workers have all slots that are not reserved');
 
 foreach my $round (1 .. 3)
 {
@@ -88,7 +71,7 @@ foreach my $round (1 .. 3)
 			"round $round: $db gets its writer");
 	}
 }
-cmp_ok(taken(), '>=', $free, 'the slots were taken all the time');
+cmp_ok(KmsClient::slots_taken($node), '>=', $free, 'the slots were taken all the time');
 unlike(KmsClient::findings($node, 'one'), qr/^(?:error|warning): .*(?:writer|KM008)/m,
 	'kms_check() has no complaint about the writer');
 like(KmsClient::findings($node, 'one'),

@@ -29,14 +29,7 @@ kms.reserved_writers = 4
 max_prepared_transactions = 2
 max_worker_processes = 16
 CONF
-my %decrypt;
-foreach my $db (@databases)
-{
-	$node->safe_psql('postgres', "CREATE DATABASE $db") unless $db eq 'postgres';
-	$node->safe_psql($db, 'CREATE EXTENSION kms');
-	my ($key, $pem) = KmsClient::issue($node, $db, 'phone');
-	$decrypt{$db} = "SELECT kms_decrypt('$key', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "')";
-}
+my %decrypt = KmsClient::databases($node, @databases);
 
 sub decrypt
 {

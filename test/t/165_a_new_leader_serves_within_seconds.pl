@@ -34,14 +34,7 @@ max_worker_processes = 8
 wal_keep_size = 64MB
 CONF
 my @databases = ('postgres', map { "other$_" } 1 .. 7);
-my %decrypt;
-foreach my $db (@databases)
-{
-	$leader->safe_psql('postgres', "CREATE DATABASE $db") unless $db eq 'postgres';
-	$leader->safe_psql($db, 'CREATE EXTENSION kms');
-	my ($key, $pem) = KmsClient::issue($leader, $db, 'phone');
-	$decrypt{$db} = "SELECT kms_decrypt('$key', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "')";
-}
+my %decrypt = KmsClient::databases($leader, @databases);
 $leader->safe_psql('postgres', 'CREATE ROLE nobody LOGIN');
 my $other = KmsTest->standby($leader, 'two');
 my $files = PostgreSQL::Test::Utils::tempdir();
@@ -110,26 +103,6 @@ sub first_answers
 	return @first;
 }
 
-# Sessions of a role without rights take all slots for workers.
-sub take_slots
-{
-	my ($node) = @_;
-	my @takers;
-
-	KmsTest::poll(
-		sub {
-			return 1 if $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'") >= 5;
-			my $taker = KmsClient->session($node, 'postgres');
-			$taker->query('SET SESSION AUTHORIZATION nobody');
-			$taker->query("SELECT set_config(name, 'on', false) FROM pg_settings
-				WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
-			$taker->send('SELECT pg_sleep(3600)');
-			push @takers, $taker;
-			return 0;
-		}) or die 'there are still slots';
-	return @takers;
-}
-
 # The leader stops under load and the other is promoted; returns what ask_all()
 # does, from the end of its recovery on.
 sub change_places
@@ -137,7 +110,7 @@ sub change_places
 	my ($ugly, @used) = @_;
 	my $load = KmsLoad->start($leader, 'load' . ++$round, $decrypt{postgres});
 	my $session = KmsClient->session($other, 'postgres');
-	my @takers = $ugly ? take_slots($other) : ();
+	my @takers = $ugly ? KmsClient::take_slots($other, 5) : ();
 
 	$session->query($decrypt{postgres});
 	$leader->stop('fast');
