@@ -188,7 +188,7 @@ check-house:
 	done; \
 	echo "1..$$n"; exit $$failed
 
-# Only some files: make indent FILES='src/api/issue.c src/api/issue.h'
+# Only some files: make indent FILES='src/api/sql_issue.c'
 indent:
 	test/check/typedefs --write
 	test/check/indent --write $(FILES)

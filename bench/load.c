@@ -28,7 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/create.h"
-#include "keys/seal.h"
+#include "keys/key_seal.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 
@@ -245,11 +245,11 @@ make_row(KmsKeyRow *row, const char *name, int64 number,
 	strlcpy(row->origin, KMS_ORIGIN_GENERATED, sizeof(row->origin));
 	snprintf(row->device_id, sizeof(row->device_id), "%s-" INT64_FORMAT,
 			 name, number);
-	require(kms_key_id_now(created_at, row->key_id), "make an id for");
+	require(kms_create_key_id(created_at, row->key_id), "make an id for");
 }
 
 /*
- * As kms_opened_wrap() and kms_key_create() do it, but for writing the same
+ * As kms_opened_wrap() and kms_create_key() do it, but for writing the same
  * DER again for each row, which takes ten times as long as all the rest.
  */
 static void
@@ -267,8 +267,8 @@ make_secret(KmsKeyRow *row, const Pair *pair, KmsKeySecret *secret)
 	require(kms_master_get(NULL, &master), "wrap");
 	require(kms_wrap(&master, &context, pair->private_key, pair->private_len,
 					 secret->wrapped_key, &secret->wrapped_len), "wrap");
-	require(kms_seal_digests(secret, &digests), "digest");
-	require(kms_seal_row(row, &digests, &fault), "seal");
+	require(kms_key_seal_digests(secret, &digests), "digest");
+	require(kms_key_seal_row(row, &digests, &fault), "seal");
 }
 
 /* The columns in the order of the extension's script. */
@@ -284,7 +284,7 @@ put_row(Target * target, int at, const KmsKeyRow *row)
 	values[3] = CStringGetTextDatum(row->algorithm);
 	values[4] = CStringGetTextDatum(row->oaep_hash);
 	values[5] = CStringGetTextDatum(row->origin);
-	values[6] = CStringGetTextDatum(kms_key_state_name(row->state));
+	values[6] = CStringGetTextDatum(kms_key_row_state_name(row->state));
 	nulls[7] = true;			/* prior_state */
 	nulls[8] = !row->has_state_reason;
 	values[8] = CStringGetTextDatum(row->state_reason);

@@ -13,7 +13,7 @@
 #include "pg/settings.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC_EXT(.name = "kms",.version = KMS_VERSION);
@@ -31,7 +31,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	kms_protect_install();
-	kms_state_install();
+	kms_shared_install();
 	kms_master_install();
 	kms_lockout_install();
 	kms_call_install();

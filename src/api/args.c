@@ -21,15 +21,15 @@ static KmsStatus take_device_id(FunctionCallInfo fcinfo, int n,
 static KmsStatus check_size(FunctionCallInfo fcinfo, int n, KmsFault *fault);
 
 KmsStatus
-kms_arg_key_id(FunctionCallInfo fcinfo, int n, KmsKeyIdBuffer key_id,
-			   KmsFault *fault)
+kms_args_key_id(FunctionCallInfo fcinfo, int n, KmsKeyIdBuffer key_id,
+				KmsFault *fault)
 {
 	text	   *value;
 	size_t		len;
 
 	if (PG_ARGISNULL(n))
 		return kms_fault_null(fault, "key id must not be null");
-	if (kms_arg_size(fcinfo, n) <= KMS_KEY_ID_MAX)
+	if (kms_args_size(fcinfo, n) <= KMS_KEY_ID_MAX)
 	{
 		value = PG_GETARG_TEXT_PP(n);
 		len = VARSIZE_ANY_EXHDR(value);
@@ -46,8 +46,8 @@ kms_arg_key_id(FunctionCallInfo fcinfo, int n, KmsKeyIdBuffer key_id,
 }
 
 KmsStatus
-kms_arg_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
-				  KmsFault *fault)
+kms_args_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
+				   KmsFault *fault)
 {
 	if (PG_ARGISNULL(n))
 		return kms_fault_null(fault, "device id must not be null");
@@ -55,9 +55,9 @@ kms_arg_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
 }
 
 KmsStatus
-kms_arg_optional_device_id(FunctionCallInfo fcinfo, int n,
-						   KmsDeviceIdBuffer device_id, bool *given,
-						   KmsFault *fault)
+kms_args_optional_device_id(FunctionCallInfo fcinfo, int n,
+							KmsDeviceIdBuffer device_id, bool *given,
+							KmsFault *fault)
 {
 	*given = !PG_ARGISNULL(n);
 	if (!*given)
@@ -66,13 +66,13 @@ kms_arg_optional_device_id(FunctionCallInfo fcinfo, int n,
 }
 
 KmsStatus
-kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
-			 char **value, KmsFault *fault)
+kms_args_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
+			  char **value, KmsFault *fault)
 {
 	*value = NULL;
 	if (PG_ARGISNULL(n))
 		return kms_fault(fault, KMS_OK);
-	if (kms_arg_size(fcinfo, n) <= most)
+	if (kms_args_size(fcinfo, n) <= most)
 	{
 		char	   *given = text_to_cstring(PG_GETARG_TEXT_PP(n));
 		KmsLine		judged = kms_line_judge(given, strlen(given));
@@ -95,26 +95,26 @@ kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
 }
 
 KmsStatus
-kms_arg_reason(FunctionCallInfo fcinfo, int n, char **reason, KmsFault *fault)
+kms_args_reason(FunctionCallInfo fcinfo, int n, char **reason, KmsFault *fault)
 {
 	*reason = NULL;
 	if (PG_ARGISNULL(n))
 		return kms_fault_null(fault, "reason must not be null");
-	return kms_arg_line(fcinfo, n, "reason", KMS_REASON_MAX, reason, fault);
+	return kms_args_line(fcinfo, n, "reason", KMS_REASON_MAX, reason, fault);
 }
 
 KmsStatus
-kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
+kms_args_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 {
 	KmsStatus	status;
 
 	memset(oaep, 0, sizeof(*oaep));
-	status = kms_arg_digest(fcinfo, n, "oaep_hash", &oaep->digest, fault);
+	status = kms_args_digest(fcinfo, n, "oaep_hash", &oaep->digest, fault);
 	if (status == KMS_OK)
-		status = kms_arg_digest(fcinfo, n + 1, "mgf1_hash", &oaep->mgf1, fault);
+		status = kms_args_digest(fcinfo, n + 1, "mgf1_hash", &oaep->mgf1, fault);
 	if (status != KMS_OK || PG_ARGISNULL(n + 2))
 		return status;
-	if (kms_arg_size(fcinfo, n + 2) > LABEL_MAX_BYTES)
+	if (kms_args_size(fcinfo, n + 2) > LABEL_MAX_BYTES)
 		return kms_fault_argument(fault, "label is too long",
 								  psprintf("It may have %d bytes.", LABEL_MAX_BYTES),
 								  NULL);
@@ -128,11 +128,11 @@ kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 }
 
 KmsStatus
-kms_arg_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
-			KmsCipherRequest *request, KmsFault *fault)
+kms_args_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
+			 KmsCipherRequest *request, KmsFault *fault)
 {
 	char	   *key_id = palloc(sizeof(KmsKeyIdBuffer));
-	KmsStatus	status = kms_arg_key_id(fcinfo, n, key_id, fault);
+	KmsStatus	status = kms_args_key_id(fcinfo, n, key_id, fault);
 
 	if (status != KMS_OK)
 		return status;
@@ -142,30 +142,30 @@ kms_arg_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
 }
 
 KmsStatus
-kms_arg_options(FunctionCallInfo fcinfo, int n, KmsCipherRequest *request,
-				KmsFault *fault)
+kms_args_options(FunctionCallInfo fcinfo, int n, KmsCipherRequest *request,
+				 KmsFault *fault)
 {
 	char	   *device_id = palloc(sizeof(KmsDeviceIdBuffer));
 	bool		given;
 	KmsStatus	status;
 
-	status = kms_arg_optional_device_id(fcinfo, n, device_id, &given, fault);
+	status = kms_args_optional_device_id(fcinfo, n, device_id, &given, fault);
 	if (status != KMS_OK)
 		return status;
 	if (given)
 		request->device_id = device_id;
-	return kms_arg_oaep(fcinfo, n + 1, &request->oaep, fault);
+	return kms_args_oaep(fcinfo, n + 1, &request->oaep, fault);
 }
 
 Size
-kms_arg_size(FunctionCallInfo fcinfo, int n)
+kms_args_size(FunctionCallInfo fcinfo, int n)
 {
 	return toast_raw_datum_size(PG_GETARG_DATUM(n)) - VARHDRSZ;
 }
 
 KmsStatus
-kms_arg_base64(FunctionCallInfo fcinfo, int n, const unsigned char **data,
-			   size_t *len, KmsFault *fault)
+kms_args_base64(FunctionCallInfo fcinfo, int n, const unsigned char **data,
+				size_t *len, KmsFault *fault)
 {
 	KmsStatus	status = check_size(fcinfo, n, fault);
 	text	   *value;
@@ -173,15 +173,15 @@ kms_arg_base64(FunctionCallInfo fcinfo, int n, const unsigned char **data,
 	if (status != KMS_OK)
 		return status;
 	value = PG_GETARG_TEXT_PP(n);
-	if (kms_arg_decode(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), data, len))
+	if (kms_args_decode(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), data, len))
 		return kms_fault(fault, KMS_OK);
 	return kms_fault_ciphertext(fault, "ciphertext is not base64", NULL,
 								"Send the ciphertext in base64 (RFC 4648), of either alphabet.");
 }
 
 bool
-kms_arg_decode(const char *in, size_t in_len, const unsigned char **data,
-			   size_t *len)
+kms_args_decode(const char *in, size_t in_len, const unsigned char **data,
+				size_t *len)
 {
 	char	   *normal = palloc(in_len + 4);
 	unsigned char *out;
@@ -201,8 +201,8 @@ kms_arg_decode(const char *in, size_t in_len, const unsigned char **data,
 }
 
 KmsStatus
-kms_arg_ciphertext(FunctionCallInfo fcinfo, int n, const unsigned char **data,
-				   size_t *len, KmsFault *fault)
+kms_args_ciphertext(FunctionCallInfo fcinfo, int n, const unsigned char **data,
+					size_t *len, KmsFault *fault)
 {
 	KmsStatus	status = check_size(fcinfo, n, fault);
 	bytea	   *value;
@@ -222,20 +222,20 @@ take_device_id(FunctionCallInfo fcinfo, int n, KmsDeviceIdBuffer device_id,
 	char	   *value;
 	KmsStatus	status;
 
-	status = kms_arg_line(fcinfo, n, "device id", KMS_DEVICE_ID_MAX, &value,
-						  fault);
+	status = kms_args_line(fcinfo, n, "device id", KMS_DEVICE_ID_MAX, &value,
+						   fault);
 	if (status == KMS_OK)
 		strlcpy(device_id, value, KMS_DEVICE_ID_MAX + 1);
 	return status;
 }
 
 KmsStatus
-kms_arg_digest(FunctionCallInfo fcinfo, int n, const char *name,
-			   KmsDigest *digest, KmsFault *fault)
+kms_args_digest(FunctionCallInfo fcinfo, int n, const char *name,
+				KmsDigest *digest, KmsFault *fault)
 {
 	if (PG_ARGISNULL(n))
 		return kms_fault(fault, KMS_OK);
-	if (kms_arg_size(fcinfo, n) <= NAME_MAX_BYTES)
+	if (kms_args_size(fcinfo, n) <= NAME_MAX_BYTES)
 	{
 		*digest = kms_digest_by_name(text_to_cstring(PG_GETARG_TEXT_PP(n)));
 		if (*digest != KMS_DIGEST_NONE)
@@ -249,7 +249,7 @@ kms_arg_digest(FunctionCallInfo fcinfo, int n, const char *name,
 static KmsStatus
 check_size(FunctionCallInfo fcinfo, int n, KmsFault *fault)
 {
-	Size		size = kms_arg_size(fcinfo, n);
+	Size		size = kms_args_size(fcinfo, n);
 
 	if (size <= (Size) kms_max_ciphertext_size)
 		return kms_fault(fault, KMS_OK);

@@ -12,69 +12,69 @@
 #include "crypto/form.h"
 #include "crypto/rsa.h"
 #include "keys/cipher.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 
 /* Buffers that a checked key id or device id is copied to. */
 typedef char KmsKeyIdBuffer[KMS_KEY_ID_MAX + 1];
 typedef char KmsDeviceIdBuffer[KMS_DEVICE_ID_MAX + 1];
 
-extern KmsStatus kms_arg_key_id(FunctionCallInfo fcinfo, int n,
-								KmsKeyIdBuffer key_id, KmsFault *fault);
+extern KmsStatus kms_args_key_id(FunctionCallInfo fcinfo, int n,
+								 KmsKeyIdBuffer key_id, KmsFault *fault);
 
 /* A device id that must be given. */
-extern KmsStatus kms_arg_device_id(FunctionCallInfo fcinfo, int n,
-								   KmsDeviceIdBuffer device_id,
-								   KmsFault *fault);
+extern KmsStatus kms_args_device_id(FunctionCallInfo fcinfo, int n,
+									KmsDeviceIdBuffer device_id,
+									KmsFault *fault);
 
 /* NULL leaves *given unset. */
-extern KmsStatus kms_arg_optional_device_id(FunctionCallInfo fcinfo, int n,
-											KmsDeviceIdBuffer device_id,
-											bool *given, KmsFault *fault);
+extern KmsStatus kms_args_optional_device_id(FunctionCallInfo fcinfo, int n,
+											 KmsDeviceIdBuffer device_id,
+											 bool *given, KmsFault *fault);
 
 /*
  * Text of 1 to "most" bytes, without what KMS_LINE_REFUSES names; NULL gives
  * NULL, as does what is refused.
  */
-extern KmsStatus kms_arg_line(FunctionCallInfo fcinfo, int n, const char *name,
-							  size_t most, char **value, KmsFault *fault);
+extern KmsStatus kms_args_line(FunctionCallInfo fcinfo, int n, const char *name,
+							   size_t most, char **value, KmsFault *fault);
 
 /* A reason that must be given: a line of 1 to KMS_REASON_MAX bytes. */
-extern KmsStatus kms_arg_reason(FunctionCallInfo fcinfo, int n, char **reason,
-								KmsFault *fault);
+extern KmsStatus kms_args_reason(FunctionCallInfo fcinfo, int n, char **reason,
+								 KmsFault *fault);
 
 /* The name of a digest; NULL leaves *digest as it is. */
-extern KmsStatus kms_arg_digest(FunctionCallInfo fcinfo, int n,
-								const char *name, KmsDigest *digest,
-								KmsFault *fault);
+extern KmsStatus kms_args_digest(FunctionCallInfo fcinfo, int n,
+								 const char *name, KmsDigest *digest,
+								 KmsFault *fault);
 
 /* oaep_hash, mgf1_hash and label, which stand in this order from n. */
-extern KmsStatus kms_arg_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
-							  KmsFault *fault);
+extern KmsStatus kms_args_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
+							   KmsFault *fault);
 
 /* The key id of a request, which the call notes. */
-extern KmsStatus kms_arg_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
-							 KmsCipherRequest *request, KmsFault *fault);
+extern KmsStatus kms_args_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
+							  KmsCipherRequest *request, KmsFault *fault);
 
-/* An optional device id and what kms_arg_oaep takes, in this order from n. */
-extern KmsStatus kms_arg_options(FunctionCallInfo fcinfo, int n,
-								 KmsCipherRequest *request, KmsFault *fault);
+/* An optional device id and what kms_args_oaep takes, in this order from n. */
+extern KmsStatus kms_args_options(FunctionCallInfo fcinfo, int n,
+								  KmsCipherRequest *request, KmsFault *fault);
 
 /* Length in bytes of a text or bytea argument, without fetching it. */
-extern Size kms_arg_size(FunctionCallInfo fcinfo, int n);
+extern Size kms_args_size(FunctionCallInfo fcinfo, int n);
 
 /* Base64 as kms_base64_normalize takes it; false if it is none.  palloc'd. */
-extern bool kms_arg_decode(const char *in, size_t in_len,
-						   const unsigned char **data, size_t *len);
+extern bool kms_args_decode(const char *in, size_t in_len,
+							const unsigned char **data, size_t *len);
 
 /*
  * A ciphertext, as base64 or as bytes, of at most kms.max_ciphertext_size
  * bytes as it was sent.  *data is palloc'd.
  */
-extern KmsStatus kms_arg_base64(FunctionCallInfo fcinfo, int n,
-								const unsigned char **data, size_t *len,
-								KmsFault *fault);
-extern KmsStatus kms_arg_ciphertext(FunctionCallInfo fcinfo, int n,
-									const unsigned char **data, size_t *len,
-									KmsFault *fault);
+extern KmsStatus kms_args_base64(FunctionCallInfo fcinfo, int n,
+								 const unsigned char **data, size_t *len,
+								 KmsFault *fault);
+extern KmsStatus kms_args_ciphertext(FunctionCallInfo fcinfo, int n,
+									 const unsigned char **data, size_t *len,
+									 KmsFault *fault);
 
 #endif							/* KMS_API_ARGS_H */

@@ -117,8 +117,8 @@ kms_chain_event_is_blank(const KmsChainEvent *event)
 }
 
 void
-kms_forgotten_message(int64_t epoch, int64_t ticket,
-					  const KmsForgotten *forgotten, KmsEncoder *enc)
+kms_chain_forgotten_message(int64_t epoch, int64_t ticket,
+							const KmsForgotten *forgotten, KmsEncoder *enc)
 {
 	kms_encoder_text(enc, "kms/audit-forgotten/v1");
 	kms_encoder_int64(enc, epoch);
@@ -129,7 +129,7 @@ kms_forgotten_message(int64_t epoch, int64_t ticket,
 }
 
 size_t
-kms_forgotten_write(const KmsForgotten *forgotten, unsigned char *out)
+kms_chain_forgotten_write(const KmsForgotten *forgotten, unsigned char *out)
 {
 	size_t		id_len = strlen(forgotten->key_id);
 
@@ -143,8 +143,8 @@ kms_forgotten_write(const KmsForgotten *forgotten, unsigned char *out)
 }
 
 KmsStatus
-kms_forgotten_read(const unsigned char *in, size_t len,
-				   KmsForgotten *forgotten)
+kms_chain_forgotten_read(const unsigned char *in, size_t len,
+						 KmsForgotten *forgotten)
 {
 	memset(forgotten, 0, sizeof(*forgotten));
 	if (len < KMS_FORGOTTEN_SIZE_MIN || len > KMS_FORGOTTEN_SIZE_MAX ||

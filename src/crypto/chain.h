@@ -144,19 +144,19 @@ typedef struct KmsForgotten
  * The message that is signed, in "enc", which has room for
  * KMS_FORGOTTEN_MESSAGE_MAX bytes.
  */
-extern void kms_forgotten_message(int64_t epoch, int64_t ticket,
-								  const KmsForgotten *forgotten,
-								  KmsEncoder *enc);
+extern void kms_chain_forgotten_message(int64_t epoch, int64_t ticket,
+										const KmsForgotten *forgotten,
+										KmsEncoder *enc);
 
 /*
  * The proof as it is stored; "out" holds KMS_FORGOTTEN_SIZE_MAX bytes.
  * Returns its length.
  */
-extern size_t kms_forgotten_write(const KmsForgotten *forgotten,
-								  unsigned char *out);
+extern size_t kms_chain_forgotten_write(const KmsForgotten *forgotten,
+										unsigned char *out);
 
 /* KMS_BAD_FORMAT if it is none; *forgotten is all zero then. */
-extern KmsStatus kms_forgotten_read(const unsigned char *in, size_t len,
-									KmsForgotten *forgotten);
+extern KmsStatus kms_chain_forgotten_read(const unsigned char *in, size_t len,
+										  KmsForgotten *forgotten);
 
 #endif							/* KMS_CRYPTO_CHAIN_H */

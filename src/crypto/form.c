@@ -87,7 +87,7 @@ kms_key_id_made(const char *id)
 }
 
 bool
-kms_line_valid(const char *utf8, size_t len)
+kms_utf8_line_valid(const char *utf8, size_t len)
 {
 	const unsigned char *p = (const unsigned char *) utf8;
 	const unsigned char *end = p + len;
@@ -145,11 +145,11 @@ kms_key_id_make(int64_t unix_ms, char *out)
 	if (unix_ms < 0 || unix_ms > UNIX_MS_MAX)
 		return KMS_BAD_FORMAT;
 	snprintf(prefix, sizeof(prefix), "key_%013lld_", (long long) unix_ms);
-	return kms_id_make(prefix, out);
+	return kms_key_id_make_prefixed(prefix, out);
 }
 
 KmsStatus
-kms_id_make(const char *prefix, char *out)
+kms_key_id_make_prefixed(const char *prefix, char *out)
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char random[KMS_ID_RANDOM / 2];

@@ -30,7 +30,7 @@ extern bool kms_key_id_made(const char *id);
  * or paragraph separator (U+2028, U+2029) and nothing that turns the
  * direction (Unicode's Bidi_Control, and the deprecated U+206A to U+206F).
  */
-extern bool kms_line_valid(const char *utf8, size_t len);
+extern bool kms_utf8_line_valid(const char *utf8, size_t len);
 
 /*
  * Make key_<ms since 1970>_<24 hex digits from the CSPRNG>; "unix_ms" from 0
@@ -42,7 +42,7 @@ extern KmsStatus kms_key_id_make(int64_t unix_ms, char *out);
  * Make <prefix><24 hex digits from the CSPRNG>; "out" holds the length of the
  * prefix + KMS_ID_RANDOM + 1 bytes, and "" if the CSPRNG fails (KMS_FAILED).
  */
-extern KmsStatus kms_id_make(const char *prefix, char *out);
+extern KmsStatus kms_key_id_make_prefixed(const char *prefix, char *out);
 
 /*
  * Bring base64 (RFC 4648) of either alphabet, padded or not, with white space

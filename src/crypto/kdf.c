@@ -13,10 +13,10 @@
 #define PARAM_SHA256 ((char *) "SHA2-256")
 
 bool
-kms_hkdf_sha256(const unsigned char *key, size_t key_len,
-				const unsigned char *salt, size_t salt_len,
-				const unsigned char *info, size_t info_len,
-				unsigned char *out, size_t out_len)
+kms_kdf_hkdf_sha256(const unsigned char *key, size_t key_len,
+					const unsigned char *salt, size_t salt_len,
+					const unsigned char *info, size_t info_len,
+					unsigned char *out, size_t out_len)
 {
 	EVP_KDF_CTX *ctx;
 	OSSL_PARAM	params[5];
@@ -50,10 +50,10 @@ done:
 }
 
 bool
-kms_hmac_sha256(const unsigned char *key, size_t key_len,
-				const void *head, size_t head_len,
-				const void *data, size_t data_len,
-				unsigned char out[KMS_HMAC_SIZE])
+kms_kdf_hmac_sha256(const unsigned char *key, size_t key_len,
+					const void *head, size_t head_len,
+					const void *data, size_t data_len,
+					unsigned char out[KMS_HMAC_SIZE])
 {
 	EVP_MAC_CTX *ctx = NULL;
 	OSSL_PARAM	params[2];

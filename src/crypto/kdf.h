@@ -11,15 +11,15 @@
 #define KMS_HMAC_SIZE 32		/* bytes */
 
 /* "salt_len" and "info_len" may be 0; out_len at most 255 * 32 bytes. */
-extern bool kms_hkdf_sha256(const unsigned char *key, size_t key_len,
-							const unsigned char *salt, size_t salt_len,
-							const unsigned char *info, size_t info_len,
-							unsigned char *out, size_t out_len);
+extern bool kms_kdf_hkdf_sha256(const unsigned char *key, size_t key_len,
+								const unsigned char *salt, size_t salt_len,
+								const unsigned char *info, size_t info_len,
+								unsigned char *out, size_t out_len);
 
 /* HMAC of "head" followed by "data"; either may be empty. */
-extern bool kms_hmac_sha256(const unsigned char *key, size_t key_len,
-							const void *head, size_t head_len,
-							const void *data, size_t data_len,
-							unsigned char out[KMS_HMAC_SIZE]);
+extern bool kms_kdf_hmac_sha256(const unsigned char *key, size_t key_len,
+								const void *head, size_t head_len,
+								const void *data, size_t data_len,
+								unsigned char out[KMS_HMAC_SIZE]);
 
 #endif							/* KMS_CRYPTO_KDF_H */

@@ -24,8 +24,8 @@ static const char *check_new(const KmsMasterKeys *keys,
 static size_t skip_blanks(const char *text, size_t len);
 
 KmsStatus
-kms_master_keys_parse(const char *text, size_t len, KmsMasterKeys *keys,
-					  int *line, const char **why)
+kms_master_key_parse(const char *text, size_t len, KmsMasterKeys *keys,
+					 int *line, const char **why)
 {
 	KmsStatus	status = KMS_BAD_FORMAT;
 	bool		library_failed = false;
@@ -201,9 +201,9 @@ fingerprint(KmsMasterKey *key)
 	unsigned char mac[KMS_HMAC_SIZE];
 	bool		ok;
 
-	ok = kms_hmac_sha256(key->key, KMS_MASTER_KEY_SIZE,
-						 fingerprint_domain, sizeof(fingerprint_domain) - 1,
-						 NULL, 0, mac);
+	ok = kms_kdf_hmac_sha256(key->key, KMS_MASTER_KEY_SIZE,
+							 fingerprint_domain, sizeof(fingerprint_domain) - 1,
+							 NULL, 0, mac);
 	if (ok)
 		memcpy(key->id, mac, KMS_MASTER_KEY_ID_SIZE);
 	OPENSSL_cleanse(mac, sizeof(mac));
@@ -213,10 +213,10 @@ fingerprint(KmsMasterKey *key)
 static const char *
 check_new(const KmsMasterKeys *keys, const KmsMasterKey *key)
 {
-	if (kms_master_keys_find(keys, key->id) != NULL)
+	if (kms_master_key_find(keys, key->id) != NULL)
 		return "the same key twice";
 	if (key->label[0] != '\0' &&
-		kms_master_keys_labelled(keys, key->label) != NULL)
+		kms_master_key_labelled(keys, key->label) != NULL)
 		return "the same label twice";
 	if (keys->count >= KMS_MASTER_KEYS_MAX)
 		return "more than 64 keys";
@@ -234,7 +234,7 @@ skip_blanks(const char *text, size_t len)
 }
 
 const KmsMasterKey *
-kms_master_keys_find(const KmsMasterKeys *keys, const unsigned char *id)
+kms_master_key_find(const KmsMasterKeys *keys, const unsigned char *id)
 {
 	int			i;
 
@@ -247,7 +247,7 @@ kms_master_keys_find(const KmsMasterKeys *keys, const unsigned char *id)
 }
 
 const KmsMasterKey *
-kms_master_keys_labelled(const KmsMasterKeys *keys, const char *label)
+kms_master_key_labelled(const KmsMasterKeys *keys, const char *label)
 {
 	int			i;
 

@@ -42,16 +42,16 @@ typedef struct KmsMasterKeys
  * what is wrong.  No key at all, the same key or label twice, a key of one
  * byte repeated, a NUL byte, and more than KMS_MASTER_KEYS_MAX keys are wrong.
  */
-extern KmsStatus kms_master_keys_parse(const char *text, size_t len,
-									   KmsMasterKeys *keys,
-									   int *line, const char **why);
+extern KmsStatus kms_master_key_parse(const char *text, size_t len,
+									  KmsMasterKeys *keys,
+									  int *line, const char **why);
 
 /* The key with this fingerprint, or NULL. */
-extern const KmsMasterKey *kms_master_keys_find(const KmsMasterKeys *keys,
-												const unsigned char *id);
+extern const KmsMasterKey *kms_master_key_find(const KmsMasterKeys *keys,
+											   const unsigned char *id);
 
 /* The key with this label, which is not empty, or NULL. */
-extern const KmsMasterKey *kms_master_keys_labelled(const KmsMasterKeys *keys,
-													const char *label);
+extern const KmsMasterKey *kms_master_key_labelled(const KmsMasterKeys *keys,
+												   const char *label);
 
 #endif							/* KMS_CRYPTO_MASTER_KEY_H */

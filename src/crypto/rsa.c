@@ -129,7 +129,7 @@ why_undecryptable(size_t block)
 
 	if (RAND_priv_bytes(&byte, 1) == 1)
 		return KMS_REJECTED;
-	return kms_rsa_secure_heap_full(block) ? KMS_NO_MEMORY : KMS_FAILED;
+	return kms_secure_heap_is_full(block) ? KMS_NO_MEMORY : KMS_FAILED;
 }
 
 /* A context for one call, to be freed by the caller. */

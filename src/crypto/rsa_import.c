@@ -121,7 +121,7 @@ done:
 	free_block(&block);
 
 	/* arithmetic needs some times the room that the numbers take */
-	if (status == KMS_FAILED && kms_rsa_secure_heap_full(2 * len))
+	if (status == KMS_FAILED && kms_secure_heap_is_full(2 * len))
 		status = KMS_NO_MEMORY;
 	ERR_clear_error();
 	return status;
@@ -154,7 +154,7 @@ read_block(const char *pem, size_t len, PemBlock *block, const char **why)
 						&block->len, PEM_FLAG_SECURE) != 1)
 	{
 		/* what the parser needs is in proportion to the text */
-		if (kms_rsa_secure_heap_full(len))
+		if (kms_secure_heap_is_full(len))
 			status = KMS_NO_MEMORY;
 		goto done;
 	}

@@ -193,7 +193,7 @@ generate_pkey(int bits, StopRequest *request, EVP_PKEY **pkey)
 		status = KMS_OK;
 	else if (request->stopped)
 		status = KMS_INTERRUPTED;
-	else if (kms_rsa_secure_heap_full((size_t) bits / 4))
+	else if (kms_secure_heap_is_full((size_t) bits / 4))
 		status = KMS_NO_MEMORY; /* the search needs room of its own */
 
 done:
@@ -319,7 +319,7 @@ kms_rsa_open_private(KmsRsaOpener *opener, const unsigned char *der,
 	 * fifth of the DER for d and a tenth for each of the others.
 	 */
 	if (status == KMS_BAD_KEY && is_pkcs1(der, len) &&
-		len <= KMS_RSA_MAX_PRIVATE && kms_rsa_secure_heap_full(len / 5))
+		len <= KMS_RSA_MAX_PRIVATE && kms_secure_heap_is_full(len / 5))
 		status = KMS_NO_MEMORY;
 	ERR_clear_error();
 	return status;
@@ -404,7 +404,7 @@ is_fit(const EVP_PKEY *pkey)
  * failure, so try: d, then p, q and the three CRT values.
  */
 bool
-kms_rsa_secure_heap_full(size_t modulus_size)
+kms_secure_heap_is_full(size_t modulus_size)
 {
 	void	   *numbers[6];
 	size_t		sizes[6];

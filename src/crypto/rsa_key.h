@@ -31,7 +31,7 @@ struct KmsRsaKey
  * Is there a secure heap without room for the numbers of one more private
  * key, whose modulus has this many bytes?
  */
-extern bool kms_rsa_secure_heap_full(size_t modulus_size);
+extern bool kms_secure_heap_is_full(size_t modulus_size);
 
 /* Encrypt a random block and decrypt it; KMS_FAILED if that goes wrong. */
 extern KmsStatus kms_rsa_check_pair(KmsRsaKey *key);

@@ -57,12 +57,12 @@ static KmsStatus run_crypt(const char *phrase, const char *setting,
 static void free_crypt(struct crypt_data *data);
 
 KmsStatus
-kms_pepper_make(char *id, unsigned char *pepper)
+kms_secret_hash_make_pepper(char *id, unsigned char *pepper)
 {
 	KmsStatus	status;
 
 	ERR_clear_error();
-	status = kms_id_make("pep_", id);
+	status = kms_key_id_make_prefixed("pep_", id);
 	if (status == KMS_OK && RAND_priv_bytes(pepper, KMS_PEPPER_SIZE) != 1)
 		status = KMS_FAILED;
 	if (status != KMS_OK)
@@ -75,7 +75,7 @@ kms_pepper_make(char *id, unsigned char *pepper)
 }
 
 bool
-kms_pepper_id_made(const char *id)
+kms_secret_hash_pepper_id_made(const char *id)
 {
 	return strlen(id) == KMS_PEPPER_ID_MADE && strncmp(id, "pep_", 4) == 0 &&
 		strspn(id + 4, "0123456789abcdef") == KMS_ID_RANDOM;
@@ -301,8 +301,8 @@ pepper_secret(const unsigned char *pepper, const unsigned char *secret,
 	kms_encoder_length(&enc, (uint32_t) len);
 	if (!kms_encoder_ok(&enc) || len > UINT32_MAX)
 		goto done;
-	if (!kms_hmac_sha256(pepper, KMS_PEPPER_SIZE, head, enc.len, secret, len,
-						 mac))
+	if (!kms_kdf_hmac_sha256(pepper, KMS_PEPPER_SIZE, head, enc.len, secret, len,
+							 mac))
 		goto done;
 	if (EVP_EncodeBlock(encoded, mac, sizeof(mac)) != PEPPERED_LEN + 1)
 		goto done;

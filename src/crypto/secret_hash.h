@@ -56,10 +56,10 @@ typedef struct KmsSecretHash
  * pep_<24 lower-case hex digits>, in KMS_PEPPER_ID_MADE + 1 bytes.
  * KMS_FAILED if the CSPRNG fails; both are wiped then.
  */
-extern KmsStatus kms_pepper_make(char *id, unsigned char *pepper);
+extern KmsStatus kms_secret_hash_make_pepper(char *id, unsigned char *pepper);
 
 /* The form of ids of peppers made here. */
-extern bool kms_pepper_id_made(const char *id);
+extern bool kms_secret_hash_pepper_id_made(const char *id);
 
 /*
  * Parse a stored hash.  KMS_BAD_FORMAT, with *hash zeroed, for whatever is

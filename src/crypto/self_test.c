@@ -94,8 +94,8 @@ test_hmac(void)
 	};
 	unsigned char out[KMS_HMAC_SIZE];
 
-	return kms_hmac_sha256(key, sizeof(key), "what do ya ", 11,
-						   "want for nothing?", 17, out) &&
+	return kms_kdf_hmac_sha256(key, sizeof(key), "what do ya ", 11,
+							   "want for nothing?", 17, out) &&
 		memcmp(out, answer, sizeof(answer)) == 0;
 }
 
@@ -127,12 +127,12 @@ test_hkdf(void)
 	memset(key, 0x0b, sizeof(key));
 	count_up(salt, sizeof(salt), 0x00);
 	count_up(info, sizeof(info), 0xf0);
-	if (!kms_hkdf_sha256(key, sizeof(key), salt, sizeof(salt),
-						 info, sizeof(info), out, sizeof(out)) ||
+	if (!kms_kdf_hkdf_sha256(key, sizeof(key), salt, sizeof(salt),
+							 info, sizeof(info), out, sizeof(out)) ||
 		memcmp(out, answer_1, sizeof(answer_1)) != 0)
 		return false;
-	return kms_hkdf_sha256(key, sizeof(key), NULL, 0, NULL, 0,
-						   out, sizeof(out)) &&
+	return kms_kdf_hkdf_sha256(key, sizeof(key), NULL, 0, NULL, 0,
+							   out, sizeof(out)) &&
 		memcmp(out, answer_3, sizeof(answer_3)) == 0;
 }
 
@@ -213,14 +213,14 @@ test_wrap(void)
 					   sizeof(content), wrap, &len) != KMS_OK ||
 		len != sizeof(known_wrap) || memcmp(wrap, known_wrap, len) != 0)
 		return false;
-	if (kms_unwrap(&master, &context, wrap, sizeof(wrap),
-				   again, &len) != KMS_OK ||
+	if (kms_wrap_open(&master, &context, wrap, sizeof(wrap),
+					  again, &len) != KMS_OK ||
 		len != sizeof(content) || memcmp(again, content, len) != 0)
 		return false;
 
 	wrap[sizeof(wrap) - 1] ^= 0x01;
-	return kms_unwrap(&master, &context, wrap, sizeof(wrap),
-					  again, &len) == KMS_NOT_AUTHENTIC;
+	return kms_wrap_open(&master, &context, wrap, sizeof(wrap),
+						 again, &len) == KMS_NOT_AUTHENTIC;
 }
 
 static bool

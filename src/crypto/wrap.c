@@ -152,9 +152,9 @@ done:
 }
 
 KmsStatus
-kms_unwrap(const KmsMasterKey *master, const KmsWrapContext *context,
-		   const unsigned char *in, size_t in_len,
-		   unsigned char *out, size_t *out_len)
+kms_wrap_open(const KmsMasterKey *master, const KmsWrapContext *context,
+			  const unsigned char *in, size_t in_len,
+			  unsigned char *out, size_t *out_len)
 {
 	Subkeys		subkeys;
 	AssociatedData data;
@@ -210,9 +210,9 @@ derive_subkeys(const KmsMasterKey *master, const KmsWrapContext *context,
 	if (!kms_encoder_ok(&enc))
 		return KMS_BAD_FORMAT;
 
-	ok = kms_hkdf_sha256(master->key, KMS_MASTER_KEY_SIZE,
-						 salt, KMS_WRAP_SALT_SIZE, info, enc.len,
-						 keys, sizeof(keys));
+	ok = kms_kdf_hkdf_sha256(master->key, KMS_MASTER_KEY_SIZE,
+							 salt, KMS_WRAP_SALT_SIZE, info, enc.len,
+							 keys, sizeof(keys));
 	memcpy(subkeys->aes, keys, AES_KEY_SIZE);
 	memcpy(subkeys->commitment, keys + AES_KEY_SIZE, COMMITMENT_SIZE);
 	OPENSSL_cleanse(keys, sizeof(keys));
@@ -394,11 +394,11 @@ seal_mac(const KmsMasterKey *master, const KmsEncoder *row,
 	kms_encoder_length(&head_enc, (uint32_t) row->len);
 
 	status = KMS_FAILED;
-	if (!kms_hkdf_sha256(master->key, KMS_MASTER_KEY_SIZE, NULL, 0,
-						 info, info_enc.len, key, sizeof(key)))
+	if (!kms_kdf_hkdf_sha256(master->key, KMS_MASTER_KEY_SIZE, NULL, 0,
+							 info, info_enc.len, key, sizeof(key)))
 		goto done;
-	if (!kms_hmac_sha256(key, sizeof(key), head, head_enc.len,
-						 row->data, row->len, mac))
+	if (!kms_kdf_hmac_sha256(key, sizeof(key), head, head_enc.len,
+							 row->data, row->len, mac))
 		goto done;
 	status = KMS_OK;
 

@@ -124,9 +124,9 @@ extern KmsStatus kms_wrap(const KmsMasterKey *master, const KmsWrapContext *cont
  * (also too short, unknown format, empty content).  KMS_FAILED if the library
  * fails.
  */
-extern KmsStatus kms_unwrap(const KmsMasterKey *master, const KmsWrapContext *context,
-							const unsigned char *in, size_t in_len,
-							unsigned char *out, size_t *out_len);
+extern KmsStatus kms_wrap_open(const KmsMasterKey *master, const KmsWrapContext *context,
+							   const unsigned char *in, size_t in_len,
+							   unsigned char *out, size_t *out_len);
 
 /* The fingerprint in a wrap or seal; NULL if too short or of unknown format. */
 extern const unsigned char *kms_wrap_master_key_id(const unsigned char *wrap,

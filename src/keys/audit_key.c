@@ -17,7 +17,7 @@ kms_audit_key_current(char *signing_key_id)
 		return status;
 
 	/* whoever has the lock may be making one */
-	(void) kms_service_key_lock(KMS_AUDIT_KEY, true);
+	(void) kms_service_key_table_lock(KMS_AUDIT_KEY, true);
 	status = find_signer(signing_key_id);
 	if (status != KMS_KEY_NOT_FOUND)
 		return status;
@@ -36,7 +36,7 @@ find_signer(char *signing_key_id)
 {
 	ListCell   *cell;
 
-	foreach(cell, kms_service_key_all(KMS_AUDIT_KEY))
+	foreach(cell, kms_service_key_table_all(KMS_AUDIT_KEY))
 	{
 		const KmsServiceKey *key = lfirst(cell);
 		KmsStatus	status = opens(key);
@@ -71,7 +71,7 @@ kms_audit_key_sign(const char *signing_key_id, const void *data, size_t len,
 	KmsServiceKey key;
 	KmsStatus	status;
 
-	if (!kms_service_key_read(KMS_AUDIT_KEY, signing_key_id, &key))
+	if (!kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key))
 		return KMS_KEY_NOT_FOUND;
 	status = kms_service_key_open(&key, private_key, &fault);
 	if (status == KMS_OK)
@@ -86,7 +86,7 @@ kms_audit_key_public(const char *signing_key_id, unsigned char *public_key)
 	KmsServiceKey key;
 	KmsStatus	status;
 
-	if (!kms_service_key_read(KMS_AUDIT_KEY, signing_key_id, &key))
+	if (!kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key))
 		return KMS_KEY_NOT_FOUND;
 	status = opens(&key);
 	if (status == KMS_OK)

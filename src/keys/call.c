@@ -35,11 +35,11 @@
 #include "keys/call.h"
 #include "pg/catalog.h"
 #include "pg/client.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/line.h"
 #include "pg/settings.h"
 #include "shmem/durable.h"
-#include "store/outbox.h"
+#include "store/outbox_table.h"
 
 #define CALLS_MAX 4
 
@@ -120,14 +120,14 @@ kms_call_require_service(void)
 	kms_call_require_library();
 
 	/* a standby records nothing and so needs no place */
-	if (kms_state_database() == NULL && !RecoveryInProgress())
-		kms_raise_too_many_databases();
+	if (kms_shared_database() == NULL && !RecoveryInProgress())
+		kms_fault_too_many_databases();
 }
 
 void
 kms_call_require_library(void)
 {
-	kms_require_preload();
+	kms_preload_require();
 
 	/* it ends after the writers, who could not record what it does */
 	if (am_walsender)
@@ -290,7 +290,7 @@ kms_call_changed(KmsCall *call)
 	release_claim(call);
 	event = call->event;
 	remember_change(&event);
-	kms_outbox_insert(&event);
+	kms_outbox_table_insert(&event);
 }
 
 void
@@ -321,7 +321,7 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 	if (reason != NULL)
 		copy_text(event.context, sizeof(event.context), reason);
 	remember_change(&event);
-	kms_outbox_insert(&event);
+	kms_outbox_table_insert(&event);
 }
 
 void
@@ -424,7 +424,7 @@ require_audited(KmsAudited audited)
 
 	if (audited == KMS_AUDITED && !installed)
 		return;
-	pg_atomic_fetch_add_u64(&kms_state->refused, 1);
+	pg_atomic_fetch_add_u64(&kms_shared->refused, 1);
 	kms_fault(&fault, KMS_NOT_AUDITED);
 	if (installed)
 	{
@@ -536,8 +536,8 @@ request_workers(void)
 	for (worker = 0; wishes != 0 && worker < KMS_WORKERS; worker++)
 	{
 		if ((wishes & UINT32_C(1) << worker) != 0 &&
-			kms_state_database() != NULL)
-			kms_state_request(kms_state_database(), worker);
+			kms_shared_database() != NULL)
+			kms_shared_request(kms_shared_database(), worker);
 	}
 }
 

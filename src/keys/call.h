@@ -14,7 +14,7 @@
 
 #include "crypto/status.h"
 #include "shmem/ring.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 typedef struct KmsCall KmsCall;
 

@@ -27,27 +27,27 @@
 #include "keys/check_workers.h"
 #include "keys/clock.h"
 #include "keys/continuity.h"
-#include "keys/left.h"
+#include "keys/check_unwritten.h"
 #include "keys/check_lock.h"
-#include "keys/epoch.h"
-#include "keys/key.h"
+#include "keys/month_key.h"
+#include "keys/admit.h"
 #include "keys/name_list.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
 #include "shmem/master.h"
 #include "shmem/master_file.h"
-#include "store/checkpoint.h"
+#include "store/checkpoint_table.h"
 #include "store/health.h"
-#include "store/key.h"
+#include "store/key_table.h"
 #include "store/prepared.h"
 #include "store/purge.h"
 #include "store/reference.h"
-#include "store/service_key.h"
-#include "store/sweep.h"
+#include "store/service_key_table.h"
+#include "store/due.h"
 #include "store/wrapped.h"
 
 #define SAMPLE		1000		/* keys that are authenticated */
@@ -100,7 +100,7 @@ static const Check checks[] = {
 	{"the places of databases", kms_check_workers},
 	{"the workers", check_workers},
 	{"the event ring", check_ring},
-	{"events left in the ring", kms_left_check},
+	{"events left in the ring", kms_check_unwritten},
 	{"locks in the writer's way", kms_check_lock},
 	{"the master key", check_master_key},
 	{"the memory of the master key", check_master_key_memory},
@@ -133,7 +133,7 @@ void
 kms_check_run(KmsReport report, void *arg)
 {
 	List	   *locked = NIL;
-	bool		served = RecoveryInProgress() || kms_state_database() != NULL;
+	bool		served = RecoveryInProgress() || kms_shared_database() != NULL;
 	int			i;
 
 	for (i = 0; i < (int) lengthof(checks); i++)
@@ -214,9 +214,9 @@ kms_check_one_key(const char **what)
 	KmsFault	fault = {0};
 	KmsKeyRow	row;
 	KmsRsaKey  *key;
-	List	   *ids = kms_sweep_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
+	List	   *ids = kms_due_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
 
-	if (ids == NIL || !kms_key_read(linitial(ids), &row))
+	if (ids == NIL || !kms_key_table_read(linitial(ids), &row))
 		return true;
 	*what = "a stored key does not open";
 	switch (kms_opened_get(&row, &key, &fault))
@@ -243,9 +243,9 @@ check_launcher(KmsReport report, void *result)
 {
 	int			pid;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	pid = kms_state->launcher_pid;
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	pid = kms_shared->launcher_pid;
+	LWLockRelease(&kms_shared->lock);
 	if (pid == 0)
 		report(result, "error", "the launcher of kms does not run",
 			   "Raise max_worker_processes and restart the server; until then there is no master key and no event is written.");
@@ -254,7 +254,7 @@ check_launcher(KmsReport report, void *result)
 static void
 check_workers(KmsReport report, void *result)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	int			number;
 
 	if (database == NULL)
@@ -265,9 +265,9 @@ check_workers(KmsReport report, void *result)
 		KmsWorkerState worker;
 		TimestampTz since;
 
-		LWLockAcquire(&kms_state->lock, LW_SHARED);
+		LWLockAcquire(&kms_shared->lock, LW_SHARED);
 		worker = database->worker[number];
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 		since = Max(worker.heartbeat, worker.started_at);
 		if (worker.failed_at != 0)
 			report(result, "error",
@@ -293,7 +293,7 @@ check_ring(KmsReport report, void *result)
 {
 	KmsRingCounters ring;
 	int64		epoch;
-	uint64		unrecorded = pg_atomic_read_u64(&kms_state->unrecorded);
+	uint64		unrecorded = pg_atomic_read_u64(&kms_shared->unrecorded);
 
 	if (unrecorded > 0)
 		report(result, "error",
@@ -353,13 +353,13 @@ check_audit(KmsReport report, void *result)
 	TimestampTz now = GetCurrentTimestamp();
 	int64		patience = 2 * ((int64) kms_audit_checkpoint_interval +
 								kms_maintenance_interval) * USECS_PER_SEC;
-	TimestampTz unsigned_since = kms_checkpoint_unsigned_since();
-	TimestampTz oldest = kms_checkpoint_oldest_event(0);
+	TimestampTz unsigned_since = kms_checkpoint_table_unsigned_since();
+	TimestampTz oldest = kms_checkpoint_table_oldest_event(0);
 	KmsClock	clock;
 	List	   *bad = NIL;
 	ListCell   *cell;
 
-	foreach(cell, kms_service_key_all(KMS_AUDIT_KEY))
+	foreach(cell, kms_service_key_table_all(KMS_AUDIT_KEY))
 	{
 		KmsServiceKey *key = lfirst(cell);
 
@@ -436,7 +436,7 @@ check_master_key_use(KmsReport report, void *result)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
 	bool		now;
-	char	   *missing = kms_epoch_missing(&now);
+	char	   *missing = kms_month_key_missing(&now);
 	ListCell   *cell;
 
 	kms_master_status(status);
@@ -456,7 +456,7 @@ check_master_key_use(KmsReport report, void *result)
 				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", and peppers or audit keys: %d",
 							id, kms_wrapped_count(use->id), use->peppers),
 				   "Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.");
-		else if (use->used && !kms_epoch_stays(status, use->place))
+		else if (use->used && !kms_month_key_stays(status, use->place))
 			report(result, "notice",
 				   psprintf("keys are still wrapped under master key \"%s\", which is not the current one",
 							id),
@@ -477,8 +477,8 @@ check_rows(KmsReport report, void *result)
 
 	if (kms_master_generation() != 0)
 	{
-		sample = kms_sweep_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
-								SAMPLE, NULL);
+		sample = kms_due_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
+							  SAMPLE, NULL);
 		foreach(cell, sample)
 		{
 			KmsKeyRow	row;
@@ -486,10 +486,10 @@ check_rows(KmsReport report, void *result)
 			KmsFault	fault = {0};
 
 			CHECK_FOR_INTERRUPTS();
-			if (kms_key_read(lfirst(cell), &row) &&
-				(row.sealed || !kms_key_denies(&row)) &&
-				kms_key_authenticate(&row, secret, &digests,
-									 &fault) == KMS_NOT_AUTHENTIC)
+			if (kms_key_table_read(lfirst(cell), &row) &&
+				(row.sealed || !kms_admit_denies(&row)) &&
+				kms_admit_authenticate(&row, secret, &digests,
+									   &fault) == KMS_NOT_AUTHENTIC)
 				bad = lappend(bad, lfirst(cell));
 		}
 	}

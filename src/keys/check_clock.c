@@ -7,7 +7,7 @@
 #include "keys/clock.h"
 #include "shmem/master.h"
 #include "store/kept_clock.h"
-#include "store/sweep.h"
+#include "store/due.h"
 
 #define TOLERANCE	USECS_PER_MINUTE	/* rows may be ahead, after a failover */
 #define COUNTED		1000		/* rows from the future */
@@ -36,7 +36,7 @@ check_kept(const KmsClock *clock, KmsReport report, void *arg)
 	if (!clock->known)
 	{
 		/* that there is no master key is a finding already */
-		if (kms_master_generation() != 0 && kms_sweep_key_count() > 0)
+		if (kms_master_generation() != 0 && kms_due_key_count() > 0)
 			report(arg, "warning",
 				   "maintenance has no clock, because nothing that tells the time authenticates, and deletes nothing",
 				   "If the server's clock is right, run SELECT * FROM kms_maintain(confirm_clock => true).");

@@ -5,12 +5,12 @@
 
 #include "keys/check_copies.h"
 
-#include "keys/key.h"
+#include "keys/admit.h"
 #include "keys/name_list.h"
 #include "shmem/master.h"
 #include "store/health.h"
-#include "store/key.h"
-#include "store/sweep.h"
+#include "store/key_table.h"
+#include "store/due.h"
 #include "store/wrapped.h"
 
 #define SAMPLE			1000	/* keys */
@@ -22,10 +22,10 @@ static bool is_authentic(const char *key_id);
 void
 kms_check_copies_keys(KmsReport report, void *arg)
 {
-	List	   *sample = kms_sweep_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
-										SAMPLE, NULL);
+	List	   *sample = kms_due_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(),
+									  SAMPLE, NULL);
 	List	   *twice = kms_health_active_twice(sample,
-												kms_sweep_key_count() <= COMPLETE_MAX);
+												kms_due_key_count() <= COMPLETE_MAX);
 
 	if (twice != NIL)
 		report(arg, "error",
@@ -73,8 +73,8 @@ is_authentic(const char *key_id)
 	KmsFault	fault = {0};
 	bool		authentic;
 
-	authentic = kms_key_read(key_id, &row) &&
-		kms_key_authenticate(&row, secret, &digests, &fault) == KMS_OK;
+	authentic = kms_key_table_read(key_id, &row) &&
+		kms_admit_authenticate(&row, secret, &digests, &fault) == KMS_OK;
 	pfree(secret);
 	return authentic;
 }

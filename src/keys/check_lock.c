@@ -4,7 +4,7 @@
 
 #include "keys/check_lock.h"
 
-#include "shmem/state.h"
+#include "shmem/shared.h"
 #include "store/blocker.h"
 
 static bool is_writer_locked_out(void);
@@ -51,14 +51,14 @@ kms_check_lock(KmsReport report, void *arg)
 static bool
 is_writer_locked_out(void)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	bool		locked_out;
 
 	if (database == NULL)
 		return false;
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	locked_out = database->worker[KMS_WRITER].locked_out;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return locked_out;
 }
 

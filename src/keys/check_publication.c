@@ -6,7 +6,7 @@
 #include "postgres.h"
 
 #include "keys/check_publication.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "store/publication.h"
 
 #define WHAT_TO_PUBLISH \

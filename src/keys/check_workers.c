@@ -11,7 +11,7 @@
 #include "pg/settings.h"
 #include "pg/standby.h"
 #include "shmem/generation.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define TURN_REPORTED_S		60	/* after the last turn that was waited for */
 #define LATE_REPORTED_S		3600	/* after the last late wait */
@@ -44,7 +44,7 @@ check_places(KmsReport report, void *arg)
 	StringInfoData names;
 	int			i;
 
-	if (kms_state_database() == NULL)
+	if (kms_shared_database() == NULL)
 	{
 		report(arg, "error",
 			   psprintf("this database has no place among kms.max_databases (%d), so every call fails",
@@ -52,9 +52,9 @@ check_places(KmsReport report, void *arg)
 			   "Raise kms.max_databases in postgresql.conf and restart the server.");
 		return;
 	}
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	memcpy(beyond, kms_state->beyond, sizeof(beyond));
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	memcpy(beyond, kms_shared->beyond, sizeof(beyond));
+	LWLockRelease(&kms_shared->lock);
 
 	initStringInfo(&names);
 	for (i = 0; i < KMS_BEYOND_MAX; i++)
@@ -77,10 +77,10 @@ check_reserved(KmsReport report, void *arg)
 {
 	bool		came;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	came = kms_state->reserved_came ||
-		is_recent(kms_state->made_at, RESERVED_PATIENCE_S);
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	came = kms_shared->reserved_came ||
+		is_recent(kms_shared->made_at, RESERVED_PATIENCE_S);
+	LWLockRelease(&kms_shared->lock);
 
 	if (kms_reserved_writers > 0 && !came)
 		report(arg, "error", "no background worker slot is kept for event writers",
@@ -100,12 +100,12 @@ check_turns(KmsReport report, void *arg)
 {
 	TimestampTz turn_at;
 	int64		turn_ms;
-	int			waiting = (int) pg_atomic_read_u32(&kms_state->writers_waiting);
+	int			waiting = (int) pg_atomic_read_u32(&kms_shared->writers_waiting);
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	turn_at = kms_state->turn_at;
-	turn_ms = kms_state->turn_ms;
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	turn_at = kms_shared->turn_at;
+	turn_ms = kms_shared->turn_ms;
+	LWLockRelease(&kms_shared->lock);
 
 	if (waiting > 0 || is_recent(turn_at, TURN_REPORTED_S))
 		report(arg, "notice",

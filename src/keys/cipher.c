@@ -3,7 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/cipher.h"
-#include "keys/key.h"
+#include "keys/admit.h"
 #include "keys/opened.h"
 
 static KmsStatus too_long(size_t len, size_t most, KmsFault *fault);
@@ -36,19 +36,19 @@ kms_cipher_open(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	KmsKeyRow	row;
 	KmsStatus	status;
 
-	status = kms_key_find(request->key_id, request->device_id, &row, fault);
+	status = kms_admit_find(request->key_id, request->device_id, &row, fault);
 	if (status != KMS_OK)
 		return status;
 	kms_call_found(call, row.key_id, row.device_id);
-	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
+	status = kms_admit_permits(&row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
-		return kms_key_refuse(&row, status, fault);
+		return kms_admit_refuse(&row, status, fault);
 	status = kms_opened_get(&row, &opened->key, fault);
 	if (status != KMS_OK)
 		return status;
 
 	/* the row may have been read again, and be another one now */
-	status = kms_key_permits(&row, use, GetCurrentTimestamp(), fault);
+	status = kms_admit_permits(&row, use, GetCurrentTimestamp(), fault);
 	if (status != KMS_OK)
 		return status;
 	if (kms_call_make_room(call))
@@ -82,11 +82,11 @@ kms_cipher_encrypt(KmsCall *call, const KmsCipherRequest *request,
 	size_t		most;
 	KmsStatus	status;
 
-	status = kms_key_find(request->key_id, request->device_id, &row, fault);
+	status = kms_admit_find(request->key_id, request->device_id, &row, fault);
 	if (status != KMS_OK)
 		return status;
 	kms_call_found(call, row.key_id, row.device_id);
-	status = kms_key_admit(&row, KMS_USE_ENCRYPT, secret, fault);
+	status = kms_admit_row(&row, KMS_USE_ENCRYPT, secret, fault);
 	if (status != KMS_OK)
 		return status;
 	status = kms_rsa_open_public(kms_opened_opener(), secret->public_key,

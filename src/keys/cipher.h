@@ -6,7 +6,7 @@
 
 #include "crypto/rsa.h"
 #include "keys/call.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 
 /* What a caller sent, checked for shape. */
 typedef struct KmsCipherRequest

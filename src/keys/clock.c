@@ -3,13 +3,13 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "keys/checkpoint.h"
+#include "keys/sign.h"
 #include "keys/clock.h"
-#include "keys/key.h"
+#include "keys/admit.h"
 #include "pg/boot.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "shmem/master.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 #include "store/kept_clock.h"
 
 #define SEALED_MAX	256			/* bytes of the canonical form */
@@ -174,16 +174,16 @@ begin(const KmsKeptClock *kept, const KmsSlowClock *moment,
 static bool
 remembered(const KmsSlowClock *moment, KmsSlowClock *clock)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	KmsSlowClock last = *moment;
 
 	*clock = *moment;
 	if (database == NULL)
 		return false;
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	last.at = database->clock;
 	last.run_time = database->clock_run_time;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (last.at == 0)
 		return false;
 	*clock = kms_slow_clock_advance(&last, moment);
@@ -193,14 +193,14 @@ remembered(const KmsSlowClock *moment, KmsSlowClock *clock)
 static void
 remember(const KmsSlowClock *clock)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 
 	if (database == NULL)
 		return;
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	database->clock = clock->at;
 	database->clock_run_time = clock->run_time;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 }
 
 /*
@@ -213,7 +213,7 @@ first_time(TimestampTz server, TimestampTz installed_at, TimestampTz *youngest)
 {
 	if (installed_at != 0 && installed_at < server &&
 		(kms_kept_clock_newest_keys(installed_at, 1) != NIL ||
-		 kms_checkpoint_newest(installed_at, 1) != NIL))
+		 kms_checkpoint_table_newest(installed_at, 1) != NIL))
 		return youngest_row(installed_at, youngest);
 	return youngest_row(server, youngest);
 }
@@ -246,8 +246,8 @@ look_at_keys(TimestampTz upto, TimestampTz *youngest)
 		KmsFault	fault = {0};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!kms_key_read(lfirst(cell), &row) || !row.sealed ||
-			kms_key_authenticate(&row, secret, &digests, &fault) != KMS_OK)
+		if (!kms_key_table_read(lfirst(cell), &row) || !row.sealed ||
+			kms_admit_authenticate(&row, secret, &digests, &fault) != KMS_OK)
 			continue;
 		if (row.created_at <= upto)
 			*youngest = Max(*youngest, row.created_at);
@@ -263,14 +263,14 @@ look_at_signatures(TimestampTz upto, TimestampTz *youngest)
 	KmsAuditPublic last = {0};
 	ListCell   *cell;
 
-	foreach(cell, kms_checkpoint_newest(upto, YOUNGEST))
+	foreach(cell, kms_checkpoint_table_newest(upto, YOUNGEST))
 	{
 		const KmsCheckpoint *checkpoint = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (checkpoint->signed_at <= *youngest)
 			break;
-		if (kms_checkpoint_verify(checkpoint, &last) == KMS_OK)
+		if (kms_sign_verify(checkpoint, &last) == KMS_OK)
 			*youngest = Max(*youngest, checkpoint->signed_at);
 	}
 }
@@ -367,18 +367,18 @@ fill(KmsClock *clock, const KmsSlowClock *moment, bool known,
 static void
 log_if_behind(const KmsClock *clock, int64 run_time)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	char	   *server;
 	int64		logged;
 
 	if (!clock->known || database == NULL ||
 		clock->server - clock->kept <= KMS_CLOCK_TOLERANCE)
 		return;
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	logged = database->clock_logged;
 	if (logged == 0 || run_time - logged >= LOG_EVERY)
 		database->clock_logged = run_time;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (logged != 0 && run_time - logged < LOG_EVERY)
 		return;
 	server = pstrdup(timestamptz_to_str(clock->server));

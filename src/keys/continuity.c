@@ -22,15 +22,15 @@
 
 #include "keys/continuity.h"
 
-#include "keys/checkpoint.h"
-#include "pg/errors.h"
+#include "keys/sign.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
 #include "shmem/events.h"
 #include "store/latest.h"
 #include "store/link.h"
-#include "store/trail_epoch.h"
+#include "store/epoch_table.h"
 
 #define FILE_PAUSE_S	60		/* between two writes that no signature asks
 								 * for */
@@ -106,9 +106,9 @@ judge(KmsContinuity *continuity)
 static bool
 is_end(const KmsAnchorPoint *point)
 {
-	KmsTrailEpoch end;
+	KmsEpochRow end;
 
-	(void) kms_trail_epoch_end(&end, KMS_TICKET_LIMIT);
+	(void) kms_epoch_table_end(&end, KMS_TICKET_LIMIT);
 	return ends_at(point, end.last_ticket, end.hash) &&
 		!kms_latest_row_behind(point->ticket);
 }
@@ -148,7 +148,7 @@ is_retired(int64 ticket)
 
 	if (!kms_latest_start(&start) || start.ticket < ticket)
 		return false;
-	status = kms_checkpoint_verify(&start, &last);
+	status = kms_sign_verify(&start, &last);
 	return status == KMS_OK || status == KMS_NO_MASTER_KEY;
 }
 
@@ -170,8 +170,8 @@ kms_continuity_is_broken(void)
 	kms_continuity_judge(&continuity);
 	if (continuity.broken == KMS_ANCHOR_HOLDS)
 		return false;
-	if (kms_state_database() != NULL)
-		kms_state_request(kms_state_database(), KMS_WRITER);
+	if (kms_shared_database() != NULL)
+		kms_shared_request(kms_shared_database(), KMS_WRITER);
 	return true;
 }
 
@@ -206,8 +206,8 @@ kms_continuity_check(KmsReport report, void *arg)
 						kms_continuity_finding(continuity.broken),
 						point->ticket, point->signed_ticket),
 			   "Events are still written, but nothing is signed and retention deletes nothing. Find out what happened, save the tables of the trail, then call kms_audit_accept().");
-	late = kms_checkpoint_late(Max(SECS_PER_HOUR,
-								   2 * kms_audit_checkpoint_interval));
+	late = kms_checkpoint_table_late(Max(SECS_PER_HOUR,
+										 2 * kms_audit_checkpoint_interval));
 	if (late > 0)
 		report(arg, "warning",
 			   psprintf("events were signed for the first time more than an hour after they were recorded, though the server ran and had the master key: " INT64_FORMAT,
@@ -223,7 +223,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 	uint32		timeline;
 	uint64		position;
 	uint64		number;
-	KmsTrailEpoch end;
+	KmsEpochRow end;
 
 	if (keeper->known)
 		return;
@@ -237,7 +237,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 			return;
 		}
 		kms_wal_position(&timeline, &position);
-		(void) kms_trail_epoch_end(&end, KMS_TICKET_LIMIT);
+		(void) kms_epoch_table_end(&end, KMS_TICKET_LIMIT);
 		if (anchor->has_pending &&
 			ends_at(&anchor->pending, end.last_ticket, end.hash))
 		{
@@ -290,8 +290,8 @@ kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
 
 	if (keeper->restored)
 	{
-		kms_trail_gap(trail, 0, keeper->gap);
-		kms_trail_close(trail);
+		kms_event_table_gap(trail, 0, keeper->gap);
+		kms_event_table_close(trail);
 		keeper->renewed = true;
 		return;
 	}
@@ -353,7 +353,7 @@ find_signature(KmsAnchorPoint *point)
 	KmsCheckpoint checkpoint;
 
 	if (kms_latest_checkpoint(point->ticket, &checkpoint) &&
-		kms_checkpoint_verify(&checkpoint, &last) != KMS_NOT_AUTHENTIC)
+		kms_sign_verify(&checkpoint, &last) != KMS_NOT_AUTHENTIC)
 	{
 		point->signed_ticket = checkpoint.ticket;
 		memcpy(point->signed_hash, checkpoint.hash, KMS_CHAIN_SIZE);

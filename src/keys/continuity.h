@@ -13,7 +13,7 @@
 
 #include "keys/finding.h"
 #include "shmem/anchor.h"
-#include "store/trail.h"
+#include "store/event_table.h"
 
 typedef struct KmsContinuity
 {

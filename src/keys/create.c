@@ -4,10 +4,10 @@
 #include "utils/timestamp.h"
 
 #include "keys/create.h"
-#include "keys/epoch.h"
+#include "keys/month_key.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
-#include "keys/seal.h"
+#include "keys/key_seal.h"
 #include "keys/wrapping.h"
 #include "shmem/generation.h"
 
@@ -17,29 +17,29 @@
 static bool should_stop(void *arg);
 
 KmsStatus
-kms_key_prepare(const char *device_id, const char *app_version,
-				KmsFault *fault)
+kms_create_prepare(const char *device_id, const char *app_version,
+				   KmsFault *fault)
 {
 	KmsMasterKey master;
 	KmsStatus	status;
 
-	(void) kms_seal_utf8(device_id);
+	(void) kms_key_seal_utf8(device_id);
 	if (app_version != NULL)
-		(void) kms_seal_utf8(app_version);
+		(void) kms_key_seal_utf8(app_version);
 	kms_master_await();
-	status = kms_epoch_for_new(&master);
+	status = kms_month_key_for_new(&master);
 	explicit_bzero(&master, sizeof(master));
 	return kms_fault(fault, status);
 }
 
 KmsStatus
-kms_key_id_now(TimestampTz now, char *key_id)
+kms_create_key_id(TimestampTz now, char *key_id)
 {
 	return kms_key_id_make(now / 1000 + UNIX_EPOCH_MS, key_id);
 }
 
 KmsStatus
-kms_key_generate(int bits, KmsRsaKey **key)
+kms_create_generate(int bits, KmsRsaKey **key)
 {
 	volatile KmsStatus status = KMS_FAILED;
 
@@ -70,7 +70,7 @@ should_stop(void *arg)
 }
 
 KmsStatus
-kms_key_create(KmsKeyRow *row, KmsRsaKey *key, KmsKeySecret *secret,
+kms_create_key(KmsKeyRow *row, KmsRsaKey *key, KmsKeySecret *secret,
 			   KmsFault *fault)
 {
 	KmsStatus	status;
@@ -78,24 +78,24 @@ kms_key_create(KmsKeyRow *row, KmsRsaKey *key, KmsKeySecret *secret,
 	status = kms_wrapping_wrap(row, key, secret, fault);
 	kms_rsa_free(key);
 	if (status == KMS_OK)
-		status = kms_key_insert_sealed(row, secret, fault);
+		status = kms_create_insert_sealed(row, secret, fault);
 	return kms_fault(fault, status);
 }
 
 KmsStatus
-kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
-					  KmsFault *fault)
+kms_create_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
+						 KmsFault *fault)
 {
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	status = kms_seal_digests(secret, &digests);
+	status = kms_key_seal_digests(secret, &digests);
 	if (status == KMS_OK)
-		status = kms_seal_row(row, &digests, fault);
+		status = kms_key_seal_row(row, &digests, fault);
 	if (status != KMS_OK)
 		return status;
-	if (!kms_key_insert(row, secret))
-		return kms_key_fault_exists(row, fault);
+	if (!kms_key_table_insert(row, secret))
+		return kms_create_fault_exists(row, fault);
 
 	/*
 	 * The master keys may have changed since it was wrapped.  Whoever rewraps
@@ -106,13 +106,13 @@ kms_key_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 }
 
 KmsStatus
-kms_key_fault_exists(const KmsKeyRow *wanted, KmsFault *fault)
+kms_create_fault_exists(const KmsKeyRow *wanted, KmsFault *fault)
 {
 	KmsKeyRow	row;
 	char	   *message = "encryption key already exists";
 	char	   *detail = NULL;
 
-	if (kms_key_read(wanted->key_id, &row))
+	if (kms_key_table_read(wanted->key_id, &row))
 	{
 		message = psprintf("encryption key \"%s\" already exists", row.key_id);
 		if (strcmp(row.device_id, wanted->device_id) == 0)

@@ -6,7 +6,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/diagnose.h"
-#include "keys/key.h"
+#include "keys/admit.h"
 #include "keys/opened.h"
 
 typedef struct OtherKeys
@@ -31,7 +31,7 @@ kms_diagnose_key(KmsCall *call, const char *key_id, KmsDiagnosis *diagnosis,
 	KmsStatus	status;
 
 	diagnosis->key = NULL;
-	status = kms_key_find(key_id, NULL, row, fault);
+	status = kms_admit_find(key_id, NULL, row, fault);
 	if (status != KMS_OK)
 		return status;
 	kms_call_found(call, row->key_id, row->device_id);
@@ -60,11 +60,11 @@ permits(KmsDiagnosis *diagnosis, KmsFault *fault)
 	const KmsKeyRow *row = &diagnosis->row;
 	KmsStatus	status;
 
-	diagnosis->refused = kms_key_permits(row, KMS_USE_DECRYPT,
-										 GetCurrentTimestamp(), fault);
+	diagnosis->refused = kms_admit_permits(row, KMS_USE_DECRYPT,
+										   GetCurrentTimestamp(), fault);
 	if (diagnosis->refused == KMS_OK)
 		return KMS_OK;
-	status = kms_key_refuse(row, diagnosis->refused, fault);
+	status = kms_admit_refuse(row, diagnosis->refused, fault);
 	if (status == KMS_NOT_AUTHENTIC)
 		return status;
 	return kms_fault(fault, KMS_OK);
@@ -155,7 +155,7 @@ kms_diagnose_other_keys(const KmsDiagnosis *diagnosis, int limit)
 {
 	OtherKeys	others = {&diagnosis->row, NIL, limit};
 
-	kms_key_visit_device(diagnosis->row.device_id, gather, &others);
+	kms_key_table_visit_device(diagnosis->row.device_id, gather, &others);
 	return others.ids;
 }
 
@@ -166,8 +166,8 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 	KmsFault	ignored = {0};
 
 	if (strcmp(row->key_id, others->row->key_id) != 0 &&
-		kms_key_permits(row, KMS_USE_DECRYPT, GetCurrentTimestamp(),
-						&ignored) == KMS_OK)
+		kms_admit_permits(row, KMS_USE_DECRYPT, GetCurrentTimestamp(),
+						  &ignored) == KMS_OK)
 		others->ids = lappend(others->ids, pstrdup(row->key_id));
 	return list_length(others->ids) < others->limit;
 }

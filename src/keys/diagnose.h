@@ -15,8 +15,8 @@
 
 #include "crypto/rsa.h"
 #include "keys/call.h"
-#include "pg/errors.h"
-#include "store/key.h"
+#include "pg/fault.h"
+#include "store/key_table.h"
 
 typedef struct KmsDiagnosis
 {

@@ -20,13 +20,13 @@
 
 #include "keys/audit_key.h"
 #include "keys/forget.h"
-#include "keys/seal.h"
-#include "keys/state.h"
+#include "keys/key_seal.h"
+#include "keys/transition.h"
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "shmem/events.h"
-#include "store/forget.h"
-#include "store/key.h"
+#include "store/event_blank.h"
+#include "store/key_table.h"
 #include "store/walk.h"
 
 #define FLUSH_MS	10000		/* for the writer */
@@ -78,15 +78,15 @@ kms_forget_device(KmsCall *call, const char *device_id,
 
 	memset(result, 0, sizeof(*result));
 	require_room();
-	kms_key_lock_device(device_id);
-	kms_key_visit_device(device_id, note_key, &search.key_ids);
+	kms_key_table_lock_device(device_id);
+	kms_key_table_visit_device(device_id, note_key, &search.key_ids);
 	status = destroy_keys(search.key_ids, &result->keys, fault);
 	if (status != KMS_OK)
 		return status;
 	status = kms_audit_key_current(signing_key_id);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
-	result->events = kms_forget_outbox(device_id);
+	result->events = kms_event_blank_outbox(device_id);
 	status = find_rows(device_id, &search);
 	if (status == KMS_OK)
 		status = blank(&search, signing_key_id, result);
@@ -128,7 +128,7 @@ destroy_keys(List *key_ids, int64 *count, KmsFault *fault)
 		KmsStatus	status;
 
 		CHECK_FOR_INTERRUPTS();
-		status = kms_state_erase(lfirst(cell), "Forgotten", fault);
+		status = kms_transition_erase(lfirst(cell), "Forgotten", fault);
 		if (status == KMS_OK)
 			(*count)++;
 		else if (status != KMS_KEY_NOT_FOUND)
@@ -154,7 +154,7 @@ find_rows(const char *device_id, Search *search)
 	const KmsWalkRow *row;
 	KmsWalk    *walk;
 
-	search->device_id.data = kms_seal_utf8(device_id);
+	search->device_id.data = kms_key_seal_utf8(device_id);
 	search->device_id.len = strlen(search->device_id.data);
 	search->raw = device_id;
 	initStringInfo(&json);
@@ -273,7 +273,7 @@ learn_key(Search *search, const KmsWalkRow *row)
 	id = pnstrdup(key_id->data, key_id->len);
 
 	/* destroyed here and imported again there */
-	if (!kms_key_read(id, &now) || strcmp(now.device_id, search->raw) == 0)
+	if (!kms_key_table_read(id, &now) || strcmp(now.device_id, search->raw) == 0)
 		search->key_ids = lappend(search->key_ids, id);
 }
 
@@ -301,7 +301,7 @@ blank(const Search *search, const char *signing_key_id,
 		if (row->committed)
 			status = prove(row, signing_key_id, proof, &len);
 		if (status == KMS_OK &&
-			kms_forget_row(row->is_aside, row->epoch, row->ticket, proof, len))
+			kms_event_blank_row(row->is_aside, row->epoch, row->ticket, proof, len))
 			result->events++;
 	}
 	return status;
@@ -319,12 +319,12 @@ prove(const Found *row, const char *signing_key_id, unsigned char *proof,
 	memcpy(forgotten.commitment, row->commitment, sizeof(forgotten.commitment));
 	strlcpy(forgotten.key_id, signing_key_id, sizeof(forgotten.key_id));
 	kms_encoder_init(&enc, message, sizeof(message));
-	kms_forgotten_message(row->epoch, row->ticket, &forgotten, &enc);
+	kms_chain_forgotten_message(row->epoch, row->ticket, &forgotten, &enc);
 	if (!kms_encoder_ok(&enc))
 		return KMS_FAILED;
 	status = kms_audit_key_sign(signing_key_id, message, enc.len,
 								forgotten.signature);
 	if (status == KMS_OK)
-		*len = kms_forgotten_write(&forgotten, proof);
+		*len = kms_chain_forgotten_write(&forgotten, proof);
 	return status;
 }

@@ -5,7 +5,7 @@
 #define KMS_KEYS_FORGET_H
 
 #include "keys/call.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 
 typedef struct KmsForgetResult
 {
@@ -17,7 +17,7 @@ typedef struct KmsForgetResult
  * Destroy all keys of a device and take its id, client addresses, contexts and
  * their salts out of the trail, for good; ends the call if that succeeds.
  * KMS_NO_MASTER_KEY and the like if it cannot be signed that they are gone.
- * Raises where kms_state_destroy does, in a transaction that is not READ
+ * Raises where kms_transition_destroy does, in a transaction that is not READ
  * COMMITTED, and if the writer does not write what is recorded in time.
  */
 extern KmsStatus kms_forget_device(KmsCall *call, const char *device_id,

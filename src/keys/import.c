@@ -47,22 +47,22 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 	 * one transaction, more than there is room for locks.
 	 */
 	if (!request->deprecated)
-		kms_key_lock_device(request->device_id);
+		kms_key_table_lock_device(request->device_id);
 
 	now = GetCurrentTimestamp();
 	fill_row(request, now, row);
 	if (request->key_id != NULL)
 		strlcpy(row->key_id, request->key_id, sizeof(row->key_id));
 	else
-		status = kms_fault(fault, kms_key_id_now(now, row->key_id));
+		status = kms_fault(fault, kms_create_key_id(now, row->key_id));
 
 	if (status == KMS_OK)
 		status = check_times(request, row, now, fault);
 	if (status == KMS_OK)
 		status = check_place(call, row, &import->secret, now, fault);
 	if (status == KMS_OK)
-		status = kms_key_prepare(request->device_id, request->app_version,
-								 fault);
+		status = kms_create_prepare(request->device_id, request->app_version,
+									fault);
 	(void) kms_opened_opener(); /* this process now holds secrets */
 
 	/* one of many: which */
@@ -131,19 +131,19 @@ check_place(KmsCall *call, const KmsKeyRow *row, KmsKeySecret *secret,
 	KmsKeyRow	existing;
 	ActiveKey	active = {now, false};
 
-	if (kms_key_read(row->key_id, &existing))
+	if (kms_key_table_read(row->key_id, &existing))
 	{
 		kms_call_found(call, row->key_id, row->device_id);
-		return kms_key_fault_exists(row, fault);
+		return kms_create_fault_exists(row, fault);
 	}
-	if (kms_key_secret_read(row->key_id, secret))
+	if (kms_secret_table_read(row->key_id, secret))
 		return kms_fault_argument(fault,
 								  "kms.key_secret has a row of this key id without its key",
 								  NULL,
 								  "Restore the key's row, or delete that one, or give another key id.");
 	if (row->state == KMS_STATE_ACTIVE && row->expires_at > now)
 	{
-		kms_key_visit_device(row->device_id, is_active, &active);
+		kms_key_table_visit_device(row->device_id, is_active, &active);
 		if (active.found)
 			return kms_fault_argument(fault, "device already has an active key",
 									  NULL,
@@ -163,7 +163,7 @@ is_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 {
 	ActiveKey  *active = arg;
 
-	active->found = kms_key_state(row) == KMS_STATE_ACTIVE &&
+	active->found = kms_key_row_state(row) == KMS_STATE_ACTIVE &&
 		row->expires_at > active->now;
 	return !active->found;
 }
@@ -196,7 +196,7 @@ kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
 	KmsStatus	status;
 
 	kms_rsa_algorithm(kms_rsa_bits(key), row->algorithm);
-	status = kms_key_create(row, key, &import->secret, fault);
+	status = kms_create_key(row, key, &import->secret, fault);
 	if (status == KMS_OK || fault->sqlstate == ERRCODE_UNIQUE_VIOLATION)
 		kms_call_found(call, row->key_id, row->device_id);
 	if (status == KMS_OK)

@@ -13,8 +13,8 @@
 
 #include "crypto/rsa_import.h"
 #include "keys/call.h"
-#include "pg/errors.h"
-#include "store/key.h"
+#include "pg/fault.h"
+#include "store/key_table.h"
 
 #define KMS_IMPORT_REASON "Imported"
 

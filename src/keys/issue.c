@@ -25,12 +25,12 @@
 
 #include "keys/create.h"
 #include "keys/issue.h"
-#include "keys/key.h"
+#include "keys/admit.h"
 #include "keys/opened.h"
 #include "keys/pool.h"
-#include "keys/state.h"
+#include "keys/transition.h"
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
 #include "store/problem.h"
 
@@ -113,8 +113,8 @@ kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 }
 
 KmsStatus
-kms_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
-		   KmsFault *fault)
+kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
+				 KmsFault *fault)
 {
 	DeviceKeys	keys;
 	KmsStatus	status;
@@ -194,12 +194,12 @@ kms_issue_device_numbers(KmsCall *call, const char *device_id, List **keys,
 
 		if (row->expires_at <= found.now)
 			continue;
-		status = kms_key_authenticate(row, secret, &digests, fault);
+		status = kms_admit_authenticate(row, secret, &digests, fault);
 
 		/* it may have been read again, and be another one now, or gone */
 		if (status == KMS_KEY_NOT_FOUND)
 			continue;
-		if (status == KMS_OK && (kms_key_state(row) != KMS_STATE_ACTIVE ||
+		if (status == KMS_OK && (kms_key_row_state(row) != KMS_STATE_ACTIVE ||
 								 row->expires_at <= found.now))
 			continue;
 		key = palloc(sizeof(KmsPublicKey));
@@ -247,11 +247,11 @@ admit_public(KmsCall *call, const char *key_id, KmsKeyRow *row,
 {
 	KmsStatus	status;
 
-	status = kms_key_find(key_id, NULL, row, fault);
+	status = kms_admit_find(key_id, NULL, row, fault);
 	if (status != KMS_OK)
 		return status;
 	kms_call_found(call, row->key_id, row->device_id);
-	return kms_key_admit(row, KMS_USE_PUBLIC, secret, fault);
+	return kms_admit_row(row, KMS_USE_PUBLIC, secret, fault);
 }
 
 static KmsStatus
@@ -272,13 +272,13 @@ look(DeviceKeys *keys, const char *device_id, bool only_valid)
 	memset(keys, 0, sizeof(*keys));
 	keys->now = GetCurrentTimestamp();
 	keys->only_valid = only_valid;
-	kms_key_visit_device(device_id, gather, keys);
+	kms_key_table_visit_device(device_id, gather, keys);
 }
 
 static void
 lock_and_look(DeviceKeys *keys, const char *device_id)
 {
-	kms_key_lock_device(device_id);
+	kms_key_table_lock_device(device_id);
 	look(keys, device_id, false);
 	if (keys->stale)
 		ereport(ERROR,
@@ -299,8 +299,8 @@ lock_all_and_look(DeviceKeys *keys, const char *device_id)
 		busy = keys->of_statement ? NULL : lock_active(keys);
 		if (busy == NULL)
 			return;
-		kms_key_unlock_device(device_id);
-		(void) kms_key_lock(busy, KMS_LOCK_TO_CHANGE);
+		kms_key_table_unlock_device(device_id);
+		(void) kms_key_table_lock_row(busy, KMS_LOCK_TO_CHANGE);
 	}
 }
 
@@ -314,7 +314,7 @@ lock_active(const DeviceKeys *keys)
 	{
 		const KmsKeyRow *row = lfirst(cell);
 
-		if (!kms_key_lock(row->key_id, KMS_TRY_LOCK_TO_CHANGE))
+		if (!kms_key_table_lock_row(row->key_id, KMS_TRY_LOCK_TO_CHANGE))
 			return row->key_id;
 	}
 	return NULL;
@@ -325,7 +325,7 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 {
 	DeviceKeys *keys = arg;
 	bool		problematic;
-	bool		valid = kms_key_state(row) == KMS_STATE_ACTIVE &&
+	bool		valid = kms_key_row_state(row) == KMS_STATE_ACTIVE &&
 	row->expires_at > keys->now;
 
 	if (valid && !keys->found)
@@ -340,7 +340,7 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		return !keys->found;
 
 	keys->stale = keys->stale || origin == KMS_ROW_STALE;
-	if (kms_key_state(row) == KMS_STATE_ACTIVE)
+	if (kms_key_row_state(row) == KMS_STATE_ACTIVE)
 	{
 		KmsKeyRow  *copy = palloc(sizeof(KmsKeyRow));
 
@@ -356,7 +356,7 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		if (keys->used <= kms_keygen_limit)
 			keys->next_at = row->created_at + kms_keygen_window * USECS_PER_SEC;
 	}
-	problematic = kms_key_is_problematic(row);
+	problematic = kms_admit_is_problematic(row);
 	if (problematic)
 	{
 		keys->problematic_at = Max(keys->problematic_at, row->created_at);
@@ -384,11 +384,11 @@ hand_out(KmsCall *call, const KmsKeyRow *valid, KmsIssued *issued,
 	kms_call_operation(call, KMS_OP_ISSUE);
 	kms_call_found(call, valid->key_id, valid->device_id);
 	fault->key_id = pstrdup(valid->key_id);
-	status = kms_key_authenticate(&row, secret, &digests, fault);
+	status = kms_admit_authenticate(&row, secret, &digests, fault);
 
 	/* it may have been read again, and be another one now */
 	if (status == KMS_OK && (strcmp(row.device_id, valid->device_id) != 0 ||
-							 kms_key_state(&row) != KMS_STATE_ACTIVE ||
+							 kms_key_row_state(&row) != KMS_STATE_ACTIVE ||
 							 row.expires_at <= GetCurrentTimestamp()))
 		status = kms_fault(fault, KMS_KEY_NOT_FOUND);
 	if (status == KMS_OK)
@@ -420,7 +420,7 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 	}
 
 	/* whatever may raise does so before there is a key */
-	status = kms_key_prepare(request->device_id, request->app_version, fault);
+	status = kms_create_prepare(request->device_id, request->app_version, fault);
 	if (status != KMS_OK)
 		return status;
 	secret = palloc(sizeof(KmsKeySecret));
@@ -428,7 +428,7 @@ make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
 	if (status == KMS_OK)
 		status = kms_pool_take(bits, &row, secret, &taken, fault);
 	if (status == KMS_OK)
-		status = taken ? kms_key_insert_sealed(&row, secret, fault)
+		status = taken ? kms_create_insert_sealed(&row, secret, fault)
 			: generate(request, origin, bits, &row, secret, fault);
 	if (status == KMS_OK)
 		status = describe(&row, secret, false, issued, fault);
@@ -444,7 +444,7 @@ generate(const KmsIssueRequest *request, const char *origin, int bits,
 	KmsRsaKey  *key;
 	KmsStatus	status;
 
-	status = kms_key_generate(bits, &key);
+	status = kms_create_generate(bits, &key);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
 	status = fill_row(request, origin, bits, row);
@@ -453,7 +453,7 @@ generate(const KmsIssueRequest *request, const char *origin, int bits,
 		kms_rsa_free(key);
 		return kms_fault(fault, status);
 	}
-	return kms_key_create(row, key, secret, fault);
+	return kms_create_key(row, key, secret, fault);
 }
 
 /*
@@ -500,7 +500,7 @@ fill_row(const KmsIssueRequest *request, const char *origin, int bits,
 		strlcpy(row->app_version, request->app_version,
 				sizeof(row->app_version));
 	}
-	return kms_key_id_now(row->created_at, row->key_id);
+	return kms_create_key_id(row->created_at, row->key_id);
 }
 
 static KmsStatus
@@ -514,10 +514,10 @@ deprecate(List *active, KmsFault *fault)
 		KmsStatus	status;
 
 		/* as it is now that it is locked */
-		if (!kms_key_read(row->key_id, row) ||
-			kms_key_state(row) != KMS_STATE_ACTIVE)
+		if (!kms_key_table_read(row->key_id, row) ||
+			kms_key_row_state(row) != KMS_STATE_ACTIVE)
 			continue;
-		status = kms_state_deprecate(row, "Rotated", fault);
+		status = kms_transition_deprecate(row, "Rotated", fault);
 
 		/*
 		 * One that cannot be authenticated, or whose master key is gone, must

@@ -6,8 +6,8 @@
 
 #include "crypto/rsa.h"
 #include "keys/call.h"
-#include "pg/errors.h"
-#include "store/key.h"
+#include "pg/fault.h"
+#include "store/key_table.h"
 
 /* What a caller sent, checked for shape. */
 typedef struct KmsIssueRequest
@@ -41,8 +41,8 @@ typedef struct KmsRateLimit
  */
 extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
 						   KmsIssued *issued, KmsFault *fault);
-extern KmsStatus kms_rotate(KmsCall *call, const KmsIssueRequest *request,
-							KmsIssued *issued, KmsFault *fault);
+extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
+								  KmsIssued *issued, KmsFault *fault);
 
 /* The public key of an existing key, as issue hands it out. */
 extern KmsStatus kms_issue_public(KmsCall *call, const char *key_id, char *pem,

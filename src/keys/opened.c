@@ -19,10 +19,10 @@
 #include "utils/memutils.h"
 
 #include "crypto/self_test.h"
-#include "keys/key.h"
+#include "keys/admit.h"
 #include "keys/opened.h"
 #include "keys/wrapping.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -196,7 +196,7 @@ still_good(OpenedKey *entry, const KmsKeyRow *row)
 		return false;
 	if (memcmp(&entry->row, row, sizeof(*row)) == 0)
 		return true;
-	if (kms_seal_check(row, &entry->digests, &ignored) != KMS_OK)
+	if (kms_key_seal_check(row, &entry->digests, &ignored) != KMS_OK)
 		return false;
 	entry->row = *row;
 	return true;
@@ -231,7 +231,7 @@ open_key(KmsKeyRow *row, KmsRsaKey **key, KmsSecretDigests *digests,
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
 	KmsStatus	status;
 
-	status = kms_key_authenticate(row, secret, digests, fault);
+	status = kms_admit_authenticate(row, secret, digests, fault);
 	if (status == KMS_OK)
 		status = unwrap(row, secret, digests, key, fault);
 	pfree(secret);
@@ -261,8 +261,8 @@ unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 		memcpy(fault->master_key_id, id, sizeof(fault->master_key_id));
 		return kms_fault(fault, status);
 	}
-	status = kms_unwrap(&master, &context, secret->wrapped_key,
-						secret->wrapped_len, der, &der_len);
+	status = kms_wrap_open(&master, &context, secret->wrapped_key,
+						   secret->wrapped_len, der, &der_len);
 	explicit_bzero(&master, sizeof(master));
 	if (status == KMS_OK)
 		status = open_private(der, der_len, key);

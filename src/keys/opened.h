@@ -9,8 +9,8 @@
 #define KMS_KEYS_OPENED_H
 
 #include "crypto/rsa.h"
-#include "pg/errors.h"
-#include "store/key.h"
+#include "pg/fault.h"
+#include "store/key_table.h"
 
 /*
  * From _PG_init while preloading: fetch the algorithms once, for the server's
@@ -21,7 +21,7 @@ extern void kms_opened_install(void);
 /*
  * The private key of a row that has been found and permitted.  It belongs to
  * the cache and is good until the next call of this file.  *row may be newer
- * afterwards (see kms_key_authenticate).
+ * afterwards (see kms_admit_authenticate).
  */
 extern KmsStatus kms_opened_get(KmsKeyRow *row, KmsRsaKey **key,
 								KmsFault *fault);

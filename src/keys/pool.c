@@ -11,12 +11,12 @@
  * No two devices are to have the same key.  Rows are of use only where they
  * were made: not in a copy by CREATE DATABASE … TEMPLATE, by logical
  * replication, or by a backup or standby that has left the original's timeline
- * (kms_pool_home); a base backup that is started without recovery.signal has
+ * (kms_pool_table_home); a base backup that is started without recovery.signal has
  * not.  Who rolls back may have seen the public key that the next
  * one gets; it was for a key id that never came to be.
  *
  * The pool is filled by workers (worker/keygen.c) and, without them, by
- * kms_maintain().  They agree on who makes what under kms_pool_lock, held to
+ * kms_maintain().  They agree on who makes what under kms_pool_table_lock, held to
  * the end of a transaction: there the rows are counted and, in shared memory,
  * the keys that are coming (database->pool_coming).  A worker adds its own to
  * those, commits, generates, and takes its own off in the transaction that
@@ -41,12 +41,12 @@
 
 #include "keys/call.h"
 #include "keys/create.h"
-#include "keys/epoch.h"
+#include "keys/month_key.h"
 #include "keys/pool.h"
 #include "keys/wrapping.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 #include "store/health.h"
 
 /* What a key of the pool has to be. */
@@ -79,7 +79,7 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 	while (!*taken)
 	{
 		status = find_wanted(&wanted);
-		if (status != KMS_OK || !kms_pool_pick(fits, &wanted, pool))
+		if (status != KMS_OK || !kms_pool_table_pick(fits, &wanted, pool))
 			break;
 		status = kms_wrapping_rewrap(pool, row, secret);
 		if (status == KMS_NOT_AUTHENTIC)
@@ -100,16 +100,16 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 int
 kms_pool_missing(bool wait)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	Wanted		wanted;
 
 	if (database == NULL ||
 		find_wanted(&wanted) != KMS_OK ||
-		!kms_pool_lock(wait))
+		!kms_pool_table_lock(wait))
 		return 0;
 	kms_rsa_algorithm(kms_key_bits, wanted.algorithm);
 	return Max(0, kms_key_pool_size -
-			   kms_pool_tidy(fits, &wanted, kms_key_pool_size) -
+			   kms_pool_table_tidy(fits, &wanted, kms_key_pool_size) -
 			   (int) pg_atomic_read_u32(&database->pool_coming));
 }
 
@@ -137,16 +137,16 @@ kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
 	KmsStatus	status;
 
 	room->created_at = GetCurrentTimestamp();
-	kms_pool_home(room->home);
+	kms_pool_table_home(room->home);
 	kms_rsa_algorithm(kms_rsa_bits(key), room->algorithm);
-	status = kms_key_id_now(room->created_at, room->id);
+	status = kms_create_key_id(room->created_at, room->id);
 	if (status == KMS_OK)
 		status = kms_wrapping_wrap_pool(room, key);
 	kms_rsa_free(key);
 	if (status != KMS_OK)
 		return status;
-	(void) kms_pool_lock(true);
-	kms_pool_insert(room);
+	(void) kms_pool_table_lock(true);
+	kms_pool_table_insert(room);
 	(void) kms_pool_release();
 	return KMS_OK;
 }
@@ -158,8 +158,8 @@ find_wanted(Wanted *wanted)
 	KmsMasterKey master;
 	KmsStatus	status;
 
-	kms_pool_home(wanted->home);
-	status = kms_epoch_for_new(&master);
+	kms_pool_table_home(wanted->home);
+	status = kms_month_key_for_new(&master);
 	memcpy(wanted->master_key_id, master.id, KMS_MASTER_KEY_ID_SIZE);
 	explicit_bzero(&master, sizeof(master));
 	return status;
@@ -181,6 +181,6 @@ fits(const KmsPoolKey *key, void *arg)
 static void
 ask_for_more(void)
 {
-	if (kms_state_database() != NULL)
-		kms_state_request(kms_state_database(), KMS_KEYGEN);
+	if (kms_shared_database() != NULL)
+		kms_shared_request(kms_shared_database(), KMS_KEYGEN);
 }

@@ -6,10 +6,10 @@
 #define KMS_KEYS_POOL_H
 
 #include "crypto/rsa.h"
-#include "pg/errors.h"
-#include "shmem/state.h"
-#include "store/key.h"
-#include "store/pool.h"
+#include "pg/fault.h"
+#include "shmem/shared.h"
+#include "store/key_table.h"
+#include "store/pool_table.h"
 
 /*
  * Take a key of so many bits from the pool for a row that is complete but for

@@ -6,13 +6,13 @@
  * together, under one master key, in one transaction.  Killed at any point
  * there is the old row or the new one, and the server has both master keys
  * until the operator takes one away.  Who reads a row and its secret on
- * different sides of the commit reads again (kms_key_authenticate); an open
+ * different sides of the commit reads again (kms_admit_authenticate); an open
  * key is opened again, as its wrap is another.  Neither state nor row version
  * changes, and the trail has nothing to record of the key: it is the same.
  *
  * Nothing is remembered between batches.  What there is to do follows from
  * the index on kms.key_secret (master_key_id): all that is under a master key
- * which is not to stay (keys/epoch.h).  So two may do it at once, and a
+ * which is not to stay (keys/month_key.h).  So two may do it at once, and a
  * reload in the middle begins another turn.
  *
  * Zero must mean that nothing needs the old master key any more, not even a
@@ -40,12 +40,12 @@
 #include "utils/memutils.h"
 
 #include "keys/each.h"
-#include "keys/epoch.h"
-#include "keys/key.h"
+#include "keys/month_key.h"
+#include "keys/admit.h"
 #include "keys/rewrap.h"
 #include "keys/service_key.h"
 #include "keys/wrapping.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "store/wrapped.h"
 
 #define LOGGED_MAX 10			/* master keys that are missing */
@@ -119,7 +119,7 @@ walk_all(Walk *walk)
 	{
 		int			place = kms_master_place(status, lfirst(cell));
 
-		if (place >= 0 && !kms_epoch_stays(status, place) &&
+		if (place >= 0 && !kms_month_key_stays(status, place) &&
 			!walk->result->more && walk->fault->status == KMS_OK)
 			kms_wrapped_visit(lfirst(cell), visit, walk);
 	}
@@ -167,12 +167,12 @@ move(const char *key_id, void *arg)
 	Walk	   *walk = arg;
 	KmsKeyRow	row;
 
-	if (kms_key_lock(key_id, KMS_TRY_LOCK_TO_CHANGE))
-		return kms_key_read(key_id, &row) ? move_locked(&row, walk->fault)
+	if (kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return kms_key_table_read(key_id, &row) ? move_locked(&row, walk->fault)
 			: KMS_OUTCOME_NOT_OURS;
-	if (kms_key_read(key_id, &row))
+	if (kms_key_table_read(key_id, &row))
 		return KMS_OUTCOME_LOCKED;
-	return kms_key_secret_read(key_id, palloc(sizeof(KmsKeySecret)))
+	return kms_secret_table_read(key_id, palloc(sizeof(KmsKeySecret)))
 		? KMS_OUTCOME_FAILED : KMS_OUTCOME_NOT_OURS;
 }
 
@@ -188,7 +188,7 @@ move_locked(KmsKeyRow *row, KmsFault *fault)
 	KmsOutcome	outcome = KMS_OUTCOME_NOT_OURS;
 	KmsStatus	status;
 
-	status = kms_key_authenticate(row, secret, &digests, fault);
+	status = kms_admit_authenticate(row, secret, &digests, fault);
 	if (status == KMS_OK)
 		status = rewrap(row, secret, false, fault);
 	if (status == KMS_OK)
@@ -216,7 +216,7 @@ kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret, KmsFault *fault)
 
 	kms_master_status(master);
 	place = id == NULL ? -1 : kms_master_place(master, id);
-	if (place < 0 || !kms_epoch_stays(master, place))
+	if (place < 0 || !kms_month_key_stays(master, place))
 	{
 		fault->key_id = pstrdup(row->key_id);
 		status = rewrap(row, secret, true, fault);
@@ -236,9 +236,9 @@ rewrap(KmsKeyRow *row, const KmsKeySecret *secret, bool is_new,
 
 	status = kms_wrapping_rewrap_row(row, secret, is_new, new, fault);
 	if (status == KMS_OK)
-		status = kms_seal_digests(new, &digests);
+		status = kms_key_seal_digests(new, &digests);
 	if (status == KMS_OK)
-		status = kms_seal_row(row, &digests, fault);
+		status = kms_key_seal_row(row, &digests, fault);
 	if (status == KMS_OK)
 		kms_wrapped_replace(row, new);
 	pfree(new);
@@ -251,7 +251,7 @@ wait_for(const Walk *walk)
 	if (TransactionIdIsValid(walk->writer))
 		XactLockTableWait(walk->writer, NULL, NULL, XLTW_None);
 	else
-		(void) kms_key_lock(walk->busy, KMS_LOCK_TO_CHANGE);
+		(void) kms_key_table_lock_row(walk->busy, KMS_LOCK_TO_CHANGE);
 }
 
 /* If there is nothing else, nobody may be making one. */
@@ -266,7 +266,7 @@ rewrap_service_keys(bool wait, KmsRewrap *result)
 		int			busy;
 		int			refused;
 
-		if (idle && !kms_service_key_lock(kind, wait))
+		if (idle && !kms_service_key_table_lock(kind, wait))
 			result->busy++;
 		result->done += kms_service_key_rewrap(kind, wait, &busy, &refused);
 		result->busy += busy;
@@ -300,7 +300,7 @@ add_service_keys(List **uses, KmsServiceKeyKind kind,
 	static const unsigned char none[KMS_MASTER_KEY_ID_SIZE];
 	ListCell   *cell;
 
-	foreach(cell, kms_service_key_all(kind))
+	foreach(cell, kms_service_key_table_all(kind))
 	{
 		const KmsServiceKey *key = lfirst(cell);
 		const unsigned char *id = kms_wrap_master_key_id(key->wrapped,

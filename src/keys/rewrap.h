@@ -7,8 +7,8 @@
 #include "nodes/pg_list.h"
 
 #include "crypto/master_key.h"
-#include "pg/errors.h"
-#include "store/key.h"
+#include "pg/fault.h"
+#include "store/key_table.h"
 
 #define KMS_REWRAP_MAX 100000	/* keys a batch; each is locked to its end */
 

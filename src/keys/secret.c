@@ -32,11 +32,11 @@
 
 #include "keys/secret.h"
 #include "keys/service_key.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define PEPPER_PATIENCE_MS	5000	/* for maintenance to make one */
 #define PEPPER_POLL_MS		20
@@ -63,7 +63,7 @@ kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
 	KmsStatus	status;
 
 	status = kms_cipher_open(call, request, false, &opened, fault);
-	if (status == KMS_OK && !kms_service_key_newest(KMS_PEPPER, &row))
+	if (status == KMS_OK && !kms_service_key_table_newest(KMS_PEPPER, &row))
 	{
 		/* time passes, so the key is looked at again */
 		status = await_pepper(&row, fault);
@@ -92,8 +92,8 @@ await_pepper(KmsServiceKey *row, KmsFault *fault)
 				 KMS_HIDE_STATEMENT));
 	}
 	PreventCommandIfReadOnly("kms_hash_secret() without a pepper");
-	(void) kms_service_key_lock(KMS_PEPPER, true);
-	if (kms_service_key_newest(KMS_PEPPER, row))
+	(void) kms_service_key_table_lock(KMS_PEPPER, true);
+	if (kms_service_key_table_newest(KMS_PEPPER, row))
 		return kms_fault(fault, KMS_OK);
 	return kms_fault(fault, kms_service_key_make(KMS_PEPPER, row));
 }
@@ -102,7 +102,7 @@ static bool
 can_ask_maintenance(void)
 {
 	return kms_maintenance && kms_master_generation() != 0 &&
-		!kms_call_is_installing() && kms_state_database() != NULL;
+		!kms_call_is_installing() && kms_shared_database() != NULL;
 }
 
 /* False if maintenance does not make one in time. */
@@ -114,13 +114,13 @@ ask_maintenance(KmsServiceKey *row)
 	while (!TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
 									   PEPPER_PATIENCE_MS))
 	{
-		kms_state_request(kms_state_database(), KMS_MAINTENANCE);
+		kms_shared_request(kms_shared_database(), KMS_MAINTENANCE);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 PEPPER_POLL_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (kms_service_key_newest(KMS_PEPPER, row))
+		if (kms_service_key_table_newest(KMS_PEPPER, row))
 			return true;
 	}
 	return false;
@@ -131,10 +131,10 @@ kms_secret_make_first_pepper(void)
 {
 	KmsServiceKey row;
 
-	if (kms_master_generation() == 0 || kms_service_key_newest(KMS_PEPPER, &row) ||
-		!kms_service_key_lock(KMS_PEPPER, false))
+	if (kms_master_generation() == 0 || kms_service_key_table_newest(KMS_PEPPER, &row) ||
+		!kms_service_key_table_lock(KMS_PEPPER, false))
 		return false;
-	return !kms_service_key_newest(KMS_PEPPER, &row) && kms_service_key_make(KMS_PEPPER, &row) == KMS_OK;
+	return !kms_service_key_table_newest(KMS_PEPPER, &row) && kms_service_key_make(KMS_PEPPER, &row) == KMS_OK;
 }
 
 static KmsStatus
@@ -218,9 +218,9 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 	{
 		const char *id = attempt->hash->pepper_id;
 
-		if (!kms_service_key_read(KMS_PEPPER, id, &row))
+		if (!kms_service_key_table_read(KMS_PEPPER, id, &row))
 			return kms_service_key_fault(KMS_NO_PEPPER, KMS_PEPPER,
-										 kms_pepper_id_made(id) ? id : NULL,
+										 kms_secret_hash_pepper_id_made(id) ? id : NULL,
 										 "not found", fault);
 		status = kms_service_key_open(&row, pepper, fault);
 		if (status != KMS_OK)

@@ -7,7 +7,7 @@
 #include "crypto/secret_hash.h"
 #include "keys/call.h"
 #include "keys/cipher.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 
 /*
  * Open a ciphertext and hash what is in it; "hash" holds

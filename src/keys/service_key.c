@@ -1,7 +1,7 @@
 /*
  * Peppers and audit keys are wrapped under the current master key, with their
  * own id for the key id and no device.  They belong to no month
- * (keys/epoch.h).
+ * (keys/month_key.h).
  */
 #include "postgres.h"
 
@@ -60,7 +60,7 @@ kms_service_key_make(KmsServiceKeyKind kind, KmsServiceKey *key)
 	explicit_bzero(&master, sizeof(master));
 	explicit_bzero(secret, sizeof(secret));
 	if (status == KMS_OK)
-		kms_service_key_insert(key);
+		kms_service_key_table_insert(key);
 	return status;
 }
 
@@ -70,8 +70,8 @@ make_secret(KmsServiceKey *key, unsigned char *secret)
 	KmsStatus	status;
 
 	if (key->kind == KMS_PEPPER)
-		return kms_pepper_make(key->id, secret);
-	status = kms_id_make("aud_", key->id);
+		return kms_secret_hash_make_pepper(key->id, secret);
+	status = kms_key_id_make_prefixed("aud_", key->id);
 	if (status == KMS_OK)
 		status = kms_signature_make(secret, key->public_key);
 	if (status == KMS_OK)
@@ -108,8 +108,8 @@ kms_service_key_open(const KmsServiceKey *key, unsigned char *secret,
 	}
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
-	status = kms_unwrap(&master, &context, key->wrapped, key->wrapped_len,
-						secret, &len);
+	status = kms_wrap_open(&master, &context, key->wrapped, key->wrapped_len,
+						   secret, &len);
 	explicit_bzero(&master, sizeof(master));
 	if (status == KMS_NOT_AUTHENTIC)
 		return kms_service_key_fault(status, key->kind, key->id,
@@ -140,20 +140,20 @@ kms_service_key_rewrap(KmsServiceKeyKind kind, bool wait, int *busy,
 
 	*busy = 0;
 	*refused = 0;
-	foreach(cell, kms_service_key_all(kind))
+	foreach(cell, kms_service_key_table_all(kind))
 	{
 		KmsServiceKey *key = lfirst(cell);
 
 		if (!is_to_be_moved(key))
 			continue;
-		if (!kms_service_key_lock_row(key, wait))
+		if (!kms_service_key_table_lock_row(key, wait))
 			(*busy)++;
-		else if (kms_service_key_read(kind, key->id, key) &&
+		else if (kms_service_key_table_read(kind, key->id, key) &&
 				 is_to_be_moved(key))
 		{
 			if (rewrap(key) == KMS_OK)
 			{
-				kms_service_key_replace(key);
+				kms_service_key_table_replace(key);
 				count++;
 			}
 			else

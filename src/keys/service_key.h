@@ -4,12 +4,12 @@
 #ifndef KMS_KEYS_SERVICE_KEY_H
 #define KMS_KEYS_SERVICE_KEY_H
 
-#include "pg/errors.h"
-#include "store/service_key.h"
+#include "pg/fault.h"
+#include "store/service_key_table.h"
 
 /*
  * Make one in the current transaction, under the current master key; the
- * caller holds the lock of kms_service_key_lock.  KMS_NO_MASTER_KEY without
+ * caller holds the lock of kms_service_key_table_lock.  KMS_NO_MASTER_KEY without
  * one.
  */
 extern KmsStatus kms_service_key_make(KmsServiceKeyKind kind,

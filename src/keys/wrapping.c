@@ -1,7 +1,7 @@
 #include "postgres.h"
 
-#include "keys/epoch.h"
-#include "keys/seal.h"
+#include "keys/month_key.h"
+#include "keys/key_seal.h"
 #include "keys/wrapping.h"
 
 static void of_pool(const KmsPoolKey *pool, const unsigned char *public_hash,
@@ -21,7 +21,7 @@ kms_wrapping_of_row(const KmsKeyRow *row, const unsigned char *public_hash,
 {
 	context->purpose = KMS_PURPOSE_KEY;
 	context->key_id = row->key_id;
-	context->device_id = kms_seal_utf8(row->device_id);
+	context->device_id = kms_key_seal_utf8(row->device_id);
 	context->algorithm = row->algorithm;
 	context->created_at = row->created_at;
 	memcpy(context->public_hash, public_hash, KMS_SHA256_SIZE);
@@ -84,7 +84,7 @@ kms_wrapping_rewrap(const KmsPoolKey *pool, const KmsKeyRow *row,
 	of_pool(pool, public_hash, &from);
 	kms_wrapping_of_row(row, public_hash, &to);
 
-	status = kms_epoch_for_new(&master);
+	status = kms_month_key_for_new(&master);
 	if (status == KMS_OK)
 		status = rewrap(&master, &from, &pool->secret, &master, &to, secret);
 	explicit_bzero(&master, sizeof(master));
@@ -109,8 +109,8 @@ kms_wrapping_rewrap_row(const KmsKeyRow *row, const KmsKeySecret *old,
 		return kms_fault(fault, KMS_FAILED);
 	kms_wrapping_of_row(row, public_hash, &context);
 
-	status = is_new ? kms_epoch_for_new(&new_master)
-		: kms_epoch_for_old(row->created_at, &new_master);
+	status = is_new ? kms_month_key_for_new(&new_master)
+		: kms_month_key_for_old(row->created_at, &new_master);
 	if (status == KMS_OK &&
 		memcmp(id, new_master.id, KMS_MASTER_KEY_ID_SIZE) == 0)
 		status = KMS_UNCHANGED;
@@ -139,8 +139,8 @@ rewrap(const KmsMasterKey *old_master, const KmsWrapContext *from,
 
 	new->public_len = old->public_len;
 	memcpy(new->public_key, old->public_key, old->public_len);
-	status = kms_unwrap(old_master, from, old->wrapped_key, old->wrapped_len,
-						der, &der_len);
+	status = kms_wrap_open(old_master, from, old->wrapped_key, old->wrapped_len,
+						   der, &der_len);
 	if (status == KMS_OK)
 		status = kms_wrap(new_master, to, der, der_len, new->wrapped_key,
 						  &new->wrapped_len);
@@ -171,7 +171,7 @@ wrap(const KmsWrapContext *context, const KmsRsaKey *key, KmsKeySecret *secret)
 	size_t		der_len;
 	KmsStatus	status;
 
-	status = kms_epoch_for_new(&master);
+	status = kms_month_key_for_new(&master);
 	if (status != KMS_OK)
 		return status;
 	status = kms_rsa_private_der(key, der, sizeof(der), &der_len);

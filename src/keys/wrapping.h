@@ -6,9 +6,9 @@
 
 #include "crypto/rsa.h"
 #include "crypto/wrap.h"
-#include "pg/errors.h"
-#include "store/key.h"
-#include "store/pool.h"
+#include "pg/fault.h"
+#include "store/key_table.h"
+#include "store/pool_table.h"
 
 /*
  * What the wrap of a row's private key is bound to.  It points into the row;
@@ -20,7 +20,7 @@ extern void kms_wrapping_of_row(const KmsKeyRow *row,
 
 /*
  * Wrap a fresh private key, for a row of kms.key and for the pool; fills
- * *secret.  Under the master key for new keys (keys/epoch.h).
+ * *secret.  Under the master key for new keys (keys/month_key.h).
  */
 extern KmsStatus kms_wrapping_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
 								   KmsKeySecret *secret, KmsFault *fault);

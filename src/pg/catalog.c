@@ -20,7 +20,7 @@
 #include "pg/catalog.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 
 /*
  * Each step of a look-up may receive an invalidation, so what the steps found

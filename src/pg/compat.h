@@ -41,10 +41,10 @@
 #if PG_VERSION_NUM < 150000
 #include "funcapi.h"
 #include "miscadmin.h"
-#define InitMaterializedSRF(fcinfo, flags) kms_init_materialized(fcinfo)
+#define InitMaterializedSRF(fcinfo, flags) kms_compat_init_materialized(fcinfo)
 
 static inline void
-kms_init_materialized(FunctionCallInfo fcinfo)
+kms_compat_init_materialized(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext old;

@@ -30,7 +30,7 @@ kms_line_judge(const char *text, size_t len)
 static KmsLine
 judge_utf8(const char *text, size_t len)
 {
-	if (kms_line_valid(text, len))
+	if (kms_utf8_line_valid(text, len))
 		return KMS_LINE_OK;
 	return pg_verify_mbstr(PG_UTF8, text, len, true) ? KMS_LINE_REFUSED
 		: KMS_LINE_NOT_TEXT;

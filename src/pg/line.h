@@ -18,7 +18,7 @@ typedef enum KmsLine
 
 /*
  * Judge text in the database's encoding by its form in UTF-8, see
- * kms_line_valid; SQL_ASCII must be UTF-8.  Raises nothing about its bytes,
+ * kms_utf8_line_valid; SQL_ASCII must be UTF-8.  Raises nothing about its bytes,
  * because such a message would show them.
  */
 extern KmsLine kms_line_judge(const char *text, size_t len);

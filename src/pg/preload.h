@@ -5,6 +5,6 @@
 #ifndef KMS_PG_PRELOAD_H
 #define KMS_PG_PRELOAD_H
 
-extern bool kms_preloaded;
+extern bool kms_preload_done;
 
 #endif							/* KMS_PG_PRELOAD_H */

@@ -14,7 +14,7 @@
 
 #define DAY_S	(24 * 60 * 60)
 
-bool		kms_preloaded = false;
+bool		kms_preload_done = false;
 
 char	   *kms_master_key_command = NULL;
 int			kms_master_key_command_timeout = 30 * 1000;
@@ -104,12 +104,12 @@ kms_settings_define(void)
 	 */
 	if (process_shared_preload_libraries_in_progress)
 	{
-		kms_preloaded = true;
+		kms_preload_done = true;
 		define_server_settings();
 	}
 	define_policy_settings();
 	define_session_settings();
-	if (kms_preloaded)
+	if (kms_preload_done)
 		MarkGUCPrefixReserved("kms");
 }
 

@@ -1,5 +1,5 @@
 /*
- * kms_state->acceptance holds one wish and its answer, under kms_state->lock.
+ * kms_shared->acceptance holds one wish and its answer, under kms_shared->lock.
  * Whoever asks takes it back when the wait ends in whatever way; if its
  * process has gone, the next one does.
  */
@@ -29,7 +29,7 @@ static void take_back(void);
 bool
 kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	TimestampTz start = GetCurrentTimestamp();
 	volatile bool asked = false;
 	volatile bool answered = false;
@@ -38,7 +38,7 @@ kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
 		return false;
 	PG_TRY();
 	{
-		ConditionVariablePrepareToSleep(&kms_state->acceptance.changed);
+		ConditionVariablePrepareToSleep(&kms_shared->acceptance.changed);
 		while (!answered &&
 			   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) < WAIT_MS)
 		{
@@ -46,10 +46,10 @@ kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
 				asked = ask(wish);
 			if (asked)
 			{
-				kms_state_request(database, KMS_WRITER);
-				(void) kms_state_wake(database, KMS_WRITER);
+				kms_shared_request(database, KMS_WRITER);
+				(void) kms_shared_wake(database, KMS_WRITER);
 			}
-			(void) ConditionVariableTimedSleep(&kms_state->acceptance.changed,
+			(void) ConditionVariableTimedSleep(&kms_shared->acceptance.changed,
 											   SLICE_MS, PG_WAIT_EXTENSION);
 			answered = asked && take_answer(answer);
 		}
@@ -69,10 +69,10 @@ kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
 static bool
 ask(const KmsAcceptance *wish)
 {
-	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	KmsAcceptanceSlot *slot = &kms_shared->acceptance;
 	bool		free;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	free = slot->pid == 0 || BackendPidGetProc(slot->pid) == NULL;
 	if (free)
 	{
@@ -81,64 +81,64 @@ ask(const KmsAcceptance *wish)
 		memcpy(slot->wish, wish, sizeof(*wish));
 		slot->database = MyDatabaseId;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return free;
 }
 
 static bool
 take_answer(KmsAcceptanceAnswer *answer)
 {
-	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	KmsAcceptanceSlot *slot = &kms_shared->acceptance;
 	bool		answered;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	answered = slot->pid == MyProcPid && slot->answered;
 	if (answered)
 	{
 		answer->ticket = slot->ticket;
 		strlcpy(answer->error, slot->error, sizeof(answer->error));
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return answered;
 }
 
 static void
 take_back(void)
 {
-	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	KmsAcceptanceSlot *slot = &kms_shared->acceptance;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	if (slot->pid == MyProcPid)
 	{
 		slot->pid = 0;
 		slot->database = InvalidOid;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	ConditionVariableBroadcast(&slot->changed);
 }
 
 bool
 kms_acceptance_wanted(KmsAcceptance *wish)
 {
-	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	KmsAcceptanceSlot *slot = &kms_shared->acceptance;
 	bool		wanted;
 
 	if (*(volatile Oid *) &slot->database != MyDatabaseId)
 		return false;
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	wanted = slot->database == MyDatabaseId && !slot->answered;
 	if (wanted)
 		memcpy(wish, slot->wish, sizeof(*wish));
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return wanted;
 }
 
 void
 kms_acceptance_answer(const KmsAcceptanceAnswer *answer)
 {
-	KmsAcceptanceSlot *slot = &kms_state->acceptance;
+	KmsAcceptanceSlot *slot = &kms_shared->acceptance;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	if (slot->database == MyDatabaseId)
 	{
 		slot->ticket = answer->ticket;
@@ -146,6 +146,6 @@ kms_acceptance_answer(const KmsAcceptanceAnswer *answer)
 		slot->answered = true;
 		slot->database = InvalidOid;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	ConditionVariableBroadcast(&slot->changed);
 }

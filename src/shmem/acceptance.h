@@ -8,7 +8,7 @@
 
 #include "crypto/chain.h"
 #include "shmem/ring.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 typedef struct KmsAcceptance
 {

@@ -18,7 +18,7 @@
 
 #include "shmem/anchor_file.h"
 
-#include "pg/errors.h"
+#include "pg/fault.h"
 
 #define FILE_PREFIX "kms."
 

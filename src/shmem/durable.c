@@ -73,20 +73,20 @@ kms_durable_outlook(void)
 
 	if (RecoveryInProgress())
 		return KMS_AUDIT_STANDBY;
-	database = kms_state_database();
+	database = kms_shared_database();
 	if (database == NULL)
 		return KMS_AUDIT_NO_WRITER;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	if (kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	if (kms_shared_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 		outlook = KMS_AUDIT_CLOSED;
-	else if (!kms_state->launcher_came &&
-			 TimestampDifferenceExceeds(kms_state->made_at, GetCurrentTimestamp(),
+	else if (!kms_shared->launcher_came &&
+			 TimestampDifferenceExceeds(kms_shared->made_at, GetCurrentTimestamp(),
 										LAUNCHER_PATIENCE_MS))
 		outlook = KMS_AUDIT_NO_LAUNCHER;
 	else if (database->worker[KMS_WRITER].hopeless)
 		outlook = KMS_AUDIT_NO_WRITER;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (outlook == KMS_AUDITED && kms_audit_wait_for_standby &&
 		kms_audit == KMS_AUDIT_REQUIRED && !kms_standby_named())
 		outlook = KMS_AUDIT_ALONE;
@@ -95,7 +95,7 @@ kms_durable_outlook(void)
 
 	/* who is refused records nothing for which one would be started */
 	if (outlook == KMS_AUDIT_NO_WRITER)
-		kms_state_request(database, KMS_WRITER);
+		kms_shared_request(database, KMS_WRITER);
 	return outlook;
 }
 
@@ -199,7 +199,7 @@ kms_durable_close(KmsDatabase *database)
 static void
 begin(Wait *wait, instr_time since)
 {
-	wait->database = kms_state_database();
+	wait->database = kms_shared_database();
 	wait->start = since;
 	if (wait->database == NULL)
 		return;
@@ -274,7 +274,7 @@ is_out_of_debt(void)
 static KmsAudited
 wait_for_writer(bool (*is_done) (void))
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	KmsRingCounters counters;
 	uint64		tail = 0;
 	int64		epoch;
@@ -318,6 +318,6 @@ elapsed_ms(instr_time start)
 static void
 wake_writer(KmsDatabase *database)
 {
-	if (!kms_state_wake(database, KMS_WRITER))
-		kms_state_request(database, KMS_WRITER);
+	if (!kms_shared_wake(database, KMS_WRITER))
+		kms_shared_request(database, KMS_WRITER);
 }

@@ -54,7 +54,7 @@
 #include "shmem/events.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
 #include "shmem/anchor_file.h"
 
@@ -132,9 +132,9 @@ kms_events_bind(Oid extension_oid)
 	KmsDatabase *database;
 	MapResult	result;
 
-	if (kms_state == NULL || RecoveryInProgress())
+	if (kms_shared == NULL || RecoveryInProgress())
 		return;
-	database = kms_state_database();
+	database = kms_shared_database();
 	if (database == NULL)
 		return;
 
@@ -179,7 +179,7 @@ kms_events_push(const KmsEvent *event, KmsEventClass class)
 	KmsReceipt	receipt;
 	KmsPush		pushed;
 
-	if (kms_state == NULL)
+	if (kms_shared == NULL)
 		return;
 	if (RecoveryInProgress())
 	{
@@ -199,7 +199,7 @@ kms_events_try(const KmsEvent *event, KmsEventClass class,
 	KmsPush		result = KMS_PUSH_NO_RING;
 
 	HOLD_INTERRUPTS();
-	database = kms_state_database();
+	database = kms_shared_database();
 	if (database != NULL)
 		result = push(database, event, class, receipt);
 	RESUME_INTERRUPTS();
@@ -209,7 +209,7 @@ kms_events_try(const KmsEvent *event, KmsEventClass class,
 void
 kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 
 	if (ring != NULL && pushed == KMS_PUSH_CROWDED)
 		kms_ring_count(ring, event);
@@ -217,7 +217,7 @@ kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 		kms_ring_drop(ring);
 	else
 	{
-		pg_atomic_fetch_add_u64(&kms_state->unrecorded, 1);
+		pg_atomic_fetch_add_u64(&kms_shared->unrecorded, 1);
 		if (database != NULL)
 			pg_atomic_fetch_add_u64(&database->unrecorded, 1);
 	}
@@ -227,7 +227,7 @@ kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 bool
 kms_events_claim(void)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	KmsRingCounters counters;
 	uint32		claims;
 
@@ -278,7 +278,7 @@ kms_events_in_debt(void)
 KmsFate
 kms_events_fate(const KmsReceipt *receipt)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 
 	if (database == NULL || ring_generation != receipt->generation ||
 		!is_current(database))
@@ -297,9 +297,9 @@ kms_events_flush(long timeout_ms)
 	uint64		mine;
 	bool		done = false;
 
-	if (kms_state == NULL || RecoveryInProgress())
+	if (kms_shared == NULL || RecoveryInProgress())
 		return false;
-	database = kms_state_database();
+	database = kms_shared_database();
 	if (database == NULL)
 		return false;
 
@@ -333,8 +333,8 @@ kms_events_flush(long timeout_ms)
 		if (elapsed_ms(progress.since) >= FLUSH_PATIENCE_MS)
 			break;
 
-		kms_state_request(database, KMS_WRITER);
-		(void) kms_state_wake(database, KMS_WRITER);
+		kms_shared_request(database, KMS_WRITER);
+		(void) kms_shared_wake(database, KMS_WRITER);
 		(void) ConditionVariableTimedSleep(&database->flushed, slice,
 										   PG_WAIT_EXTENSION);
 	}
@@ -345,16 +345,16 @@ kms_events_flush(long timeout_ms)
 char *
 kms_events_obstacle(void)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	KmsWorkerState writer = {0};
 	int			launcher = 0;
 
 	if (database != NULL)
 	{
-		LWLockAcquire(&kms_state->lock, LW_SHARED);
-		launcher = kms_state->launcher_pid;
+		LWLockAcquire(&kms_shared->lock, LW_SHARED);
+		launcher = kms_shared->launcher_pid;
 		writer = database->worker[KMS_WRITER];
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 	}
 	if (launcher != 0 && writer.failed_at != 0)
 		return pstrdup(writer.last_error);
@@ -370,9 +370,9 @@ is_hopeless(KmsDatabase *database, TimestampTz since)
 	const KmsWorkerState *writer = &database->worker[KMS_WRITER];
 	bool		hopeless;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	hopeless = writer->hopeless && writer->failed_at > since;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return hopeless;
 }
 
@@ -382,9 +382,9 @@ look_for_progress(KmsDatabase *database, Progress *progress)
 	Progress	now = {0};
 	KmsRingCounters counters;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	now.heartbeat = database->worker[KMS_WRITER].heartbeat;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (ring != NULL)
 	{
 		kms_ring_counters(ring, &counters);
@@ -416,17 +416,17 @@ may_be_written(KmsDatabase *database)
 	KmsWorkerState *writer = &database->worker[KMS_WRITER];
 	bool		may;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	may = kms_state->launcher_pid != 0 &&
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	may = kms_shared->launcher_pid != 0 &&
 		(writer->pid != 0 || writer->failed_at == 0);
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return may;
 }
 
 bool
 kms_events_have_ring(void)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 
 	return database != NULL &&
 		(is_current(database) ||
@@ -442,7 +442,7 @@ kms_events_ring(void)
 bool
 kms_events_pending(void)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	KmsRingCounters counters;
 
 	if (ring == NULL || database == NULL)
@@ -457,7 +457,7 @@ kms_events_pending(void)
 bool
 kms_events_counters(KmsRingCounters *counters, int64 *epoch)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 
 	if (database == NULL || RecoveryInProgress())
 		return false;
@@ -473,7 +473,7 @@ kms_events_counters(KmsRingCounters *counters, int64 *epoch)
 bool
 kms_events_renew(void)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	int64		epoch = new_epoch();
 	bool		renewed = false;
 
@@ -512,7 +512,7 @@ kms_events_retired(int64 first, bool *intact, bool *unread)
 	if (retired != NULL)
 	{
 		*intact = kms_ring_intact(retired, boot_hash());
-		(void) kms_ring_take_over(retired, kms_state->generation);
+		(void) kms_ring_take_over(retired, kms_shared->generation);
 	}
 	return retired;
 }
@@ -643,7 +643,7 @@ kms_events_file_name(const char *name, Oid *database_oid, int64 *epoch)
 bool
 kms_events_anchor(KmsAnchor *anchor, bool comparing)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 	KmsAnchor	filed;
 	bool		found = false;
 	uint64		end;
@@ -719,9 +719,9 @@ push(KmsDatabase *database, const KmsEvent *event, KmsEventClass class,
 	 */
 	pg_memory_barrier();
 	if (*(volatile int *) &database->worker[KMS_WRITER].pid == 0)
-		kms_state_request(database, KMS_WRITER);
+		kms_shared_request(database, KMS_WRITER);
 	else if (crowded)
-		(void) kms_state_wake(database, KMS_WRITER);
+		(void) kms_shared_wake(database, KMS_WRITER);
 	switch (pushed)
 	{
 		case KMS_RING_CROWDED:
@@ -748,13 +748,13 @@ record_on_standby(const KmsEvent *event)
 {
 	if (kms_status_is_success((KmsStatus) event->status))
 	{
-		pg_atomic_fetch_add_u64(&kms_state->standby_successes, 1);
+		pg_atomic_fetch_add_u64(&kms_shared->standby_successes, 1);
 		return;
 	}
-	pg_atomic_fetch_add_u64(&kms_state->standby_failures, 1);
+	pg_atomic_fetch_add_u64(&kms_shared->standby_failures, 1);
 	ereport(LOG,
 			(errmsg("kms: %s failed on a standby: %s",
-					kms_operation_name(event->operation),
+					kms_event_operation_name(event->operation),
 					kms_status_reason((KmsStatus) event->status)),
 			 event->key_id[0] != '\0' ?
 			 errdetail_log("Key \"%.64s\".", event->key_id) : 0,
@@ -766,7 +766,7 @@ map(KmsDatabase *database, bool may_replace)
 {
 	MapResult	result;
 
-	if (kms_state_pausing(failed_until, FAILURE_PAUSE_MS))
+	if (kms_shared_pausing(failed_until, FAILURE_PAUSE_MS))
 		return MAP_IMPOSSIBLE;
 
 	LWLockAcquire(&database->ring_lock, LW_EXCLUSIVE);
@@ -840,7 +840,7 @@ map_locked(KmsDatabase *database, bool may_replace)
 	{
 		uint64		abandoned;
 
-		abandoned = kms_ring_take_over(ring, kms_state->generation);
+		abandoned = kms_ring_take_over(ring, kms_shared->generation);
 		if (abandoned > 0)
 			ereport(LOG,
 					(errmsg("kms: %llu events that were being recorded when a process was killed are passed over",
@@ -848,7 +848,7 @@ map_locked(KmsDatabase *database, bool may_replace)
 					 KMS_HIDE_STATEMENT));
 		kms_ring_mark(ring, boot_hash(), false);
 		(void) msync(ring, KMS_RING_HEADER_SIZE, MS_SYNC);
-		generation = pg_atomic_fetch_add_u64(&kms_state->ring_generations, 1) + 1;
+		generation = pg_atomic_fetch_add_u64(&kms_shared->ring_generations, 1) + 1;
 		pg_atomic_write_u64(&database->ring_generation, generation);
 	}
 	ring_generation = generation;
@@ -1035,10 +1035,10 @@ ring_identity(KmsRingIdentity *identity)
 static void
 complain(const char *path, const char *cannot_be, int error)
 {
-	KmsDatabase *database = kms_state_database();
+	KmsDatabase *database = kms_shared_database();
 
 	if (database == NULL ||
-		kms_state_pausing(database->ring_silent_until, COMPLAINT_PAUSE_MS))
+		kms_shared_pausing(database->ring_silent_until, COMPLAINT_PAUSE_MS))
 		return;
 	database->ring_silent_until =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMPLAINT_PAUSE_MS);
@@ -1080,11 +1080,11 @@ close_rings(int code, Datum arg)
 {
 	int			i;
 
-	if (code != 0 || kms_state == NULL)
+	if (code != 0 || kms_shared == NULL)
 		return;
-	for (i = 0; i < kms_state->slots; i++)
+	for (i = 0; i < kms_shared->slots; i++)
 	{
-		KmsDatabase *database = &kms_state->databases[i];
+		KmsDatabase *database = &kms_shared->databases[i];
 
 		if (OidIsValid(database->oid) &&
 			pg_atomic_read_u64(&database->ring_generation) != 0)

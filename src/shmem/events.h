@@ -8,7 +8,7 @@
 
 #include "shmem/anchor.h"
 #include "shmem/ring.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 /*
  * Record one event.  Never raises and never waits for the writer; usable in

@@ -21,7 +21,7 @@
 
 #include "pg/compat.h"
 #include "pg/settings.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define SLICE_MS			1000	/* between two looks, should a wake be
 									 * lost */
@@ -94,7 +94,7 @@ kms_generation_enter(void)
 void
 kms_generation_leave(void)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 
 	if (mine == NULL)
 		return;
@@ -111,7 +111,7 @@ kms_generation_leave(void)
 TimestampTz
 kms_generation_late(int64 *late_ms)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 	TimestampTz late_at;
 
 	LWLockAcquire(&generation->lock, LW_SHARED);
@@ -125,7 +125,7 @@ kms_generation_late(int64 *late_ms)
 static KmsGenerator *
 line_up(void)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 	KmsGenerator *generator = NULL;
 	int			i;
 
@@ -149,7 +149,7 @@ line_up(void)
 static bool
 is_my_turn(void)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 	bool		turn;
 
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
@@ -255,7 +255,7 @@ note_key(void)
 static void
 note_key_of_role(Oid role)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 	KmsGeneratorRole *counted = find_role(role);
 	int64		minute = GetCurrentTimestamp() / USECS_PER_MINUTE;
 	int			i;
@@ -286,7 +286,7 @@ note_key_of_role(Oid role)
 static KmsGeneratorRole *
 find_role(Oid role)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 	int			i;
 
 	for (i = 0; i < KMS_GENERATOR_ROLES; i++)
@@ -301,7 +301,7 @@ find_role(Oid role)
 static void
 note_wait(void)
 {
-	KmsGeneration *generation = &kms_state->generation_queue;
+	KmsGeneration *generation = &kms_shared->generation_queue;
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (now - waiting_since <= KMS_GENERATION_LATE_MS * INT64CONST(1000))

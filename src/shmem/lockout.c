@@ -4,7 +4,7 @@
  * The log is a mapping that the postmaster makes while it preloads and every
  * process inherits; PostgreSQL's own segment would be laid out anew after a
  * crash, and whoever can crash a session could try again.
- * kms_state->attempts_lock guards it, for microseconds.
+ * kms_shared->attempts_lock guards it, for microseconds.
  *
  * An attempt takes tens of milliseconds, and between its look at the count
  * and its failure no other of the same subject may look.  That is what a
@@ -35,7 +35,7 @@
 #include "crypto/kdf.h"
 #include "pg/boot.h"
 #include "pg/catalog.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define ENTRIES (1024 * 1024)
 
@@ -65,9 +65,9 @@ kms_lockout_enter(KmsLockout *lockout, const char *subject)
 	uint32		block;
 	uint16		offset;
 
-	if (!kms_hmac_sha256(digest_key, sizeof(digest_key), &MyDatabaseId,
-						 sizeof(MyDatabaseId), subject, strlen(subject),
-						 digest))
+	if (!kms_kdf_hmac_sha256(digest_key, sizeof(digest_key), &MyDatabaseId,
+							 sizeof(MyDatabaseId), subject, strlen(subject),
+							 digest))
 		elog(ERROR, "could not compute the digest of a subject");
 	memcpy(lockout->subject, digest, sizeof(lockout->subject));
 	memcpy(&block, digest, sizeof(block));
@@ -92,11 +92,11 @@ kms_lockout_refuses(const KmsLockout *lockout, int limit, int window,
 	int			count;
 
 	/* no clock of the operator's: setting the time must not end a lock-out */
-	LWLockAcquire(&kms_state->attempts_lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->attempts_lock, LW_SHARED);
 	now = kms_boot_time();
 	count = kms_attempts_count(attempts, lockout->subject, now,
 							   window * USECS_PER_SEC, limit, &free_at);
-	LWLockRelease(&kms_state->attempts_lock);
+	LWLockRelease(&kms_shared->attempts_lock);
 	if (count < limit)
 		return false;
 	*retry_at = GetCurrentTimestamp() + (free_at - now);
@@ -106,7 +106,7 @@ kms_lockout_refuses(const KmsLockout *lockout, int limit, int window,
 void
 kms_lockout_failed(const KmsLockout *lockout)
 {
-	LWLockAcquire(&kms_state->attempts_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->attempts_lock, LW_EXCLUSIVE);
 	kms_attempts_add(attempts, lockout->subject, kms_boot_time());
-	LWLockRelease(&kms_state->attempts_lock);
+	LWLockRelease(&kms_shared->attempts_lock);
 }

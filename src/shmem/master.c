@@ -41,9 +41,9 @@
 #include "shmem/master.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define FIRST_READ_MS	5000	/* how long a call waits for the launcher */
 #define LAUNCHER_PATIENCE_MS	1000	/* and when there is none */
@@ -151,10 +151,10 @@ get(const unsigned char *id, const char *month, KmsMasterKey *key)
 	{
 		status = KMS_OTHER_MASTER_KEY;
 		if (id != NULL)
-			found = kms_master_keys_find(shared_keys, id);
+			found = kms_master_key_find(shared_keys, id);
 		else if (month != NULL && master->status.epochs)
 		{
-			found = kms_master_keys_labelled(shared_keys, month);
+			found = kms_master_key_labelled(shared_keys, month);
 			status = KMS_NO_EPOCH_KEY;
 		}
 		else
@@ -223,7 +223,7 @@ kms_master_parse(const char *content, size_t len, KmsMasterKeys *keys,
 	const char *why = NULL;
 	int			line = 0;
 
-	if (kms_master_keys_parse(content, len, keys, &line, &why) == KMS_OK)
+	if (kms_master_key_parse(content, len, keys, &line, &why) == KMS_OK)
 		return true;
 	if (line > 0)
 		snprintf(reason, reason_size, "line %d: %s", line, why);
@@ -412,9 +412,9 @@ launcher_runs(void)
 {
 	bool		runs;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	runs = kms_state->launcher_pid != 0;
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	runs = kms_shared->launcher_pid != 0;
+	LWLockRelease(&kms_shared->lock);
 	return runs;
 }
 

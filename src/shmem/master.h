@@ -102,7 +102,7 @@ extern KmsMasterMemory kms_master_memory(void);
 extern const char *kms_master_source_name(KmsMasterSource source);
 
 /*
- * As kms_master_keys_parse; on false "reason" says why, with the line.  Raises
+ * As kms_master_key_parse; on false "reason" says why, with the line.  Raises
  * nothing.
  */
 extern bool kms_master_parse(const char *content, size_t len,

@@ -89,7 +89,7 @@ static uint32_t event_crc(uint64_t position, const KmsEvent *event);
 #define count(p)		((void) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED))
 
 const char *
-kms_operation_name(int operation)
+kms_event_operation_name(int operation)
 {
 	static const char *const names[KMS_OPERATION_COUNT] = {
 		[KMS_OP_GENERATE] = "generate",

@@ -53,7 +53,7 @@ typedef enum KmsOperation
 #define KMS_OPERATION_COUNT 20
 
 /* "generate", "schedule_deletion", …; "unknown" for any other number. */
-extern const char *kms_operation_name(int operation);
+extern const char *kms_event_operation_name(int operation);
 
 /*
  * One event as producers fill it.  Text is NUL-terminated, in the database's

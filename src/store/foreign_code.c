@@ -17,7 +17,7 @@
 #include "utils/reltrigger.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/untriggered.h"
 #include "store/foreign_code.h"
 #include "store/link.h"

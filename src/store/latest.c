@@ -10,7 +10,7 @@
 #include "store/latest.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "store/link.h"
 #include "store/scan.h"
 
@@ -237,7 +237,7 @@ next_checkpoint(Checkpoints *checkpoints, ScanDirection direction,
 	isnull = palloc(columns * sizeof(bool));
 	heap_deform_tuple(tuple, RelationGetDescr(checkpoints->rel), values,
 					  isnull);
-	kms_checkpoint_read(values, isnull, checkpoint);
+	kms_checkpoint_table_read(values, isnull, checkpoint);
 	pfree(values);
 	pfree(isnull);
 	return true;

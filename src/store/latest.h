@@ -5,7 +5,7 @@
 #ifndef KMS_STORE_LATEST_H
 #define KMS_STORE_LATEST_H
 
-#include "store/checkpoint.h"
+#include "store/checkpoint_table.h"
 
 /*
  * Whether the row with this ticket is there, with this hash, and of this epoch

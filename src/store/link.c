@@ -10,7 +10,7 @@
 #include "store/link.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "store/scan.h"
 
 /* Longer ones are not ours; the chain takes none of this size anyhow. */

@@ -14,7 +14,7 @@
 #include "store/metric.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "store/link.h"
 #include "store/rows.h"
 #include "store/scan.h"

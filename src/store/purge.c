@@ -11,7 +11,7 @@
 #include "shmem/master.h"
 #include "store/scan.h"
 #include "store/spi.h"
-#include "store/sweep.h"
+#include "store/due.h"
 
 #define SEALED_MAX 256			/* bytes */
 
@@ -68,7 +68,7 @@ begin_anew(KmsPurgeState *state, TimestampTz now)
 {
 	memset(state, 0, sizeof(*state));
 	state->window_start = now - USECS_PER_DAY / 2;
-	state->window_keys = kms_sweep_key_count();
+	state->window_keys = kms_due_key_count();
 	state->purged = purged_since(now - USECS_PER_DAY);
 }
 

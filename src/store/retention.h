@@ -1,5 +1,5 @@
 /*
- * What maintenance takes out of kms.metric; of the trail see keys/checkpoint.h.
+ * What maintenance takes out of kms.metric; of the trail see keys/sign.h.
  */
 #ifndef KMS_STORE_RETENTION_H
 #define KMS_STORE_RETENTION_H

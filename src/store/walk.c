@@ -18,10 +18,10 @@
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
-#include "store/checkpoint.h"
+#include "store/checkpoint_table.h"
 #include "store/link.h"
 #include "store/scan.h"
-#include "store/trail_epoch.h"
+#include "store/epoch_table.h"
 
 /* A table, and the next row of it. */
 typedef struct Source
@@ -94,9 +94,9 @@ kms_walk_epochs(const KmsWalk *walk)
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		KmsTrailEpoch *epoch = palloc(sizeof(KmsTrailEpoch));
+		KmsEpochRow *epoch = palloc(sizeof(KmsEpochRow));
 
-		kms_trail_epoch_read(epoch, tuple, RelationGetDescr(rel));
+		kms_epoch_table_read(epoch, tuple, RelationGetDescr(rel));
 		epochs = lappend(epochs, epoch);
 	}
 	systable_endscan(scan);
@@ -126,7 +126,7 @@ kms_walk_checkpoints(const KmsWalk *walk)
 		KmsCheckpoint *checkpoint = palloc(sizeof(KmsCheckpoint));
 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, isnull);
-		kms_checkpoint_read(values, isnull, checkpoint);
+		kms_checkpoint_table_read(values, isnull, checkpoint);
 		checkpoints = lappend(checkpoints, checkpoint);
 	}
 	systable_endscan_ordered(scan);
@@ -223,8 +223,8 @@ close_source(Source *source)
 static int
 compare_epochs(const ListCell *a, const ListCell *b)
 {
-	const KmsTrailEpoch *one = lfirst(a);
-	const KmsTrailEpoch *other = lfirst(b);
+	const KmsEpochRow *one = lfirst(a);
+	const KmsEpochRow *other = lfirst(b);
 
 	if (one->last_ticket != other->last_ticket)
 		return one->last_ticket > other->last_ticket ? -1 : 1;
@@ -294,7 +294,7 @@ read_forgotten(const Source *source, int column, KmsForgotten *forgotten,
 		return false;
 	len = kms_scan_bytes(source->values[column], isnull, stored,
 						 sizeof(stored));
-	if (kms_forgotten_read(stored, len, forgotten) == KMS_OK)
+	if (kms_chain_forgotten_read(stored, len, forgotten) == KMS_OK)
 		return true;
 	*malformed = true;
 	return false;

@@ -34,7 +34,7 @@ typedef struct KmsWalkRow
  */
 extern KmsWalk *kms_walk_begin(void);
 
-/* A list of KmsTrailEpoch under the same snapshot, the newest first. */
+/* A list of KmsEpochRow under the same snapshot, the newest first. */
 extern List *kms_walk_epochs(const KmsWalk *walk);
 
 /* A list of KmsCheckpoint under the same snapshot, by ticket and kind. */

@@ -206,7 +206,7 @@ print_event(uint64_t position, const KmsEvent *event)
 
 	printf("{\"position\": %" PRIu64 ", \"occurred_at\": ", position);
 	print_time(event->occurred_at);
-	print_text("operation", kms_operation_name(event->operation));
+	print_text("operation", kms_event_operation_name(event->operation));
 	print_text("status", kms_status_is_success((KmsStatus) event->status) ?
 			   "success" : "failure");
 	print_text("reason", reason == NULL ? "" : reason);

@@ -51,7 +51,7 @@
 #include "worker/drop_guard.h"
 
 #include "pg/compat.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define LEAVE_MS		1000	/* for workers to leave */
 #define CLIENTS_MS		5000	/* for clients to leave: PostgreSQL's time */
@@ -129,7 +129,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 {
 	ProcessUtility_hook_type next =
 	previous_utility_hook ? previous_utility_hook : standard_ProcessUtility;
-	bool		guarded = kms_state != NULL && IsUnderPostmaster &&
+	bool		guarded = kms_shared != NULL && IsUnderPostmaster &&
 	concerns(pstmt->utilityStmt) && !RecoveryInProgress();
 	volatile bool failed = true;
 
@@ -169,10 +169,10 @@ on_transaction(XactEvent event, void *arg)
 	note_unlocked();
 	if (dropping)
 		give_back(event == XACT_EVENT_COMMIT, event == XACT_EVENT_ABORT);
-	if (made_database && event == XACT_EVENT_COMMIT && kms_state != NULL)
+	if (made_database && event == XACT_EVENT_COMMIT && kms_shared != NULL)
 	{
-		pg_atomic_write_u32(&kms_state->databases_made, 1);
-		kms_state_wake_launcher();
+		pg_atomic_write_u32(&kms_shared->databases_made, 1);
+		kms_shared_wake_launcher();
 	}
 	made_database = false;
 }
@@ -246,7 +246,7 @@ look_at(Node *statement, Act *act)
 	}
 	act->database_oid = get_database_oid(act->name, true);
 	if (OidIsValid(act->database_oid) &&
-		kms_state_find(act->database_oid) == NULL)
+		kms_shared_find(act->database_oid) == NULL)
 		act->database_oid = InvalidOid;
 	if (!OidIsValid(act->database_oid))
 		return;
@@ -351,7 +351,7 @@ claim(const Act *act)
 	}
 	for (;; nap())
 	{
-		KmsDatabase *database = kms_state_find(act->database_oid);
+		KmsDatabase *database = kms_shared_find(act->database_oid);
 		int			clients;
 
 		if (database == NULL)
@@ -364,7 +364,7 @@ claim(const Act *act)
 			if (until == 0)
 				until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													CLIENTS_MS);
-			if (!kms_state_pausing(until, CLIENTS_MS))
+			if (!kms_shared_pausing(until, CLIENTS_MS))
 				raise_in_use(act, clients);
 			continue;
 		}
@@ -402,7 +402,7 @@ static int
 count_clients(Oid database_oid)
 {
 	int			count = CountDBBackends(database_oid);
-	KmsDatabase *database = kms_state_find(database_oid);
+	KmsDatabase *database = kms_shared_find(database_oid);
 	int			i;
 
 	if (database_oid == MyDatabaseId)
@@ -458,18 +458,18 @@ is_claimable(const KmsDatabase *database, const Act *act, TimestampTz since)
 static bool
 is_within(TimestampTz time, int ms)
 {
-	return kms_state_pausing(TimestampTzPlusMilliseconds(time, ms), ms);
+	return kms_shared_pausing(TimestampTzPlusMilliseconds(time, ms), ms);
 }
 
 /* Close the database; false if it cannot be claimed now. */
 static bool
 take(const Act *act, TimestampTz since)
 {
-	KmsDatabase *database = kms_state_find(act->database_oid);
+	KmsDatabase *database = kms_shared_find(act->database_oid);
 	TimestampTz now = GetCurrentTimestamp();
 	bool		taken;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	taken = database != NULL && database->oid == act->database_oid &&
 		is_claimable(database, act, since);
 	if (taken)
@@ -488,7 +488,7 @@ take(const Act *act, TimestampTz since)
 		copying = act->copies;
 		dropping = act->drops;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return taken;
 }
 
@@ -500,10 +500,10 @@ give_back(bool gone, bool failed)
 
 	if (!OidIsValid(claimed_oid))
 		return;
-	database = kms_state_find(claimed_oid);
+	database = kms_shared_find(claimed_oid);
 	if (database != NULL)
 	{
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 		if (database->oid == claimed_oid)
 		{
 			if (copying)
@@ -519,8 +519,8 @@ give_back(bool gone, bool failed)
 					database->closed_until = 0;
 			}
 		}
-		LWLockRelease(&kms_state->lock);
-		kms_state_wake_launcher();
+		LWLockRelease(&kms_shared->lock);
+		kms_shared_wake_launcher();
 	}
 	claimed_oid = InvalidOid;
 	copying = dropping = false;
@@ -531,15 +531,15 @@ static void
 note_unlocked(void)
 {
 	KmsDatabase *database = OidIsValid(locked_oid) ?
-	kms_state_find(locked_oid) : NULL;
+	kms_shared_find(locked_oid) : NULL;
 
 	if (database != NULL)
 	{
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 		if (database->oid == locked_oid && database->closer == 0 &&
 			database->copiers == 0)
 			database->reopened_at = GetCurrentTimestamp();
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 	}
 	locked_oid = InvalidOid;
 	locked_subid = InvalidSubTransactionId;
@@ -548,14 +548,14 @@ note_unlocked(void)
 static void
 send_away(Oid database_oid)
 {
-	KmsDatabase *database = kms_state_find(database_oid);
+	KmsDatabase *database = kms_shared_find(database_oid);
 	int			number;
 
 	if (database == NULL)
 		return;
 	for (number = 0; number < KMS_WORKERS; number++)
-		(void) kms_state_wake(database, number);
-	kms_state_wake_launcher();
+		(void) kms_shared_wake(database, number);
+	kms_shared_wake_launcher();
 	await_workers(database_oid);
 }
 
@@ -570,7 +570,7 @@ await_workers(Oid database_oid)
 													LEAVE_MS);
 
 	while (CountDBBackends(database_oid) > CountDBConnections(database_oid) &&
-		   kms_state_pausing(until, LEAVE_MS))
+		   kms_shared_pausing(until, LEAVE_MS))
 		nap();
 }
 

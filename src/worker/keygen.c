@@ -83,10 +83,10 @@ kms_keygen_main(Datum arg)
 			kms_worker_absent(worker);
 	} while (keygen.again && !must_leave(worker) &&
 			 !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LIFE_MS) &&
-			 pg_atomic_read_u32(&kms_state->keygen_waiting) == 0);
+			 pg_atomic_read_u32(&kms_shared->keygen_waiting) == 0);
 
 	if (keygen.again)
-		kms_state_request(worker->database, worker->number);
+		kms_shared_request(worker->database, worker->number);
 	kms_worker_end(worker);
 }
 
@@ -144,7 +144,7 @@ look(Keygen *keygen)
 	kms_worker_commit();
 
 	if (missing > 1 && worker->number + 1 < KMS_KEYGEN + kms_keygen_workers)
-		kms_state_request(worker->database, worker->number + 1);
+		kms_shared_request(worker->database, worker->number + 1);
 	return missing > 0 ? kms_key_bits : 0;
 }
 
@@ -152,7 +152,7 @@ static bool
 must_leave(const KmsWorker *worker)
 {
 	return kms_worker_must_leave(worker) ||
-		pg_atomic_read_u32(&kms_state->keygen_unwanted) != 0;
+		pg_atomic_read_u32(&kms_shared->keygen_unwanted) != 0;
 }
 
 /* Also if a reload has changed what is wanted. */
@@ -174,5 +174,5 @@ release_at_exit(int code, Datum arg)
 	KmsWorker  *worker = (KmsWorker *) DatumGetPointer(arg);
 
 	if (kms_pool_release())
-		kms_state_request(worker->database, worker->number);
+		kms_shared_request(worker->database, worker->number);
 }

@@ -9,7 +9,7 @@
  * worker that finds no extension just leaves), and every new one soon after it
  * was made: those that were served before first, and only a few at a time,
  * because a database that is looked at needs a slot of the shared table.  From
- * then on it starts a worker where one is asked for (kms_state_request) or
+ * then on it starts a worker where one is asked for (kms_shared_request) or
  * maintenance is due: of writers and maintenance together never more than
  * kms.max_workers, of those that generate keys never more than
  * kms.keygen_workers, of each from the database after the one served last.
@@ -58,7 +58,7 @@
 
 #include "worker/launcher.h"
 
-#include "keys/epoch.h"
+#include "keys/month_key.h"
 #include "pg/compat.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
@@ -67,7 +67,7 @@
 #include "worker/drop_guard.h"
 #include "worker/own_settings.h"
 #include "worker/reserved.h"
-#include "worker/source.h"
+#include "worker/key_source.h"
 #include "worker/worker.h"
 
 #define RECOVERY_POLL_MS	1000
@@ -209,7 +209,7 @@ kms_launcher_main(Datum arg)
 	static Launcher launcher;
 
 	launcher.children = MemoryContextAllocZero(TopMemoryContext,
-											   kms_state->slots *
+											   kms_shared->slots *
 											   sizeof(*launcher.children));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -220,11 +220,11 @@ kms_launcher_main(Datum arg)
 	kms_own_settings_keep();
 	kms_protect_process();
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	kms_state->launcher_pid = MyProcPid;
-	kms_state->launcher_came = true;
-	kms_state->launcher_latch = MyLatch;
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+	kms_shared->launcher_pid = MyProcPid;
+	kms_shared->launcher_came = true;
+	kms_shared->launcher_latch = MyLatch;
+	LWLockRelease(&kms_shared->lock);
 	before_shmem_exit(detach, (Datum) 0);
 
 	for (;;)
@@ -258,10 +258,10 @@ kms_launcher_main(Datum arg)
 static void
 detach(int code, Datum arg)
 {
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	kms_state->launcher_pid = 0;
-	kms_state->launcher_latch = NULL;
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+	kms_shared->launcher_pid = 0;
+	kms_shared->launcher_latch = NULL;
+	LWLockRelease(&kms_shared->lock);
 }
 
 static void
@@ -276,12 +276,12 @@ one_round(void *arg)
 	{
 		launcher->key_read = false; /* should one of them raise */
 		kms_worker_reload();
-		kms_source_read();
+		kms_key_source_read();
 		request_keys();
 		launcher->key_read = true;
 		launcher->epochs_at = 0;
 	}
-	if (kms_source_poll())
+	if (kms_key_source_poll())
 		want_wake(launcher, TimestampTzPlusMilliseconds(now, COMMAND_POLL_MS));
 	if (launcher->key_generation != kms_master_generation())
 	{
@@ -298,7 +298,7 @@ one_round(void *arg)
 
 	if (list_due(launcher, now))
 		list_databases(launcher);
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
 		for (number = 0; number < KMS_WORKERS; number++)
 			reap(launcher, slot, number, now);
@@ -384,10 +384,10 @@ was_probed(Launcher *launcher, Oid database_oid)
 {
 	int			i;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	for (i = 0; i < KMS_BEYOND_MAX && kms_state->beyond[i] != database_oid; i++)
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	for (i = 0; i < KMS_BEYOND_MAX && kms_shared->beyond[i] != database_oid; i++)
 		;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (i < KMS_BEYOND_MAX)
 		return false;
 	for (i = 0; i < launcher->database_count; i++)
@@ -405,7 +405,7 @@ list_due(Launcher *launcher, TimestampTz now)
 	TimestampTz due = TimestampTzPlusMilliseconds(launcher->listed_at,
 												  LIST_INTERVAL_MS);
 
-	if (pg_atomic_exchange_u32(&kms_state->databases_made, 0) != 0 ||
+	if (pg_atomic_exchange_u32(&kms_shared->databases_made, 0) != 0 ||
 		launcher->listed_at == 0 || launcher->listed_at > now)
 		return true;
 	want_wake(launcher, due);
@@ -435,11 +435,11 @@ probe_databases(Launcher *launcher, TimestampTz now)
 					  TimestampTzPlusMilliseconds(now, LOCKED_PAUSE_MS));
 			continue;
 		}
-		database = kms_state_probe(listed->oid);
+		database = kms_shared_probe(listed->oid);
 		if (database == NULL)
 			return;				/* until those before have been looked at */
 		listed->probed = true;
-		kms_state_request(database, KMS_MAINTENANCE);
+		kms_shared_request(database, KMS_MAINTENANCE);
 	}
 }
 
@@ -449,14 +449,14 @@ request_keys(void)
 {
 	int			slot;
 
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
-		KmsDatabase *database = &kms_state->databases[slot];
+		KmsDatabase *database = &kms_shared->databases[slot];
 
 		if (!OidIsValid(database->oid) || !database->has_extension)
 			continue;
-		kms_state_request(database, KMS_KEYGEN);
-		kms_state_request(database, KMS_MAINTENANCE);
+		kms_shared_request(database, KMS_KEYGEN);
+		kms_shared_request(database, KMS_MAINTENANCE);
 	}
 }
 
@@ -470,7 +470,7 @@ watch_epochs(Launcher *launcher, TimestampTz now)
 		now - launcher->epochs_at < USECS_PER_DAY)
 		return;
 	launcher->epochs_at = now;
-	missing = kms_epoch_missing(&already);
+	missing = kms_month_key_missing(&already);
 	if (missing == NULL)
 		return;
 	ereport(LOG,
@@ -484,7 +484,7 @@ static void
 reap(Launcher *launcher, int slot, int number, TimestampTz now)
 {
 	Child	   *child = &launcher->children[slot][number];
-	KmsWorkerState *state = &kms_state->databases[slot].worker[number];
+	KmsWorkerState *state = &kms_shared->databases[slot].worker[number];
 	bool		worked = true;
 	pid_t		pid;
 
@@ -500,7 +500,7 @@ reap(Launcher *launcher, int slot, int number, TimestampTz now)
 	else
 		return;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	if (state->heartbeat < child->started_at &&
 		state->failed_at < child->started_at)
 	{
@@ -519,14 +519,14 @@ reap(Launcher *launcher, int slot, int number, TimestampTz now)
 			pause = Min(pause, FAILED_WRITER_PAUSE_MS);
 		state->not_before = TimestampTzPlusMilliseconds(now, pause);
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 }
 
 static bool
 is_running(Launcher *launcher, int slot, int number)
 {
 	Child	   *child = &launcher->children[slot][number];
-	KmsDatabase *database = &kms_state->databases[slot];
+	KmsDatabase *database = &kms_shared->databases[slot];
 
 	return child->handle != NULL || child->reserved_pid != 0 ||
 		*(volatile int *) &database->worker[number].pid != 0 ||
@@ -555,7 +555,7 @@ count_running(Launcher *launcher, int first, int last)
 	int			slot;
 	int			number;
 
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
 		for (number = first; number <= last; number++)
 		{
@@ -593,9 +593,9 @@ start_workers(Launcher *launcher, TimestampTz now)
 						   Min(Max(places, Min(1, reserved)) -
 							   count_in_places(launcher),
 							   most - maintenance), now);
-	pg_atomic_write_u32(&kms_state->writers_waiting, writers);
-	pg_atomic_write_u32(&kms_state->waiting, writers + waiting);
-	pg_atomic_write_u32(&kms_state->callers_waiting, launcher->callers_waiting);
+	pg_atomic_write_u32(&kms_shared->writers_waiting, writers);
+	pg_atomic_write_u32(&kms_shared->waiting, writers + waiting);
+	pg_atomic_write_u32(&kms_shared->callers_waiting, launcher->callers_waiting);
 	if (launcher->callers_waiting > 0)
 		wake_writers();
 	start_keygen(launcher, now);
@@ -608,10 +608,10 @@ count_in_places(Launcher *launcher)
 	int			count = count_running(launcher, KMS_WRITER, KMS_MAINTENANCE);
 	int			slot;
 
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
-		if (OidIsValid(kms_state->databases[slot].oid) &&
-			kms_reserved_serves(kms_state->databases[slot].oid))
+		if (OidIsValid(kms_shared->databases[slot].oid) &&
+			kms_reserved_serves(kms_shared->databases[slot].oid))
 			count--;
 	}
 	return count;
@@ -623,8 +623,8 @@ wake_writers(void)
 {
 	int			slot;
 
-	for (slot = 0; slot < kms_state->slots; slot++)
-		(void) kms_state_wake(&kms_state->databases[slot], KMS_WRITER);
+	for (slot = 0; slot < kms_shared->slots; slot++)
+		(void) kms_shared_wake(&kms_shared->databases[slot], KMS_WRITER);
 }
 
 /* The first of each database before the second of any. */
@@ -638,7 +638,7 @@ start_keygen(Launcher *launcher, TimestampTz now)
 		waiting += start_number(launcher, number, kms_keygen_workers -
 								count_running(launcher, KMS_KEYGEN,
 											  KMS_WORKERS - 1), now);
-	pg_atomic_write_u32(&kms_state->keygen_waiting, waiting);
+	pg_atomic_write_u32(&kms_shared->keygen_waiting, waiting);
 }
 
 /* Whether some database waits for its worker of this number. */
@@ -647,7 +647,7 @@ is_due(Launcher *launcher, int number, TimestampTz now)
 {
 	int			slot;
 
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
 		Candidate	candidate;
 
@@ -666,9 +666,9 @@ start_number(Launcher *launcher, int number, int most, TimestampTz now)
 	int			waiting = 0;
 	int			i;
 
-	for (i = 0; i < kms_state->slots; i++)
+	for (i = 0; i < kms_shared->slots; i++)
 	{
-		int			slot = (first + i) % kms_state->slots;
+		int			slot = (first + i) % kms_shared->slots;
 		TimestampTz *since = &launcher->children[slot][number].waiting_since;
 		bool		reserved = number == KMS_WRITER && kms_reserved_waits();
 		Candidate	candidate;
@@ -689,7 +689,7 @@ start_number(Launcher *launcher, int number, int most, TimestampTz now)
 		if (reserved ||
 			(most > 0 && start(launcher, slot, number, &candidate, now)))
 		{
-			launcher->next[number] = (slot + 1) % kms_state->slots;
+			launcher->next[number] = (slot + 1) % kms_shared->slots;
 			end_turn_wait(launcher, slot, number, now);
 			if (reserved)
 				continue;
@@ -713,7 +713,7 @@ start_number(Launcher *launcher, int number, int most, TimestampTz now)
 static bool
 has_callers(int slot)
 {
-	KmsDatabase *database = &kms_state->databases[slot];
+	KmsDatabase *database = &kms_shared->databases[slot];
 
 	return kms_audit == KMS_AUDIT_REQUIRED ||
 		pg_atomic_read_u64(&database->flush_wanted) !=
@@ -724,7 +724,7 @@ has_callers(int slot)
 static bool
 has_slot(Launcher *launcher)
 {
-	if (!kms_state_pausing(launcher->no_slot_until, NO_SLOT_PAUSE_MS))
+	if (!kms_shared_pausing(launcher->no_slot_until, NO_SLOT_PAUSE_MS))
 		return true;
 	want_wake(launcher, launcher->no_slot_until);
 	return false;
@@ -738,7 +738,7 @@ has_slot(Launcher *launcher)
 static bool
 is_open(Launcher *launcher, int slot, int number, TimestampTz now)
 {
-	KmsDatabase *database = &kms_state->databases[slot];
+	KmsDatabase *database = &kms_shared->databases[slot];
 	HeapTuple	tuple;
 	bool		usable = false;
 	bool		locked = false;
@@ -763,11 +763,11 @@ is_open(Launcher *launcher, int slot, int number, TimestampTz now)
 	{
 		pg_atomic_write_u32(&database->worker[number].requested,
 							KMS_REQUEST_NONE);
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 		database->probed = true;
 		database->worker[number].not_before =
 			TimestampTzPlusMilliseconds(now, KMS_WORKER_BACKOFF_MS);
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 	}
 	return usable && !locked;
 }
@@ -787,17 +787,17 @@ is_locked(Oid database_oid)
 static void
 leave_for_later(Launcher *launcher, int slot)
 {
-	KmsDatabase *database = &kms_state->databases[slot];
+	KmsDatabase *database = &kms_shared->databases[slot];
 	Oid			database_oid = InvalidOid;
 	int			i;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	if (database->probing && !any_running(launcher, slot))
 	{
 		database_oid = database->oid;
 		database->oid = InvalidOid;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	for (i = 0; i < launcher->database_count; i++)
 	{
 		if (launcher->databases[i].oid == database_oid)
@@ -811,7 +811,7 @@ assign(Launcher *launcher, int slot, const Candidate *candidate,
 	   TimestampTz now)
 {
 	Child	   *child = &launcher->children[slot][KMS_WRITER];
-	KmsWorkerState *state = &kms_state->databases[slot].worker[KMS_WRITER];
+	KmsWorkerState *state = &kms_shared->databases[slot].worker[KMS_WRITER];
 	int			pid;
 	int			number = kms_reserved_assign(candidate->oid, &pid);
 
@@ -828,10 +828,10 @@ note_start(Child *child, KmsWorkerState *state, TimestampTz now)
 {
 	child->started_at = now;
 	child->no_slot_since = 0;
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	state->started_at = now;
 	state->hopeless = false;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 }
 
 /* A worker has been started: keep how long it had to wait for that. */
@@ -843,11 +843,11 @@ end_turn_wait(Launcher *launcher, int slot, int number, TimestampTz now)
 	if (number == KMS_WRITER && child->waiting_since != 0 &&
 		now - child->waiting_since >= 1000)
 	{
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-		kms_state->turn_at = now;
-		kms_state->turn_ms = (now - child->waiting_since) / 1000;
-		kms_state->turn_database = kms_state->databases[slot].oid;
-		LWLockRelease(&kms_state->lock);
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+		kms_shared->turn_at = now;
+		kms_shared->turn_ms = (now - child->waiting_since) / 1000;
+		kms_shared->turn_database = kms_shared->databases[slot].oid;
+		LWLockRelease(&kms_shared->lock);
 	}
 	child->waiting_since = 0;
 }
@@ -857,7 +857,7 @@ static void
 look_at(Launcher *launcher, int slot, int number, TimestampTz now,
 		Candidate *candidate)
 {
-	KmsDatabase *database = &kms_state->databases[slot];
+	KmsDatabase *database = &kms_shared->databases[slot];
 	KmsWorkerState *state = &database->worker[number];
 	uint32		requested = pg_atomic_read_u32(&state->requested);
 
@@ -866,7 +866,7 @@ look_at(Launcher *launcher, int slot, int number, TimestampTz now,
 		number >= KMS_KEYGEN + kms_keygen_workers)
 		return;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	candidate->oid = database->oid;
 	if (requested != KMS_REQUEST_NONE)
 	{
@@ -879,11 +879,11 @@ look_at(Launcher *launcher, int slot, int number, TimestampTz now,
 		candidate->wanted = true;
 		candidate->due = maintenance_due(database, now);
 	}
-	if (kms_state_pausing(state->not_before, KMS_WORKER_BACKOFF_MS))
+	if (kms_shared_pausing(state->not_before, KMS_WORKER_BACKOFF_MS))
 		candidate->due = Max(candidate->due, state->not_before);
-	if (kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
+	if (kms_shared_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 		candidate->due = Max(candidate->due, database->closed_until);
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 }
 
 /* Must hold state->lock. */
@@ -908,7 +908,7 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	  TimestampTz now)
 {
 	Child	   *child = &launcher->children[slot][number];
-	KmsWorkerState *state = &kms_state->databases[slot].worker[number];
+	KmsWorkerState *state = &kms_shared->databases[slot].worker[number];
 	int			kind = Min(number, KMS_KEYGEN);
 	const char *name = kinds[kind].name;
 	BackgroundWorker worker;
@@ -943,7 +943,7 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	{
 		launcher->no_slot_until = 0;
 		note_start(child, state, now);
-		pg_atomic_write_u32(&kms_state->keygen_unwanted, 0);
+		pg_atomic_write_u32(&kms_shared->keygen_unwanted, 0);
 		return true;
 	}
 
@@ -957,14 +957,14 @@ start(Launcher *launcher, int slot, int number, const Candidate *candidate,
 	if ((number < KMS_KEYGEN && !(number == KMS_WRITER && gets_turn())) ||
 		TimestampDifferenceExceeds(child->no_slot_since, now, KEYGEN_PATIENCE_MS))
 	{
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 		state->failed_at = now;
 		strlcpy(state->last_error,
 				"no background worker slot is free (max_worker_processes)",
 				sizeof(state->last_error));
 		state->hopeless = TimestampDifferenceExceeds(child->no_slot_since, now,
 													 NO_SLOT_PATIENCE_MS);
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 	}
 	launcher->no_slot_until = TimestampTzPlusMilliseconds(now,
 														  NO_SLOT_PAUSE_MS);
@@ -988,9 +988,9 @@ gets_turn(void)
 {
 	bool		came;
 
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	came = kms_state->reserved_came;
-	LWLockRelease(&kms_state->lock);
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	came = kms_shared->reserved_came;
+	LWLockRelease(&kms_shared->lock);
 	return came;
 }
 
@@ -1001,11 +1001,11 @@ send_keygen_away(void)
 	int			slot;
 	int			number;
 
-	pg_atomic_write_u32(&kms_state->keygen_unwanted, 1);
-	for (slot = 0; slot < kms_state->slots; slot++)
+	pg_atomic_write_u32(&kms_shared->keygen_unwanted, 1);
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
 		for (number = KMS_KEYGEN; number < KMS_WORKERS; number++)
-			(void) kms_state_wake(&kms_state->databases[slot], number);
+			(void) kms_shared_wake(&kms_shared->databases[slot], number);
 	}
 }
 
@@ -1019,19 +1019,19 @@ sweep_due(Launcher *launcher, TimestampTz now)
 
 	if (launcher->swept_at > now)
 		due = 0;
-	LWLockAcquire(&kms_state->lock, LW_SHARED);
-	for (slot = 0; slot < kms_state->slots; slot++)
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
-		KmsDatabase *database = &kms_state->databases[slot];
+		KmsDatabase *database = &kms_shared->databases[slot];
 
 		if (!OidIsValid(database->oid) || database->closed_until == 0)
 			continue;
-		if (kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
+		if (kms_shared_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 			due = Min(due, database->closed_until);
 		else
 			due = 0;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (due > now)
 		want_wake(launcher, due);
 	return due <= now;
@@ -1044,21 +1044,21 @@ sweep(Launcher *launcher, TimestampTz now)
 	int			slot;
 
 	kms_worker_begin("looking for dropped databases");
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
-		KmsDatabase *database = &kms_state->databases[slot];
+		KmsDatabase *database = &kms_shared->databases[slot];
 		Oid			oid = database->oid;
 		bool		exists;
 
 		if (!OidIsValid(oid))
 			continue;
 		exists = database_exists(oid, NULL);
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-		if (!kms_state_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+		if (!kms_shared_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
 			database->closed_until = 0;
 		if (!exists && !any_running(launcher, slot))
 			database->oid = InvalidOid;
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 	}
 	kms_events_sweep(database_exists, NULL);
 	kms_worker_commit();
@@ -1088,10 +1088,10 @@ free_unused(Launcher *launcher)
 {
 	int			slot;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	for (slot = 0; slot < kms_state->slots; slot++)
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
-		KmsDatabase *database = &kms_state->databases[slot];
+		KmsDatabase *database = &kms_shared->databases[slot];
 		bool		used = !database->probed || database->has_extension ||
 		any_running(launcher, slot);
 		int			number;
@@ -1105,7 +1105,7 @@ free_unused(Launcher *launcher)
 		if (OidIsValid(database->oid) && !used)
 			database->oid = InvalidOid;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 }
 
 static void

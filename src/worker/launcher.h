@@ -5,7 +5,7 @@
 #define KMS_WORKER_LAUNCHER_H
 
 /*
- * From _PG_init while preloading, after kms_state_install and
+ * From _PG_init while preloading, after kms_shared_install and
  * kms_master_install: registers the launcher and the reserved writers, and sets
  * the hooks of drop_guard.h.  Not to be called under IsBinaryUpgrade.
  */

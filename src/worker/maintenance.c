@@ -9,7 +9,7 @@
 #include "worker/maintenance.h"
 
 #include "keys/call.h"
-#include "keys/maintenance.h"
+#include "keys/maintain.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "worker/worker.h"
@@ -83,18 +83,18 @@ kms_maintenance_main(Datum arg)
 	if (good)
 	{
 		kms_worker_good(worker);
-		LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 		worker->database->maintained_at = GetCurrentTimestamp();
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 
 		/* over its time: others first, then again */
 		if (unfinished)
-			kms_state_request(worker->database, KMS_MAINTENANCE);
+			kms_shared_request(worker->database, KMS_MAINTENANCE);
 	}
 	else
 	{
 		kms_worker_failed(worker, &error);
-		kms_state_request(worker->database, KMS_MAINTENANCE);
+		kms_shared_request(worker->database, KMS_MAINTENANCE);
 	}
 	kms_worker_end(worker);
 }
@@ -124,7 +124,7 @@ batch(void *arg)
 	kms_worker_begin("maintaining keys, events and metrics");
 	kms_call_require_service();
 	kms_clock_advance(false, &clock);
-	kms_maintenance_run(maintenance->task, &clock, false, &result);
+	kms_maintain_run(maintenance->task, &clock, false, &result);
 	kms_worker_commit();
 	maintenance->more = result.more;
 	pgstat_report_stat(true);

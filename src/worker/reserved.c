@@ -26,7 +26,7 @@
 #include "worker/reserved.h"
 
 #include "pg/settings.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 #include "worker/stop.h"
 #include "worker/writer.h"
 
@@ -82,7 +82,7 @@ kms_reserved_waits(void)
 
 	for (i = 0; i < registered; i++)
 	{
-		volatile KmsReserved *reserved = &kms_state->reserved[i];
+		volatile KmsReserved *reserved = &kms_shared->reserved[i];
 
 		if (reserved->pid != 0 && !OidIsValid(reserved->database))
 			return true;
@@ -96,10 +96,10 @@ kms_reserved_assign(Oid database_oid, int *pid)
 	int			number = -1;
 	int			i;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	for (i = 0; i < registered && number < 0; i++)
 	{
-		KmsReserved *reserved = &kms_state->reserved[i];
+		KmsReserved *reserved = &kms_shared->reserved[i];
 
 		if (reserved->pid == 0 || OidIsValid(reserved->database))
 			continue;
@@ -108,14 +108,14 @@ kms_reserved_assign(Oid database_oid, int *pid)
 		SetLatch(reserved->latch);
 		number = i;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	return number;
 }
 
 bool
 kms_reserved_ended(int number, int pid)
 {
-	return *(volatile int *) &kms_state->reserved[number].pid != pid;
+	return *(volatile int *) &kms_shared->reserved[number].pid != pid;
 }
 
 bool
@@ -125,7 +125,7 @@ kms_reserved_serves(Oid database_oid)
 
 	for (i = 0; i < registered; i++)
 	{
-		if (*(volatile Oid *) &kms_state->reserved[i].database == database_oid)
+		if (*(volatile Oid *) &kms_shared->reserved[i].database == database_oid)
 			return true;
 	}
 	return false;
@@ -140,15 +140,15 @@ kms_reserved_main(Datum arg)
 	kms_stop_note();
 	BackgroundWorkerUnblockSignals();
 
-	mine = &kms_state->reserved[DatumGetInt32(arg)];
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	mine = &kms_shared->reserved[DatumGetInt32(arg)];
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	mine->pid = MyProcPid;
 	mine->latch = MyLatch;
 	mine->database = InvalidOid;
-	kms_state->reserved_came = true;
-	LWLockRelease(&kms_state->lock);
+	kms_shared->reserved_came = true;
+	LWLockRelease(&kms_shared->lock);
 	before_shmem_exit(leave, (Datum) 0);
-	kms_state_wake_launcher();
+	kms_shared_wake_launcher();
 
 	order.database_oid = await_order();
 	order.number = KMS_WRITER;
@@ -172,13 +172,13 @@ on_log(ErrorData *edata)
 
 	if (previous_log_hook != NULL)
 		previous_log_hook(edata);
-	if (IsUnderPostmaster || kms_state == NULL || edata->message == NULL ||
+	if (IsUnderPostmaster || kms_shared == NULL || edata->message == NULL ||
 		edata->message_id == NULL ||
 		strcmp(edata->message_id, "%s (PID %d) exited with exit code %d") != 0)
 		return;
 	for (i = 0; i < registered; i++)
 	{
-		int			pid = kms_state->reserved[i].left_pid;
+		int			pid = kms_shared->reserved[i].left_pid;
 		char		digits[32];
 
 		snprintf(digits, sizeof(digits), " %d)", pid);
@@ -203,9 +203,9 @@ await_order(void)
 		stopping = kms_stop_noted();
 		if (stopping)
 			take_over(&polls);
-		LWLockAcquire(&kms_state->lock, LW_SHARED);
+		LWLockAcquire(&kms_shared->lock, LW_SHARED);
 		database_oid = mine->database;
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 		if (OidIsValid(database_oid))
 			return database_oid;
 		(void) WaitLatch(MyLatch,
@@ -228,10 +228,10 @@ take_over(int *polls)
 
 	if (!kms_stop_of_server())
 		kms_stop_at_once();
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
-	for (slot = 0; slot < kms_state->slots; slot++)
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
-		KmsDatabase *database = &kms_state->databases[slot];
+		KmsDatabase *database = &kms_shared->databases[slot];
 		KmsWorkerState *writer = &database->worker[KMS_WRITER];
 		bool		wanted =
 		pg_atomic_read_u32(&writer->requested) != KMS_REQUEST_NONE;
@@ -245,7 +245,7 @@ take_over(int *polls)
 		if (wanted)
 			break;
 	}
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	if (!OidIsValid(mine->database) &&
 		(idle || ++*polls > STOP_MOST_MS / STOP_POLL_MS))
 		kms_stop_at_once();
@@ -254,10 +254,10 @@ take_over(int *polls)
 static void
 leave(int code, Datum arg)
 {
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	mine->pid = 0;
 	mine->latch = NULL;
 	mine->database = InvalidOid;
-	LWLockRelease(&kms_state->lock);
-	kms_state_wake_launcher();
+	LWLockRelease(&kms_shared->lock);
+	kms_shared_wake_launcher();
 }

@@ -12,7 +12,7 @@
 #include "worker/stop.h"
 
 #include "pg/compat.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 static volatile sig_atomic_t noted = false;
 
@@ -103,12 +103,12 @@ is_own(int pid)
 	int			slot;
 	int			number;
 
-	for (slot = 0; slot < kms_state->slots; slot++)
+	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
 		for (number = 0; number < KMS_WORKERS; number++)
 		{
 			volatile KmsWorkerState *state =
-			&kms_state->databases[slot].worker[number];
+			&kms_shared->databases[slot].worker[number];
 
 			if (state->pid == pid)
 				return true;

@@ -19,7 +19,7 @@
 #include "worker/worker.h"
 
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
@@ -88,7 +88,7 @@ kms_worker_must_leave(const KmsWorker *worker)
 {
 	volatile TimestampTz *until = &worker->database->closed_until;
 
-	return kms_state_pausing(*until, KMS_DROP_CLOSED_MS);
+	return kms_shared_pausing(*until, KMS_DROP_CLOSED_MS);
 }
 
 Oid
@@ -103,24 +103,24 @@ kms_worker_present(KmsWorker *worker)
 	KmsDatabase *database = worker->database;
 	bool		first;
 
-	if (!kms_state_admit(database))
+	if (!kms_shared_admit(database))
 	{
 		kms_worker_absent(worker);
 		return false;
 	}
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	first = !database->has_extension;
 	database->has_extension = true;
 	database->probed = true;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 
 	/* what a ring or the outbox has kept since before the server started */
 	if (first && worker->number != KMS_WRITER)
-		kms_state_request(database, KMS_WRITER);
+		kms_shared_request(database, KMS_WRITER);
 
 	/* its pool may be empty, and no round of maintenance may come to it */
 	if (first)
-		kms_state_request(database, KMS_KEYGEN);
+		kms_shared_request(database, KMS_KEYGEN);
 	return true;
 }
 
@@ -135,7 +135,7 @@ kms_worker_absent(KmsWorker *worker)
 	KmsWorkerState *state = &database->worker[worker->number];
 	TimestampTz now = GetCurrentTimestamp();
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	database->has_extension = false;
 	database->probed = true;
 	state->heartbeat = now;
@@ -143,7 +143,7 @@ kms_worker_absent(KmsWorker *worker)
 	state->hopeless = false;
 	state->locked_out = false;
 	state->not_before = TimestampTzPlusMilliseconds(now, ABSENT_PAUSE_MS);
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 
 	worker->leaving = true;
 	worker->absent = true;
@@ -190,14 +190,14 @@ kms_worker_good(KmsWorker *worker)
 {
 	KmsWorkerState *state = &worker->database->worker[worker->number];
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	state->heartbeat = GetCurrentTimestamp();
 	state->failed_at = 0;
 	state->failures = 0;
 	state->hopeless = false;
 	state->locked_out = false;
 	state->not_before = 0;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 }
 
 void
@@ -207,14 +207,14 @@ kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		changed;
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	changed = strcmp(state->last_error, error->message) != 0;
 	strlcpy(state->last_error, error->message, sizeof(state->last_error));
 	state->failed_at = now;
 	state->failures++;
 	state->hopeless = is_hopeless(error->sqlstate);
 	state->locked_out = error->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 
 	if (changed || worker->logged_at == 0 ||
 		TimestampDifferenceExceeds(worker->logged_at, now, LOG_PAUSE_MS))
@@ -306,45 +306,45 @@ attach(KmsWorker *worker)
 {
 	KmsWorkerState *state;
 
-	worker->database = kms_state_find(MyDatabaseId);
+	worker->database = kms_shared_find(MyDatabaseId);
 	if (worker->database == NULL)
 		kms_worker_end(worker);
 
 	state = &worker->database->worker[worker->number];
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	if (state->pid != 0 || worker->database->oid != MyDatabaseId)
 	{
 		/*
 		 * A launcher that was restarted has started a second one, or freed
 		 * the slot.
 		 */
-		LWLockRelease(&kms_state->lock);
+		LWLockRelease(&kms_shared->lock);
 		kms_worker_end(worker);
 	}
 	state->pid = MyProcPid;
 	state->latch = MyLatch;
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	before_shmem_exit(detach, PointerGetDatum(worker));
 }
 
-/* Pairs with kms_state_request and kms_events_push: see state.c. */
+/* Pairs with kms_shared_request and kms_events_push: see state.c. */
 static void
 detach(int code, Datum arg)
 {
 	KmsWorker  *worker = (KmsWorker *) DatumGetPointer(arg);
 	KmsWorkerState *state = &worker->database->worker[worker->number];
 
-	LWLockAcquire(&kms_state->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	state->pid = 0;
 	state->latch = NULL;
 	if (worker->leaving)
 		state->heartbeat = GetCurrentTimestamp();
-	LWLockRelease(&kms_state->lock);
+	LWLockRelease(&kms_shared->lock);
 	pg_memory_barrier();
 	if (worker->number == KMS_WRITER && !worker->absent && kms_events_pending())
 		pg_atomic_write_u32(&state->requested, KMS_REQUEST_MADE);
 	if (pg_atomic_read_u32(&state->requested) != KMS_REQUEST_NONE)
-		kms_state_wake_launcher();
+		kms_shared_wake_launcher();
 }
 
 /*

@@ -5,7 +5,7 @@
 #define KMS_WORKER_WORKER_H
 
 #include "pg/compat.h"
-#include "shmem/state.h"
+#include "shmem/shared.h"
 
 #define KMS_WORKER_IDLE_MS	2000	/* a worker with nothing to do leaves */
 #define KMS_WORKER_BACKOFF_MS	30000	/* the longest after failures */

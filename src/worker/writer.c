@@ -57,10 +57,10 @@
 
 #include "worker/writer.h"
 
-#include "keys/checkpoint.h"
+#include "keys/sign.h"
 #include "keys/continuity.h"
 #include "pg/compat.h"
-#include "pg/errors.h"
+#include "pg/fault.h"
 #include "pg/settings.h"
 #include "pg/standby.h"
 #include "pg/untriggered.h"
@@ -70,8 +70,8 @@
 #include "shmem/master.h"
 #include "store/blocker.h"
 #include "store/link.h"
-#include "store/trail.h"
-#include "store/trail_epoch.h"
+#include "store/event_table.h"
+#include "store/epoch_table.h"
 #include "worker/stop.h"
 #include "worker/worker.h"
 
@@ -281,7 +281,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 		if (writer.replaced)
 		{
 			/* a new one begins without what this one remembers */
-			kms_state_request(worker->database, KMS_WRITER);
+			kms_shared_request(worker->database, KMS_WRITER);
 			break;
 		}
 
@@ -308,7 +308,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 	}
 
 	if (!writer.absent && (writer.asked || !has_nothing_left(&writer)))
-		kms_state_request(worker->database, KMS_WRITER);
+		kms_shared_request(worker->database, KMS_WRITER);
 	kms_worker_end(worker);
 }
 
@@ -465,10 +465,10 @@ hand_over_ring(Writer *writer, KmsRing *ring)
 	lock_trail(writer);
 	open_trail(writer, ring, &trail);
 	trail.handed_over = true;
-	kms_trail_close(&trail);
+	kms_event_table_close(&trail);
 	if (ring == writer->retired)
-		kms_trail_open(&current, kms_ring_epoch(kms_events_ring()), 0, false,
-					   kms_continuity_limit(&writer->keeper));
+		kms_event_table_open(&current, kms_ring_epoch(kms_events_ring()), 0, false,
+							 kms_continuity_limit(&writer->keeper));
 	commit_trail(writer, &trail);
 }
 
@@ -492,7 +492,7 @@ sign_trail(Writer *writer)
 
 	note_able(writer);
 	if (writer->keeper.anchor.broken != KMS_ANCHOR_HOLDS ||
-		!kms_checkpoint_is_due(&writer->signing, &writer->trail) ||
+		!kms_sign_is_due(&writer->signing, &writer->trail) ||
 		kms_worker_try(sign, writer, &error))
 		return;
 	writer->signing.known = false;
@@ -518,7 +518,7 @@ sign(void *arg)
 	{
 		int64		before = keeper->anchor.current.signed_ticket;
 
-		if (kms_checkpoint_sign(signing, &writer->trail, before))
+		if (kms_sign_checkpoint(signing, &writer->trail, before))
 			writer->more = true;
 		if (signing->ticket != before)
 			kms_continuity_commit(keeper, &writer->trail, signing->ticket,
@@ -564,12 +564,12 @@ write_gap(void *arg)
 	kms_worker_begin("accepting a gap of the trail");
 	lock_trail(writer);
 	open_trail(writer, kms_events_ring(), &trail);
-	(void) kms_trail_skip(&trail);
-	kms_trail_clear(&trail);
+	(void) kms_event_table_skip(&trail);
+	kms_event_table_clear(&trail);
 	memcpy(trail.hash, wish->hash, sizeof(trail.hash));
-	kms_trail_append(&trail, &wish->gap, 1);
-	kms_trail_close(&trail);
-	kms_checkpoint_accept(signing, &trail, wish->after);
+	kms_event_table_append(&trail, &wish->gap, 1);
+	kms_event_table_close(&trail);
+	kms_sign_accept(signing, &trail, wish->after);
 	kms_continuity_accept(&writer->keeper);
 	commit_trail(writer, &trail);
 	writer->trail = trail;
@@ -701,22 +701,22 @@ open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 	kms_continuity_begin(keeper);
 	if (keeper->restored || ring == writer->retired)
 	{
-		KmsTrailEpoch newest;
+		KmsEpochRow newest;
 
-		(void) kms_trail_epoch_end(&newest, KMS_TICKET_LIMIT);
+		(void) kms_epoch_table_end(&newest, KMS_TICKET_LIMIT);
 		/* one gap is enough, and a ring that is in use lacks nothing */
 		if (keeper->restored ||
 			newest.epoch == kms_ring_epoch(kms_events_ring()))
 			complete = newest.epoch;
 	}
-	kms_trail_open(trail, kms_ring_epoch(ring), complete,
-				   ring == writer->retired, kms_continuity_limit(keeper));
+	kms_event_table_open(trail, kms_ring_epoch(ring), complete,
+						 ring == writer->retired, kms_continuity_limit(keeper));
 	kms_continuity_follow(keeper, trail,
 						  kms_ring_unchecked(ring, &end) &&
 						  (uint64) trail->position > end);
 	if ((writer->skip || keeper->anchor.broken != KMS_ANCHOR_HOLDS ||
 		 keeper->anchor.current.ticket != 0) &&
-		kms_trail_skip(trail))
+		kms_event_table_skip(trail))
 		kms_continuity_break(keeper);
 }
 
@@ -731,7 +731,7 @@ commit_trail(Writer *writer, const KmsTrail *trail)
 	kms_worker_commit();
 	writer->told = writer->told || writer->keeper.restored;
 	kms_continuity_committed(&writer->keeper);
-	kms_checkpoint_note(&writer->signing, trail);
+	kms_sign_note(&writer->signing, trail);
 }
 
 /* Whether to look what SIGTERM wants, or to leave the rest. */
@@ -740,7 +740,7 @@ must_hurry(const Writer *writer)
 {
 	return kms_stop_noted() &&
 		(!writer->stopping ||
-		 !kms_state_pausing(writer->stop_until, STOP_MOST_MS));
+		 !kms_shared_pausing(writer->stop_until, STOP_MOST_MS));
 }
 
 /* Whether the loop outside has something to do before the rest. */
@@ -795,11 +795,11 @@ drain_retired(Writer *writer)
 static int64
 newest_epoch(Writer *writer)
 {
-	KmsTrailEpoch newest;
+	KmsEpochRow newest;
 
 	kms_worker_begin("looking where the trail ends");
 	lock_trail(writer);
-	(void) kms_trail_epoch_end(&newest, KMS_TICKET_LIMIT);
+	(void) kms_epoch_table_end(&newest, KMS_TICKET_LIMIT);
 	require_extension(writer);
 	kms_worker_commit();
 	return newest.epoch;
@@ -834,8 +834,8 @@ compare(Writer *writer, KmsRing *ring)
 				 "ring file older than the trail: it ends at position "
 				 UINT64_FORMAT ", the trail at " INT64_FORMAT,
 				 end, trail.position);
-		kms_trail_gap(&trail, 0, context);
-		kms_trail_close(&trail);
+		kms_event_table_gap(&trail, 0, context);
+		kms_event_table_close(&trail);
 	}
 	commit_trail(writer, &trail);
 
@@ -893,8 +893,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 				 trail.position, counters.tail - 1);
 		if (trail.epoch != writer->renewed && !writer->told &&
 			!writer->keeper.restored)
-			kms_trail_gap(&trail, (int64) counters.tail - trail.position,
-						  context);
+			kms_event_table_gap(&trail, (int64) counters.tail - trail.position,
+								context);
 		trail.position = (int64) counters.tail;
 		moved = true;
 	}
@@ -906,7 +906,7 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 				 "kms.event_epoch was changed: position " INT64_FORMAT
 				 ", the ring is at " UINT64_FORMAT,
 				 trail.position, counters.tail);
-		kms_trail_gap(&trail, 0, context);
+		kms_event_table_gap(&trail, 0, context);
 		trail.position = (int64) counters.tail;
 		moved = true;
 	}
@@ -914,9 +914,9 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	first = (uint64) trail.position;
 	count = read_batch(writer, ring, &trail, upto, &damaged);
 	if (count > 0 && source->set_aside)
-		kms_trail_set_aside(&trail, &writer->events[0], source->error);
+		kms_event_table_set_aside(&trail, &writer->events[0], source->error);
 	else if (count > 0)
-		kms_trail_append(&trail, writer->events, count);
+		kms_event_table_append(&trail, writer->events, count);
 	if (damaged > 0)
 	{
 		char		context[128];
@@ -924,10 +924,10 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 		snprintf(context, sizeof(context),
 				 UINT64_FORMAT " damaged entries from ring position "
 				 UINT64_FORMAT, damaged, first);
-		kms_trail_gap(&trail, (int64) damaged, context);
+		kms_event_table_gap(&trail, (int64) damaged, context);
 	}
 	if (moved || trail.resumed || (uint64) trail.position != first)
-		kms_trail_close(&trail);
+		kms_event_table_close(&trail);
 	commit_trail(writer, &trail);
 	writer->told = false;
 	if (ring != writer->retired)
@@ -1065,9 +1065,9 @@ write_counts(Writer *writer, KmsRing *ring)
 	if (!kms_tally_pending(tally) && unrecorded == told)
 		return true;
 	if (ring != writer->retired && !is_waited_for(writer) &&
-		kms_state_pausing(TimestampTzPlusMilliseconds(writer->counted_at,
-													  COUNTS_PAUSE_MS),
-						  COUNTS_PAUSE_MS))
+		kms_shared_pausing(TimestampTzPlusMilliseconds(writer->counted_at,
+													   COUNTS_PAUSE_MS),
+						   COUNTS_PAUSE_MS))
 		return false;
 
 	writer->current = NULL;
@@ -1078,10 +1078,10 @@ write_counts(Writer *writer, KmsRing *ring)
 	for (i = 0; i < count; i++)
 		write_entry(&trail, &entries[i]);
 	if (unrecorded != told)
-		kms_trail_gap(&trail, (int64) (unrecorded - told),
-					  "no event ring could be made");
+		kms_event_table_gap(&trail, (int64) (unrecorded - told),
+							"no event ring could be made");
 	trail.counted++;
-	kms_trail_close(&trail);
+	kms_event_table_close(&trail);
 	commit_trail(writer, &trail);
 
 	kms_tally_written(tally, trail.counted);
@@ -1100,7 +1100,7 @@ write_entry(KmsTrail *trail, const KmsTallyEntry *entry)
 
 	if (entry->operation == KMS_OP_GAP)
 	{
-		kms_trail_gap(trail, entry->calls, "the event ring was full");
+		kms_event_table_gap(trail, entry->calls, "the event ring was full");
 		return;
 	}
 	memset(&event, 0, sizeof(event));
@@ -1109,7 +1109,7 @@ write_entry(KmsTrail *trail, const KmsTallyEntry *entry)
 	event.status = entry->status;
 	event.calls = entry->calls;
 	event.duration_us = entry->duration_us;
-	kms_trail_append(trail, &event, 1);
+	kms_event_table_append(trail, &event, 1);
 }
 
 /* Somebody wants all that was recorded so far in the tables. */
@@ -1128,8 +1128,8 @@ static bool
 must_look(const Writer *writer)
 {
 	return writer->asked || is_waited_for(writer) ||
-		!kms_state_pausing(writer->looked_at + kms_event_flush_interval * INT64CONST(1000),
-						   kms_event_flush_interval);
+		!kms_shared_pausing(writer->looked_at + kms_event_flush_interval * INT64CONST(1000),
+							kms_event_flush_interval);
 }
 
 /* Move a batch of the outbox; true if nothing is left. */
@@ -1146,11 +1146,11 @@ write_outbox(Writer *writer)
 	lock_trail(writer);
 	open_trail(writer, kms_events_ring(), &trail);
 	if (source->set_aside)
-		count = kms_trail_set_aside_outbox(&trail, source->error) ? 1 : 0;
+		count = kms_event_table_set_aside_outbox(&trail, source->error) ? 1 : 0;
 	else
-		count = kms_trail_move_outbox(&trail, source->limit);
+		count = kms_event_table_move_outbox(&trail, source->limit);
 	if (count > 0)
-		kms_trail_close(&trail);
+		kms_event_table_close(&trail);
 	commit_trail(writer, &trail);
 	writer->trail = trail;
 
@@ -1280,8 +1280,8 @@ has_nothing_left(Writer *writer)
 static bool
 others_wait(const KmsWorker *worker)
 {
-	return pg_atomic_read_u32(worker->reserved ? &kms_state->writers_waiting
-							  : &kms_state->waiting) > 0;
+	return pg_atomic_read_u32(worker->reserved ? &kms_shared->writers_waiting
+							  : &kms_shared->waiting) > 0;
 }
 
 /*
@@ -1293,7 +1293,7 @@ ends_turn(const Writer *writer, TimestampTz started, TimestampTz now)
 {
 	int			failures = kms_worker_failures(&writer->worker);
 
-	if (pg_atomic_read_u32(&kms_state->callers_waiting) > 0)
+	if (pg_atomic_read_u32(&kms_shared->callers_waiting) > 0)
 		return !writer->more ||
 			TimestampDifferenceExceeds(started, now, TURN_MS);
 	return (failures == 0 && !writer->wrote) ||
@@ -1327,7 +1327,7 @@ wait_out(const KmsWorker *worker, long pause)
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													pause);
 
-	while (kms_state_pausing(until, pause) && !InterruptPending &&
+	while (kms_shared_pausing(until, pause) && !InterruptPending &&
 		   !kms_stop_noted() &&
 		   !ConfigReloadPending && !kms_worker_must_leave(worker))
 	{

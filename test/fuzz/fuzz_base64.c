@@ -36,7 +36,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 
 	(void) kms_key_id_valid((const char *) data, size);
-	(void) kms_line_valid((const char *) data, size);
+	(void) kms_utf8_line_valid((const char *) data, size);
 	free(bytes);
 	free(again);
 	free(out);

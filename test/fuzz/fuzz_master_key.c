@@ -16,14 +16,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int			line;
 	int			i;
 
-	if (kms_master_keys_parse((const char *) data, size, &keys,
-							  &line, &why) == KMS_OK)
+	if (kms_master_key_parse((const char *) data, size, &keys,
+							 &line, &why) == KMS_OK)
 	{
 		if (keys.count < 1 || keys.count > KMS_MASTER_KEYS_MAX || why != NULL)
 			abort();
 		for (i = 0; i < keys.count; i++)
 		{
-			if (kms_master_keys_find(&keys, keys.keys[i].id) != &keys.keys[i] ||
+			if (kms_master_key_find(&keys, keys.keys[i].id) != &keys.keys[i] ||
 				memchr(keys.keys[i].label, '\0',
 					   KMS_MASTER_KEY_LABEL) == NULL)
 				abort();

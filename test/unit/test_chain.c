@@ -226,7 +226,7 @@ test_forgotten(void)
 	size_t		i;
 
 	kms_encoder_init(&enc, data, sizeof(data));
-	kms_forgotten_message(8, 3, &forgotten, &enc);
+	kms_chain_forgotten_message(8, 3, &forgotten, &enc);
 	check(kms_encoder_ok(&enc) &&
 		  strcmp(hex(data, enc.len),
 				 "000000166b6d732f61756469742d666f72676f7474656e2f7631"
@@ -240,34 +240,34 @@ test_forgotten(void)
 		forgotten.commitment[i] = (unsigned char) (i + 1);
 	for (i = 0; i < sizeof(forgotten.signature); i++)
 		forgotten.signature[i] = (unsigned char) (i + 101);
-	len = kms_forgotten_write(&forgotten, stored);
+	len = kms_chain_forgotten_write(&forgotten, stored);
 	check_number((long long) len, 102, "a proof is 97 bytes and an id");
 	check(stored[0] == 0x01 &&
 		  memcmp(stored + 1, forgotten.commitment, 32) == 0 &&
 		  memcmp(stored + 33, forgotten.signature, 64) == 0 &&
 		  memcmp(stored + 97, "aud_1", 5) == 0, "as the format has it");
-	check(kms_forgotten_read(stored, len, &again) == KMS_OK &&
+	check(kms_chain_forgotten_read(stored, len, &again) == KMS_OK &&
 		  memcmp(&again, &forgotten, sizeof(again)) == 0, "it is read again");
-	check(kms_forgotten_read(stored, 97, &again) == KMS_BAD_FORMAT &&
+	check(kms_chain_forgotten_read(stored, 97, &again) == KMS_BAD_FORMAT &&
 		  is_all(&again, sizeof(again), 0), "not without an id");
 	stored[97] = '\0';
-	check(kms_forgotten_read(stored, len, &again) == KMS_BAD_FORMAT,
+	check(kms_chain_forgotten_read(stored, len, &again) == KMS_BAD_FORMAT,
 		  "not with a NUL in it");
 	stored[97] = 'a';
 	stored[0] = 0x02;
-	check(kms_forgotten_read(stored, len, &again) == KMS_BAD_FORMAT,
+	check(kms_chain_forgotten_read(stored, len, &again) == KMS_BAD_FORMAT,
 		  "not of another format");
 
 	memset(forgotten.key_id, 'x', KMS_FORGOTTEN_KEY_ID_MAX);
-	len = kms_forgotten_write(&forgotten, stored);
+	len = kms_chain_forgotten_write(&forgotten, stored);
 	stored[len] = 'x';
 	kms_encoder_init(&enc, data, sizeof(data));
-	kms_forgotten_message(INT64_MIN, INT64_MAX, &forgotten, &enc);
+	kms_chain_forgotten_message(INT64_MIN, INT64_MAX, &forgotten, &enc);
 	check(len == KMS_FORGOTTEN_SIZE_MAX && kms_encoder_ok(&enc) &&
-		  kms_forgotten_read(stored, len, &again) == KMS_OK &&
+		  kms_chain_forgotten_read(stored, len, &again) == KMS_OK &&
 		  memcmp(&again, &forgotten, sizeof(again)) == 0,
 		  "the longest id has room");
-	check(kms_forgotten_read(stored, len + 1, &again) == KMS_BAD_FORMAT,
+	check(kms_chain_forgotten_read(stored, len + 1, &again) == KMS_BAD_FORMAT,
 		  "not a longer one");
 }
 

@@ -212,13 +212,13 @@ test_lines(void)
 
 		text[		len++] = 'b';
 
-		right = right && kms_line_valid(text, len) == !is_refused(c);
+		right = right && kms_utf8_line_valid(text, len) == !is_refused(c);
 	}
 	check(right, "controls, separators and what turns the direction are refused");
 	for (i = 0; i < LENGTH_OF(malformed); i++)
-		check(!kms_line_valid(malformed[i].bytes, malformed[i].len),
+		check(!kms_utf8_line_valid(malformed[i].bytes, malformed[i].len),
 			  "malformed UTF-8 %zu is refused", i);
-	check(kms_line_valid("", 0), "the empty text is a line");
+	check(kms_utf8_line_valid("", 0), "the empty text is a line");
 }
 
 int

@@ -36,9 +36,9 @@ test_hmac(const char *name, unsigned char key_byte, size_t key_len,
 	size_t		len = strlen(data);
 
 	memset(key, key_byte, sizeof(key));
-	check(kms_hmac_sha256(key, key_len, NULL, 0, data, len, mac) &&
+	check(kms_kdf_hmac_sha256(key, key_len, NULL, 0, data, len, mac) &&
 		  strcmp(hex(mac, sizeof(mac)), expected) == 0, "HMAC: %s", name);
-	check(kms_hmac_sha256(key, key_len, data, 5, data + 5, len - 5, mac) &&
+	check(kms_kdf_hmac_sha256(key, key_len, data, 5, data + 5, len - 5, mac) &&
 		  strcmp(hex(mac, sizeof(mac)), expected) == 0,
 		  "HMAC: %s, in two parts", name);
 }
@@ -51,8 +51,8 @@ test_hkdf(const char *name, const unsigned char *key, size_t key_len,
 {
 	unsigned char out[128];
 
-	check(kms_hkdf_sha256(key, key_len, salt, salt_len, info, info_len,
-						  out, len) &&
+	check(kms_kdf_hkdf_sha256(key, key_len, salt, salt_len, info, info_len,
+							  out, len) &&
 		  strcmp(hex(out, len), expected) == 0, "HKDF: %s", name);
 }
 
@@ -63,14 +63,14 @@ test_bounds(const unsigned char *key, size_t key_len)
 	static unsigned char half[KMS_HMAC_SIZE];
 	size_t		i;
 
-	check(kms_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, out, LONGEST),
+	check(kms_kdf_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, out, LONGEST),
 		  "HKDF gives 255 blocks");
-	check(kms_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, half, sizeof(half)) &&
+	check(kms_kdf_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, half, sizeof(half)) &&
 		  memcmp(out, half, sizeof(half)) == 0,
 		  "what is asked for does not change what comes first");
 
 	memset(out, 0x5a, sizeof(out));
-	check(!kms_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, out, sizeof(out)),
+	check(!kms_kdf_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, out, sizeof(out)),
 		  "and not a byte more");
 	for (i = 0; i < sizeof(out) && out[i] == 0; i++)
 		;

@@ -86,7 +86,7 @@ test_good(const GoodCase *c)
 	int			i;
 	bool		ok;
 
-	ok = kms_master_keys_parse(c->text, c->len, &keys, &line, &why) == KMS_OK;
+	ok = kms_master_key_parse(c->text, c->len, &keys, &line, &why) == KMS_OK;
 	ok = ok && keys.count == c->count && line == 0 && why == NULL &&
 		strcmp(keys.keys[0].label, c->label) == 0;
 	for (i = 0; ok && i < KMS_MASTER_KEY_SIZE; i++)
@@ -103,7 +103,7 @@ test_bad(const BadCase *c)
 	KmsStatus	status;
 
 	memset(&keys, 0xff, sizeof(keys));
-	status = kms_master_keys_parse(c->text, c->len, &keys, &line, &why);
+	status = kms_master_key_parse(c->text, c->len, &keys, &line, &why);
 	if (!check(status == KMS_BAD_FORMAT && line == c->line && why != NULL &&
 			   strcmp(why, c->why) == 0 && is_all(&keys, sizeof(keys), 0),
 			   "line %d: %s", c->line, c->why))
@@ -121,21 +121,21 @@ test_fingerprint(void)
 	const char *why;
 	int			line;
 
-	check(kms_master_keys_parse(TEXT("old:" B "\nnew:" A), &keys,
-								&line, &why) == KMS_OK &&
+	check(kms_master_key_parse(TEXT("old:" B "\nnew:" A), &keys,
+							   &line, &why) == KMS_OK &&
 		  memcmp(keys.keys[1].id, expected, sizeof(expected)) == 0,
 		  "the fingerprint is that of vectors.txt");
-	check(kms_master_keys_find(&keys, expected) == &keys.keys[1],
+	check(kms_master_key_find(&keys, expected) == &keys.keys[1],
 		  "a key is found by it");
-	check(kms_master_keys_find(&keys, (const unsigned char *) "12345678") ==
+	check(kms_master_key_find(&keys, (const unsigned char *) "12345678") ==
 		  NULL, "an unknown one is not found");
-	check(kms_master_keys_labelled(&keys, "new") == &keys.keys[1],
+	check(kms_master_key_labelled(&keys, "new") == &keys.keys[1],
 		  "a key is found by its label");
-	check(kms_master_keys_labelled(&keys, "ne") == NULL &&
-		  kms_master_keys_labelled(&keys, "newer") == NULL,
+	check(kms_master_key_labelled(&keys, "ne") == NULL &&
+		  kms_master_key_labelled(&keys, "newer") == NULL,
 		  "and by the whole of it only");
 	keys.count = 0;
-	check(kms_master_keys_find(&keys, expected) == NULL,
+	check(kms_master_key_find(&keys, expected) == NULL,
 		  "nor one among none");
 }
 
@@ -151,8 +151,8 @@ test_many(int count, KmsStatus expected)
 
 	for (i = 0; i < count; i++)
 		p += snprintf(p, 66, "%02x%s\n", i, &A[2]);
-	check(kms_master_keys_parse(text, (size_t) (p - text), &keys,
-								&line, &why) == expected &&
+	check(kms_master_key_parse(text, (size_t) (p - text), &keys,
+							   &line, &why) == expected &&
 		  keys.count == (expected == KMS_OK ? count : 0) &&
 		  line == (expected == KMS_OK ? 0 : count), "%d keys", count);
 	free(text);
@@ -175,7 +175,7 @@ test_every_truncation(void)
 		KmsStatus	status;
 
 		memcpy(copy, text, len);
-		status = kms_master_keys_parse(copy, len, &keys, &line, &why);
+		status = kms_master_key_parse(copy, len, &keys, &line, &why);
 		ok = ok && (status == KMS_OK ? keys.count > 0 :
 					status == KMS_BAD_FORMAT && keys.count == 0 &&
 					why != NULL);

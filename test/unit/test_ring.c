@@ -111,14 +111,14 @@ test_names(void)
 	int			i;
 	bool		named = true;
 
-	check(strcmp(kms_operation_name(KMS_OP_SCHEDULE_DELETION),
+	check(strcmp(kms_event_operation_name(KMS_OP_SCHEDULE_DELETION),
 				 "schedule_deletion") == 0, "an operation has its name");
 	for (i = 1; i < KMS_OPERATION_COUNT; i++)
-		named = named && strcmp(kms_operation_name(i), "unknown") != 0;
+		named = named && strcmp(kms_event_operation_name(i), "unknown") != 0;
 	check(named, "every operation has a name");
-	check(strcmp(kms_operation_name(0), "unknown") == 0 &&
-		  strcmp(kms_operation_name(-1), "unknown") == 0 &&
-		  strcmp(kms_operation_name(255), "unknown") == 0,
+	check(strcmp(kms_event_operation_name(0), "unknown") == 0 &&
+		  strcmp(kms_event_operation_name(-1), "unknown") == 0 &&
+		  strcmp(kms_event_operation_name(255), "unknown") == 0,
 		  "other numbers are unknown");
 }
 

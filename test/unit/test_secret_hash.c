@@ -304,8 +304,8 @@ test_pepper(void)
 	unsigned char one[KMS_PEPPER_SIZE];
 	unsigned char other[KMS_PEPPER_SIZE];
 
-	check(kms_pepper_make(id, one) == KMS_OK &&
-		  kms_pepper_make(other_id, other) == KMS_OK &&
+	check(kms_secret_hash_make_pepper(id, one) == KMS_OK &&
+		  kms_secret_hash_make_pepper(other_id, other) == KMS_OK &&
 		  strcmp(id, other_id) != 0 && memcmp(one, other, sizeof(one)) != 0,
 		  "peppers and their ids are random");
 	check(strlen(id) == KMS_PEPPER_ID_MADE && strncmp(id, "pep_", 4) == 0 &&

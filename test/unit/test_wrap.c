@@ -116,14 +116,14 @@ test_vectors(void)
 	check(kms_sha256("public", 6, out) &&
 		  memcmp(out, context.public_hash, KMS_SHA256_SIZE) == 0,
 		  "vector: public hash");
-	check(kms_hkdf_sha256(master.key, sizeof(master.key),
-						  salt.data, salt.len, info.data, info.len,
-						  out, 64) && same(&okm, out, 64), "vector: HKDF");
+	check(kms_kdf_hkdf_sha256(master.key, sizeof(master.key),
+							  salt.data, salt.len, info.data, info.len,
+							  out, 64) && same(&okm, out, 64), "vector: HKDF");
 	check(kms_wrap_fixed(&master, &context, salt.data, nonce.data,
 						 content.data, content.len, out, &len) == KMS_OK &&
 		  same(&wrap, out, len), "vector: wrap");
-	check(kms_unwrap(&master, &context, wrap.data, wrap.len,
-					 out, &len) == KMS_OK && same(&content, out, len),
+	check(kms_wrap_open(&master, &context, wrap.data, wrap.len,
+						out, &len) == KMS_OK && same(&content, out, len),
 		  "vector: unwrap");
 
 	fill_row(&row, out, sizeof(out));
@@ -155,8 +155,8 @@ test_sizes(void)
 		check(kms_wrap(&master, &context, in, size, wrap,
 					   &wrap_len) == KMS_OK &&
 			  wrap_len == size + KMS_WRAP_OVERHEAD &&
-			  kms_unwrap(&master, &context, wrap, wrap_len, out,
-						 &out_len) == KMS_OK &&
+			  kms_wrap_open(&master, &context, wrap, wrap_len, out,
+							&out_len) == KMS_OK &&
 			  out_len == size && memcmp(in, out, size) == 0,
 			  "%zu bytes are wrapped and unwrapped", size);
 		free(wrap);
@@ -215,8 +215,8 @@ test_refused_to_wrap(void)
 
 	check(kms_wrap(&master, &context, (const unsigned char *) digits, 1,
 				   out, &len) == KMS_OK &&
-		  kms_unwrap(&master, &other, out, len,
-					 (unsigned char *) long_text, &len) == KMS_NOT_AUTHENTIC &&
+		  kms_wrap_open(&master, &other, out, len,
+						(unsigned char *) long_text, &len) == KMS_NOT_AUTHENTIC &&
 		  len == 0, "which opens nothing either");
 }
 
@@ -233,7 +233,7 @@ unwrap(const KmsMasterKey *key, const KmsWrapContext *with,
 
 	memcpy(in, wrap, len);
 	memset(out, 0xff, out_size);
-	status = kms_unwrap(key, with, in, len, out, &out_len);
+	status = kms_wrap_open(key, with, in, len, out, &out_len);
 	*wiped = out_len == 0 && is_all(out, out_size, 0);
 	free(in);
 	free(out);

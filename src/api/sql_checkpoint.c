@@ -1,0 +1,92 @@
+/*
+ * kms_audit_checkpoints(): the signatures of the trail, for whoever verifies
+ * them outside of the database.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "common/base64.h"
+#include "crypto/rsa.h"
+#include "keys/call.h"
+#include "keys/sign.h"
+#include "pg/compat.h"
+#include "store/service_key_table.h"
+
+static void put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint);
+static text *base64(const unsigned char *data, int len);
+static text *public_key_of(const char *signing_key_id);
+
+PG_FUNCTION_INFO_V1(kms_api_audit_checkpoints);
+
+Datum
+kms_api_audit_checkpoints(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int64		since = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	MemoryContext scratch;
+	MemoryContext old;
+	ListCell   *cell;
+
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "kms checkpoints",
+									ALLOCSET_DEFAULT_SIZES);
+	foreach(cell, kms_checkpoint_table_after(since))
+	{
+		CHECK_FOR_INTERRUPTS();
+		old = MemoryContextSwitchTo(scratch);
+		put(result, lfirst(cell));
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(scratch);
+	}
+	return (Datum) 0;
+}
+
+static void
+put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint)
+{
+	Datum		values[6];
+	bool		nulls[6] = {false};
+	text	   *public_key = public_key_of(checkpoint->signing_key_id);
+
+	values[0] = Int64GetDatum(checkpoint->ticket);
+	values[1] = CStringGetTextDatum(kms_checkpoint_table_kind_name(checkpoint->kind));
+	values[2] = TimestampTzGetDatum(checkpoint->signed_at);
+	values[3] = CStringGetTextDatum(kms_sign_message(checkpoint));
+	values[4] = PointerGetDatum(base64(checkpoint->signature,
+									   KMS_SIGNATURE_SIZE));
+	values[5] = PointerGetDatum(public_key);
+	nulls[5] = public_key == NULL;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static text *
+base64(const unsigned char *data, int len)
+{
+	int			size = pg_b64_enc_len(len);
+	char	   *encoded = palloc(size);
+
+	len = pg_b64_encode((const KmsBase64Byte *) data, len, encoded, size);
+	if (len < 0)
+		elog(ERROR, "could not encode in base64");
+	return cstring_to_text_with_len(encoded, len);
+}
+
+/* NULL if its row is gone, or has not the form of one. */
+static text *
+public_key_of(const char *signing_key_id)
+{
+	char		pem[KMS_RSA_MAX_PEM];
+	KmsServiceKey key;
+
+	if (!kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key) ||
+		kms_rsa_public_pem(key.public_key, key.public_len, pem,
+						   sizeof(pem)) != KMS_OK)
+		return NULL;
+	return cstring_to_text(pem);
+}

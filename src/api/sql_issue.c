@@ -1,0 +1,205 @@
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "api/args.h"
+#include "keys/call.h"
+#include "keys/issue.h"
+#include "keys/admit.h"
+#include "pg/compat.h"
+#include "shmem/master.h"
+
+typedef KmsStatus (*IssueFunction) (KmsCall *call, const KmsIssueRequest *request,
+									KmsIssued *issued, KmsFault *fault);
+
+static Datum issue(FunctionCallInfo fcinfo, KmsOperation operation,
+				   IssueFunction function);
+static KmsStatus fetch(FunctionCallInfo fcinfo, KmsCall *call,
+					   KmsIssueRequest *request, KmsFault *fault);
+static Datum form_issued(FunctionCallInfo fcinfo, const KmsIssued *issued);
+static Datum form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
+
+PG_FUNCTION_INFO_V1(kms_api_issue_key);
+PG_FUNCTION_INFO_V1(kms_api_rotate_key);
+PG_FUNCTION_INFO_V1(kms_api_public_key);
+PG_FUNCTION_INFO_V1(kms_api_key_state);
+PG_FUNCTION_INFO_V1(kms_api_key_valid);
+PG_FUNCTION_INFO_V1(kms_api_rate_limit_status);
+
+Datum
+kms_api_issue_key(PG_FUNCTION_ARGS)
+{
+	return issue(fcinfo, KMS_OP_ISSUE, kms_issue);
+}
+
+Datum
+kms_api_rotate_key(PG_FUNCTION_ARGS)
+{
+	return issue(fcinfo, KMS_OP_ROTATE, kms_issue_rotate);
+}
+
+Datum
+kms_api_public_key(PG_FUNCTION_ARGS)
+{
+	KmsKeyIdBuffer key_id;
+	char		pem[KMS_RSA_MAX_PEM];
+	KmsFault	fault = {0};
+	KmsCall    *call = kms_call_begin(KMS_OP_ISSUE);
+	KmsStatus	status;
+
+	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
+	if (status == KMS_OK)
+	{
+		kms_call_key(call, key_id);
+		status = kms_issue_public(call, key_id, pem, sizeof(pem), &fault);
+	}
+	if (status != KMS_OK)
+	{
+		kms_call_fail(call, status);
+		kms_fault_raise(&fault);
+	}
+	kms_call_succeed(call);
+	PG_RETURN_TEXT_P(cstring_to_text(pem));
+}
+
+/* No operation and no event: it tells of a key, and serves nothing. */
+Datum
+kms_api_key_state(PG_FUNCTION_ARGS)
+{
+	KmsKeyIdBuffer key_id;
+	KmsKeyRow	row;
+	KmsFault	fault = {0};
+	KmsStatus	status;
+
+	kms_call_require_service();
+	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
+	if (status == KMS_OK)
+		status = kms_admit_find(key_id, NULL, &row, &fault);
+	if (status == KMS_OK)
+		status = kms_admit_refuse(&row, KMS_OK, &fault);
+	if (status != KMS_OK)
+		kms_fault_raise(&fault);
+	PG_RETURN_TEXT_P(cstring_to_text(kms_admit_state_at(&row,
+														GetCurrentTimestamp())));
+}
+
+/* Whether kms_decrypt would take it now; a key that is not there would not. */
+Datum
+kms_api_key_valid(PG_FUNCTION_ARGS)
+{
+	KmsKeyIdBuffer key_id;
+	KmsKeyRow	row;
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsFault	fault = {0};
+	KmsStatus	status;
+
+	kms_call_require_service();
+	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
+	if (status != KMS_OK)
+		kms_fault_raise(&fault);
+	status = kms_admit_find(key_id, NULL, &row, &fault);
+	if (status == KMS_OK)
+		status = kms_admit_row(&row, KMS_USE_DECRYPT, secret, &fault);
+	if (status == KMS_OK)
+		status = kms_admit_master_key_there(secret);
+	PG_RETURN_BOOL(status == KMS_OK);
+}
+
+Datum
+kms_api_rate_limit_status(PG_FUNCTION_ARGS)
+{
+	KmsDeviceIdBuffer device_id;
+	KmsRateLimit limit;
+	KmsFault	fault = {0};
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	kms_call_require_service();
+	if (kms_args_device_id(fcinfo, 0, device_id, &fault) != KMS_OK)
+		kms_fault_raise(&fault);
+	kms_issue_rate_limit(device_id, &limit);
+	values[0] = Int32GetDatum(limit.used);
+	values[1] = Int32GetDatum(limit.allowed);
+	values[2] = TimestampTzGetDatum(limit.next_at);
+	nulls[2] = limit.next_at == 0;
+	return form_row(fcinfo, values, nulls);
+}
+
+static Datum
+issue(FunctionCallInfo fcinfo, KmsOperation operation, IssueFunction function)
+{
+	KmsIssueRequest request = {0};
+	KmsIssued	issued;
+	KmsFault	fault = {0};
+	KmsCall    *call = kms_call_begin(operation);
+	KmsStatus	status;
+
+	status = fetch(fcinfo, call, &request, &fault);
+	if (status == KMS_OK)
+		status = function(call, &request, &issued, &fault);
+	if (status != KMS_OK)
+	{
+		kms_call_fail(call, status);
+		kms_fault_raise(&fault);
+	}
+	return form_issued(fcinfo, &issued);
+}
+
+static KmsStatus
+fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsIssueRequest *request,
+	  KmsFault *fault)
+{
+	char	   *device_id = palloc(sizeof(KmsDeviceIdBuffer));
+	char	   *app_version;
+	char	   *algorithm;
+	KmsStatus	status;
+
+	status = kms_args_device_id(fcinfo, 0, device_id, fault);
+	if (status != KMS_OK)
+		return status;
+	request->device_id = device_id;
+	kms_call_device(call, device_id);
+	status = kms_args_line(fcinfo, 1, "app version", KMS_APP_VERSION_MAX,
+						   &app_version, fault);
+	if (status != KMS_OK)
+		return status;
+	request->app_version = app_version;
+	status = kms_args_line(fcinfo, 2, "algorithm", 32, &algorithm, fault);
+	if (status == KMS_OK && algorithm != NULL)
+	{
+		request->bits = kms_issue_bits(algorithm);
+		if (request->bits == 0)
+			return kms_fault_argument(fault, "unknown algorithm", NULL,
+									  "Use RSA-2048, RSA-3072 or RSA-4096.");
+	}
+	return status;
+}
+
+static Datum
+form_issued(FunctionCallInfo fcinfo, const KmsIssued *issued)
+{
+	Datum		values[6];
+	bool		nulls[6] = {false, false, false, false, false, false};
+
+	values[0] = CStringGetTextDatum(issued->key_id);
+	values[1] = CStringGetTextDatum(issued->public_pem);
+	values[2] = TimestampTzGetDatum(issued->expires_at);
+	values[3] = CStringGetTextDatum(issued->algorithm);
+	values[4] = CStringGetTextDatum(issued->oaep_hash);
+	values[5] = BoolGetDatum(issued->reused);
+	return form_row(fcinfo, values, nulls);
+}
+
+static Datum
+form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values,
+											 nulls));
+}

@@ -1,0 +1,156 @@
+/*
+ * Public keys as JSON Web Keys (RFC 7517, RFC 7518).
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "api/args.h"
+#include "keys/call.h"
+#include "keys/issue.h"
+#include "pg/compat.h"
+
+static Datum end(KmsCall *call, KmsStatus status, const KmsFault *fault,
+				 JsonbValue *json);
+static JsonbValue *push_jwk(JsonbParseState **state, const KmsPublicKey *key);
+static void push_member(JsonbParseState **state, const char *name,
+						const char *value);
+static void push_string(JsonbParseState **state, JsonbIteratorToken token,
+						const char *value);
+static char *base64url(const unsigned char *data, size_t len);
+
+PG_FUNCTION_INFO_V1(kms_api_jwk);
+PG_FUNCTION_INFO_V1(kms_api_jwks);
+
+Datum
+kms_api_jwk(PG_FUNCTION_ARGS)
+{
+	KmsKeyIdBuffer key_id;
+	KmsPublicKey key;
+	KmsFault	fault = {0};
+	KmsCall    *call = kms_call_begin(KMS_OP_ISSUE);
+	JsonbParseState *state = NULL;
+	JsonbValue *json = NULL;
+	KmsStatus	status;
+
+	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
+	if (status == KMS_OK)
+	{
+		kms_call_key(call, key_id);
+		status = kms_issue_numbers(call, key_id, &key, &fault);
+	}
+	if (status == KMS_OK)
+		json = push_jwk(&state, &key);
+	return end(call, status, &fault, json);
+}
+
+Datum
+kms_api_jwks(PG_FUNCTION_ARGS)
+{
+	KmsDeviceIdBuffer device_id;
+	KmsFault	fault = {0};
+	KmsCall    *call = kms_call_begin(KMS_OP_ISSUE);
+	JsonbParseState *state = NULL;
+	JsonbValue *json = NULL;
+	List	   *keys = NIL;
+	ListCell   *cell;
+	KmsStatus	status;
+
+	status = kms_args_device_id(fcinfo, 0, device_id, &fault);
+	if (status == KMS_OK)
+	{
+		kms_call_device(call, device_id);
+		fault.device_id = device_id;
+		status = kms_issue_device_numbers(call, device_id, &keys, &fault);
+	}
+	if (status == KMS_OK)
+	{
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		push_string(&state, WJB_KEY, "keys");
+		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		foreach(cell, keys)
+			push_jwk(&state, lfirst(cell));
+		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+		json = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	}
+	return end(call, status, &fault, json);
+}
+
+static Datum
+end(KmsCall *call, KmsStatus status, const KmsFault *fault, JsonbValue *json)
+{
+	Jsonb	   *result;
+
+	if (status != KMS_OK)
+	{
+		kms_call_fail(call, status);
+		kms_fault_raise(fault);
+	}
+	result = JsonbValueToJsonb(json);
+	kms_call_succeed(call);
+	PG_RETURN_JSONB_P(result);
+}
+
+/* A digest without a registered name leaves "alg" out. */
+static JsonbValue *
+push_jwk(JsonbParseState **state, const KmsPublicKey *key)
+{
+	const KmsRsaNumbers *numbers = &key->numbers;
+	const char *alg = kms_digest_jwa_name(key->oaep_hash);
+
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_member(state, "kty", "RSA");
+	push_member(state, "n", base64url(numbers->n, numbers->n_len));
+	push_member(state, "e", base64url(numbers->e, numbers->e_len));
+	push_member(state, "kid", key->key_id);
+	push_member(state, "use", "enc");
+	if (alg != NULL)
+		push_member(state, "alg", alg);
+	return pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+static void
+push_member(JsonbParseState **state, const char *name, const char *value)
+{
+	push_string(state, WJB_KEY, name);
+	push_string(state, WJB_VALUE, value);
+}
+
+/* "value" must live until the document is made. */
+static void
+push_string(JsonbParseState **state, JsonbIteratorToken token,
+			const char *value)
+{
+	JsonbValue	string;
+
+	string.type = jbvString;
+	string.val.string.val = unconstify(char *, value);
+	string.val.string.len = strlen(value);
+	pushJsonbValue(state, token, &string);
+}
+
+/* RFC 4648, 5, without padding. */
+static char *
+base64url(const unsigned char *data, size_t len)
+{
+	int			size = pg_b64_enc_len(len);
+	char	   *out = palloc(size + 1);
+	int			out_len = pg_b64_encode((const KmsBase64Byte *) data, len, out,
+										size);
+	char	   *c;
+
+	if (out_len < 0)
+		elog(ERROR, "could not encode in base64");
+	out[out_len] = '\0';
+	out[strcspn(out, "=")] = '\0';
+	for (c = out; *c != '\0'; c++)
+	{
+		if (*c == '+')
+			*c = '-';
+		else if (*c == '/')
+			*c = '_';
+	}
+	return out;
+}

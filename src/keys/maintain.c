@@ -1,0 +1,553 @@
+/*
+ * Maintenance.
+ *
+ * Each task takes at most BATCH keys and stays within the caller's
+ * transaction: the worker runs each batch of each task in one of its own,
+ * pg_cron commits a batch of all a call.  Rows are taken with SKIP LOCKED:
+ * two rounds at once share the work, and neither waits for a session.  Each
+ * key is changed in a subtransaction of its own, so one that cannot be
+ * changed never stops the rest; it is marked and tried again after the
+ * others.
+ *
+ * What is expired, purged, trimmed or rolled up is judged by the clock of
+ * maintenance (keys/clock.h) and never by the server's.  While that clock is
+ * not known, nothing is.
+ *
+ * Keys are expired and purged only while there is a master key to tell that
+ * their rows are authentic, and a key without its secret is never touched: a
+ * restore may be under way.  Expired keys that wait stay "active" in the
+ * table, which harms nothing, for expiry is computed from the clock at each
+ * use.
+ *
+ * The purge has a breaker: within a day it deletes no more than 5 % of the
+ * keys there were at the day's begin, or 1,000 if that is more.  If more are
+ * due, nothing is deleted until an operator confirms; the state is one row,
+ * locked by whoever purges.  To count what is due takes time when it is much,
+ * so what was counted and may go is not counted again with each batch.  For
+ * foreign keys see store/reference.h.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/call.h"
+#include "keys/sign.h"
+#include "keys/clock.h"
+#include "keys/continuity.h"
+#include "keys/create.h"
+#include "keys/each.h"
+#include "keys/admit.h"
+#include "keys/maintain.h"
+#include "keys/pool.h"
+#include "keys/rewrap.h"
+#include "keys/secret.h"
+#include "keys/service_key.h"
+#include "keys/transition.h"
+#include "pg/settings.h"
+#include "shmem/master.h"
+#include "shmem/shared.h"
+#include "store/denial_table.h"
+#include "store/health.h"
+#include "store/problem.h"
+#include "store/purge.h"
+#include "store/reference.h"
+#include "store/retention.h"
+#include "store/due.h"
+#include "store/wrapped.h"
+
+#define BATCH				KMS_SWEEP_MAX	/* keys, or rows of the trail */
+#define TRAIL_BATCH			10000
+#define POOL_BATCH			4	/* keys, each some tenths of a second */
+#define PURGE_FLOOR			1000	/* keys a day that need no confirmation */
+#define PURGE_SHARE			20	/* one in ... keys a day neither */
+#define PURGE_SHOWN			1000000 /* waiting keys are counted so far */
+
+#define LOCKED_MAX			3	/* waits for locks in vain, each up to the
+								 * lock_timeout, that end a batch */
+
+#define PROBLEM_MIN_OPERATIONS	5
+#define PROBLEM_HOURS			24
+
+static void fold(const KmsClock *clock, KmsTaskResult *result);
+static KmsOutcome fold_key(const char *key_id, void *arg);
+static void expire(const KmsClock *clock, KmsTaskResult *result);
+static KmsOutcome expire_key(const char *key_id, void *arg);
+static void deprecate_problematic(const KmsClock *clock, KmsTaskResult *result);
+static KmsProblemWindow problem_window(const KmsClock *clock);
+static KmsOutcome deprecate_problematic_key(const char *key_id, void *arg);
+static void purge(const KmsClock *clock, bool confirm, KmsTaskResult *result);
+static int64 purge_allowance(KmsPurgeState *state, bool confirm,
+							 TimestampTz now);
+static bool purge_clear(KmsPurgeState *state, int64 allowed,
+						const KmsClock *clock);
+static KmsOutcome purge_key(const char *key_id, void *arg);
+static bool is_due(const KmsKeyRow *row, TimestampTz now);
+static void rewrap(KmsTaskResult *result);
+static void rewrap_audit_keys(KmsTaskResult *result);
+static void trim_events(const KmsClock *clock, KmsTaskResult *result);
+static void trim_metrics(const KmsClock *clock, KmsTaskResult *result);
+static void roll_metrics(const KmsClock *clock, KmsTaskResult *result);
+static void make_pepper(KmsTaskResult *result);
+static void fill_pool(KmsTaskResult *result);
+static bool for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
+						 KmsTaskResult *result);
+static KmsOutcome mark_tried(const char *key_id, void *arg);
+
+void
+kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
+				 KmsTaskResult *result)
+{
+	memset(result, 0, sizeof(*result));
+	switch (task)
+	{
+		case KMS_TASK_FOLD:
+			fold(clock, result);
+			break;
+		case KMS_TASK_EXPIRE:
+			expire(clock, result);
+			break;
+		case KMS_TASK_PROBLEMATIC:
+			deprecate_problematic(clock, result);
+			break;
+		case KMS_TASK_PURGE:
+			purge(clock, confirm_purge, result);
+			break;
+		case KMS_TASK_REWRAP:
+			rewrap(result);
+			break;
+		case KMS_TASK_TRIM_EVENTS:
+			trim_events(clock, result);
+			break;
+		case KMS_TASK_TRIM_METRICS:
+			trim_metrics(clock, result);
+			break;
+		case KMS_TASK_ROLL_METRICS:
+			roll_metrics(clock, result);
+			break;
+		case KMS_TASK_PEPPER:
+			make_pepper(result);
+			break;
+		case KMS_TASK_POOL:
+			fill_pool(result);
+			break;
+	}
+
+	/* what COMMIT PREPARED made visible has told nobody */
+	if (kms_shared_database() != NULL)
+		kms_shared_request(kms_shared_database(), KMS_WRITER);
+}
+
+static void
+fold(const KmsClock *clock, KmsTaskResult *result)
+{
+	List	   *ids;
+
+	result->task = "seal denials";
+	if (!kms_denial_table_any() || kms_master_generation() == 0 ||
+		!kms_key_table_try_lock() || kms_reference_lock("denial") != NULL ||
+		!kms_reference_check_now("denial"))
+		return;
+	if (clock->known)
+		(void) kms_denial_table_trim(clock->due, BATCH);
+	ids = kms_denial_table_sweep(BATCH);
+	result->more = for_each_key(ids, fold_key, clock, result) &&
+		list_length(ids) == BATCH;
+}
+
+static KmsOutcome
+fold_key(const char *key_id, void *arg)
+{
+	KmsFault	fault = {0};
+	KmsKeyRow	row;
+	KmsOutcome	outcome = KMS_OUTCOME_NOT_OURS;
+
+	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return outcome;
+	while (kms_key_table_read(key_id, &row) && row.denial.count > 0)
+	{
+		if (kms_transition_fold(&row, &fault) != KMS_OK)
+			return KMS_OUTCOME_FAILED;
+		outcome = KMS_OUTCOME_DONE;
+	}
+	return outcome;
+}
+
+static void
+expire(const KmsClock *clock, KmsTaskResult *result)
+{
+	int			untried;
+	List	   *ids;
+
+	result->task = "expire keys";
+	if (kms_master_generation() == 0 || !clock->known)
+		return;
+	ids = kms_due_find(KMS_SWEEP_EXPIRED, clock->due, BATCH, &untried);
+	result->more = for_each_key(ids, expire_key, clock, result) &&
+		untried == BATCH;
+}
+
+static KmsOutcome
+expire_key(const char *key_id, void *arg)
+{
+	const KmsClock *clock = arg;
+	KmsFault	fault = {0};
+	KmsKeyRow	row;
+
+	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_table_read(key_id, &row) ||
+		kms_key_row_state(&row) != KMS_STATE_ACTIVE ||
+		row.expires_at > clock->due)
+		return KMS_OUTCOME_NOT_OURS;
+	return kms_transition_deprecate(&row, "Expired", &fault) == KMS_OK ? KMS_OUTCOME_DONE
+		: KMS_OUTCOME_FAILED;
+}
+
+static void
+deprecate_problematic(const KmsClock *clock, KmsTaskResult *result)
+{
+	KmsProblemWindow window = problem_window(clock);
+	List	   *ids = NIL;
+	ListCell   *cell;
+
+	result->task = "deprecate problematic keys";
+	/* without the successes there is no rate */
+	if (!kms_deprecate_problematic_keys || kms_master_generation() == 0 ||
+		!clock->known || kms_problem_is_unknown(&window))
+		return;
+	foreach(cell, kms_problem_find(kms_problematic_threshold,
+								   PROBLEM_MIN_OPERATIONS, &window, true,
+								   BATCH))
+	{
+		KmsProblem *problem = lfirst(cell);
+
+		ids = lappend(ids, problem->key_id);
+	}
+	result->more = for_each_key(ids, deprecate_problematic_key, clock,
+								result) &&
+		list_length(ids) == BATCH && result->done > 0;
+}
+
+static KmsProblemWindow
+problem_window(const KmsClock *clock)
+{
+	KmsProblemWindow window = {0};
+
+	if (!clock->known)
+		return window;
+	window.since = clock->due - PROBLEM_HOURS * USECS_PER_HOUR;
+	window.now = clock->due;
+	window.upto = clock->latest;
+	return window;
+}
+
+static KmsOutcome
+deprecate_problematic_key(const char *key_id, void *arg)
+{
+	KmsProblemWindow window = problem_window(arg);
+	KmsFault	fault = {0};
+	KmsKeyRow	row;
+
+	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_table_read(key_id, &row) ||
+		kms_key_row_state(&row) != KMS_STATE_ACTIVE ||
+		kms_problem_recent(row.device_id, &window))
+		return KMS_OUTCOME_NOT_OURS;
+	return kms_transition_deprecate(&row, KMS_PROBLEM_REASON,
+									&fault) == KMS_OK ? KMS_OUTCOME_DONE : KMS_OUTCOME_FAILED;
+}
+
+static void
+purge(const KmsClock *clock, bool confirm, KmsTaskResult *result)
+{
+	KmsPurgeState state;
+	List	   *ids;
+	int64		allowed;
+	int64		limit;
+	int			untried;
+	bool		moved;
+
+	result->task = "purge keys";
+	if (kms_master_generation() == 0 || !clock->known ||
+		!kms_purge_lock(&state, clock->kept))
+		return;
+
+	/* the kept clock does not go back, and so does not begin days anew */
+	allowed = purge_allowance(&state, confirm, clock->kept);
+	if (kms_reference_lock("key") != NULL ||
+		kms_reference_lock("key_secret") != NULL ||
+		kms_reference_lock("denial") != NULL)
+	{
+		result->skipped = kms_due_purge_count(clock->due, PURGE_SHOWN);
+		kms_purge_save(&state);
+		return;
+	}
+	if (!purge_clear(&state, allowed, clock))
+	{
+		result->skipped = state.waiting;
+		kms_purge_save(&state);
+		return;
+	}
+
+	limit = Max(0, Min(BATCH, allowed));
+	ids = kms_due_find(KMS_SWEEP_PURGE, clock->due, limit, &untried);
+	if (ids == NIL || (kms_reference_check_now("key") &&
+					   kms_reference_check_now("key_secret") &&
+					   kms_reference_check_now("denial")))
+		moved = for_each_key(ids, purge_key, clock, result);
+	else
+	{
+		moved = false;
+		result->skipped = list_length(ids);
+	}
+	state.purged += result->done;
+	state.cleared = Max(0, state.cleared - untried);
+	result->more = moved && untried == BATCH;
+	kms_purge_save(&state);
+}
+
+/* How many more keys may go now; begins a new day when it is time. */
+static int64
+purge_allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
+{
+	if (confirm)
+		state->confirmed_until = now + USECS_PER_DAY;
+	if (state->window_start == 0 || now < state->window_start ||
+		now >= state->window_start + USECS_PER_DAY)
+	{
+		state->window_start = now;
+		state->window_keys = kms_due_key_count();
+		state->purged = 0;
+		state->cleared = 0;
+	}
+	if (state->confirmed_until > now &&
+		state->confirmed_until <= now + USECS_PER_DAY)
+		return PG_INT64_MAX;
+	return Max(PURGE_FLOOR, state->window_keys / PURGE_SHARE) - state->purged;
+}
+
+/* Whether no more are due than may go. */
+static bool
+purge_clear(KmsPurgeState *state, int64 allowed, const KmsClock *clock)
+{
+	int64		due = 0;
+
+	if (allowed != PG_INT64_MAX)
+	{
+		if (state->cleared >= BATCH && state->cleared <= allowed)
+			return true;
+		due = kms_due_purge_count(clock->due, Max(PURGE_SHOWN, 2 * allowed));
+	}
+	state->cleared = 0;
+	if (due > 0 && due > allowed)
+	{
+		if (state->blocked_at == 0)
+			state->blocked_at = clock->server;
+		state->waiting = due;
+		return false;
+	}
+	state->blocked_at = 0;
+	state->waiting = 0;
+	state->cleared = due;
+	return true;
+}
+
+/*
+ * A row that is not authentic may have been given its dates by anyone, so it
+ * is kept for the operator; one that cannot be judged, as its own master key
+ * is gone, is purged all the same.
+ */
+static KmsOutcome
+purge_key(const char *key_id, void *arg)
+{
+	const KmsClock *clock = arg;
+	KmsFault	fault = {0};
+	KmsKeyRow	row;
+	KmsKeySecret *secret;
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE) ||
+		!kms_key_table_read(key_id, &row) ||
+		!is_due(&row, clock->due))
+		return KMS_OUTCOME_NOT_OURS;
+	secret = palloc(sizeof(KmsKeySecret));
+	status = kms_admit_authenticate(&row, secret, &digests, &fault);
+	pfree(secret);
+	if ((status != KMS_OK && status != KMS_OTHER_MASTER_KEY) ||
+		!is_due(&row, clock->due))
+		return KMS_OUTCOME_FAILED;
+	if (!kms_key_table_delete(&row))
+		return KMS_OUTCOME_NOT_OURS;
+	kms_call_record_change(KMS_OP_PURGE, row.key_id, row.device_id, NULL);
+	return KMS_OUTCOME_DONE;
+}
+
+static bool
+is_due(const KmsKeyRow *row, TimestampTz now)
+{
+	TimestampTz delete_at = kms_transition_delete_at(row);
+
+	switch (kms_key_row_state(row))
+	{
+		case KMS_STATE_PENDING_DELETION:
+			return delete_at != 0 && delete_at <= now;
+		case KMS_STATE_REVOKED:
+			if (delete_at != 0)
+				return delete_at <= now;
+			/* fall through */
+		case KMS_STATE_ACTIVE:
+		case KMS_STATE_DEPRECATED:
+			return row->expires_at <= now - kms_key_retention * USECS_PER_SEC;
+		default:
+			return false;
+	}
+}
+
+/* What waits for the lock of the table as a whole can wait for the next. */
+static void
+rewrap(KmsTaskResult *result)
+{
+	KmsRewrap	rewrapped;
+	KmsFault	ignored = {0};
+
+	result->task = "wrap keys again";
+	if (kms_master_generation() == 0 || !kms_key_table_try_lock())
+		return;
+	kms_rewrap_log_missing();
+	if (kms_wrapped_are_replicated())
+	{
+		rewrap_audit_keys(result);
+		return;
+	}
+	if (!kms_rewrap_automatically)
+		return;
+	(void) kms_rewrap(BATCH, false, &rewrapped, &ignored);
+	result->done = rewrapped.done;
+	result->skipped = rewrapped.busy + rewrapped.refused;
+	result->more = rewrapped.more && ignored.status == KMS_OK;
+}
+
+/* A subscriber's own, which nothing else moves there. */
+static void
+rewrap_audit_keys(KmsTaskResult *result)
+{
+	int			busy;
+	int			refused;
+
+	result->done = kms_service_key_rewrap(KMS_AUDIT_KEY, false, &busy,
+										  &refused);
+	result->skipped = busy + refused;
+}
+
+static void
+trim_events(const KmsClock *clock, KmsTaskResult *result)
+{
+	result->task = "delete old events";
+	if (!clock->known ||
+		kms_reference_lock("event") != NULL ||
+		kms_reference_lock("event_quarantine") != NULL ||
+		kms_reference_lock("event_checkpoint") != NULL ||
+		kms_continuity_is_broken())
+		return;
+	result->done = kms_sign_retire(TRAIL_BATCH, clock->due, clock->latest,
+								   &result->skipped);
+	result->more = result->done > 0;
+}
+
+static void
+trim_metrics(const KmsClock *clock, KmsTaskResult *result)
+{
+	result->task = "delete old metrics";
+	if (!clock->known || kms_reference_lock("metric") != NULL)
+		return;
+	result->done = kms_retention_purge_metrics(clock->due, TRAIL_BATCH);
+	result->more = result->done >= TRAIL_BATCH;
+}
+
+static void
+roll_metrics(const KmsClock *clock, KmsTaskResult *result)
+{
+	result->task = "roll minutes into hours";
+	if (!clock->known || kms_reference_lock("metric") != NULL)
+		return;
+	result->done = kms_retention_roll_metrics(clock->due, BATCH);
+	result->more = result->done >= BATCH;
+}
+
+/* See keys/secret.c for why it is maintenance that makes it. */
+static void
+make_pepper(KmsTaskResult *result)
+{
+	result->task = "make the pepper";
+	if (kms_secret_make_first_pepper())
+		result->done = 1;
+}
+
+/* It takes a while, so it is done before anything else is locked. */
+static void
+fill_pool(KmsTaskResult *result)
+{
+	KmsPoolKey *room;
+	KmsRsaKey  *key;
+	int			missing;
+
+	result->task = "fill the pool of keys";
+	if (kms_keygen_workers > 0)
+	{
+		kms_call_wish(KMS_KEYGEN);
+		return;
+	}
+	if (!kms_health_has_database_setting("kms.key_bits") ||
+		!kms_key_table_try_lock())	/* before the pool's: see
+									 * store/pool_table.c */
+		return;
+	missing = kms_pool_missing(false);
+	room = palloc(sizeof(KmsPoolKey));
+	while (result->done < Min(missing, POOL_BATCH) &&
+		   kms_create_generate(kms_key_bits, &key) == KMS_OK &&
+		   kms_pool_add(room, key) == KMS_OK)
+		result->done++;
+	pfree(room);
+	result->skipped = result->done == 0 ? missing : 0;
+	result->more = result->done > 0 && missing > result->done;
+}
+
+/*
+ * Those that cannot be dealt with are put behind the others.  False if
+ * nothing has come of it, so that to go on now would be in vain.
+ */
+static bool
+for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
+			 KmsTaskResult *result)
+{
+	bool		moved = false;
+	int			locked = 0;
+	ListCell   *cell;
+
+	foreach(cell, ids)
+	{
+		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), (void *) clock);
+
+		if (outcome == KMS_OUTCOME_DONE)
+			result->done++;
+		else
+			result->skipped++;
+		if (outcome == KMS_OUTCOME_LOCKED && ++locked == LOCKED_MAX)
+			return false;
+		if (outcome == KMS_OUTCOME_FAILED || outcome == KMS_OUTCOME_LOCKED)
+			outcome = kms_each_try(mark_tried, lfirst(cell), NULL);
+		if (outcome == KMS_OUTCOME_DONE)
+			moved = true;
+	}
+	return moved;
+}
+
+static KmsOutcome
+mark_tried(const char *key_id, void *arg)
+{
+	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return KMS_OUTCOME_NOT_OURS;
+	kms_due_mark_tried(key_id, GetCurrentTimestamp());
+	return KMS_OUTCOME_DONE;
+}

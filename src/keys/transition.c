@@ -1,0 +1,497 @@
+/*
+ * Changing states.
+ *
+ * A row is changed in one way only: read, authenticated, brought to its next
+ * version, sealed and written, in one transaction that has its row lock; so a
+ * seal is never put on what did not authenticate.  Every version writes one
+ * event, in the same transaction.
+ *
+ * To deny the use of a key must not depend on that.  It is tried in this way
+ * if nothing has to be waited for: there is a master key, the table and the
+ * row are not locked, and the transaction has no snapshot of its own (under
+ * which a row that was changed since could not be locked).  Else a denial is
+ * inserted, see store/denial_table.h; it is in force from its commit, and
+ * maintenance or the next change brings it into the row.
+ *
+ * Without the row lock we cannot trust the state that we read: a concurrent
+ * transaction may be re-enabling the key.  So insert the denial even if the
+ * key already looks denied.  The row and its denials are merged: being
+ * disabled gives way to the other two, and of a revocation and a scheduled
+ * deletion the later one is the state.  Neither is lost: a revoked key keeps
+ * the date at which it is to be deleted, and a key that is pending deletion
+ * remembers that it was revoked.
+ *
+ * A key that comes back from being disabled must not be a device's second
+ * active one, so enabling takes the device's lock, as issuing does; after the
+ * row, see keys/issue.c.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "keys/admit.h"
+#include "keys/transition.h"
+#include "pg/compat.h"
+#include "pg/fault.h"
+#include "shmem/master.h"
+#include "store/denial_table.h"
+#include "store/reference.h"
+
+#define IN(state)	(1 << (state))
+#define IN_USE		(IN(KMS_STATE_ACTIVE) | IN(KMS_STATE_DEPRECATED))
+
+/* A deletion is scheduled at least 7 days ahead; one of them to seal it. */
+#define FOLDED_DELETION_DAYS 6
+
+typedef struct Transition
+{
+	KmsOperation operation;
+	int			from;			/* states, as bits */
+	int			already;		/* where it is done already */
+	KmsKeyState to;				/* NONE: back to where it was */
+	bool		denies;
+} Transition;
+
+static const Transition transitions[] = {
+	{KMS_OP_DEPRECATE, IN(KMS_STATE_ACTIVE), IN(KMS_STATE_DEPRECATED),
+	KMS_STATE_DEPRECATED, false},
+	{KMS_OP_DISABLE, IN_USE, IN(KMS_STATE_DISABLED),
+	KMS_STATE_DISABLED, true},
+	{KMS_OP_ENABLE, IN(KMS_STATE_DISABLED), IN_USE,
+	KMS_STATE_NONE, false},
+	{KMS_OP_REVOKE,
+		IN_USE | IN(KMS_STATE_DISABLED) | IN(KMS_STATE_PENDING_DELETION),
+		IN(KMS_STATE_REVOKED),
+	KMS_STATE_REVOKED, true},
+	{KMS_OP_SCHEDULE_DELETION,
+		IN_USE | IN(KMS_STATE_DISABLED) | IN(KMS_STATE_REVOKED),
+		IN(KMS_STATE_PENDING_DELETION),
+	KMS_STATE_PENDING_DELETION, true},
+	{KMS_OP_CANCEL_DELETION, IN(KMS_STATE_PENDING_DELETION),
+		IN(KMS_STATE_DISABLED),
+	KMS_STATE_DISABLED, false}
+};
+
+static const Transition *find_transition(KmsOperation operation);
+static KmsStatus check_from(const Transition *transition, const KmsKeyRow *row,
+							bool locked, bool *already, KmsFault *fault);
+static bool lock_row(const Transition *transition, KmsKeyRow *row);
+static KmsStatus delete_key(const char *key_id, KmsFault *fault);
+static void refuse_references(const char *table);
+static KmsStatus change(const Transition *transition,
+						const KmsStateRequest *request, KmsKeyRow *row,
+						KmsFault *fault);
+static void deny(const Transition *transition, const KmsStateRequest *request);
+static KmsStatus write_next(KmsKeyRow *row, const KmsKeyRow *next,
+							KmsFault *fault);
+static void enter(KmsKeyRow *next, KmsKeyState state,
+				  const KmsStateRequest *request);
+static void set_reason(KmsKeyRow *next, const char *reason);
+static void leave_disabled(KmsKeyRow *next);
+static bool has_other_active(const KmsKeyRow *row);
+static bool is_other_active(const KmsKeyRow *row, KmsRowOrigin origin,
+							void *arg);
+static void merge_denial(KmsKeyRow *next);
+static KmsKeyState home(const KmsKeyRow *row);
+
+KmsStatus
+kms_transition_change(KmsCall *call, const KmsStateRequest *request,
+					  KmsKeyRow *row, KmsFault *fault)
+{
+	const Transition *transition = find_transition(request->operation);
+	bool		already;
+	bool		locked;
+	KmsStatus	status;
+
+	PreventCommandDuringRecovery(request->function);
+	PreventCommandIfReadOnly(request->function);
+	PreventCommandIfParallelMode(request->function);
+	status = kms_admit_find(request->key_id, NULL, row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row->key_id, row->device_id);
+	locked = lock_row(transition, row);
+	if (locked)
+		status = kms_admit_find(request->key_id, NULL, row, fault);
+	if (status == KMS_OK)
+		status = check_from(transition, row, locked, &already, fault);
+	if (status != KMS_OK)
+		return status;
+	if (already)
+	{
+		kms_call_unchanged(call);
+		return status;
+	}
+
+	if (locked && !(transition->denies && kms_master_generation() == 0))
+		status = change(transition, request, row, fault);
+	else
+		status = KMS_NO_MASTER_KEY;
+	if (status != KMS_OK && transition->denies)
+	{
+		deny(transition, request);
+		status = kms_admit_find(request->key_id, NULL, row, fault);
+	}
+	if (status == KMS_OK)
+		kms_call_changed(call);
+	return status;
+}
+
+KmsStatus
+kms_transition_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
+{
+	KmsKeyRow	row;
+	KmsStatus	status;
+
+	PreventCommandDuringRecovery("kms_destroy_key()");
+	PreventCommandIfReadOnly("kms_destroy_key()");
+	PreventCommandIfParallelMode("kms_destroy_key()");
+	status = kms_admit_find(key_id, NULL, &row, fault);
+	if (status != KMS_OK)
+		return status;
+	kms_call_found(call, row.key_id, row.device_id);
+	status = delete_key(key_id, fault);
+	if (status == KMS_OK)
+		kms_call_changed(call);
+	return status;
+}
+
+KmsStatus
+kms_transition_erase(const char *key_id, const char *reason, KmsFault *fault)
+{
+	KmsStatus	status = delete_key(key_id, fault);
+
+	if (status == KMS_OK)
+		kms_call_record_change(KMS_OP_DESTROY, key_id, "", reason);
+	return status;
+}
+
+static KmsStatus
+delete_key(const char *key_id, KmsFault *fault)
+{
+	static const char *const deleted_from[] = {"key", "key_secret", "denial"};
+	KmsKeyRow	row;
+	KmsStatus	status;
+	int			i;
+
+	for (i = 0; i < (int) lengthof(deleted_from); i++)
+		refuse_references(deleted_from[i]);
+	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE))
+	{
+		status = kms_admit_find(key_id, NULL, &row, fault);
+		if (status != KMS_OK)
+			return status;
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("encryption key \"%s\" is in use by another transaction",
+						row.key_id),
+				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which does not wait for it."),
+				 KMS_HIDE_STATEMENT));
+	}
+	status = kms_admit_find(key_id, NULL, &row, fault);
+	if (status == KMS_OK && !kms_key_table_delete(&row))
+		status = kms_fault(fault, KMS_KEY_NOT_FOUND);
+	return status;
+}
+
+/*
+ * Nothing may be deleted where a foreign key would have its triggers run with
+ * the extension owner's rights; see store/reference.h.
+ */
+static void
+refuse_references(const char *table)
+{
+	char	   *acting = kms_reference_lock(table);
+
+	if (acting != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing is deleted from kms.%s because of foreign key %s, which acts on deletes",
+						table, acting),
+				 errhint("Make it ON DELETE NO ACTION or RESTRICT."),
+				 KMS_HIDE_STATEMENT));
+	if (!kms_reference_check_now(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this transaction has checks of foreign keys to kms.%s pending",
+						table),
+				 errhint("Change the key in a transaction of its own."),
+				 KMS_HIDE_STATEMENT));
+}
+
+KmsStatus
+kms_transition_deprecate(KmsKeyRow *row, const char *reason, KmsFault *fault)
+{
+	KmsKeyRow	next = *row;
+	KmsStatus	status;
+
+	next.state = KMS_STATE_DEPRECATED;
+	set_reason(&next, reason);
+	next.state_changed_at = GetCurrentTimestamp();
+	next.row_version++;
+	status = write_next(row, &next, fault);
+	if (status == KMS_OK)
+		kms_call_record_change(KMS_OP_DEPRECATE, row->key_id, row->device_id,
+							   reason);
+	return status;
+}
+
+KmsStatus
+kms_transition_fold(KmsKeyRow *row, KmsFault *fault)
+{
+	KmsKeyRow	next = *row;
+
+	merge_denial(&next);
+	return write_next(row, &next, fault);
+}
+
+TimestampTz
+kms_transition_delete_at(const KmsKeyRow *row)
+{
+	return row->has_delete_at ? row->delete_at : row->denial.delete_at;
+}
+
+static const Transition *
+find_transition(KmsOperation operation)
+{
+	int			i;
+
+	for (i = 0; i < (int) lengthof(transitions); i++)
+	{
+		if (transitions[i].operation == operation)
+			return &transitions[i];
+	}
+	elog(ERROR, "operation %d is no change of state", (int) operation);
+	return NULL;				/* keep the compiler quiet */
+}
+
+/* Whether the key's state allows it, or is what is asked for. */
+static KmsStatus
+check_from(const Transition *transition, const KmsKeyRow *row, bool locked,
+		   bool *already, KmsFault *fault)
+{
+	KmsKeyState state = kms_key_row_state(row);
+	int			from = transition->from;
+
+	if (!locked)
+		from |= transition->already | IN(KMS_STATE_DISABLED);
+	*already = locked && (transition->already & IN(state)) != 0;
+	if (*already || (from & IN(state)) != 0)
+		return kms_fault(fault, KMS_OK);
+	switch (state)
+	{
+		case KMS_STATE_DISABLED:
+			fault->hint = "Call kms_enable_key() before, in the same transaction: until it commits the key stays disabled.";
+			return kms_fault(fault, KMS_KEY_DISABLED);
+		case KMS_STATE_REVOKED:
+			fault->hint = "A revoked key cannot come back; it can only be deleted.";
+			return kms_fault(fault, KMS_KEY_REVOKED);
+		case KMS_STATE_PENDING_DELETION:
+			fault->hint = "Nothing can use it any more; kms_cancel_key_deletion() makes it a disabled key.";
+			return kms_fault(fault, KMS_KEY_PENDING_DELETION);
+		case KMS_STATE_ACTIVE:
+		case KMS_STATE_DEPRECATED:
+			fault->message = psprintf("encryption key \"%s\" is not pending deletion",
+									  row->key_id);
+			return kms_fault(fault, KMS_WRONG_STATE);
+		default:
+			return kms_fault(fault, KMS_NOT_AUTHENTIC);
+	}
+}
+
+/*
+ * What denies the use of a key goes on without the lock.  The others have it,
+ * and not more denials than are told of at once.
+ */
+static bool
+lock_row(const Transition *transition, KmsKeyRow *row)
+{
+	KmsFault	ignored = {0};
+
+	if (transition->denies)
+		return !IsolationUsesXactSnapshot() && kms_key_table_try_lock() &&
+			kms_key_table_lock_row(row->key_id, KMS_TRY_LOCK_TO_CHANGE);
+	(void) kms_key_table_lock_row(row->key_id, KMS_LOCK_TO_CHANGE);
+	if (transition->operation == KMS_OP_ENABLE)
+		kms_key_table_lock_device(row->device_id);
+	while (kms_key_table_read(row->key_id, row) &&
+		   row->denial.count == KMS_DENIALS_MAX)
+	{
+		refuse_references("denial");
+		if (kms_transition_fold(row, &ignored) != KMS_OK)
+			break;
+	}
+	return true;				/* if the row is gone, that will be found */
+}
+
+static KmsStatus
+change(const Transition *transition, const KmsStateRequest *request,
+	   KmsKeyRow *row, KmsFault *fault)
+{
+	KmsKeyRow	next = *row;
+
+	if (row->denial.count > 0)
+	{
+		if (transition->denies)
+			return KMS_FAILED;	/* maintenance takes them together */
+		refuse_references("denial");
+	}
+	merge_denial(&next);
+	if (transition->to == KMS_STATE_NONE)
+		leave_disabled(&next);
+	else
+		enter(&next, transition->to, request);
+	next.state_changed_at = GetCurrentTimestamp();
+	next.row_version++;
+	return write_next(row, &next, fault);
+}
+
+static void
+deny(const Transition *transition, const KmsStateRequest *request)
+{
+	kms_denial_table_insert(request->key_id, transition->to, request->reason,
+							request->delete_at);
+	kms_call_wish(KMS_MAINTENANCE);
+}
+
+/*
+ * Write the next version of a row that authenticates, with what was denied of
+ * it; *row is it afterwards.  Nothing is written unless all is.
+ */
+static KmsStatus
+write_next(KmsKeyRow *row, const KmsKeyRow *next, KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKeyRow	now = *row;
+	KmsSecretDigests digests;
+	KmsStatus	status;
+
+	status = kms_admit_authenticate(&now, secret, &digests, fault);
+	pfree(secret);
+	if (status != KMS_OK)
+		return status;
+
+	/* it may have been read again: another's change must not be undone */
+	if (now.row_version != row->row_version)
+		return kms_fault(fault, KMS_KEY_NOT_FOUND);
+	*row = *next;
+	status = kms_key_seal_row(row, &digests, fault);
+	if (status != KMS_OK)
+		return status;
+	if (!kms_key_table_update(row, now.row_version))
+		return kms_fault(fault, KMS_KEY_NOT_FOUND);
+	kms_denial_table_delete(&row->denial);
+	memset(&row->denial, 0, sizeof(row->denial));
+	return kms_fault(fault, KMS_OK);
+}
+
+/*
+ * A key that cannot be used remembers where it was, why it was deprecated or
+ * first revoked, and when it is to be deleted.
+ */
+static void
+enter(KmsKeyRow *next, KmsKeyState state, const KmsStateRequest *request)
+{
+	KmsKeyState was = home(next);
+
+	next->state = state;
+	next->prior_state = KMS_STATE_NONE;
+	if (state == KMS_STATE_DISABLED || state == KMS_STATE_PENDING_DELETION)
+		next->prior_state = was;
+	if (state != KMS_STATE_PENDING_DELETION && state != KMS_STATE_REVOKED)
+	{
+		next->has_delete_at = false;
+		next->delete_at = 0;
+	}
+	else if (!next->has_delete_at && request->delete_at != 0)
+	{
+		next->has_delete_at = true;
+		next->delete_at = request->delete_at;
+	}
+
+	if (state == KMS_STATE_DEPRECATED ||
+		(state == KMS_STATE_REVOKED && was != KMS_STATE_REVOKED))
+		set_reason(next, request->reason);
+}
+
+static void
+set_reason(KmsKeyRow *next, const char *reason)
+{
+	memset(next->state_reason, 0, sizeof(next->state_reason));
+	next->has_state_reason = reason != NULL;
+	if (reason != NULL)
+		strlcpy(next->state_reason, reason, sizeof(next->state_reason));
+}
+
+static void
+leave_disabled(KmsKeyRow *next)
+{
+	next->state = home(next);
+	next->prior_state = KMS_STATE_NONE;
+	if (next->state == KMS_STATE_ACTIVE && has_other_active(next))
+	{
+		next->state = KMS_STATE_DEPRECATED;
+		set_reason(next, "Replaced");
+	}
+}
+
+/* Must hold the device's lock. */
+static bool
+has_other_active(const KmsKeyRow *row)
+{
+	KmsKeyRow	other = *row;
+
+	kms_key_table_visit_device(row->device_id, is_other_active, &other);
+	return strcmp(other.key_id, row->key_id) != 0;
+}
+
+/* Puts the other one in its place. */
+static bool
+is_other_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+{
+	KmsKeyRow  *other = arg;
+
+	if (strcmp(row->key_id, other->key_id) == 0 ||
+		kms_key_row_state(row) != KMS_STATE_ACTIVE ||
+		row->expires_at <= GetCurrentTimestamp())
+		return true;
+	*other = *row;
+	return false;
+}
+
+/* As if what was denied had been done to the row. */
+static void
+merge_denial(KmsKeyRow *next)
+{
+	const KmsDenial *denial = &next->denial;
+	KmsKeyState state = kms_key_row_state(next);
+	KmsStateRequest request = {0};
+
+	if (denial->count == 0)
+		return;
+	request.reason = denial->reason[0] != '\0' ? denial->reason : NULL;
+	request.delete_at = kms_transition_delete_at(next);
+
+	/* nobody has sealed it, so there must be time to see and cancel it */
+	if (!next->has_delete_at && request.delete_at != 0)
+		request.delete_at = Max(request.delete_at, GetCurrentTimestamp() +
+								FOLDED_DELETION_DAYS * USECS_PER_DAY);
+	if (denial->revoked && home(next) != KMS_STATE_REVOKED)
+		enter(next, KMS_STATE_REVOKED, &request);
+	if (next->state != state)
+		enter(next, state, &request);
+	next->state_changed_at = Max(next->state_changed_at, denial->denied_at);
+	next->row_version += denial->count;
+}
+
+/* Where a key was, or is, when nothing but a revocation denies its use. */
+static KmsKeyState
+home(const KmsKeyRow *row)
+{
+	if (row->state == KMS_STATE_DISABLED ||
+		row->state == KMS_STATE_PENDING_DELETION)
+		return row->prior_state;
+	return row->state;
+}

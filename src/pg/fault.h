@@ -1,0 +1,62 @@
+/*
+ * The one place where a status becomes a SQLSTATE, a message and a hint.
+ */
+#ifndef KMS_PG_FAULT_H
+#define KMS_PG_FAULT_H
+
+#include "crypto/master_key.h"
+#include "crypto/status.h"
+#include "datatype/timestamp.h"
+#include "pg/compat.h"
+
+/*
+ * Among the arguments of each ereport that a call can raise: its statement may
+ * have a secret, and must not come into the log with the message.
+ */
+#define KMS_HIDE_STATEMENT	errhidestmt(true), errhidecontext(true)
+
+/*
+ * What a failed call has to say.  Filled by the functions below, which return
+ * its status so that a check reads "return kms_fault_…(fault, …)".  Strings
+ * are the caller's or static and must live until it is raised; none may hold
+ * plaintext, key bytes, or an id that has not been found to be one.
+ */
+typedef struct KmsFault
+{
+	KmsStatus	status;
+	int			sqlstate;		/* of KMS_INVALID_ARGUMENT; 0: 22023 */
+	const char *key_id;			/* NULL if none may be named */
+	const char *device_id;
+	const char *message;		/* of argument faults; NULL: made from status */
+	const char *detail;			/* NULL: none */
+	const char *hint;			/* NULL: the status's own, if it has one */
+	TimestampTz retry_at;		/* of KMS_RATE_LIMITED, KMS_LOCKED_OUT */
+	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
+} KmsFault;
+
+/* The data or the key is at fault, so kms_try_decrypt gives NULL. */
+extern bool kms_fault_is_tried(KmsStatus status);
+
+extern KmsStatus kms_fault(KmsFault *fault, KmsStatus status);
+extern KmsStatus kms_fault_argument(KmsFault *fault, const char *message,
+									const char *detail, const char *hint);
+extern KmsStatus kms_fault_null(KmsFault *fault, const char *message);
+extern KmsStatus kms_fault_ciphertext(KmsFault *fault, const char *message,
+									  const char *detail, const char *hint);
+
+/* The SQLSTATE that it is raised with, as errcode takes it. */
+extern int	kms_fault_sqlstate(const KmsFault *fault);
+
+/* Raise it.  The statement and context are kept out of the server log. */
+pg_noreturn extern void kms_fault_raise(const KmsFault *fault);
+
+/* 55000 with a hint unless the library was preloaded. */
+extern void kms_preload_require(void);
+
+/* 53400: this database has no place among kms.max_databases. */
+pg_noreturn extern void kms_fault_too_many_databases(void);
+
+/* 16 lower-case hex digits of a master key's fingerprint. */
+extern void kms_master_key_id_text(const unsigned char *id, char *out);
+
+#endif							/* KMS_PG_FAULT_H */

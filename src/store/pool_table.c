@@ -1,0 +1,235 @@
+/*
+ * Rows are read and deleted through the table's own interface, not through
+ * SQL: a row that another has taken since this transaction's snapshot is
+ * passed over, where a DELETE under REPEATABLE READ would fail.  They are read
+ * as they are now, what others have not committed included: it tells which
+ * rows are being taken, and what SERIALIZABLE notes of rows that are read with
+ * a snapshot would make takers of different rows conflict.
+ *
+ * Whoever takes a row is about to change kms.key, and so is kms_maintain().
+ * They have that table locked first, as has DROP EXTENSION.
+ *
+ * The newest come first: what has been taken lately, and is still in the
+ * table until it is vacuumed, is newer than the rest for as long as the pool
+ * is not empty, but older than all that is added after it.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "store/pool_table.h"
+#include "store/scan.h"
+#include "store/spi.h"
+
+/* columns, in the order of the script */
+enum
+{
+	POOL_ID = 1, POOL_HOME, POOL_ALGORITHM, POOL_CREATED_AT,
+	POOL_PUBLIC_KEY, POOL_WRAPPED_KEY
+};
+
+/* A scan of the pool, newest first. */
+typedef struct PoolScan
+{
+	Relation	rel;
+	Relation	index;
+	SnapshotData dirty;
+	SysScanDesc scan;
+} PoolScan;
+
+static void begin_scan(PoolScan *scan, LOCKMODE mode);
+static bool next_row(PoolScan *scan, KmsPoolKey *key, ItemPointer tid);
+static void end_scan(PoolScan *scan);
+static void read_row(HeapTuple tuple, TupleDesc desc, KmsPoolKey *key);
+static void read_text(HeapTuple tuple, int column, TupleDesc desc, char *out,
+					  size_t size);
+static bool delete_row(PoolScan *scan, ItemPointer tid);
+
+bool
+kms_pool_table_lock(bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, kms_catalog()->pool_key, 0, 0);
+	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return true;
+}
+
+bool
+kms_pool_table_pick(KmsPoolTest fits, void *arg, KmsPoolKey *key)
+{
+	PoolScan	scan;
+	ItemPointerData tid;
+	bool		picked = false;
+
+	LockRelationOid(kms_catalog()->key, RowExclusiveLock);
+	begin_scan(&scan, RowExclusiveLock);
+	while (!picked && next_row(&scan, key, &tid))
+		picked = fits(key, arg) && delete_row(&scan, &tid);
+	end_scan(&scan);
+	return picked;
+}
+
+int
+kms_pool_table_tidy(KmsPoolTest fits, void *arg, int most)
+{
+	KmsPoolKey *key = palloc(sizeof(KmsPoolKey));
+	PoolScan	scan;
+	ItemPointerData tid;
+	int			count = 0;
+
+	begin_scan(&scan, RowExclusiveLock);
+	while (next_row(&scan, key, &tid))
+	{
+		if (count < most && fits(key, arg))
+			count++;
+		else
+			(void) delete_row(&scan, &tid);
+	}
+	end_scan(&scan);
+	pfree(key);
+	return count;
+}
+
+int64
+kms_pool_table_count(void)
+{
+	KmsPoolKey *key = palloc(sizeof(KmsPoolKey));
+	PoolScan	scan;
+	ItemPointerData tid;
+	int64		count = 0;
+
+	begin_scan(&scan, AccessShareLock);
+	while (next_row(&scan, key, &tid))
+		count++;
+	end_scan(&scan);
+	pfree(key);
+	return count;
+}
+
+void
+kms_pool_table_insert(const KmsPoolKey *key)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_text(&spi, key->id);
+	kms_spi_text(&spi, key->home);
+	kms_spi_text(&spi, key->algorithm);
+	kms_spi_time(&spi, key->created_at);
+	kms_spi_bytes(&spi, key->secret.public_key, key->secret.public_len);
+	kms_spi_bytes(&spi, key->secret.wrapped_key, key->secret.wrapped_len);
+	kms_spi_run(&spi, &plan,
+				"INSERT INTO kms.pool_key (pool_key_id, home, algorithm,"
+				" created_at, public_key, wrapped_key)"
+				" VALUES ($1, $2, $3, $4, $5, $6)",
+				SPI_OK_INSERT);
+	kms_spi_end(&spi);
+}
+
+void
+kms_pool_table_home(char home[KMS_POOL_HOME_SIZE])
+{
+	snprintf(home, KMS_POOL_HOME_SIZE, UINT64_FORMAT "/%u/%u",
+			 GetSystemIdentifier(), kms_timeline(), MyDatabaseId);
+}
+
+static void
+begin_scan(PoolScan *scan, LOCKMODE mode)
+{
+	const KmsCatalog *catalog = kms_catalog();
+
+	scan->rel = table_open(catalog->pool_key, mode);
+	scan->index = index_open(catalog->pool_key_pkey, AccessShareLock);
+	InitDirtySnapshot(scan->dirty);
+	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
+											&scan->dirty, 0, NULL);
+}
+
+static bool
+next_row(PoolScan *scan, KmsPoolKey *key, ItemPointer tid)
+{
+	HeapTuple	tuple;
+
+	/* the snapshot tells who is just making or deleting a row */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuple = systable_getnext_ordered(scan->scan, BackwardScanDirection);
+		if (!HeapTupleIsValid(tuple))
+			return false;
+	} while (TransactionIdIsValid(scan->dirty.xmin) ||
+			 TransactionIdIsValid(scan->dirty.xmax));
+	*tid = tuple->t_self;
+	read_row(tuple, RelationGetDescr(scan->rel), key);
+	return true;
+}
+
+/* What has been deleted keeps the table locked; so does what may be. */
+static void
+end_scan(PoolScan *scan)
+{
+	systable_endscan_ordered(scan->scan);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->rel, NoLock);
+}
+
+static void
+read_row(HeapTuple tuple, TupleDesc desc, KmsPoolKey *key)
+{
+	KmsKeySecret *secret = &key->secret;
+	Datum		value;
+	bool		isnull;
+
+	read_text(tuple, POOL_ID, desc, key->id, sizeof(key->id));
+	read_text(tuple, POOL_HOME, desc, key->home, sizeof(key->home));
+	read_text(tuple, POOL_ALGORITHM, desc, key->algorithm,
+			  sizeof(key->algorithm));
+	value = heap_getattr(tuple, POOL_CREATED_AT, desc, &isnull);
+	key->created_at = isnull ? 0 : DatumGetTimestampTz(value);
+	value = heap_getattr(tuple, POOL_PUBLIC_KEY, desc, &isnull);
+	secret->public_len = kms_scan_bytes(value, isnull, secret->public_key,
+										sizeof(secret->public_key));
+	value = heap_getattr(tuple, POOL_WRAPPED_KEY, desc, &isnull);
+	secret->wrapped_len = kms_scan_bytes(value, isnull, secret->wrapped_key,
+										 sizeof(secret->wrapped_key));
+}
+
+static void
+read_text(HeapTuple tuple, int column, TupleDesc desc, char *out, size_t size)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	out[0] = '\0';
+	if (!isnull && VARSIZE_ANY_EXHDR(DatumGetTextPP(value)) < size)
+		text_to_cstring_buffer(DatumGetTextPP(value), out, size);
+}
+
+/* False if another transaction is deleting it, or has. */
+static bool
+delete_row(PoolScan *scan, ItemPointer tid)
+{
+	TM_FailureData failure;
+
+	return table_tuple_delete(scan->rel, tid, GetCurrentCommandId(true),
+							  &scan->dirty, InvalidSnapshot, false,
+							  &failure, false) == TM_Ok;
+}
