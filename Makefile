@@ -23,7 +23,7 @@ RING_OBJS = src/tools/kms_ring.o src/shmem/ring.o src/shmem/tally.o src/crypto/s
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
-PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+PROVE_TESTS = $(sort $(wildcard test/t/*/*.pl))
 # The extension is there when a test starts, so each can run alone.
 TEST_DATABASE = --encoding=UTF8 --no-locale --load-extension=kms
 REGRESS_OPTS = --inputdir=test $(TEST_DATABASE)

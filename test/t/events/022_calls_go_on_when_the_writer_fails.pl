@@ -1,0 +1,231 @@
+# Whatever befalls the writer or its ring file, calls go on, the server
+# starts, what can be written is written once, and kms_check() tells.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = KmsTest->node('writer', conf => 'kms.event_ring_size = 256kB');
+$node->safe_psql('postgres', 'CREATE EXTENSION kms');
+my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
+my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+my $good = "'$key', '$ciphertext'";
+
+# Make so many calls under this name.
+sub calls
+{
+	my ($name, $count) = @_;
+	return $node->safe_psql('postgres',
+		"SET application_name = '$name';
+		SELECT count(kms_decrypt($good)) FROM generate_series(1, $count)");
+}
+
+sub recorded
+{
+	my ($name) = @_;
+	return KmsTest::events($node, 'postgres', "application_name = '$name'");
+}
+
+sub counter
+{
+	my ($item) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT value FROM kms.status WHERE item = '$item'");
+}
+
+sub writer
+{
+	return KmsTest::poll(
+		sub {
+			$node->safe_psql('postgres',
+				"SELECT pid FROM pg_stat_activity WHERE backend_type = 'kms writer'");
+		});
+}
+
+sub dense
+{
+	my ($name) = @_;
+	is( $node->safe_psql('postgres',
+			'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM
+			(SELECT ticket FROM kms.event UNION SELECT ticket FROM kms.event_quarantine) AS t'),
+		't', "$name: tickets have no gaps");
+}
+
+# ---- Signals -------------------------------------------------------------
+
+calls('before cancel', 10);
+my $writer = writer();
+foreach my $n (1 .. 5)
+{
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend($writer)");
+	calls("cancel $n", 10);
+	is(recorded("cancel $n"), '10', "cancel $n: events are written");
+}
+is(writer(), $writer, 'by the same writer');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($writer, 60000)");
+calls('terminated', 10);
+is(recorded('terminated'), '10', 'a writer that was terminated is replaced');
+
+$writer = writer();
+kill 'STOP', $writer;
+is(calls('stopped', 20), '20', 'calls do not wait for a stopped writer');
+is( KmsClient::sqlstate($node, 'postgres',
+		"SET statement_timeout = '200ms'; SELECT kms_flush_events()"),
+	'57014', 'what waits for it can be cancelled');
+kill 'CONT', $writer;
+is(recorded('stopped'), '20', 'it goes on where it was');
+dense('signals');
+
+# ---- A full ring ---------------------------------------------------------
+
+my $slots = counter('ring size');
+my $session = KmsClient->session($node, 'postgres');
+$session->query('BEGIN');
+$session->query('LOCK TABLE kms.event IN SHARE MODE');
+is(calls('full', 2 * $slots), 2 * $slots, 'calls go on when the ring is full');
+my $dropped = counter('events dropped');
+cmp_ok($dropped, '>', 0, 'what does not fit is dropped and counted');
+like(KmsClient::findings($node, 'postgres'),
+	qr/^warning: the event ring is more than three quarters full/m,
+	'kms_check() says that it is full');
+$session->query('COMMIT');
+is(recorded('full') + $dropped, 2 * $slots, 'the rest is written when it can be');
+like(KmsClient::findings($node, 'postgres'), qr/^warning: .*events .*dropped.*\b$dropped\b/m,
+	'kms_check() says that events were dropped');
+
+# Junk gives way to what matters.
+$session->query('BEGIN');
+$session->query('LOCK TABLE kms.event IN SHARE MODE');
+my $junk = counter('events counted only');
+$node->safe_psql('postgres',
+	"SET application_name = 'junk';
+	SELECT count(kms_try_decrypt('$key', '?')) FROM generate_series(1, 2 * $slots)");
+cmp_ok(counter('events counted only') - $junk, '>=', $slots,
+	'junk is only counted in a ring that is three quarters full');
+is(calls('in spite of junk', 10), '10', 'so that there is room');
+$session->query('COMMIT');
+is(recorded('in spite of junk'), '10', 'for what matters');
+is( recorded('junk') + counter('events counted only') - $junk,
+	2 * $slots, 'and all of it is counted');
+$session->quit;
+dense('full ring');
+
+# ---- An event that cannot be written -------------------------------------
+
+$node->safe_psql('postgres',
+	"ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (application_name <> 'poison'
+		AND (device_id <> 'poison' OR device_id IS NULL))");
+calls('before poison', 50);
+calls('poison', 2);
+calls('after poison', 50);
+$node->safe_psql('postgres', "SELECT kms_issue_key('poison')");
+$node->safe_psql('postgres', "SELECT kms_issue_key('antidote')");
+is(recorded('before poison') + recorded('after poison'), 100,
+	'an event that cannot be written does not hold up the others');
+is( $node->safe_psql('postgres',
+		"SELECT count(*), count(*) FILTER (WHERE error ~ 'violates check constraint') FROM kms.event_quarantine"),
+	'3|3', 'it is set aside, with the reason');
+is(KmsTest::events($node, 'postgres', "device_id = 'antidote'"), '1',
+	'the same for changes');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.event_outbox'), '0',
+	'and the outbox is empty');
+like(KmsClient::findings($node, 'postgres'), qr/^warning: .*set aside/m,
+	'kms_check() says so');
+$node->safe_psql('postgres', 'ALTER TABLE kms.event DROP CONSTRAINT poison');
+dense('poison');
+
+# ---- The ring file -------------------------------------------------------
+
+my ($ring) = glob $node->data_dir . '/pg_stat_tmp/kms.*';
+my $outside = $node->basedir . '/outside';
+sub overwrite
+{
+	my ($at, $bytes) = @_;
+	open my $file, '+<:raw', $ring or die "$ring: $!";
+	seek $file, $at, 0;
+	print $file $bytes;
+	close $file or die "$ring: $!";
+}
+
+foreach my $case (
+	[ 'removed', sub { unlink $ring } ],
+	[ 'empty', sub { truncate $ring, 0 } ],
+	[ 'truncated', sub { truncate $ring, 10000 } ],
+	[ 'one byte short', sub { truncate $ring, (-s $ring) - 1 } ],
+	[ 'one byte long', sub { truncate $ring, (-s $ring) + 1 } ],
+	[ 'zeros', sub { overwrite(0, "\0" x -s $ring) } ],
+	[ 'ones', sub { overwrite(0, "\xff" x -s $ring) } ],
+	[ 'text', sub { overwrite(0, 'garbage ' x 1000) } ],
+	[ 'header kept, entries ones', sub { overwrite(4096, "\xff" x (-s $ring) - 4096) } ],
+	[ 'readable by others', sub { chmod 0644, $ring } ],
+	[ 'a link', sub { rename $ring, $outside; symlink $outside, $ring } ],
+	[ 'a directory', sub { unlink $ring; mkdir $ring } ])
+{
+	my ($name, $arrange) = @$case;
+	my $ticket = $node->safe_psql('postgres',
+		'SELECT kms_flush_events(); SELECT max(ticket) FROM kms.event') =~ s/\s//gr;
+	$node->stop;
+	$arrange->();
+	$node->start;
+	is(calls("ring $name", 10), '10', "ring $name: the server starts, calls work");
+	if ($name ne 'a directory')
+	{
+		is(recorded("ring $name"), '10', "ring $name: events are recorded");
+		cmp_ok(
+			$node->safe_psql('postgres',
+				"SELECT min(ticket) FROM kms.event WHERE application_name = 'ring $name'"),
+			'>', $ticket, "ring $name: tickets go on");
+		dense("ring $name");
+		unlink $outside;
+	}
+	else
+	{
+		like(KmsClient::findings($node, 'postgres'),
+			qr/^error: .*events.* not (?:be )?recorded/m,
+			"ring $name: kms_check() says that nothing is recorded");
+		rmdir $ring or die "$ring: $!";
+		ok( KmsTest::poll(sub { calls("ring $name gone", 1); -f $ring }),
+			"ring $name: recording starts when it is gone");
+	}
+}
+unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/,
+	'no process crashed');
+
+# ---- No place for workers ------------------------------------------------
+
+# One is PostgreSQL's own, one the launcher's.
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$node->restart;
+is(calls('no slot', 10), '10', 'no slot for a writer: calls work');
+ok( KmsTest::poll(
+		sub {
+			KmsClient::findings($node, 'postgres') =~
+			  /^error: the event writer .*max_worker_processes/m;
+		}),
+	'no slot for a writer: kms_check() says what to raise');
+like(slurp_file($node->logfile), qr/no background worker slot is free/,
+	'so does the log');
+is( ($node->psql('postgres', 'SELECT kms_flush_events()'))[0],
+	3, 'who waits for it is told');
+
+$node->append_conf('postgresql.conf', 'max_worker_processes = 1');
+$node->restart;
+like(KmsClient::error($node, 'postgres', "SELECT kms_decrypt($good)"),
+	qr/KM007: master key is not available/, 'no launcher: no master key');
+like(KmsClient::findings($node, 'postgres'),
+	qr/^error: the launcher of kms does not run \(Raise max_worker_processes/m,
+	'no launcher: kms_check() says what to raise');
+is(KmsClient::sqlstate($node, 'postgres', 'SELECT kms_flush_events()'),
+	'55000', 'no launcher: kms_flush_events() does not wait for ever');
+
+$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
+$node->restart;
+is(recorded('no slot'), '10', 'what was recorded then is written later');
+dense('all');
+$node->stop;
+done_testing();

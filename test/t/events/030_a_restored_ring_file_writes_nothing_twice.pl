@@ -1,0 +1,106 @@
+# A ring file that was put back, so that it is older than the tables, writes
+# nothing twice, loses nothing that is recorded after the start, and leaves a
+# row "gap" for what it may have lost.
+use strict;
+use warnings;
+
+use File::Copy;
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = KmsTest->node('putback', conf => <<'CONF');
+kms.event_ring_size = 256kB
+max_prepared_transactions = 1
+CONF
+$node->safe_psql('postgres', 'CREATE EXTENSION kms');
+my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
+my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+
+sub calls
+{
+	my ($name, $count) = @_;
+	$node->safe_psql('postgres',
+		"SET application_name = '$name';
+		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
+}
+
+# A lock that outlives a crash keeps the writer from writing.
+sub hold_writer
+{
+	$node->safe_psql('postgres',
+		"BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+}
+
+sub release_writer
+{
+	$node->safe_psql('postgres', "COMMIT PREPARED 'held'");
+}
+
+sub recorded
+{
+	my ($name) = @_;
+	return KmsTest::events($node, 'postgres', "application_name = '$name'");
+}
+
+sub is_sql
+{
+	my ($sql, $expected, $name) = @_;
+	is($node->safe_psql('postgres', $sql), $expected, $name);
+}
+
+foreach my $case ('no session', 'sessions at work')
+{
+	hold_writer();
+	calls("$case: copied", 10);
+	my ($ring) = grep { /\d$/ } glob $node->data_dir . '/pg_stat_tmp/kms.*';
+	my $copy = $node->basedir . '/ring';
+	copy($ring, $copy) or die "$ring: $!";
+	release_writer();
+	calls("$case: after the copy", 20);
+	is(recorded("$case: copied"), '10', "$case: events are recorded");
+
+	my ($epoch, $position) = split /\|/, $node->safe_psql('postgres',
+		'SELECT epoch, position FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1');
+	my $gaps = KmsTest::events($node, 'postgres', "operation = 'gap'");
+	hold_writer() if $case eq 'sessions at work';
+	$node->stop('immediate');
+	copy($copy, $ring) or die "$ring: $!";
+	$node->start;
+	if ($case eq 'sessions at work')
+	{
+		# past what the tables say was read
+		calls("$case: after the start", 40);
+		release_writer();
+	}
+	else
+	{
+		is(recorded("$case: copied"), '10', "$case: nothing is written twice");
+		calls("$case: after the start", 40);
+	}
+
+	is(recorded("$case: after the start"), '40',
+		"$case: what is recorded after the start is written once");
+	is(recorded("$case: copied"), '10', "$case: what was copied, too");
+	is(recorded("$case: after the copy"), '20', "$case: and what came after");
+	is_sql("SELECT position >= $position FROM kms.event_epoch WHERE epoch = $epoch",
+		't', "$case: no position goes back");
+	is(KmsTest::events($node, 'postgres', "operation = 'gap'") - $gaps,
+		1, "$case: one gap is recorded");
+	like(
+		$node->safe_psql('postgres',
+			"SELECT context FROM kms.event WHERE operation = 'gap' ORDER BY ticket DESC LIMIT 1"),
+		qr/older than the trail: .* position \d+, the trail at $position$/,
+		"$case: which tells where");
+	$node->restart;
+	is(recorded("$case: after the start"), '40', "$case: a restart changes nothing");
+	is(KmsTest::events($node, 'postgres', "operation = 'gap'") - $gaps,
+		1, "$case: nor does it find a gap");
+}
+is_sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event',
+	't', 'tickets have no gaps');
+$node->stop;
+done_testing();

@@ -1,0 +1,119 @@
+# A ring file with the wrong mode is mended, one that cannot be opened is left
+# alone until it can: neither costs an event that is in it.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = KmsTest->node('mode', conf => <<'CONF');
+kms.event_ring_size = 256kB
+max_prepared_transactions = 1
+CONF
+$node->safe_psql('postgres', 'CREATE EXTENSION kms');
+my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
+my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+
+sub calls
+{
+	my ($name, $count) = @_;
+	return $node->safe_psql('postgres',
+		"SET application_name = '$name';
+		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
+}
+
+sub recorded
+{
+	my ($name) = @_;
+	return KmsTest::events($node, 'postgres', "application_name = '$name'");
+}
+
+calls('first', 1);
+is(recorded('first'), '1', 'events are recorded');
+my ($ring) = glob $node->data_dir . '/pg_stat_tmp/kms.*';
+
+foreach my $mode (0640, 0400)
+{
+	my $name = sprintf 'mode %04o', $mode;
+
+	# a lock that outlives the restart keeps the events in the ring
+	$node->safe_psql('postgres',
+		"BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+	calls("$name, before", 50);
+	$node->stop;
+	my $inode = (stat $ring)[1];
+	chmod $mode, $ring;
+	$node->start;
+	is(calls("$name, after", 10), '10', "$name: calls work");
+	is((stat $ring)[1], $inode, "$name: the file stays");
+	if ($mode == 0640)
+	{
+		is((stat $ring)[2] & 07777, 0600, "$name: it is private again");
+	}
+	else
+	{
+		like(KmsClient::findings($node, 'postgres'),
+			qr/^error: events not recorded/m, "$name: kms_check() tells");
+		chmod 0600, $ring;
+	}
+	$node->safe_psql('postgres', "COMMIT PREPARED 'held'");
+	ok( KmsTest::poll(
+			sub {
+				($node->psql('postgres', 'SELECT kms_flush_events()'))[0] == 0;
+			}),
+		"$name: the writer writes again");
+	is(recorded("$name, before"), '50', "$name: nothing is lost");
+	is(recorded("$name, after"), '10', "$name: recording has gone on")
+	  if $mode == 0640;
+	KmsTest::poll(sub { calls("$name, later", 1); recorded("$name, later") > 0 });
+	cmp_ok(recorded("$name, later"), '>', 0, "$name: recording goes on");
+}
+is( $node->safe_psql('postgres', "SELECT context, calls >= 10, count(*) OVER () FROM kms.event
+		WHERE operation = 'gap'"),
+	'no event ring could be made|t|1', 'a gap says how many calls found no ring, once');
+# ---- Rings that were replaced ------------------------------------------------
+
+# They pile up while the trail is locked, each with events.
+my $gaps = KmsTest::events($node, 'postgres', "operation = 'gap'");
+$node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+foreach my $size (qw(128kB 256kB 192kB 320kB 128kB))
+{
+	calls("ring before $size", 3);
+	$node->stop('immediate');
+	$node->append_conf('postgresql.conf', "kms.event_ring_size = $size");
+	$node->start;
+}
+calls('newest ring', 3);
+my @rings = glob $node->data_dir . '/pg_stat_tmp/kms.*';
+is(scalar @rings, 6, 'rings of other sizes are kept');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
+is(recorded('newest ring'), '3', 'the newest is written');
+is(KmsTest::events($node, 'postgres', "application_name ^@ 'ring before'"), '15', 'so are the others');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap is reported, for nothing can be missing');
+is($node->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
+
+# One that can be read later only, when sessions record into its successor.
+$node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+calls('late', 3);
+$node->stop('immediate');
+$node->append_conf('postgresql.conf', 'kms.event_ring_size = 192kB');
+$node->start;
+calls('after', 3);
+my ($late) = glob $node->data_dir . '/pg_stat_tmp/kms.*.*';
+chmod 0, $late;
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
+KmsTest::poll(sub { $node->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE application_name = 'after'") == 3 })
+  or die 'the newest ring is not written';
+chmod 0600, $late;
+ok(KmsTest::poll(sub { $node->safe_psql('postgres', 'SELECT kms_flush_events()'); !-e $late }), 'a ring that can be read again goes');
+is(recorded('late'), '3', 'with its events written');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap');
+is( $node->safe_psql('postgres', 'SELECT handed_over_at IS NULL FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1'),
+	't', 'the trail is not handed over, for sessions still record');
+
+$node->stop;
+done_testing();

@@ -1,0 +1,134 @@
+# More old events than a batch takes are deleted in the order of tickets, each
+# batch up to a checkpoint and in a transaction of its own, and none of them
+# keeps the writer waiting or walks over what those before it deleted.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsTest;
+use Test::More;
+
+my $batch = 10_000;
+my $node  = KmsTest->node('backlog', conf => <<'CONF');
+kms.maintenance = off
+kms.maintenance_interval = 1s
+kms.audit_checkpoint_interval = 1h
+CONF
+
+sub sql
+{
+	return $node->safe_psql('postgres', shift);
+}
+
+# As many batches and a half, and wait until all that is signed can go.
+sub old_events
+{
+	my $batches = shift;
+	my $signed = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+	for (1 .. ($batches + 0.5) * $batch / 500)
+	{
+		sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 500);
+			SELECT kms_flush_events()");
+	}
+	KmsTest::poll(
+		sub {
+			sql("SELECT count(*) >= $batches AND max(signed_at) < now() - interval '1 second'
+				FROM kms.event_checkpoint WHERE ticket > $signed") eq 't';
+		}) or die 'no checkpoint';
+}
+
+# Tickets that were signed: about each 10,000, where a commit of the writer ended.
+sub signed
+{
+	return split /\n/, sql("SELECT DISTINCT ticket FROM kms.event_checkpoint ORDER BY 1");
+}
+
+sub retention
+{
+	my $time = shift;
+	$node->append_conf('postgresql.conf', "kms.event_retention = '$time'");
+	$node->reload;
+	KmsTest::poll(sub { sql('SHOW kms.event_retention') eq $time });
+}
+
+sql('CREATE EXTENSION kms');
+my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
+my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+ok(KmsTest::poll(sub { sql('SELECT max(ticket) FROM kms.event_checkpoint') }),
+	'the trail is signed');
+my $first = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+
+# ---- The worker ----------------------------------------------------------
+
+# A row of the second batch is locked, so that it waits; the first is there by
+# then, or is not a transaction of its own.
+old_events(2);
+my $last = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+is(scalar(grep { $_ > $first } signed()), 2, 'two checkpoints more');
+my $holder = KmsClient->session($node, 'postgres');
+$holder->query("BEGIN; SELECT ticket FROM kms.event WHERE ticket = $first + 1 FOR UPDATE");
+$node->append_conf('postgresql.conf', 'kms.maintenance = on');
+retention('1s');
+ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $first + 1 }),
+	'a batch goes, the oldest first, in a transaction of its own');
+sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+is(KmsTest::events($node, 'postgres', "operation = 'decrypt' AND status = 'success'"),
+	1, 'events are written while the next one waits');
+is(sql('SELECT min(ticket) FROM kms.event'), $first + 1, 'which is whole or not there');
+$holder->query('COMMIT');
+ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $last + 1 }),
+	'the backlog goes');
+$node->append_conf('postgresql.conf', 'kms.maintenance = off');
+retention('1h');
+$holder->quit;
+
+# ---- Batches of one session ----------------------------------------------
+
+sub purge
+{
+	return shift->query(
+		"SELECT done FROM kms_maintain() WHERE task = 'delete old events'");
+}
+
+# Entries of the index by ticket that scans were given.
+sub entries_read
+{
+	my $session = shift;
+	$session->query('SELECT pg_stat_force_next_flush()');
+	return $session->query(
+		"SELECT idx_tup_read FROM pg_stat_all_indexes
+		WHERE indexrelid = 'kms.event_pkey'::regclass");
+}
+
+# Nothing that is deleted now can be vacuumed away.
+my $old = KmsClient->session($node, 'postgres');
+$old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM kms.event');
+old_events(4);
+sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+retention('1s');
+my $session = KmsClient->session($node, 'postgres');
+
+my @ends = grep { $_ >= $last } signed();
+my @sizes = map { $ends[$_] - $ends[ $_ - 1 ] } 1 .. $#ends;
+
+$session->query('BEGIN');
+is(purge($session), $sizes[0], 'a batch that is rolled back');
+$session->query('ROLLBACK');
+is(sql('SELECT min(ticket) FROM kms.event'), $last + 1, 'has deleted nothing');
+is(purge($session), $sizes[0], 'and is made again');
+
+my $before = entries_read($session);
+is(purge($session), $sizes[1], 'the next batch');
+my $one = entries_read($session) - $before;
+is(purge($session), $sizes[$_], "and batch $_") foreach 2 .. $#sizes;
+my $read = entries_read($session) - $before;
+cmp_ok($read, '<', (@sizes - 0.5) * $one,
+	'do not walk over the events that those before them deleted');
+is(purge($session), 0, 'what comes after the last checkpoint stays');
+is(sql('SELECT intact, first_ticket FROM kms_audit_verify()'),
+	't|' . ($ends[-1] + 1), 'and the trail is intact');
+$_->quit foreach $session, $old;
+
+done_testing();

@@ -1,0 +1,144 @@
+# A flood of calls drops no event of a call that opened something: refusals
+# become counts, calls that serve become counts later, and a session that has
+# pushed much waits.  What is counted or lost is in the trail, once, with its
+# number.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsAudit;
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $audit = KmsAudit->new('flood', conf => "kms.event_ring_size = 256kB\nkms.keygen_limit = 1000");
+my $node = $audit->{node};
+my $slots = $audit->status('ring size');
+
+my ($disabled, $pem) = KmsClient::issue($node, 'postgres', 'disabled');
+my $refused = KmsTest::encrypt_with_openssl($pem, 'secret');
+$audit->sql("SELECT kms_disable_key('$disabled')");
+
+sub lost { return $audit->sql("SELECT coalesce(sum(calls), 0) FROM kms.event WHERE operation = 'gap'") }
+# A writer that runs, which one with something to do is, stands still.
+sub stop_writer
+{
+	my $pid = KmsTest::poll(
+		sub {
+			$audit->sql("SELECT kms_try_decrypt('$disabled', '$refused')");
+			return $audit->running('kms writer');
+		});
+	kill 'STOP', $pid;
+	return $pid;
+}
+
+sub settle { $audit->sql('SELECT kms_flush_events()'); return }
+
+# ---- Eight sessions of refusals, and decrypts beside them -----------------
+
+my $batches = 5;
+my $size = 5 * $slots;
+my @floods = map { KmsClient->session($node, 'postgres') } 1 .. 8;
+foreach my $flood (@floods)
+{
+	$flood->query("SET application_name = 'refused'");
+	$flood->send("SELECT count(b.sqlstate) FROM generate_series(1, $batches) AS g,
+		LATERAL kms_decrypt_batch(array_fill('$disabled'::text, ARRAY[$size + 0 * g]),
+			array_fill('$refused'::text, ARRAY[$size])) AS b");
+}
+$audit->call("SET application_name = 'matters'");
+my $calls = 3 * $slots;
+is($audit->call("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $calls)")->{rows},
+	$calls, 'calls that matter work beside a flood of refusals');
+is($_->receive, $batches * $size, 'each refusal is answered') foreach @floods;
+settle();
+is($audit->in_trail('matters'), $calls, 'the trail has every call that opened something');
+is($audit->status('events dropped'), '0', 'nothing is dropped');
+is(lost(), '0', 'and no gap tells of anything');
+is( $audit->sql("SELECT sum(calls) FROM kms.event WHERE operation = 'decrypt'
+		AND reason = 'Encryption key is disabled'"),
+	8 * $batches * $size, 'each refusal is in the trail, by itself or counted');
+cmp_ok($audit->status('events counted only'), '>', 0, 'some were counted');
+is( $audit->sql("SELECT sum(calls) FROM kms.event WHERE operation = 'decrypt' AND calls > 1"
+		. " AND key_id IS NULL AND session_role IS NULL AND device_id IS NULL"),
+	$audit->sql("SELECT sum(calls) FROM kms.event WHERE calls > 1"),
+	'a counted row names nobody');
+is( $audit->sql("SELECT sum(count) FROM kms.metric WHERE operation = 'decrypt' AND status = 'failure'"),
+	8 * $batches * $size, 'the metrics have them all');
+
+# ---- The writer stands still ----------------------------------------------
+
+# In best_effort opens fill the ring, wait for room once, and what is lost then
+# is told of once.
+$audit->mode('best_effort', 1000);
+my $before = $audit->status('events counted only');
+my $writer = stop_writer();
+my $session = KmsClient->session($node, 'postgres');
+$session->query("SET application_name = 'stands'");
+is( $session->query("SELECT count(kms_encrypt('$audit->{key}', 'x')) FROM generate_series(1, 2 * $slots)"),
+	2 * $slots, 'calls that serve go on while the writer stands');
+my $serves = $audit->status('events counted only') - $before;
+cmp_ok($serves, '>', $slots, 'and are counted above three quarters');
+is( $session->query("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $slots)"),
+	$slots, 'so do calls that open');
+my $dropped = $audit->status('events dropped');
+cmp_ok($dropped, '>', 0, 'a writer that makes no room loses events');
+cmp_ok($dropped, '<', $slots, 'but not those for which there was room');
+kill 'CONT', $writer;
+settle();
+is($audit->in_trail('stands') + $serves + $dropped, 3 * $slots,
+	'each call is in the trail, counted or lost');
+is(lost(), $dropped, 'a gap says how many were lost');
+settle();
+is(lost(), $dropped, 'once');
+is($audit->sql("SELECT sum(calls) FROM kms.event WHERE operation = 'encrypt' AND calls > 1"),
+	$serves, 'and counted rows how many were counted');
+
+# ---- A session waits for its own debt, and nobody else's -------------------
+
+$audit->mode('best_effort', KmsAudit::LONG_TIMEOUT);
+$writer = stop_writer();
+my $half = int($slots / 2) + 1;
+$session->query("SET application_name = 'owes'");
+$session->send("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $slots)");
+ok($audit->wait_until_waiting($session), 'a session that has pushed much waits');
+my $pushed = $audit->status('ring used');
+cmp_ok($pushed, '<', $half + 20, 'soon after the ring is half full');
+my $other = KmsClient->session($node, 'postgres');
+is($other->query("SELECT kms_decrypt($audit->{good})"), 'secret', 'another does not');
+$audit->sql("SELECT pg_cancel_backend($session->{pid})");
+is($session->receive, '', 'the wait can be cancelled');
+is($session->{state}, '57014', 'and says so');
+
+# Subtransactions that are aborted count as well.
+$session->query('SET statement_timeout = 0');
+$other->send("DO \$\$ BEGIN FOR i IN 1 .. 40 LOOP BEGIN PERFORM kms_decrypt('$disabled', '$refused');
+	EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END \$\$");
+ok($audit->wait_until_waiting($other), 'events of aborted subtransactions count towards it');
+kill 'CONT', $writer;
+$other->receive;
+is($other->{state}, '00000', 'and the session goes on when the writer does');
+settle();
+is($audit->intact, 'intact', 'the trail is intact');
+
+# ---- Killed while it counts -------------------------------------------------
+
+$audit->mode('best_effort', 1000);
+$writer = stop_writer();
+my $began = $audit->sql('SELECT clock_timestamp()');
+my $flood = KmsClient->session($node, 'postgres');
+$flood->query("SET application_name = 'killed'");
+is( $flood->query("SELECT count(b.sqlstate) FROM kms_decrypt_batch(array_fill('$disabled'::text, ARRAY[$size]),
+		array_fill('$refused'::text, ARRAY[$size])) AS b"),
+	$size, 'refusals are counted while the writer stands');
+$node->stop('immediate');
+kill 'CONT', $writer;
+$node->start;
+$audit->{session} = undef;
+is( $node->safe_psql('postgres', "SELECT kms_flush_events();
+		SELECT sum(calls) FROM kms.event WHERE application_name = 'killed' OR occurred_at > '$began' AND session_role IS NULL"),
+	"\n$size", 'after a crash each is in the trail once');
+$node->stop;
+done_testing();

@@ -1,0 +1,120 @@
+# With kms.audit_wait_for_standby no result leaves before its event is on a
+# synchronous standby: a primary that is alone refuses (KM008), and after its
+# death each result that was handed out is in the trail of the other.  Whoever
+# waits for such a standby is named, a wait that is cancelled tells nobody that
+# his event was safe, and the server stops fast.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsLoad;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $primary = KmsTest->node('primary', init => [ allows_streaming => 1 ],
+	conf => <<'CONF');
+kms.audit = required
+kms.audit_timeout = 1s
+kms.deprecate_problematic_keys = off
+CONF
+$primary->safe_psql('postgres', 'CREATE EXTENSION kms');
+my ($key, $pem) = KmsClient::issue($primary, 'postgres', 'phone');
+my $decrypt = "SELECT kms_decrypt('$key', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "')";
+
+sub setting
+{
+	$primary->safe_psql('postgres', "ALTER SYSTEM SET $_[0]");
+	$primary->reload;
+	usleep(300_000);
+}
+
+sub state_of
+{
+	return KmsClient::sqlstate($primary, 'postgres', $_[0]);
+}
+
+# ---- Without one -------------------------------------------------------------
+
+is(state_of($decrypt), '00000', 'without the setting nobody waits for a standby');
+setting('kms.audit_wait_for_standby = on');
+my $start = time;
+is(state_of($decrypt), 'KM008', 'with it, and no standby that is synchronous, calls are refused');
+cmp_ok(time - $start, '<', 0.9, 'at once');
+like(KmsClient::error($primary, 'postgres', $decrypt), qr/synchronous_standby_names is empty/, 'and say why');
+like(KmsClient::findings($primary, 'postgres'), qr/^error: calls are refused, because kms.audit_wait_for_standby is on/m,
+	'so does kms_check()');
+is(state_of("SELECT kms_disable_key('$key')"), '00000', 'changes are not refused');
+is(state_of("SELECT kms_enable_key('$key')"), '00000', 'whose event is part of their transaction');
+
+# ---- With one that is away -----------------------------------------------------
+
+setting("synchronous_standby_names = 'standby'");
+is(state_of($decrypt), 'KM008', 'with one that is away, too');
+like(KmsClient::findings($primary, 'postgres'),
+	qr/^error: calls fail \(KM008\) unless synchronous_commit is local or off, because .* too few synchronous standbys are connected: 0 of 1 \(.* \(now "standby";/m,
+	'kms_check() says so');
+my $changer = KmsClient->session($primary, 'postgres');
+$changer->send("SELECT kms_disable_key('$key')");
+ok(KmsTest::poll(sub { KmsClient::findings($primary, 'postgres') =~ /^error: commits wait for a synchronous standby: \d+, one of them process \d+ \(What they change, a revoked key for one, is not in force/m }),
+	'kms_check() says that a change waits');
+is($primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'"), 'active', 'it is not in force');
+$primary->safe_psql('postgres', "SELECT pg_cancel_backend($changer->{pid})");
+ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'") eq 'disabled' }),
+	'once its wait is cancelled it is');
+is(state_of("SET synchronous_commit = local; SELECT kms_enable_key('$key')"), '00000', 'one that need not wait does not');
+
+# The writer waits, too; who ends that hands out nothing.
+my $session = KmsClient->session($primary, 'postgres');
+$session->send($decrypt);
+usleep(300_000);
+$primary->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'kms writer'");
+$session->receive;
+is($session->{state}, 'KM008', 'a writer whose wait is cancelled confirms nothing');
+
+# The operator turns it off while the writer waits.
+$session->send($decrypt);
+usleep(300_000);
+$primary->safe_psql('postgres', 'ALTER SYSTEM SET kms.audit_wait_for_standby = off');
+$primary->reload;
+is($session->receive, 'secret', 'a reload that turns it off ends the wait');
+setting('kms.audit_wait_for_standby = on');
+is(state_of($decrypt), 'KM008', 'one that turns it on begins it');
+$primary->safe_psql('postgres', 'SET synchronous_commit = local; CREATE DATABASE other');
+$primary->safe_psql('postgres', 'SET synchronous_commit = local; DROP DATABASE other');
+pass('a writer that waits keeps nobody from dropping another database');
+
+$start = time;
+$primary->stop('fast');
+cmp_ok(time - $start, '<', 3, 'with a standby that is away the server stops fast');
+$primary->start;
+ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE operation = 'decrypt' AND status = 'success'") >= 2 }),
+	'what nobody got is in the trail all the same');
+is($primary->safe_psql('postgres', "SELECT count(*), count(*) FILTER (WHERE operation = 'gap'), count(DISTINCT epoch) FROM kms.event") =~ s/^\d+//r,
+	'|0|1', 'without a gap');
+
+# ---- With one that is there ------------------------------------------------------
+
+$primary->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names");
+$primary->reload;
+my $standby = KmsTest->standby($primary, 'standby');
+setting("synchronous_standby_names = 'standby'");
+ok(KmsTest::poll(sub { state_of($decrypt) eq '00000' }), 'with one that is there calls work');
+unlike(KmsClient::findings($primary, 'postgres'), qr/synchronous standbys? /, 'kms_check() has no complaint of that');
+
+my $load = KmsLoad->start($primary, 'load', $decrypt);
+usleep(1_500_000);
+$primary->stop('immediate');
+$load->finish;
+my $all = () = $load->acknowledged;
+cmp_ok($all, '>', 50, 'calls were acknowledged before the primary died');
+$standby->append_conf('postgresql.conf', 'kms.audit_wait_for_standby = off');
+$standby->safe_psql('postgres', "SELECT 1");
+$standby->promote;
+is_deeply($load->match($standby), { lost => [], doubled => [] }, "each of $all is in the trail of the other, once");
+is($standby->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'which is intact');
+$standby->stop('immediate');
+done_testing();

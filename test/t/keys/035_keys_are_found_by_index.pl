@@ -1,0 +1,192 @@
+# However many keys there are, and whatever the statistics say of them, no
+# call and no batch of maintenance reads a table of keys as a whole; each of
+# its indexes is used.  A table without one of them shows that this would be
+# seen.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# Nothing but this test looks at the tables, or at what is in them.
+my $node = KmsTest->node('plans', conf => <<'CONF');
+kms.maintenance = off
+kms.keygen_limit = 1000
+autovacuum = off
+CONF
+my @tables  = qw(key key_secret);
+my @indexes = qw(key_delete_idx key_device_idx key_expiry_idx key_pkey
+  key_secret_master_key_idx key_secret_pkey key_tried_idx);
+
+sub sql
+{
+	return $node->safe_psql('postgres', $_[0]);
+}
+
+sql('CREATE EXTENSION kms');
+my ($key, $public) = KmsClient::issue($node, 'postgres', 'phone');
+my $ciphertext = KmsTest::encrypt_with_openssl($public, 'secret');
+my ($pem) = run_command([qw(openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048)]);
+sql("CREATE TABLE old (private_key text);
+	INSERT INTO old VALUES ('$pem')");
+
+# Copies of a row, of other devices: none is ever looked at.
+sql(<<"SQL");
+INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object(
+	'key_id', 'copy' || n, 'device_id', 'copy' || n, 'expires_at', expires_at + n * interval '1 s'))).*
+FROM kms.key AS k, generate_series(1, 20000) AS n WHERE k.key_id = '$key';
+INSERT INTO kms.key_secret SELECT 'copy' || n, public_key, wrapped_key
+FROM kms.key_secret, generate_series(1, 20000) AS n WHERE key_id = '$key';
+SQL
+
+# Keys that are real: they expire in a second, and are purged a second later.
+# Some cannot be: a row refers to them, or their dates were changed by hand.
+sub add
+{
+	my ($name) = @_;
+	sql(<<"SQL");
+SELECT count(kms_import_key('$name-' || n, private_key, '$name' || n, NULL, now(),
+	now() + interval '1 s', deprecated => false))
+FROM old, generate_series(1, 12) AS n;
+SELECT kms_schedule_key_deletion('$name' || n) FROM generate_series(11, 12) AS n;
+UPDATE kms.key SET delete_at = now() WHERE key_id = '${name}12';
+INSERT INTO card VALUES ('${name}1');
+SELECT pg_sleep(1.5);
+SQL
+}
+
+# Each so often that a plan for any parameter is made, too.
+sub work
+{
+	my ($name) = @_;
+	my $each = 'FROM generate_series(1, 8) AS n';
+	my $maintain = join ";\n", ('SELECT count(*) FROM kms_maintain()') x 8;
+
+	add($name);
+	sql($maintain);
+	sql("SET kms.key_retention = 0; $maintain");
+	is( sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key
+			WHERE key_id ~ '^${name}[0-9]'"),
+		"${name}1 ${name}11 ${name}12", "$name: the others have gone");
+	sql(<<"SQL");
+DELETE FROM card;
+SELECT kms_issue_key('$name-new-' || n % 4) $each;
+SELECT kms_rotate_key('phone') $each;
+SELECT kms_decrypt('$key', '$ciphertext') $each;
+SELECT kms_encrypt(key_id, 'x'), kms_public_key(key_id), kms_jwks('$name-new-1'), kms_key_state(key_id),
+	kms_key_valid(key_id), kms_rate_limit_status('$name-new-1') FROM kms.keys WHERE device_id = '$name-new-1';
+SELECT kms_disable_key(key_id) $each, kms.keys WHERE device_id = '$name-new-1';
+SELECT kms_enable_key(key_id) $each, kms.keys WHERE device_id = '$name-new-1';
+SELECT kms_revoke_key(key_id, 'lost') $each, kms.keys WHERE device_id = '$name-new-2';
+SELECT kms_schedule_key_deletion(key_id) $each, kms.keys WHERE device_id = '$name-new-3';
+SELECT kms_cancel_key_deletion(key_id) FROM kms.keys WHERE device_id = '$name-new-3';
+SELECT kms_deprecate_key(key_id) FROM kms.keys WHERE device_id = '$name-new-0';
+INSERT INTO kms.denial (key_id, state, denied_at)
+	SELECT key_id, 'disabled', now() FROM kms.keys WHERE device_id = '$name-new-0';
+$maintain;
+SELECT kms_destroy_key('${name}11', '${name}11');
+SELECT kms_problematic_keys(0, 1) $each;
+SELECT * FROM kms_check();
+SELECT kms_rewrap_keys(), kms_master_key_status();
+SQL
+}
+
+# In a session of its own: one shows its own a moment later.
+sub counts
+{
+	my ($what, $of, $names) = @_;
+	sql('SELECT pg_sleep(1)') if $node->pg_version < 15;
+	my %count = map { split /\|/ } split /\n/, sql(
+		"SELECT $of, $what FROM pg_stat_all_"
+		  . ($of eq 'relname' ? 'tables' : 'indexes')
+		  . " WHERE schemaname = 'kms' ORDER BY 1");
+	return map { $count{$_} || 0 } @$names;
+}
+
+# Tables that were read as a whole, and indexes that were not used.
+sub seen
+{
+	my ($name) = @_;
+	my @scans  = counts('seq_scan', 'relname',      \@tables);
+	my @used   = counts('idx_scan', 'indexrelname', \@indexes);
+	work($name);
+	my @scans_after = counts('seq_scan', 'relname',      \@tables);
+	my @used_after  = counts('idx_scan', 'indexrelname', \@indexes);
+	return (
+		join(' ', map { $tables[$_] } grep { $scans_after[$_] > $scans[$_] } 0 .. $#tables),
+		join(' ', map { $indexes[$_] } grep { $used_after[$_] == $used[$_] } 0 .. $#indexes));
+}
+
+sub is_good
+{
+	my ($name, $what) = @_;
+	my ($whole, $unused) = seen($name);
+	is($whole,  '', "$what: no table is read as a whole");
+	is($unused, '', "$what: each index is used");
+}
+
+sql('CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key)');
+
+# As many as ten million are not counted but believed.
+my $claim = "UPDATE pg_class SET reltuples = 1e7, relpages = 1e6, relallvisible = 1e6
+	WHERE oid IN ('kms.key'::regclass, 'kms.key_secret'::regclass)";
+
+sql($claim);
+is_good('a', 'without statistics');
+sql("ANALYZE kms.key, kms.key_secret; $claim");
+is_good('b', 'with statistics');
+
+# Most are expired, say the statistics; and none has such a state.
+sql("BEGIN; SET LOCAL session_replication_role = replica;
+	UPDATE kms.key SET state = 'disabled' WHERE key_id ~ '^copy'; ANALYZE kms.key; ROLLBACK; $claim");
+is_good('c', 'with statistics of other rows');
+
+foreach my $index (qw(key_expiry_idx key_tried_idx))
+{
+	my $definition = sql("SELECT pg_get_indexdef('kms.$index'::regclass)");
+	sql("DROP INDEX kms.$index");
+	my ($whole, $unused) = seen("no-$index-");
+	isnt("$whole$unused", '', "without $index this would be seen");
+	sql($definition);
+}
+
+# ---- A long trail ----------------------------------------------------------
+
+# Copies of an event, of a key that was denied later.
+my $denied = join ' ', map { KmsClient::issue($node, 'postgres', "denied$_") && "SELECT kms_disable_key(key_id) FROM kms.keys WHERE device_id = 'denied$_';" } 1 .. 10;
+sql($denied);
+sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+sql("INSERT INTO kms.event SELECT (jsonb_populate_record(NULL::kms.event,
+		to_jsonb(e) || jsonb_build_object('ticket', (SELECT max(ticket) FROM kms.event) + n,
+			'key_id', (SELECT key_id FROM kms.keys WHERE device_id = 'denied1')))).*
+	FROM (SELECT * FROM kms.event WHERE operation = 'decrypt' ORDER BY ticket DESC LIMIT 1) AS e,
+		generate_series(1, 20000) AS n");
+sub trail_rows_read
+{
+	my ($before) = counts('seq_tup_read + idx_tup_fetch', 'relname', ['event']);
+	sql('SELECT count(*) FROM kms_check()');
+	my ($after) = counts('seq_tup_read + idx_tup_fetch', 'relname', ['event']);
+	return $after - $before;
+}
+cmp_ok(trail_rows_read(), '<', 20000, 'kms_check() does not read a long trail');
+my $changes = sql("SELECT pg_get_indexdef('kms.event_change_idx'::regclass)");
+sql('DROP INDEX kms.event_change_idx');
+cmp_ok(trail_rows_read(), '>', 20000, 'without an index it would');
+sql($changes);
+
+# A plan that is made to go by an index looks dear; it is not to be compiled.
+my $from = -s $node->logfile;
+sql("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
+	SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on;
+	SELECT count(*) FROM kms_problematic_keys(); SELECT count(*) FROM kms_maintain();
+	SELECT count(*) FROM kms_check()");
+my $log = substr slurp_file($node->logfile), $from;
+like($log, qr/Index (?:Only )?Scan using key_expiry_idx/, 'plans are logged');
+unlike($log, qr/JIT:/, 'none is compiled');
+
+$node->stop;
+done_testing();

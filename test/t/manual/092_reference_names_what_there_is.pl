@@ -1,0 +1,189 @@
+# The tables of docs/reference/ have what the extension has: its functions,
+# settings, tables, views, errors and operations; and no page of the manual
+# names one that is not there.
+use strict;
+use warnings;
+
+use File::Find;
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $top = "$FindBin::Bin/../../..";
+my $node = KmsTest->node('reference');
+$node->safe_psql('postgres', 'CREATE DATABASE app');
+$node->safe_psql('app', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys');
+
+# README, and all pages of the manual; those for contributors may also name
+# functions in C.
+my $manual = slurp_file("$top/README.md");
+my $design = '';
+find(
+	{   no_chdir => 1,
+		wanted => sub {
+			return unless /\.md$/;
+			$design .= slurp_file($_), return if m{/docs/design/};
+			$manual .= slurp_file($_);
+		} },
+	"$top/docs");
+
+my $of_extension = q{(SELECT objid FROM pg_depend
+	WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kms'))};
+
+# Functions: in the table of functions with the names of all arguments.
+my %functions;
+my $functions = reference('functions');
+foreach (rows('app',
+		qq{SELECT p.proname, n.nspname, array_to_string(p.proargnames[1:p.pronargs], ' ')
+		FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+		WHERE p.oid IN $of_extension}))
+{
+	my ($name, $schema, $arguments) = @$_;
+	$functions{ $schema eq 'kms' ? "kms.$name" : $name } = 1;
+	next if $schema eq 'kms';
+	my ($signature) = $functions =~ /^\| `$name\(([^`]*)\)/m;
+	ok(defined $signature, "$name() is in the reference") or next;
+	my @missing = grep { $signature !~ /\b$_\b/ } split / /, $arguments;
+	is("@missing", '', "$name(): all arguments are named");
+}
+my @listed = $functions =~ /^\| `(kms_\w+)\(/mg;
+my %seen;
+is_deeply([ grep { $seen{$_}++ || !$functions{$_} } @listed ],
+	[], 'the reference has no other function');
+
+# Settings: name, default and who may set it.
+my %settings;
+my $settings = reference('settings');
+my %context = (postmaster => 'restart', sighup => 'reload',
+	superuser => 'superuser', user => 'anybody');
+foreach (rows('postgres',
+		q{SELECT s.name, current_setting(s.name), s.context
+		FROM pg_settings AS s WHERE s.name LIKE 'kms.%'}))
+{
+	my ($name, $value, $context) = @$_;
+	$settings{$name} = 1;
+	my ($default, $when) =
+	  $settings =~ /^\| `\Q$name\E` \| ([^|]*) \| [^|]* \| (\w+) \|/m;
+	ok(defined $default, "$name is in the reference") or next;
+	$default =~ s/`//g;
+	is($default =~ s{^empty$}{}r, $value, "$name: default") unless $name =~ /_file$/;
+	is($when, $context{$context}, "$name: who may set it");
+}
+
+# Tables and views: all columns in the row of each.
+my %relations;
+my $relations = reference('tables');
+foreach (rows('app',
+		qq{SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attnum)
+		FROM pg_class AS c JOIN pg_attribute AS a
+		ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE c.oid IN $of_extension AND c.relkind IN ('r', 'v') GROUP BY 1}))
+{
+	my ($name, $columns) = @$_;
+	$relations{"kms.$name"} = 1;
+	my ($row) = $relations =~ /^\| `kms\.$name` \|(.*)$/m;
+	ok(defined $row, "kms.$name is in the reference") or next;
+	my @missing = grep { $row !~ /`$_`/ } split / /, $columns;
+	is("@missing", '', "kms.$name: all columns are named");
+}
+
+# Errors: every SQLSTATE and message that a status becomes, and every reason
+# that the trail may give.
+my $errors = reference('errors');
+my $events = reference('events');
+my $source = join '', map { slurp_file($_) } glob("$top/src/pg/errors*.c"), "$top/src/crypto/status.c";
+foreach ($source =~ /MAKE_SQLSTATE\('K', 'M', '0', '0', '(\d)'\)/g)
+{
+	ok($errors =~ m/^\| `KM00$_` \|/m, "KM00$_ is in the reference");
+}
+my ($share) = run_command([ 'pg_config', '--sharedir' ]);
+my %sqlstate = map { /^(\w{5})\s+[ESW]\s+(ERRCODE_\w+)/ ? ($2 => $1) : () }
+  split /\n/, slurp_file("$share/errcodes.txt");
+my %of_source = map { $_ => 1 } $source =~ /\b(ERRCODE_(?!KMS_)\w+)/g;
+foreach (sort keys %of_source)
+{
+	ok($errors =~ m/^\| .*`$sqlstate{$_}`.* \|/m, "$_ is in the reference");
+}
+foreach ($source =~ /\berrmsg\("((?:[^"\\]|\\.)*)"/g)
+{
+	next if $_ eq '%s';
+	my $pattern = join '.*', map { quotemeta } split /\\"%s\\"|%s/, $_, -1;
+	ok($errors =~ m/$pattern/, "\"$_\" is in the reference");
+}
+foreach ($source =~ /\breturn "([A-Z][^"]*)";/g)
+{
+	ok("$errors$events" =~ /`$_`/, "reason \"$_\" is in the reference");
+}
+foreach ($errors =~ /^\| `(KM\w+)`/mg)
+{
+	ok($source =~ m/MAKE_SQLSTATE\('K', 'M', '0', '0', '\Q@{[ substr $_, 4 ]}\E'\)/,
+		"there is a $_");
+}
+
+# Operations of events.
+$source = slurp_file("$top/src/shmem/ring.h");
+foreach ($source =~ /^\tKMS_OP_(\w+) = \d/mg)
+{
+	my $name = lc $_;
+	ok($events =~ /`$name`/, "operation $name is in the reference");
+}
+
+# The manual names nothing that is not there.
+my %roles = map { $_ => 1 }
+  slurp_file("$top/examples/grants.sql") =~ /\bTO (kms_\w+);/g;
+my %programs = map { s{.*/|\.c$}{}gr => 1 } glob "$top/src/tools/*.c";
+my %strange;
+foreach ($manual =~ /\b(kms_[a-z_]+)\b/g)
+{
+	$strange{$_} = 1
+	  unless $functions{$_} || $roles{$_} || $programs{$_};
+}
+foreach ($manual =~ /\b(kms\.[a-z_]+)\b/g)
+{
+	$strange{$_} = 1
+	  unless $settings{$_} || $relations{$_} || $functions{$_} ||
+	  /^kms\.(?:so|control)$/;
+}
+my $headers = join '', map { slurp_file($_) } glob "$top/src/*/*.h";
+foreach ($design =~ /\b(kms_[a-z_]+)\b/g)
+{
+	$strange{$_} = 1
+	  unless $functions{$_} || $programs{$_} || $headers =~ /\b$_\(/;
+}
+is(join(' ', sort keys %strange), '', 'the manual names nothing that is not there');
+
+# Its grants are those of examples/grants.sql.
+sub grants
+{
+	my ($text) = @_;
+	$text =~ s/^--.*$//mg;
+	$text =~ s/\s+/ /g;
+	return [ sort $text =~ /(GRANT (?:EXECUTE|USAGE|SELECT) [^;]* TO kms_\w+;)/g ];
+}
+my @shown = $manual =~ /^```sql\n(.*?)^```$/gms;
+is_deeply(grants(join "\n", @shown),
+	grants(slurp_file("$top/examples/grants.sql")),
+	'the grants are those of examples/grants.sql');
+
+$node->stop;
+done_testing();
+
+# ---- Tools ---------------------------------------------------------------
+
+# The text of a page of the reference.
+sub reference
+{
+	my $name = shift;
+	my $text = slurp_file("$top/docs/reference/$name.md");
+	ok($text =~ /^# \w/, "there is a reference of $name");
+	return $text;
+}
+
+sub rows
+{
+	my ($db, $sql) = @_;
+	return map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql($db, $sql);
+}

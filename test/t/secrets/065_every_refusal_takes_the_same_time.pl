@@ -1,0 +1,116 @@
+# A wrong secret, what does not open and what is malformed take the same time,
+# so that nobody can tell which it was; and hashes that other programs made
+# verify.
+#
+# Times are those of the trail.  The kinds take turns and medians are
+# compared: what is missing would make a call a hundred times faster, so a
+# factor of two is bound enough on a busy machine.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../perl";
+use KmsClient;
+use KmsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = KmsTest->node('time');
+$node->safe_psql('postgres', 'CREATE EXTENSION kms; CREATE EXTENSION pgcrypto');
+my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
+my (undef, $other_pem) = KmsClient::issue($node, 'postgres', 'other phone');
+my $right = KmsTest::encrypt_with_openssl($pem, '4711');
+my $wrong = KmsTest::encrypt_with_openssl($pem, '4712');
+my $others = KmsTest::encrypt_with_openssl($other_pem, '4711');
+my $hash = $node->safe_psql('postgres', "SELECT kms_hash_secret('$key', '$right')");
+my $foreign = crypt('4711', '$2y$10$CCCCCCCCCCCCCCCCCCCCC.');
+
+# ---- Time ----------------------------------------------------------------
+
+my %no = (
+	'a wrong secret' => "'$wrong', '$hash'",
+	'one of another key' => "'$others', '$hash'",
+	'no ciphertext' => "NULL, '$hash'",
+	'what is not base64' => "'***', '$hash'",
+	'a ciphertext of another length' => "'c3BhbQ==', '$hash'",
+	'a large ciphertext' => "repeat('A', 10000), '$hash'",
+	'no hash' => "'$right', NULL",
+	'a malformed hash' => "'$right', 'malformed'",
+	'a hash that is too dear' =>
+	  "'$right', '\$2b\$15\$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'",
+	'nothing at all' => 'NULL, NULL',
+	'a wrong secret, foreign' => "'$wrong', '$foreign'",
+	'one of another key, foreign' => "'$others', '$foreign'",
+	'no ciphertext, foreign' => "NULL, '$foreign'",
+	'a NUL in the secret, foreign' =>
+	  "encode(kms_encrypt_bytea('$key', '4711\\000'), 'base64'), '$foreign'");
+my @kinds = sort keys %no;
+my $script = join ";\n",
+  map { "SELECT kms_verify_secret('$key', $no{$_}, '$_')" } @kinds;
+is( $node->safe_psql('postgres',
+		"SELECT kms_verify_secret('$key', '$right', '$hash', 'yes');\n$script"),
+	join("\n", 't', map { 'f' } @kinds),
+	'the right one is true, the others are false')
+  foreach 1 .. 9;
+$node->safe_psql('postgres', 'SELECT kms_flush_events()');
+my %median = map { split /\|/ } split /\n/,
+  $node->safe_psql('postgres',
+	q{SELECT context, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms)
+	FROM kms.event WHERE operation = 'verify' GROUP BY 1 HAVING count(*) = 9});
+is(join(' ', sort keys %median), join(' ', sort @kinds, 'yes'), 'all are recorded');
+cmp_ok($median{yes}, '>', 5, "a verification takes its time: $median{yes} ms");
+foreach my $kind (@kinds)
+{
+	ok($median{$kind} > $median{yes} / 2 && $median{$kind} < $median{yes} * 2,
+		"$kind: $median{$kind} ms");
+}
+
+# What is cheaper than the block of a large key shows whether that is opened.
+my $large = $node->safe_psql('postgres',
+	"SELECT key_id FROM kms_issue_key('large', algorithm => 'RSA-4096')");
+my $cheap = crypt('4711', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
+my %block = (
+	'opened' => "kms_encrypt('$large', '4712')",
+	'does not open' => "encode(set_byte(decode(kms_encrypt('$large', '4712'), 'base64'), 511, 0), 'base64')",
+	'not there' => 'NULL',
+	'malformed' => "'***'");
+my @blocks = sort keys %block;
+$script = join ";\n",
+  map { "SELECT kms_verify_secret('$large', $block{$_}, '$cheap', 'block $_')" } @blocks;
+is($node->safe_psql('postgres', $script), join("\n", map { 'f' } @blocks),
+	'all are false with a cheap hash')
+  foreach 1 .. 15;
+$node->safe_psql('postgres', 'SELECT kms_flush_events()');
+%median = map { split /\|/ } split /\n/,
+  $node->safe_psql('postgres',
+	q{SELECT context, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms)
+	FROM kms.event WHERE context LIKE 'block %' GROUP BY 1 HAVING count(*) = 15});
+foreach my $block (@blocks)
+{
+	cmp_ok($median{"block $block"}, '>', $median{'block opened'} * 0.7,
+		"$block: $median{\"block $block\"} ms");
+}
+
+# ---- Hashes of others ----------------------------------------------------
+
+my %of_others = (
+	'pgcrypto' => $node->safe_psql('postgres', "SELECT crypt('4711', gen_salt('bf', 6))"),
+	'perl, 2y' => crypt('4711', '$2y$04$CCCCCCCCCCCCCCCCCCCCC.'),
+	'perl, 2b' => crypt('4711', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.'),
+	'perl, yescrypt' => crypt('4711', '$y$j9T$CCCCCCCC'));
+foreach my $who (sort keys %of_others)
+{
+	is( $node->safe_psql('postgres',
+			"SELECT kms_verify_secret('$key', '$right', '$of_others{$who}'),
+			kms_verify_secret('$key', '$wrong', '$of_others{$who}')"),
+		't|f', "a hash of $who: $of_others{$who}");
+}
+is( $node->safe_psql('postgres',
+		"SELECT kms_verify_secret('$key', '$right', '" . crypt('4711', '$6$CCCCCCCC') . "')"),
+	'f', 'not of another method');
+is( $node->safe_psql('postgres',
+		"SELECT crypt('4711', replace('$foreign', '2y', '2a')) = replace('$foreign', '2y', '2a')"),
+	't', 'both make the same bcrypt');
+
+$node->stop;
+done_testing();
