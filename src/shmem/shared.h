@@ -150,7 +150,7 @@ typedef struct KmsAcceptanceSlot
 	ConditionVariable changed;
 } KmsAcceptanceSlot;
 
-/* A writer for which a background worker slot is kept; see worker/reserved.c. */
+/* A writer for which a background worker slot is kept; see worker/reserved_writer.c. */
 typedef struct KmsReserved
 {
 	int			pid;			/* 0: does not run; under state->lock */

@@ -22,7 +22,7 @@
 #include "keys/opened.h"
 #include "keys/pool.h"
 #include "pg/settings.h"
-#include "worker/idle.h"
+#include "worker/prime_search.h"
 #include "worker/worker.h"
 
 #define LIFE_MS 5000
@@ -51,7 +51,7 @@ kms_keygen_main(Datum arg)
 	KmsWorkerOrder order;
 	TimestampTz start = GetCurrentTimestamp();
 
-	kms_idle_prepare();
+	kms_prime_search_prepare();
 	kms_worker_order(&order);
 	kms_worker_start(worker, &order);
 	before_shmem_exit(release_at_exit, PointerGetDatum(worker));
@@ -107,7 +107,7 @@ one_round(void *arg)
 		kms_worker_good(&keygen->worker);	/* a key may take a minute */
 
 	(void) kms_opened_opener(); /* this process now holds secrets */
-	status = kms_idle_generate(keygen->bits, must_stop, keygen, &keygen->key);
+	status = kms_prime_search_run(keygen->bits, must_stop, keygen, &keygen->key);
 	if (status == KMS_OK)
 	{
 		kms_worker_begin("adding a key to the pool");

@@ -2,7 +2,7 @@
  * The launcher: one process a server, from consistent state on, connected to
  * shared catalogs only.
  *
- * It reads the master key at start and at each reload (source.c); a command
+ * It reads the master key at start and at each reload (key_source.c); a command
  * that gives it runs beside all that follows.
  *
  * Once recovery has ended it has every database looked at once (a maintenance
@@ -14,7 +14,7 @@
  * kms.max_workers, of those that generate keys never more than
  * kms.keygen_workers, of each from the database after the one served last.
  *
- * A writer is a reserved one (reserved.c) if one waits for work, else a new
+ * A writer is a reserved one (reserved_writer.c) if one waits for work, else a new
  * process.  If more databases want writers than there are places, or slots of
  * max_worker_processes, the writers take turns: state->waiting tells those
  * that run, and each leaves soon.  Neither writers nor maintenance may take
@@ -65,10 +65,10 @@
 #include "shmem/events.h"
 #include "shmem/master.h"
 #include "worker/drop_guard.h"
-#include "worker/own_settings.h"
-#include "worker/reserved.h"
 #include "worker/key_source.h"
+#include "worker/reserved_writer.h"
 #include "worker/worker.h"
+#include "worker/worker_settings.h"
 
 #define RECOVERY_POLL_MS	1000
 #define COMMAND_POLL_MS		20	/* while kms.master_key_command runs */
@@ -199,7 +199,7 @@ kms_launcher_install(void)
 	strlcpy(worker.bgw_name, "kms launcher", sizeof(worker.bgw_name));
 	strlcpy(worker.bgw_type, "kms launcher", sizeof(worker.bgw_type));
 	RegisterBackgroundWorker(&worker);
-	kms_reserved_install();
+	kms_reserved_writer_install();
 	kms_drop_guard_install();
 }
 
@@ -215,9 +215,9 @@ kms_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
-	kms_own_settings_prepare("kms launcher", false);
+	kms_worker_settings_pin("kms launcher", false);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	kms_own_settings_keep();
+	kms_worker_settings_reset();
 	kms_protect_process();
 
 	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
@@ -495,7 +495,7 @@ reap(Launcher *launcher, int slot, int number, TimestampTz now)
 		child->handle = NULL;
 	}
 	else if (child->reserved_pid != 0 &&
-			 kms_reserved_ended(child->reserved, child->reserved_pid))
+			 kms_reserved_writer_ended(child->reserved, child->reserved_pid))
 		child->reserved_pid = 0;
 	else
 		return;
@@ -531,7 +531,7 @@ is_running(Launcher *launcher, int slot, int number)
 	return child->handle != NULL || child->reserved_pid != 0 ||
 		*(volatile int *) &database->worker[number].pid != 0 ||
 		(number == KMS_WRITER && OidIsValid(database->oid) &&
-		 kms_reserved_serves(database->oid));
+		 kms_reserved_writer_serves(database->oid));
 }
 
 static bool
@@ -574,7 +574,7 @@ count_running(Launcher *launcher, int first, int last)
 static void
 start_workers(Launcher *launcher, TimestampTz now)
 {
-	int			reserved = Min(kms_reserved_count(), kms_max_workers);
+	int			reserved = Min(kms_reserved_writer_count(), kms_max_workers);
 	int			places = kms_max_workers - reserved;
 	int			most = reserved > 0 ? Max(1, places) : Max(1, places - 1);
 	int			maintenance = count_running(launcher, KMS_MAINTENANCE,
@@ -611,7 +611,7 @@ count_in_places(Launcher *launcher)
 	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
 		if (OidIsValid(kms_shared->databases[slot].oid) &&
-			kms_reserved_serves(kms_shared->databases[slot].oid))
+			kms_reserved_writer_serves(kms_shared->databases[slot].oid))
 			count--;
 	}
 	return count;
@@ -670,7 +670,7 @@ start_number(Launcher *launcher, int number, int most, TimestampTz now)
 	{
 		int			slot = (first + i) % kms_shared->slots;
 		TimestampTz *since = &launcher->children[slot][number].waiting_since;
-		bool		reserved = number == KMS_WRITER && kms_reserved_waits();
+		bool		reserved = number == KMS_WRITER && kms_reserved_writer_waits();
 		Candidate	candidate;
 
 		look_at(launcher, slot, number, now, &candidate);
@@ -813,7 +813,7 @@ assign(Launcher *launcher, int slot, const Candidate *candidate,
 	Child	   *child = &launcher->children[slot][KMS_WRITER];
 	KmsWorkerState *state = &kms_shared->databases[slot].worker[KMS_WRITER];
 	int			pid;
-	int			number = kms_reserved_assign(candidate->oid, &pid);
+	int			number = kms_reserved_writer_assign(candidate->oid, &pid);
 
 	if (number < 0)
 		return false;

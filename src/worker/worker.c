@@ -23,9 +23,8 @@
 #include "pg/protect.h"
 #include "pg/settings.h"
 #include "shmem/events.h"
-#include "worker/own_settings.h"
-#include "worker/reserved.h"
-#include "worker/stop.h"
+#include "worker/clean_stop.h"
+#include "worker/worker_settings.h"
 
 #define BACKOFF_FIRST_MS	200
 #define LOG_PAUSE_MS		60000
@@ -50,20 +49,20 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	if (order->number == KMS_WRITER)
-		kms_stop_note();
+		kms_clean_stop_defer();
 	else
 		pqsignal(SIGTERM, die);
 	/* a reload since the fork was ignored: see StartBackgroundWorker */
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 
-	kms_own_settings_prepare(MyBgworkerEntry->bgw_type,
-							 order->number == KMS_WRITER);
+	kms_worker_settings_pin(MyBgworkerEntry->bgw_type,
+							order->number == KMS_WRITER);
 
 	/* ALLOW_CONNECTIONS false closes the database to users, not to us */
 	BackgroundWorkerInitializeConnectionByOid(order->database_oid, InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
-	kms_own_settings_keep();
+	kms_worker_settings_reset();
 	kms_protect_process();
 	attach(worker);
 	if (kms_worker_must_leave(worker))
@@ -72,15 +71,15 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 
 /*
  * A slot is given up for good by an exit code of 0, and kept by 1; see
- * reserved.c.
+ * reserved_writer.c.
  */
 void
 kms_worker_end(KmsWorker *worker)
 {
 	worker->leaving = true;
-	if (worker->reserved)
-		kms_reserved_leaving();
-	proc_exit(worker->reserved ? 1 : 0);
+	if (worker->reserved != NULL)
+		worker->reserved->left_pid = MyProcPid;
+	proc_exit(worker->reserved != NULL ? 1 : 0);
 }
 
 bool
@@ -327,7 +326,7 @@ attach(KmsWorker *worker)
 	before_shmem_exit(detach, PointerGetDatum(worker));
 }
 
-/* Pairs with kms_shared_request and kms_events_push: see state.c. */
+/* Pairs with kms_shared_request and kms_events_push: see shmem/shared.c. */
 static void
 detach(int code, Datum arg)
 {

@@ -23,7 +23,7 @@ typedef struct KmsWorker
 	int			number;
 	bool		leaving;		/* it ends because it wants to */
 	bool		absent;			/* there is no extension here to work for */
-	bool		reserved;		/* another comes in its slot when it ends */
+	KmsReserved *reserved;		/* of a reserved writer; NULL: it is none */
 	TimestampTz logged_at;		/* of the last error in the log */
 } KmsWorker;
 
@@ -63,7 +63,7 @@ extern void kms_worker_absent(KmsWorker *worker);
 /*
  * Run one round, whatever it raises: false with the error, the transaction
  * aborted and nothing logged.  Does not return when the process is told to
- * end, unless that is only noted (stop.h).
+ * end, unless that is only noted (clean_stop.h).
  */
 extern bool kms_worker_try(void (*round) (void *arg), void *arg,
 						   KmsWorkerError *error);

@@ -72,7 +72,7 @@
 #include "store/link.h"
 #include "store/event_table.h"
 #include "store/epoch_table.h"
-#include "worker/stop.h"
+#include "worker/clean_stop.h"
 #include "worker/worker.h"
 
 #define BATCH_SIZE 1000
@@ -200,11 +200,11 @@ kms_writer_main(Datum arg)
 	KmsWorkerOrder order;
 
 	kms_worker_order(&order);
-	kms_writer_serve(&order, false);
+	kms_writer_serve(&order, NULL);
 }
 
 void
-kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
+kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 {
 	static Writer writer;
 	KmsWorker  *worker = &writer.worker;
@@ -235,7 +235,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 		long		pause = 0;
 
 		ResetLatch(MyLatch);
-		if (kms_stop_noted())
+		if (kms_clean_stop_requested())
 		{
 			hand_over(&writer);
 			break;
@@ -290,7 +290,7 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 			last_work > now)	/* the clock was put back */
 			last_work = now;
 		started = Min(started, now);
-		if (!reserved &&
+		if (reserved == NULL &&
 			TimestampDifferenceExceeds(last_work, now, KMS_WORKER_IDLE_MS) &&
 			has_nothing_left(&writer))
 			break;
@@ -300,10 +300,11 @@ kms_writer_serve(const KmsWorkerOrder *order, bool reserved)
 
 		if (failing)
 			wait_out(worker, pause);
-		else if (!writer.more && !kms_stop_noted())
+		else if (!writer.more && !kms_clean_stop_requested())
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 idle_pause(last_work, now, reserved, waiting),
+							 idle_pause(last_work, now, reserved != NULL,
+										waiting),
 							 PG_WAIT_EXTENSION);
 	}
 
@@ -391,20 +392,20 @@ hand_over(Writer *writer)
 	int			others;
 	bool		again = true;
 
-	if (!kms_stop_of_server())
-		kms_stop_at_once();
+	if (!kms_clean_stop_of_server())
+		kms_clean_stop_end();
 	SetConfigOption("lock_timeout", STOP_LOCK_TIMEOUT, PGC_SUSET,
 					PGC_S_OVERRIDE);
 	writer->stopping = true;
 	writer->stop_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 STOP_MOST_MS);
+													 KMS_CLEAN_STOP_MOST_MS);
 	strlcpy(error.message, "not all of its events could be written",
 			sizeof(error.message));
 	while (again && !must_hurry(writer))
 	{
 		bool		good;
 
-		others = kms_stop_others(MyDatabaseId);
+		others = kms_clean_stop_count_others(MyDatabaseId);
 		writer->more = false;
 		writer->wrote = false;
 		writer->current = NULL;
@@ -476,7 +477,7 @@ static void
 nap(void)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 STOP_POLL_MS, PG_WAIT_EXTENSION);
+					 KMS_CLEAN_STOP_POLL_MS, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 }
 
@@ -539,7 +540,7 @@ accept_gap(Writer *writer)
 
 	if (!kms_acceptance_wanted(&writer->wish))
 		return;
-	kms_stop_let_go();			/* it may have many rows to delete */
+	kms_clean_stop_allow();		/* it may have many rows to delete */
 	if (kms_worker_try(write_gap, writer, &error))
 		answer.ticket = writer->accepted;
 	else
@@ -549,7 +550,7 @@ accept_gap(Writer *writer)
 		strlcpy(answer.error, error.message, sizeof(answer.error));
 	}
 	kms_acceptance_answer(&answer);
-	kms_stop_note();
+	kms_clean_stop_defer();
 }
 
 /* The gap follows from the last row that is good, as if there were no other. */
@@ -738,9 +739,9 @@ commit_trail(Writer *writer, const KmsTrail *trail)
 static bool
 must_hurry(const Writer *writer)
 {
-	return kms_stop_noted() &&
+	return kms_clean_stop_requested() &&
 		(!writer->stopping ||
-		 !kms_shared_pausing(writer->stop_until, STOP_MOST_MS));
+		 !kms_shared_pausing(writer->stop_until, KMS_CLEAN_STOP_MOST_MS));
 }
 
 /* Whether the loop outside has something to do before the rest. */
@@ -985,7 +986,7 @@ await_standby(Writer *writer, uint64 written)
 	while (confirmed && !kms_standby_has(position))
 	{
 		/* then nobody is left to be told, and the mark comes after the events */
-		if (writer->stopping && kms_stop_others(MyDatabaseId) == 0)
+		if (writer->stopping && kms_clean_stop_count_others(MyDatabaseId) == 0)
 			break;
 		if (must_break_off(writer))
 			confirmed = false;
@@ -1280,7 +1281,7 @@ has_nothing_left(Writer *writer)
 static bool
 others_wait(const KmsWorker *worker)
 {
-	return pg_atomic_read_u32(worker->reserved ? &kms_shared->writers_waiting
+	return pg_atomic_read_u32(worker->reserved != NULL ? &kms_shared->writers_waiting
 							  : &kms_shared->waiting) > 0;
 }
 
@@ -1328,7 +1329,7 @@ wait_out(const KmsWorker *worker, long pause)
 													pause);
 
 	while (kms_shared_pausing(until, pause) && !InterruptPending &&
-		   !kms_stop_noted() &&
+		   !kms_clean_stop_requested() &&
 		   !ConfigReloadPending && !kms_worker_must_leave(worker))
 	{
 		(void) WaitLatch(MyLatch,

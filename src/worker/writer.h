@@ -9,8 +9,11 @@
 
 extern PGDLLEXPORT void kms_writer_main(Datum arg);
 
-/* Write the events of a database, and end the process. */
+/*
+ * Write the events of a database, and end the process.  "reserved" is NULL
+ * unless the process is a reserved writer.
+ */
 pg_noreturn extern void kms_writer_serve(const KmsWorkerOrder *order,
-										 bool reserved);
+										 KmsReserved *reserved);
 
 #endif							/* KMS_WORKER_WRITER_H */

@@ -19,7 +19,7 @@
  * Rules.  The thread calls OpenSSL only, never PostgreSQL; all its signals are
  * blocked, so that handlers run in the process's own thread.  There is one at
  * a time, and the process never goes on, raises or ends before it has ended:
- * kms_idle_generate joins it on each way out, a callback before exit if that
+ * kms_prime_search_run joins it on each way out, a callback before exit if that
  * is the way.  It is told to stop by a flag that the search looks at every few
  * milliseconds of processor time; on a machine without idle time that can
  * take seconds.  Barriers that other processes wait for are served meanwhile.
@@ -44,7 +44,7 @@
 #include "storage/procsignal.h"
 
 #include "pg/compat.h"
-#include "worker/idle.h"
+#include "worker/prime_search.h"
 
 #define AUTOGROUP_TRIES		250
 #define AUTOGROUP_PAUSE_US	20000
@@ -76,7 +76,7 @@ static void end(void);
 static void stop_at_exit(int code, Datum arg);
 
 void
-kms_idle_prepare(void)
+kms_prime_search_prepare(void)
 {
 #ifdef __linux__
 	autogroup = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
@@ -84,8 +84,8 @@ kms_idle_prepare(void)
 }
 
 KmsStatus
-kms_idle_generate(int bits, bool (*must_stop) (void *arg), void *arg,
-				  KmsRsaKey **key)
+kms_prime_search_run(int bits, bool (*must_stop) (void *arg), void *arg,
+					 KmsRsaKey **key)
 {
 	*key = NULL;
 	start(bits);

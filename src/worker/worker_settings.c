@@ -28,7 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "worker/own_settings.h"
+#include "worker/worker_settings.h"
 
 #include "pg/compat.h"
 
@@ -101,7 +101,7 @@ static char *find_in_catalog(Relation rel, Oid database_oid,
 static char *find_in_array(Datum array, const char *name);
 
 void
-kms_own_settings_prepare(const char *name, bool awaits_standby)
+kms_worker_settings_pin(const char *name, bool awaits_standby)
 {
 	struct config_generic **settings;
 	int			count;
@@ -137,7 +137,7 @@ kms_own_settings_prepare(const char *name, bool awaits_standby)
 }
 
 void
-kms_own_settings_keep(void)
+kms_worker_settings_reset(void)
 {
 	struct config_generic **settings;
 	List	   *changed = NIL;

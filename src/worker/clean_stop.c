@@ -9,7 +9,7 @@
 #include "utils/backend_status.h"
 #include "utils/pidfile.h"
 
-#include "worker/stop.h"
+#include "worker/clean_stop.h"
 
 #include "pg/compat.h"
 #include "shmem/shared.h"
@@ -20,7 +20,7 @@ static void on_sigterm(SIGNAL_ARGS);
 static bool is_own(int pid);
 
 void
-kms_stop_note(void)
+kms_clean_stop_defer(void)
 {
 	pqsignal(SIGTERM, on_sigterm);
 }
@@ -37,22 +37,22 @@ on_sigterm(SIGNAL_ARGS)
 }
 
 void
-kms_stop_let_go(void)
+kms_clean_stop_allow(void)
 {
 	pqsignal(SIGTERM, die);
 	if (noted)
-		kms_stop_at_once();
+		kms_clean_stop_end();
 }
 
 bool
-kms_stop_noted(void)
+kms_clean_stop_requested(void)
 {
 	return noted;
 }
 
 /* The postmaster writes that down before it tells anybody. */
 bool
-kms_stop_of_server(void)
+kms_clean_stop_of_server(void)
 {
 	FILE	   *file = AllocateFile("postmaster.pid", "r");
 	char		line[MAXPGPATH] = "";
@@ -74,7 +74,7 @@ kms_stop_of_server(void)
  * others are gone, and no call of ours is served there.
  */
 int
-kms_stop_others(Oid database_oid)
+kms_clean_stop_count_others(Oid database_oid)
 {
 	int			count = 0;
 	int			i;
@@ -118,7 +118,7 @@ is_own(int pid)
 }
 
 void
-kms_stop_at_once(void)
+kms_clean_stop_end(void)
 {
 	ProcDiePending = true;
 	InterruptPending = true;

@@ -23,11 +23,11 @@
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 
-#include "worker/reserved.h"
+#include "worker/reserved_writer.h"
 
 #include "pg/settings.h"
 #include "shmem/shared.h"
-#include "worker/stop.h"
+#include "worker/clean_stop.h"
 #include "worker/writer.h"
 
 static int	registered = 0;
@@ -40,7 +40,7 @@ static void take_over(int *polls);
 static void leave(int code, Datum arg);
 
 void
-kms_reserved_install(void)
+kms_reserved_writer_install(void)
 {
 	BackgroundWorker worker;
 
@@ -50,7 +50,7 @@ kms_reserved_install(void)
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = 0;
 	strlcpy(worker.bgw_library_name, "kms", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "kms_reserved_main",
+	strlcpy(worker.bgw_function_name, "kms_reserved_writer_main",
 			sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_name, "kms writer", sizeof(worker.bgw_name));
 	strlcpy(worker.bgw_type, "kms writer", sizeof(worker.bgw_type));
@@ -70,13 +70,13 @@ kms_reserved_install(void)
 }
 
 int
-kms_reserved_count(void)
+kms_reserved_writer_count(void)
 {
 	return registered;
 }
 
 bool
-kms_reserved_waits(void)
+kms_reserved_writer_waits(void)
 {
 	int			i;
 
@@ -91,7 +91,7 @@ kms_reserved_waits(void)
 }
 
 int
-kms_reserved_assign(Oid database_oid, int *pid)
+kms_reserved_writer_assign(Oid database_oid, int *pid)
 {
 	int			number = -1;
 	int			i;
@@ -113,13 +113,13 @@ kms_reserved_assign(Oid database_oid, int *pid)
 }
 
 bool
-kms_reserved_ended(int number, int pid)
+kms_reserved_writer_ended(int number, int pid)
 {
 	return *(volatile int *) &kms_shared->reserved[number].pid != pid;
 }
 
 bool
-kms_reserved_serves(Oid database_oid)
+kms_reserved_writer_serves(Oid database_oid)
 {
 	int			i;
 
@@ -132,12 +132,12 @@ kms_reserved_serves(Oid database_oid)
 }
 
 void
-kms_reserved_main(Datum arg)
+kms_reserved_writer_main(Datum arg)
 {
 	KmsWorkerOrder order;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	kms_stop_note();
+	kms_clean_stop_defer();
 	BackgroundWorkerUnblockSignals();
 
 	mine = &kms_shared->reserved[DatumGetInt32(arg)];
@@ -152,13 +152,7 @@ kms_reserved_main(Datum arg)
 
 	order.database_oid = await_order();
 	order.number = KMS_WRITER;
-	kms_writer_serve(&order, true);
-}
-
-void
-kms_reserved_leaving(void)
-{
-	mine->left_pid = MyProcPid;
+	kms_writer_serve(&order, mine);
 }
 
 /*
@@ -200,7 +194,7 @@ await_order(void)
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		stopping = kms_stop_noted();
+		stopping = kms_clean_stop_requested();
 		if (stopping)
 			take_over(&polls);
 		LWLockAcquire(&kms_shared->lock, LW_SHARED);
@@ -211,7 +205,7 @@ await_order(void)
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 						 (stopping ? WL_TIMEOUT : 0),
-						 stopping ? STOP_POLL_MS : -1, PG_WAIT_EXTENSION);
+						 stopping ? KMS_CLEAN_STOP_POLL_MS : -1, PG_WAIT_EXTENSION);
 	}
 }
 
@@ -223,11 +217,11 @@ await_order(void)
 static void
 take_over(int *polls)
 {
-	bool		idle = kms_stop_others(InvalidOid) == 0;
+	bool		idle = kms_clean_stop_count_others(InvalidOid) == 0;
 	int			slot;
 
-	if (!kms_stop_of_server())
-		kms_stop_at_once();
+	if (!kms_clean_stop_of_server())
+		kms_clean_stop_end();
 	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	for (slot = 0; slot < kms_shared->slots; slot++)
 	{
@@ -237,7 +231,7 @@ take_over(int *polls)
 		pg_atomic_read_u32(&writer->requested) != KMS_REQUEST_NONE;
 
 		if (!OidIsValid(database->oid) || writer->pid != 0 ||
-			kms_reserved_serves(database->oid))
+			kms_reserved_writer_serves(database->oid))
 			continue;
 		if (wanted ||
 			(idle && database->has_extension && !OidIsValid(mine->database)))
@@ -247,8 +241,8 @@ take_over(int *polls)
 	}
 	LWLockRelease(&kms_shared->lock);
 	if (!OidIsValid(mine->database) &&
-		(idle || ++*polls > STOP_MOST_MS / STOP_POLL_MS))
-		kms_stop_at_once();
+		(idle || ++*polls > KMS_CLEAN_STOP_MOST_MS / KMS_CLEAN_STOP_POLL_MS))
+		kms_clean_stop_end();
 }
 
 static void
