@@ -3,7 +3,7 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION kms" to load this file. \quit
 
-/* Says what to do instead if there is a schema kms, or is to be one. */
+/* Stop with a hint if the script's objects could not be created here. */
 CREATE FUNCTION @extschema@.kms_begin_script() RETURNS void
 AS 'MODULE_PATHNAME', 'kms_api_begin_script'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
@@ -11,7 +11,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION @extschema@.kms_begin_script FROM PUBLIC;
 
 COMMENT ON FUNCTION @extschema@.kms_begin_script IS
-'what the script needs is there';
+'Raise an error if the script cannot run here.';
 
 SELECT @extschema@.kms_begin_script();
 
@@ -21,22 +21,25 @@ CREATE SCHEMA kms;
 
 REVOKE ALL ON SCHEMA kms FROM PUBLIC;
 
-COMMENT ON SCHEMA kms IS 'tables and views of the key management service';
+COMMENT ON SCHEMA kms IS
+'Tables and views of the key management service.';
 
 /*
  * Tables.
  *
- * kms.key is narrow: what changes in the life of a key and what each call
- * reads.  kms.key_secret holds the large, constant bytes; a sweep over many
- * keys does not rewrite them.  State, times, version and seal are written by
- * the C code only; a row edited by hand no longer authenticates (XX001).
+ * kms.key is narrow: it holds the columns that change during the life of a
+ * key and those that each call reads.  kms.key_secret holds the large,
+ * constant bytes, so that a sweep over many keys does not rewrite them.  Only
+ * the C code writes state, times, version and seal; a row that was edited by
+ * hand no longer authenticates (XX001).
  *
- * Each change of a key changes its state, which is indexed, so no update is
- * HOT and room left in pages would save nothing: the fillfactor is 100.
- * Vacuum comes after a change of 2 %, of ten million keys after 200,000, which
- * is most of a day's expiries; with the default of 20 % the sweeps would walk
- * over a week's dead entries of the indexes.  Rows are not frozen early:
- * before they are 50,000,000 transactions old most are purged.
+ * The fillfactor is 100, because free space in pages would save nothing: each
+ * change of a key changes its state, which is indexed, so no update is HOT.
+ * Autovacuum starts after 2 % of the rows have changed.  With ten million
+ * keys, those are 200,000 rows, most of a day's expiries.  With the default of
+ * 20 %, each sweep would read a week's dead index entries.  Rows are not
+ * frozen early, because most are purged before they are 50,000,000
+ * transactions old.
  */
 CREATE TABLE kms.key (
 	key_id text COLLATE "C" NOT NULL,
@@ -66,21 +69,23 @@ CREATE TABLE kms.key (
 ALTER TABLE kms.key ALTER COLUMN seal SET STORAGE PLAIN;
 ALTER TABLE kms.key ALTER COLUMN seal SET STATISTICS 0;
 
--- a device's keys, newest last: issuing, rotating, the rate limit
+-- for issuing, rotating and the rate limit: a device's keys, newest last
 CREATE INDEX key_device_idx ON kms.key (device_id, created_at);
--- what expires, and what is purged when
+-- for the sweeps: keys that expire, and keys that are due to be purged
 CREATE INDEX key_expiry_idx ON kms.key (state, expires_at);
 CREATE INDEX key_delete_idx ON kms.key (delete_at)
 	WHERE delete_at IS NOT NULL;
--- what maintenance could not deal with, as a foreign key refers to it, say
+-- keys that maintenance could not delete, for example because a foreign key
+-- refers to them
 CREATE INDEX key_tried_idx ON kms.key (tried_at) WHERE tried_at IS NOT NULL;
 
 COMMENT ON TABLE kms.key IS
-'one row a key: device, state, times; authenticated by its seal. Foreign keys of users'' tables refer to this one';
+'One row per key: device, state and times, authenticated by its seal. Foreign keys of users'' tables refer to this table.';
 
 /*
- * No foreign key: pg_restore --jobs would load the two tables side by side.
- * The fingerprint of the master key is that in the wrap itself.
+ * There is no foreign key to kms.key, because pg_restore --jobs loads both
+ * tables at the same time.  master_key_id is the fingerprint of the master
+ * key, as it stands in the wrap.
  */
 CREATE TABLE kms.key_secret (
 	key_id text COLLATE "C" NOT NULL,
@@ -97,15 +102,16 @@ ALTER TABLE kms.key_secret ALTER COLUMN public_key SET STATISTICS 0;
 ALTER TABLE kms.key_secret ALTER COLUMN wrapped_key SET STATISTICS 0;
 ALTER TABLE kms.key_secret ALTER COLUMN master_key_id SET STATISTICS 0;
 
--- what is under a master key: how much, and what is to be wrapped anew
+-- to count the keys under a master key, and to find keys to rewrap
 CREATE INDEX key_secret_master_key_idx ON kms.key_secret (master_key_id);
 
 COMMENT ON TABLE kms.key_secret IS
-'public keys (SPKI DER) and wrapped private keys, which open only under the master key';
+'Public keys (SPKI DER) and wrapped private keys, which only the master key unwraps.';
 
 /*
- * Keys that are to become a device's.  "home" is the database that made them,
- * so that no other uses a copy: system identifier, timeline, OID.
+ * Keys that wait for a device.  "home" names the database that made the key
+ * (system identifier, timeline and OID), so that no copy of that database
+ * issues the same key.
  */
 CREATE TABLE kms.pool_key (
 	pool_key_id text COLLATE "C" NOT NULL,
@@ -124,12 +130,12 @@ ALTER TABLE kms.pool_key ALTER COLUMN public_key SET STATISTICS 0;
 ALTER TABLE kms.pool_key ALTER COLUMN wrapped_key SET STATISTICS 0;
 
 COMMENT ON TABLE kms.pool_key IS
-'ready-made keys that no device has yet: public key (SPKI DER) and wrapped private key. Not dumped: it is filled again';
+'Ready-made keys that are not issued yet: public key (SPKI DER) and wrapped private key. Dumps leave this table out, because the pool fills again.';
 
 /*
- * What denies the use of a key whose row could not be changed at once: the
- * master key is missing, or another transaction has the row.  Maintenance
- * brings it into the row.  Deny means: disabled, revoked, pending_deletion.
+ * A denial (disabled, revoked or pending_deletion) of a key whose row could
+ * not be changed at once, because the master key is missing or another
+ * transaction has locked the row.  Maintenance applies it to the row later.
  */
 CREATE TABLE kms.denial (
 	denial_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -149,11 +155,11 @@ CREATE TABLE kms.denial (
 CREATE INDEX denial_key_idx ON kms.denial (key_id);
 
 COMMENT ON TABLE kms.denial IS
-'keys that were disabled, revoked or scheduled for deletion and whose rows do not say so yet; in force from its commit';
+'Keys that were disabled, revoked or scheduled for deletion and whose rows do not say so yet. A denial is in force from its commit.';
 
 /*
- * What hashes of secrets are made with, named in each hash.  A lost row makes
- * every hash that names it worthless.
+ * Peppers, with which secrets are hashed.  Each hash names its pepper.  If a
+ * row is lost, no hash that names it can be verified.
  */
 CREATE TABLE kms.pepper (
 	pepper_id text COLLATE "C" NOT NULL,
@@ -163,11 +169,11 @@ CREATE TABLE kms.pepper (
 );
 
 COMMENT ON TABLE kms.pepper IS
-'wrapped peppers of kms_hash_secret, which open only under the master key';
+'Wrapped peppers of kms_hash_secret, which only the master key unwraps.';
 
 /*
- * What the trail is signed with.  The public key is authenticated by the
- * wrap, which holds its SHA-256.
+ * Keys that sign the trail.  The wrap authenticates the public key, because
+ * it holds the key's SHA-256.
  */
 CREATE TABLE kms.audit_key (
 	signing_key_id text COLLATE "C" NOT NULL,
@@ -178,25 +184,33 @@ CREATE TABLE kms.audit_key (
 );
 
 COMMENT ON TABLE kms.audit_key IS
-'Ed25519 keys that sign the trail: public keys (SPKI DER) and wrapped private keys, which open only under the master key';
+'Ed25519 keys that sign the trail: public keys (SPKI DER) and wrapped private keys, which only the master key unwraps.';
 
 /*
- * The trail.  (epoch, ticket) identifies an event; tickets are given by the
- * one writer of a database, count up over all epochs and have no gaps, so the
- * trail is read in their order.  "context" is what the caller said with the
- * call: the reason of a revoke, the subject of a verify; "audit_context" what
- * his application set for the transaction.
+ * The trail.
  *
- * Three roles tell who asked: "session_role" logged in, "caller_role" is that
- * after SET ROLE, outside of SECURITY DEFINER, and "effective_role" is whose
- * rights the call had.  "calls" is how many calls the row stands for; in a gap
- * how many events were lost, 0 if that is not known.  "form" is reserved: the
- * form of what was sent.
+ * (epoch, ticket) identifies an event.  Only the database's event writer gives
+ * tickets.  They count up over all epochs without gaps, so the trail is read
+ * in their order.
  *
- * "hash" begins with a format byte; it covers the row and the one before it; what a device can be forgotten
- * of (device_id, client_addr, context, audit_context, and the reason of a
- * success, which is the caller's) through a salt, so that it can go: then
- * "forgotten" stands for it.  A row of the writer has a hash, and one of the two.
+ * "context" is text that the caller passed with the call: the reason of a
+ * revoke, the subject of a verify.  "audit_context" is text that the
+ * application set for the transaction.
+ *
+ * Three roles show who called: "session_role" logged in; "caller_role" is the
+ * role after SET ROLE, outside of SECURITY DEFINER functions; "effective_role"
+ * is the role whose rights the call had.
+ *
+ * "calls" is the number of calls that the row stands for.  In a gap it is the
+ * number of events lost, or 0 if that is not known.  "form" is reserved for
+ * the form of the data sent.
+ *
+ * "hash" begins with a format byte.  It covers the row and the hash of the row
+ * before it.  A device can be forgotten, so the hash covers the personal
+ * columns only through a salted commitment: device_id, client_addr, context,
+ * audit_context and the reason of a success, which is the caller's text.
+ * After they are deleted, "forgotten" stands for them.  Each row that the
+ * writer wrote has a hash, and either a salt or "forgotten".
  */
 CREATE TABLE kms.event (
 	epoch bigint NOT NULL,
@@ -227,13 +241,13 @@ CREATE TABLE kms.event (
 CREATE INDEX event_key_idx ON kms.event (key_id, occurred_at)
 	WHERE key_id IS NOT NULL;
 CREATE INDEX event_time_idx ON kms.event (occurred_at);
--- failed decrypts, from which problematic keys are found
+-- for kms_problematic_keys(): failed decrypts
 CREATE INDEX event_decrypt_failure_idx ON kms.event (occurred_at)
 	WHERE operation OPERATOR(pg_catalog.=) 'decrypt'
 		AND status OPERATOR(pg_catalog.=) 'failure';
 
--- changes of a key in their order, its end too, and keys that were ever denied,
--- which kms_check() compares with their rows
+-- for kms_check(), which compares them with the rows of the keys: the changes of
+-- a key in their order, its end included, and keys that were ever denied
 CREATE INDEX event_change_idx ON kms.event (key_id, ticket)
 	WHERE status OPERATOR(pg_catalog.=) 'success'
 		AND operation OPERATOR(pg_catalog.=) ANY
@@ -244,11 +258,11 @@ CREATE INDEX event_denial_idx ON kms.event (key_id)
 		('{disable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
 
 COMMENT ON TABLE kms.event IS
-'the trail: one row an event, kept kms.event_retention';
+'The trail: one row per event, kept for kms.event_retention.';
 
 /*
- * Successes of changes, written by the changing transaction itself and moved
- * to kms.event by the writer.
+ * Successful changes.  The changing transaction writes the row, and the event
+ * writer moves it to kms.event.
  */
 CREATE TABLE kms.event_outbox (
 	event_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -274,15 +288,16 @@ CREATE TABLE kms.event_outbox (
 		autovacuum_vacuum_threshold = 1000);
 
 COMMENT ON TABLE kms.event_outbox IS
-'successful changes on their way to kms.event';
+'Successful changes on their way to kms.event.';
 
 /*
- * One row for each ring that ever fed the trail: how far it has been read
- * (every event before ring position "position" is in kms.event or was set
- * aside), the last ticket given, and the hash of the row that has it.  While
- * handed_over_at is set nothing was recorded that is not in the tables: the
- * server was stopped in an orderly way.  The first writer after the next start
- * takes that back.
+ * One row for each ring that ever fed the trail.  Every event before ring
+ * position "position" is in kms.event or kms.event_quarantine.  "last_ticket"
+ * is the last ticket given, and "hash" is the hash of the row that has it.
+ *
+ * If handed_over_at is set, the server was stopped in an orderly way and the
+ * tables have every event that was recorded.  The first writer after the next
+ * start sets it to NULL.
  */
 CREATE TABLE kms.event_epoch (
 	epoch bigint NOT NULL,
@@ -297,11 +312,12 @@ CREATE TABLE kms.event_epoch (
 );
 
 COMMENT ON TABLE kms.event_epoch IS
-'how far each event ring has been written to the trail';
+'How far each event ring has been written to the trail.';
 
 /*
- * Events that could not be written, with the reason, so that the rest goes on.
- * Each has its ticket and its place in the chain.
+ * Events that could not be written to kms.event.  They are stored here with
+ * the error, so that the events after them can be written.  Each has its
+ * ticket and its place in the chain.
  */
 CREATE TABLE kms.event_quarantine (
 	epoch bigint NOT NULL,
@@ -316,14 +332,18 @@ CREATE TABLE kms.event_quarantine (
 );
 
 COMMENT ON TABLE kms.event_quarantine IS
-'events that could not be written to kms.event, as they were, and why';
+'Events that could not be written to kms.event: their bytes and the error.';
 
 /*
- * Signatures of the trail.  A checkpoint: the row with this ticket had this
- * hash when it was signed; a start: it was the last one that retention has
- * deleted; an acceptance: it is a gap that follows from the row "previous", and
- * kms_audit_accept() has put it there.  The server had been running, and had
- * the master key, since "able_since" when it signed.
+ * Signatures of the trail.  The kind says what is signed:
+ *
+ * - checkpoint: the row with this ticket had this hash when it was signed.
+ * - start: this was the last row that retention has deleted.
+ * - acceptance: this row is a gap that follows the row "previous", and
+ *   kms_audit_accept() has appended it.
+ *
+ * "able_since" is the time since which the signing server had been running
+ * with the master key.
  */
 CREATE TABLE kms.event_checkpoint (
 	ticket bigint NOT NULL,
@@ -341,13 +361,14 @@ CREATE TABLE kms.event_checkpoint (
 );
 
 COMMENT ON TABLE kms.event_checkpoint IS
-'signed hashes of the trail, and its signed start; kms_audit_checkpoints() has them in a form that others can verify';
+'Signed hashes of the trail, and its signed start. kms_audit_checkpoints() returns them in a form that others can verify.';
 
 /*
- * Events counted a minute (width 60) or, when older than two days, an hour
- * (width 3600).  Reason is '' for successes.  Element i of the histogram, of
- * 1 to 80, counts durations up to 16 us * 2^((i - 1) / 4); the last one all
- * longer.  Zeros at both ends are left out: subscripts may begin after 1.
+ * Events counted per minute (width 60) or, after two days, per hour (width
+ * 3600).  The reason of a success is ''.  The histogram has up to 80 elements.
+ * Element i counts durations up to 16 us * 2^((i - 1) / 4), and element 80
+ * counts all longer ones.  Zeros at both ends are not stored, so subscripts
+ * may begin after 1.
  */
 CREATE TABLE kms.metric (
 	bucket timestamptz NOT NULL,
@@ -366,13 +387,17 @@ CREATE TABLE kms.metric (
 ALTER TABLE kms.metric ALTER COLUMN histogram SET STATISTICS 0;
 
 COMMENT ON TABLE kms.metric IS
-'events counted per minute or hour, operation, status and reason, with latency histogram';
+'Events counted per minute or hour, operation, status and reason, with a histogram of their durations.';
 
 /*
- * What maintenance remembers from round to round; one row.  "clock" is the
- * clock that what is deleted is judged by, with the run time of the machine at
- * that moment in microseconds and the id of its start; the seal covers the
- * three and the database.  What is older than "installed_at" was restored from
+ * The state of maintenance between two rounds; one row.
+ *
+ * "clock" is the clock by which maintenance decides what to delete.
+ * "clock_run_time" is the machine's run time at that moment, in microseconds,
+ * and "clock_boot" the id of its boot.  The seal covers these three and the
+ * database.
+ *
+ * A row of another table that is older than "installed_at" was restored from
  * a dump.
  */
 CREATE TABLE kms.maintenance (
@@ -397,11 +422,11 @@ CREATE TABLE kms.maintenance (
 INSERT INTO kms.maintenance DEFAULT VALUES;
 
 COMMENT ON TABLE kms.maintenance IS
-'one row: how much the purge has deleted today, whether it waits for confirmation, and the sealed clock by which maintenance deletes';
+'One row: how much the purge has deleted today, whether it waits for confirmation, and the sealed clock by which maintenance deletes.';
 
 /*
- * Dump and restore carry all of it but kms.maintenance, which begins anew with
- * the row that was made above, and the pool, which is filled again.
+ * Dumps contain all tables except two: kms.maintenance, whose row this script
+ * has just inserted, and kms.pool_key, because the pool fills again.
  */
 SELECT pg_catalog.pg_extension_config_dump('kms.key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.key_secret', '');
@@ -418,19 +443,21 @@ SELECT pg_catalog.pg_extension_config_dump('kms.event_checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.metric', '');
 
 /*
- * Functions.  One name, one function.  PUBLIC has kms_version() only.
+ * Functions.  No name is overloaded.  PUBLIC may call kms_version() only.
  *
- * COST, in units of cpu_operator_cost, is how many integer comparisons in a
- * WHERE take as long as a call: a backend's processor time for some thousand
- * rows with the call less that without it, over 10 ns, to one digit, where an
- * RSA-2048 private operation takes 0.4 ms.  No plan hangs on the cost of what
- * changes keys.
+ * COST is in units of cpu_operator_cost: the number of integer comparisons in
+ * a WHERE clause that take as long as one call.  It was measured on a machine
+ * on which an RSA-2048 private operation takes 0.4 ms: the processor time of a
+ * backend over some thousand rows with the call, less the time without it,
+ * divided by 10 ns and rounded to one digit.  The cost of functions that
+ * change keys decides no plan.
  */
 CREATE FUNCTION kms_version() RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_version'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 1;
 
-COMMENT ON FUNCTION kms_version IS 'version of the kms library';
+COMMENT ON FUNCTION kms_version IS
+'Return the version of the kms library.';
 
 CREATE FUNCTION kms_issue_key(device_id text, app_version text DEFAULT NULL,
 	algorithm text DEFAULT NULL, OUT key_id text, OUT public_key text,
@@ -442,7 +469,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
 REVOKE ALL ON FUNCTION kms_issue_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_issue_key IS
-'the device''s valid key, made if it has none: SPKI PEM, expiry, algorithm (RSA-2048, RSA-3072, RSA-4096) and OAEP digest. device_id: 1 to 255 bytes; app_version: at most 64. Errors: 22004, 22023, KM005 (limit), KM007, XX001, 40001';
+'Return the device''s valid key; make one if it has none. Gives SPKI PEM, expiry, algorithm (RSA-2048, RSA-3072, RSA-4096) and OAEP digest. device_id: 1 to 255 bytes; app_version: at most 64 bytes. Errors: 22004, 22023, KM005 (limit), KM007, XX001, 40001, 25006.';
 
 CREATE FUNCTION kms_rotate_key(device_id text, app_version text DEFAULT NULL,
 	algorithm text DEFAULT NULL, OUT key_id text, OUT public_key text,
@@ -454,7 +481,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
 REVOKE ALL ON FUNCTION kms_rotate_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rotate_key IS
-'deprecates the device''s active keys and makes a new one, in one transaction; counts against kms.keygen_limit. Errors as kms_issue_key';
+'Deprecate the device''s active keys and make a new one, in one transaction. Counts against kms.keygen_limit. Errors: as kms_issue_key.';
 
 CREATE FUNCTION kms_import_key(device_id text, private_key text,
 	key_id text DEFAULT NULL, app_version text DEFAULT NULL,
@@ -467,7 +494,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_import_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_import_key IS
-'brings in an RSA key made elsewhere and returns its id. private_key: unencrypted PEM (PKCS#8 or PKCS#1) of two primes, 2048 to 4096 bits, at most 8192 bytes, from a column and never a literal; key_id: 1 to 64 of A-Z a-z 0-9 _ . -, NULL has one made; expires_at NULL: kms.key_lifetime from now. Not counted against kms.keygen_limit. Errors: 22004, 22023, 23505 (the id exists), KM007, 25006';
+'Import an RSA key that was made elsewhere and return its id. private_key: unencrypted PEM (PKCS#8 or PKCS#1) of two primes, 2048 to 4096 bits, at most 8192 bytes; pass a column, never a literal. key_id: 1 to 64 of A-Z a-z 0-9 _ . -; NULL makes one. expires_at: NULL is kms.key_lifetime from now. Does not count against kms.keygen_limit. Errors: 22004, 22023, 23505 (the id exists), KM007, 25006.';
 
 CREATE FUNCTION kms_public_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_public_key'
@@ -476,7 +503,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_public_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_public_key IS
-'public key of an active or deprecated key as SPKI PEM. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
+'Return the public key of an active or deprecated key as SPKI PEM. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001.';
 
 CREATE FUNCTION kms_jwk(key_id text) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'kms_api_jwk'
@@ -485,7 +512,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000;
 REVOKE ALL ON FUNCTION kms_jwk FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_jwk IS
-'public key of an active or deprecated key as JWK (RFC 7517): kty, n, e, kid (the key id), use and, where the digest has a registered name (RFC 7518), alg. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
+'Return the public key of an active or deprecated key as JWK (RFC 7517): kty, n, e, kid (the key id), use and, if the digest has a registered name (RFC 7518), alg. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001.';
 
 CREATE FUNCTION kms_jwks(device_id text) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'kms_api_jwks'
@@ -494,7 +521,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000;
 REVOKE ALL ON FUNCTION kms_jwks FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_jwks IS
-'JWK set (RFC 7517, 5) of the device''s active, unexpired keys, newest first; an empty one for a device that has none. device_id: 1 to 255 bytes. Errors: 22004, 22023, KM007, XX001';
+'Return the JWK set (RFC 7517, 5) of the device''s active, unexpired keys, newest first; an empty set if it has none. device_id: 1 to 255 bytes. Errors: 22004, 22023, KM007, XX001.';
 
 CREATE FUNCTION kms_encrypt(key_id text, plaintext text,
 	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
@@ -505,7 +532,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 7000;
 REVOKE ALL ON FUNCTION kms_encrypt FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_encrypt IS
-'RSA-OAEP (RFC 8017) of the plaintext in UTF-8, in base64; oaep_hash NULL is the key''s own, mgf1_hash NULL the same as oaep_hash. The plaintext may have modulus bytes - 2 * digest bytes - 2. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001';
+'Encrypt the plaintext, as UTF-8, with RSA-OAEP (RFC 8017) and return base64. oaep_hash: NULL is the key''s own; mgf1_hash: NULL is oaep_hash. The plaintext may have at most modulus bytes - 2 * digest bytes - 2. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001.';
 
 CREATE FUNCTION kms_encrypt_bytea(key_id text, plaintext bytea,
 	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
@@ -515,7 +542,8 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 7000;
 
 REVOKE ALL ON FUNCTION kms_encrypt_bytea FROM PUBLIC;
 
-COMMENT ON FUNCTION kms_encrypt_bytea IS 'kms_encrypt on bytes';
+COMMENT ON FUNCTION kms_encrypt_bytea IS
+'kms_encrypt for bytes.';
 
 CREATE FUNCTION kms_decrypt(key_id text, ciphertext text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -526,7 +554,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 REVOKE ALL ON FUNCTION kms_decrypt FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt IS
-'opens one RSA-OAEP block (RFC 8017) in base64, of either alphabet, padded or not; the plaintext is text in UTF-8. If device_id is given the key must be that device''s. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001, 22021';
+'Decrypt one RSA-OAEP block (RFC 8017) in base64, of either alphabet, padded or not. The plaintext must be UTF-8. If device_id is given, the key must belong to that device. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001, 22021.';
 
 CREATE FUNCTION kms_decrypt_bytea(key_id text, ciphertext bytea,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -536,7 +564,8 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 
 REVOKE ALL ON FUNCTION kms_decrypt_bytea FROM PUBLIC;
 
-COMMENT ON FUNCTION kms_decrypt_bytea IS 'kms_decrypt on bytes';
+COMMENT ON FUNCTION kms_decrypt_bytea IS
+'kms_decrypt for bytes.';
 
 CREATE FUNCTION kms_try_decrypt(key_id text, ciphertext text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -547,7 +576,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 REVOKE ALL ON FUNCTION kms_try_decrypt FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_try_decrypt IS
-'kms_decrypt that gives NULL where the data or the key is at fault (KM001 to KM004, KM006, XX001, 22021, a malformed ciphertext); the failure is recorded all the same';
+'kms_decrypt that returns NULL if the data or the key is at fault (KM001 to KM004, KM006, XX001, 22021, a malformed ciphertext). The failure is recorded as well.';
 
 CREATE FUNCTION kms_try_decrypt_bytea(key_id text, ciphertext bytea,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -557,7 +586,8 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 
 REVOKE ALL ON FUNCTION kms_try_decrypt_bytea FROM PUBLIC;
 
-COMMENT ON FUNCTION kms_try_decrypt_bytea IS 'kms_try_decrypt on bytes';
+COMMENT ON FUNCTION kms_try_decrypt_bytea IS
+'kms_try_decrypt for bytes.';
 
 CREATE FUNCTION kms_decrypt_batch(key_ids text[], ciphertexts text[],
 	OUT "position" integer, OUT plaintext text, OUT sqlstate text)
@@ -568,7 +598,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000000 ROWS 100;
 REVOKE ALL ON FUNCTION kms_decrypt_batch FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt_batch IS
-'kms_decrypt of up to 100000 pairs: a row a pair with its position, from 1, and its plaintext, or the SQLSTATE of what is wrong with it: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. One wait for all where kms.audit = required. Errors: 22004, 22023 (the arrays), KM007, KM008, 28000';
+'Call kms_decrypt for up to 100000 pairs. Returns one row per pair: its position, counted from 1, and its plaintext, or the SQLSTATE of its error: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. If kms.audit is required, waits once for all pairs. Errors: 22004, 22023 (the arrays), KM007, KM008, 28000.';
 
 CREATE FUNCTION kms_decrypt_recover(key_id text, ciphertext text, reason text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -579,7 +609,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 REVOKE ALL ON FUNCTION kms_decrypt_recover FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt_recover IS
-'break-glass: opens what expired, disabled and revoked keys protect until they are purged; the reason (1 to 255 bytes) is recorded and written to the server log. Errors: 22004, 22023, KM001, KM002, KM006, KM007, XX001, 22021';
+'Break-glass: decrypt with an expired, disabled or revoked key, until it is purged. The reason (1 to 255 bytes) is recorded and written to the server log. Errors: 22004, 22023, KM001, KM002, KM006, KM007, XX001, 22021.';
 
 CREATE FUNCTION kms_decrypt_recover_bytea(key_id text, ciphertext bytea,
 	reason text, device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -589,7 +619,8 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 
 REVOKE ALL ON FUNCTION kms_decrypt_recover_bytea FROM PUBLIC;
 
-COMMENT ON FUNCTION kms_decrypt_recover_bytea IS 'kms_decrypt_recover on bytes';
+COMMENT ON FUNCTION kms_decrypt_recover_bytea IS
+'kms_decrypt_recover for bytes.';
 
 CREATE FUNCTION kms_hash_secret(key_id text, ciphertext text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -600,7 +631,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 9000000;
 REVOKE ALL ON FUNCTION kms_hash_secret FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_hash_secret IS
-'opens what kms_decrypt opens and returns a hash of it, of any bytes, to be stored: $kms1$pepper id$ and bcrypt of cost 10, at most 131 bytes. Takes about 60 ms. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001; 25006, 55000 only where there is no pepper yet';
+'Decrypt as kms_decrypt does and return a hash of the plaintext, which may be any bytes. The hash is $kms1$pepper id$ and bcrypt of cost 10, at most 131 bytes. Takes about 60 ms. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001; 25006 and 55000 only while there is no pepper.';
 
 CREATE FUNCTION kms_verify_secret(key_id text, ciphertext text, hash text,
 	subject text DEFAULT NULL, device_id text DEFAULT NULL,
@@ -612,7 +643,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 9000000;
 REVOKE ALL ON FUNCTION kms_verify_secret FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_verify_secret IS
-'whether the ciphertext holds the secret of the hash: one of kms_hash_secret, bcrypt ($2a$, $2b$, $2y$, cost up to 14) or yescrypt ($y$, up to 64 MiB). Never NULL; false, after the same time, also for a ciphertext or hash that cannot be used. subject, 1 to 255 bytes, counts failures: see kms.verify_failure_limit. Errors: 22004, 22023 (key id, device id, digests, label, subject), KM002, KM003, KM004, KM007, KM009, XX001, 25000 (in a parallel worker)';
+'Return whether the ciphertext holds the secret of the hash: a hash of kms_hash_secret, bcrypt ($2a$, $2b$, $2y$, cost up to 14) or yescrypt ($y$, up to 64 MiB). Never returns NULL. Returns false, after the same time, if the ciphertext or the hash cannot be used. subject (1 to 255 bytes) counts failures: see kms.verify_failure_limit. Errors: 22004, 22023 (key id, device id, digests, label, subject), KM002, KM003, KM004, KM007, KM009, XX001, 25000 (in a parallel worker).';
 
 CREATE FUNCTION kms_key_state(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_key_state'
@@ -621,7 +652,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_key_state FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_key_state IS
-'active, expired, deprecated, disabled, revoked or pending_deletion. Errors: 22004, 22023, KM002, XX001';
+'Return the state of a key: active, expired, deprecated, disabled, revoked or pending_deletion. Errors: 22004, 22023, KM002, XX001.';
 
 CREATE FUNCTION kms_key_valid(key_id text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'kms_api_key_valid'
@@ -630,7 +661,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_key_valid FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_key_valid IS
-'whether kms_decrypt would take this key now; false for one that is not there. Errors: 22004, 22023';
+'Return whether kms_decrypt would accept the key now; false if there is no such key. Errors: 22004, 22023.';
 
 CREATE FUNCTION kms_deprecate_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_deprecate_key'
@@ -639,7 +670,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_deprecate_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_deprecate_key IS
-'takes an active key out of use for issuing and encrypting; it decrypts until it expires. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001';
+'Stop issuing and encrypting with an active key. The key decrypts until it expires. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 25006.';
 
 CREATE FUNCTION kms_disable_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_disable_key'
@@ -648,7 +679,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_disable_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_disable_key IS
-'denies every use of an active or deprecated key until kms_enable_key; works without the master key, and waits for no transaction that has the key. Returns the state. Errors: 22004, 22023, KM002, KM004';
+'Deny every use of an active or deprecated key until kms_enable_key. Works without the master key and waits for no transaction that has locked the key. Returns the state. Errors: 22004, 22023, KM002, KM004, 25006, 40001 (SERIALIZABLE).';
 
 CREATE FUNCTION kms_enable_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_enable_key'
@@ -657,7 +688,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_enable_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_enable_key IS
-'brings a disabled key back to where it was, and returns that state: active (deprecated, if the device has another active key by now), deprecated, or revoked. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001';
+'Return a disabled key to its earlier state, and return that state: active, deprecated or revoked. A key that was active becomes deprecated if the device has another active key by now. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 55000, 25006.';
 
 CREATE FUNCTION kms_revoke_key(key_id text, reason text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_revoke_key'
@@ -666,7 +697,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_revoke_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_revoke_key IS
-'denies every use of a key for ever, as it is compromised, whatever its state; the reason (1 to 255 bytes) is recorded, and the date of a scheduled deletion stays. Works without the master key, and waits for no transaction that has the key. Returns the state. Errors: 22004, 22023, KM002';
+'Deny every use of a compromised key permanently, in any state. The reason (1 to 255 bytes) is recorded. A scheduled deletion keeps its date. Works without the master key and waits for no transaction that has locked the key. Returns the state. Errors: 22004, 22023, KM002, 25006, 40001 (SERIALIZABLE).';
 
 CREATE FUNCTION kms_schedule_key_deletion(key_id text,
 	after interval DEFAULT '30 days') RETURNS timestamptz
@@ -676,7 +707,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_schedule_key_deletion FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_schedule_key_deletion IS
-'denies every use of a key and has it deleted after 7 to 30 days (a month is 30); returns when, of a key that was scheduled before, also if it was revoked since, the time that stands. Works without the master key, and waits for no transaction that has the key. Errors: 22004, 22023, KM002';
+'Deny every use of a key, have it deleted after 7 to 30 days (a month is 30 days) and return the time of deletion. If the deletion was scheduled before, even if the key was revoked since, that time stands and is returned. Works without the master key and waits for no transaction that has locked the key. Errors: 22004, 22023, KM002, 25006, 40001 (SERIALIZABLE).';
 
 CREATE FUNCTION kms_cancel_key_deletion(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_cancel_key_deletion'
@@ -685,7 +716,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_cancel_key_deletion FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_cancel_key_deletion IS
-'a key that is pending deletion becomes disabled. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001';
+'Cancel a scheduled deletion; the key becomes disabled. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 55000, 25006.';
 
 CREATE FUNCTION kms_destroy_key(key_id text, confirm text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_destroy_key'
@@ -694,7 +725,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_destroy_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_destroy_key IS
-'deletes a key in any state, at once and for ever; confirm must repeat the key id. Returns destroyed. Errors: 22004, 22023, KM002, 23503 (a foreign key refers to it), 55P03 (another transaction has it), 55000 (a foreign key acts on deletes)';
+'Delete a key in any state, at once and permanently. confirm must repeat the key id. Returns destroyed. Errors: 22004, 22023, KM002, 23503 (a foreign key refers to it), 55P03 (another transaction has locked it), 55000 (a foreign key acts on deletes), 25006.';
 
 CREATE FUNCTION kms_forget_device(device_id text, OUT keys bigint,
 	OUT events bigint)
@@ -704,7 +735,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_forget_device FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_forget_device IS
-'destroys all keys of a device, and takes its id, client addresses, contexts and their salts out of the trail, whose chain still verifies; returns how many of each. Reads the whole trail. device_id: 1 to 255 bytes. Errors: 22004, 22023, KM007, 23503, 55P03, 55000, 25000 (not READ COMMITTED), 25006';
+'Destroy all keys of a device and delete its id, client addresses, contexts and their salts from the trail, which still verifies. Returns the numbers of keys and events. Reads the whole trail. device_id: 1 to 255 bytes. Errors: 22004, 22023, KM007, 23503, 55P03, 55000, 25000 (not READ COMMITTED), 25006.';
 
 CREATE FUNCTION kms_rate_limit_status(device_id text, OUT used integer,
 	OUT allowed integer, OUT next_at timestamptz)
@@ -714,7 +745,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 500;
 REVOKE ALL ON FUNCTION kms_rate_limit_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rate_limit_status IS
-'keys made for the device within kms.keygen_window, how many are allowed, and when the next one may be made (NULL: now). Errors: 22004, 22023';
+'Return how many keys were made for the device within kms.keygen_window, how many are allowed, and when the next one may be made (NULL: now). Errors: 22004, 22023.';
 
 CREATE FUNCTION kms_diagnose(key_id text, ciphertext text)
 RETURNS TABLE (finding text, hint text)
@@ -725,7 +756,7 @@ ROWS 2;
 REVOKE ALL ON FUNCTION kms_diagnose FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_diagnose IS
-'why a ciphertext does not open: the key''s state, the form (of at most kms.max_ciphertext_size bytes), the length, and which pair of digests for OAEP and MGF1 opens it; never the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001';
+'Tell why a ciphertext does not decrypt: the key''s state, the form (up to kms.max_ciphertext_size bytes), the length, and the pair of digests for OAEP and MGF1 that decrypts it. Never returns the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001.';
 
 CREATE FUNCTION kms_metrics_summary(timeframe_hours integer DEFAULT 24)
 RETURNS jsonb
@@ -735,7 +766,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000;
 REVOKE ALL ON FUNCTION kms_metrics_summary FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_metrics_summary IS
-'operations of the last 1 to 8760 hours: counts, durations in milliseconds with percentiles (within 19 %; below 16 us within 16 us, above 11.9 s at least 11.9 s), failure rates in percent, the ten most frequent failures. Waits up to 5 s for the event writer. Errors: 22023';
+'Summarize the last 1 to 8760 hours: counts, durations in milliseconds with percentiles (within 19 %; below 16 us within 16 us, above 11.9 s at least 11.9 s), failure rates in percent, and the ten most frequent failures. Waits up to 5 s for the event writer. Errors: 22023, 55P03 (kms.metric stays locked for 5 s).';
 
 CREATE FUNCTION kms_problematic_keys(
 	failure_threshold_percent numeric DEFAULT 10,
@@ -749,7 +780,7 @@ ROWS 100;
 REVOKE ALL ON FUNCTION kms_problematic_keys FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_problematic_keys IS
-'keys whose share of failed decrypts (KM001), in percent, is above the threshold. Errors: 22023';
+'Return the keys whose share of failed decrypts (KM001), in percent, is above the threshold. Errors: 22023.';
 
 CREATE FUNCTION kms_flush_events() RETURNS void
 AS 'MODULE_PATHNAME', 'kms_api_flush_events'
@@ -758,7 +789,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
 REVOKE ALL ON FUNCTION kms_flush_events FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_flush_events IS
-'returns once every event recorded before the call is in kms.event. Errors: 55000 on a standby, or with the error of the event writer if it cannot write';
+'Return after every event that was recorded before the call is in kms.event. Errors: 55000 on a standby; if the event writer cannot write, its error.';
 
 CREATE FUNCTION kms_audit_head() RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_audit_head'
@@ -767,7 +798,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
 REVOKE ALL ON FUNCTION kms_audit_head FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_audit_head IS
-'where the trail ends: the last ticket, a colon and the hash of its row (SHA-256, 64 hexadecimal digits), to be noted elsewhere; on standbys, too';
+'Return the end of the trail: the last ticket, a colon and the hash of its row (SHA-256, 64 hexadecimal digits), to be noted elsewhere. Works on standbys.';
 
 CREATE FUNCTION kms_audit_verify(head text DEFAULT NULL, OUT intact boolean,
 	OUT events bigint, OUT first_ticket bigint, OUT last_ticket bigint,
@@ -779,7 +810,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 10000000;
 REVOKE ALL ON FUNCTION kms_audit_verify FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_audit_verify IS
-'whether the trail is as it was written: reads all of it, and names the first row that was changed, removed or put in; a head is what kms_audit_head() gave once, which must be in it; anchored: it was also compared with where it was last written and signed, which the server keeps outside of tables. Errors: 22023';
+'Read the whole trail and return whether it is intact; if it is not, name the first row that was changed, removed or inserted. head: an earlier result of kms_audit_head(), which must be in the trail. anchored: the trail was also compared with the anchor, which the server keeps outside of tables and which holds the last row written and signed. Errors: 22023.';
 
 CREATE FUNCTION kms_audit_accept(reason text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'kms_api_audit_accept'
@@ -788,7 +819,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000000;
 REVOKE ALL ON FUNCTION kms_audit_accept FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_audit_accept IS
-'accepts that the trail is not intact: puts a signed row of operation gap behind it, with the reason (1 to 255 bytes), from which it is intact again, and returns its ticket. Takes effect at once; a rollback does not undo it. Reads the whole trail. Errors: 22004, 22023, 55000 (the trail is intact, or no event writer), KM007, 25006';
+'Accept that the trail is not intact: append a signed row of operation gap with the reason (1 to 255 bytes), and return its ticket. The trail is intact again from that row on. Takes effect at once, and a rollback does not undo it. Reads the whole trail. Errors: 22004, 22023, 55000 (the trail is intact, or the event writer does not answer), KM007, 25006.';
 
 CREATE FUNCTION kms_audit_checkpoints(since bigint DEFAULT 0)
 RETURNS TABLE (ticket bigint, kind text, signed_at timestamptz, message text,
@@ -800,7 +831,7 @@ ROWS 1000;
 REVOKE ALL ON FUNCTION kms_audit_checkpoints FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_audit_checkpoints IS
-'signatures of the trail after a ticket, by ticket: kind (checkpoint; start, where retention has deleted what was before; acceptance, a gap that kms_audit_accept() has made), the message that is signed, its Ed25519 signature (RFC 8032, 64 bytes in base64) and the public key in SPKI PEM (RFC 8410), as stored';
+'Return the signatures of the trail after a ticket, in order: the kind (checkpoint; start, before which retention has deleted the trail; acceptance, a gap that kms_audit_accept() has made), the signed message, its Ed25519 signature (RFC 8032, 64 bytes in base64) and the public key in SPKI PEM (RFC 8410), as stored.';
 
 CREATE FUNCTION kms_maintain(confirm_purge boolean DEFAULT false,
 	confirm_clock boolean DEFAULT false)
@@ -811,7 +842,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000 ROWS 10;
 REVOKE ALL ON FUNCTION kms_maintain FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_maintain IS
-'one bounded batch of each maintenance task, as the worker or pg_cron runs it; confirm_purge lets a purge that waits for confirmation go on for a day; confirm_clock sets the clock by which maintenance deletes to the server''s clock (KM007 without a master key)';
+'Run one bounded batch of each maintenance task, as the worker does; pg_cron may call it. confirm_purge: let a purge that waits for confirmation continue for a day. confirm_clock: set the clock by which maintenance deletes to the server''s clock. Errors: 25006, KM007 (confirm_clock without a master key).';
 
 CREATE FUNCTION kms_master_key_status()
 RETURNS TABLE (master_key_id text, label text, status text, keys bigint,
@@ -822,7 +853,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 4;
 REVOKE ALL ON FUNCTION kms_master_key_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_master_key_status IS
-'master keys by fingerprint (8 bytes in hex): current, available (only unwraps), epoch (a month''s: kms.master_key_epochs), missing (rows need it); how many keys and peppers (with audit keys) of this database are wrapped under each, and which can go; or why there is none';
+'List the master keys by fingerprint (8 bytes in hexadecimal) with status current, available (only unwraps), epoch (of a month, see kms.master_key_epochs) or missing (rows need it). Counts the keys and peppers (with audit keys) of this database under each, and tells which master keys can be removed, or why there is none.';
 
 CREATE FUNCTION kms_rewrap_keys(batch_size integer DEFAULT 1000)
 RETURNS bigint
@@ -832,7 +863,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_rewrap_keys FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rewrap_keys IS
-'wraps at most batch_size (1 to 100000) keys, and all peppers and audit keys, again, under the current master key (with epochs: keys of this month under its own) and returns how many; 0: none of this database is left that could be, also in no open transaction. Each is locked to the end of the transaction; waits for others only if it has nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006';
+'Wrap up to batch_size (1 to 100000) keys, and all peppers and audit keys, under the current master key again, and return how many. With epochs, the keys of this month are wrapped under their own master key. 0 means that none is left in this database, not even in an open transaction. Each row stays locked until the transaction ends. Waits for other transactions only if there is nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006.';
 
 CREATE FUNCTION kms_check()
 RETURNS TABLE (severity text, finding text, hint text)
@@ -842,7 +873,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 4;
 REVOKE ALL ON FUNCTION kms_check FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_check IS
-'the health check: what is wrong now (error), may become so (warning), is weaker than by default or should be known (notice), the worst first, and how to fix it; an empty result means healthy';
+'Check the health of the service: what is wrong now (error), what may become wrong (warning), and what is weaker than the default or should be known (notice), the worst first, each with its fix. An empty result means healthy.';
 
 CREATE FUNCTION kms_self_test() RETURNS boolean
 AS 'MODULE_PATHNAME', 'kms_api_self_test'
@@ -851,9 +882,9 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 100000;
 REVOKE ALL ON FUNCTION kms_self_test FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_self_test IS
-'known answers for RSA-OAEP, AES-256-GCM, HKDF, HMAC and the wrap, and one stored key tried';
+'Run known-answer tests of RSA-OAEP, AES-256-GCM, HKDF, HMAC and the wrap, and try one stored key.';
 
-/* What the views read. */
+/* Functions that the views read. */
 CREATE FUNCTION kms.read_metrics(timeframe_hours integer)
 RETURNS TABLE (operation text, status text, reason text, count bigint,
 	avg_duration double precision, min_duration double precision,
@@ -865,7 +896,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 50;
 REVOKE ALL ON FUNCTION kms.read_metrics FROM PUBLIC;
 
 COMMENT ON FUNCTION kms.read_metrics IS
-'totals of the last 1 to 8760 hours, durations in milliseconds; never waits';
+'Return totals of the last 1 to 8760 hours, durations in milliseconds. Never waits.';
 
 CREATE FUNCTION kms.read_status()
 RETURNS TABLE (item text, value text)
@@ -875,7 +906,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 30;
 REVOKE ALL ON FUNCTION kms.read_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms.read_status IS
-'launcher, workers, event ring, master key and counters since start';
+'Return the state of launcher, workers, event ring and master key, and the counters since start.';
 
 CREATE FUNCTION kms.start() RETURNS void
 AS 'MODULE_PATHNAME', 'kms_api_start'
@@ -884,10 +915,11 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms.start FROM PUBLIC;
 
 COMMENT ON FUNCTION kms.start IS
-'makes this database known to the launcher; any other call does so, too';
+'Make this database known to the launcher. Any other call does so, too.';
 
 /*
- * Views for DBAs.  No key material, and none waits.
+ * Views for database administrators.  They show no key material and never
+ * wait.
  */
 CREATE VIEW kms.keys AS
 SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
@@ -920,7 +952,7 @@ LEFT JOIN (SELECT key_id,
 	ON d.key_id OPERATOR(pg_catalog.=) k.key_id;
 
 COMMENT ON VIEW kms.keys IS
-'keys without key material; state as kms_key_state() tells it';
+'Keys without key material, with their state as kms_key_state() returns it.';
 
 CREATE VIEW kms.metrics AS
 SELECT operation, status, reason, count, avg_duration, min_duration,
@@ -928,7 +960,7 @@ SELECT operation, status, reason, count, avg_duration, min_duration,
 FROM kms.read_metrics(24);
 
 COMMENT ON VIEW kms.metrics IS
-'operations of the last 24 hours by status and reason; durations in milliseconds';
+'Operations of the last 24 hours by status and reason, durations in milliseconds.';
 
 CREATE VIEW kms.failure_rates AS
 SELECT operation, pg_catalog.sum(count)::pg_catalog.int8 AS operations,
@@ -944,7 +976,7 @@ GROUP BY operation
 ORDER BY operation;
 
 COMMENT ON VIEW kms.failure_rates IS
-'share of failures, in percent, by operation over the last 24 hours';
+'Share of failures, in percent, by operation over the last 24 hours.';
 
 CREATE VIEW kms.top_failures AS
 SELECT operation, reason, count
@@ -954,20 +986,20 @@ ORDER BY count DESC, operation, reason
 LIMIT 10;
 
 COMMENT ON VIEW kms.top_failures IS
-'the ten most frequent failures of the last 24 hours';
+'The ten most frequent failures of the last 24 hours.';
 
 CREATE VIEW kms.problematic_keys AS
 SELECT key_id, device_id, operations, failures, failure_rate
 FROM @extschema@.kms_problematic_keys();
 
 COMMENT ON VIEW kms.problematic_keys IS
-'keys with more than 10 % of failed decrypts in the last 24 hours';
+'Keys with more than 10 % of failed decrypts in the last 24 hours.';
 
 CREATE VIEW kms.status AS
 SELECT item, value FROM kms.read_status();
 
 COMMENT ON VIEW kms.status IS
-'launcher, workers, event ring, master key and counters since start';
+'State of launcher, workers, event ring and master key, and counters since start.';
 
 REVOKE ALL ON ALL TABLES IN SCHEMA kms FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA kms FROM PUBLIC;
@@ -975,8 +1007,9 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA kms FROM PUBLIC;
 SELECT kms.start();
 
 /*
- * Last: whatever ALTER DEFAULT PRIVILEGES said, nobody but the owner has a
- * privilege on what this script has made, and PUBLIC on kms_version() only.
+ * Last, revoke the privileges that ALTER DEFAULT PRIVILEGES may have granted:
+ * only the owner has a privilege on the script's objects, and PUBLIC only on
+ * kms_version().
  */
 CREATE FUNCTION @extschema@.kms_end_script() RETURNS void
 AS 'MODULE_PATHNAME', 'kms_api_end_script'
@@ -985,7 +1018,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION @extschema@.kms_end_script FROM PUBLIC;
 
 COMMENT ON FUNCTION @extschema@.kms_end_script IS
-'takes the privileges away that default privileges gave';
+'Revoke the privileges that default privileges granted.';
 
 SELECT @extschema@.kms_end_script();
 
