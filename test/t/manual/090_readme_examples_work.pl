@@ -69,7 +69,7 @@ sub read_page
 {
 	my $path = shift;
 	my $text = slurp_file("$top/$path");
-	my ($after) = $text =~ /\bgo on from\s+\[[^\]]*\]\(([^)#]+)\)/;
+	my ($after) = $text =~ /\bcontinue from\s+\[[^\]]*\]\(([^)#]+)\)/;
 	my (@blocks, $marks);
 
 	while ($text =~
