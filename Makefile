@@ -143,7 +143,7 @@ unit: $(UNIT_PROGRAMS)
 ifneq ($(UNIT_TESTS),)
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 \
-		$(PROVE) --verbose --merge --exec '' $(UNIT_PROGRAMS)
+		$(PROVE) --verbose --merge $(PROVE_FLAGS) --exec '' $(UNIT_PROGRAMS)
 endif
 
 FUZZ_CC = clang

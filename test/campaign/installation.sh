@@ -60,22 +60,12 @@ quietly() {
 
 # make_installation [ARGUMENT]: of test/install-deps.
 make_installation() {
-	local pg_config=${PG_CONFIG:-pg_config} bin share library product
+	local pg_config=${PG_CONFIG:-pg_config} product
 
 	work=$(mktemp -d "/tmp/kms-$(basename "$script").XXXXXX")
 	quietly test/install-deps "$@"
-	bin=$("$pg_config" --bindir)
-	share=$("$pg_config" --sharedir)
-	library=$("$pg_config" --pkglibdir)
 
-	mkdir "$work/tree"
-	{
-		git ls-files -coz --exclude-standard 2>/dev/null ||
-			find . \( -name .git -o -name build -o -name 'tmp_check*' \) -prune \
-				-o -type f ! -name '*.o' ! -name '*.bc' ! -name '*.so' \
-				! -name '*.d' -print0
-	} | tar --null --ignore-failed-read -T - -cf - 2>/dev/null |
-		tar -xf - -C "$work/tree"
+	test/copy-tree "$work/tree"
 
 	if [ "$(id -u)" -eq 0 ]; then
 		chown -R postgres "$work"
@@ -86,19 +76,9 @@ make_installation() {
 
 	echo "building for $("$pg_config" --version)"
 	quietly "${as_server[@]}" make -s -j"$(nproc)" with_llvm=no
-	# A server finds its files from where its binary lies, so a copy of that and
-	# links to the rest are an installation.
-	product=$work/product
-	product_bin=$product$bin
-	"${as_server[@]}" mkdir -p "$product_bin" "$product$share/extension" "$product$library"
-	"${as_server[@]}" cp "$bin"/* "$product_bin"
-	"${as_server[@]}" find "$share" -mindepth 1 -maxdepth 1 ! -name extension \
-		-exec ln -s -t "$product$share" {} +
-	"${as_server[@]}" find "$share/extension" -mindepth 1 -maxdepth 1 \
-		! -name 'kms*' -exec ln -s -t "$product$share/extension" {} +
-	"${as_server[@]}" find "$library" -mindepth 1 -maxdepth 1 \
-		! -name 'kms*' -exec ln -s -t "$product$library" {} +
-	quietly "${as_server[@]}" make -s with_llvm=no install DESTDIR="$product"
+	product=$("${as_server[@]}" test/private-installation "$work/product" "$pg_config")
+	product_bin=${product%/*}
+	quietly "${as_server[@]}" make -s with_llvm=no install PG_CONFIG="$product"
 	quietly "${as_server[@]}" gcc -O2 -Wall -I"$("$pg_config" --includedir)" \
 		-o "$work/load" test/campaign/load.c -lpq -lcrypto -lpthread
 
