@@ -8,11 +8,55 @@ package KmsTest;
 use strict;
 use warnings;
 
+use Fcntl qw(:flock);
 use IPC::Run;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep);
+
+# Each test starts from the same data directory, so a run makes it only once for
+# all its tests.  There is more than one such template, because servers of one
+# test must differ in their system identifiers, unless one comes from the other.
+use constant TEMPLATES => 3;
+use constant INITDB_EXTRA => [ '--encoding=UTF8', '--no-locale' ];
+my $servers = 0;
+
+# The template for the next server of this test, if it gets one.
+sub template
+{
+	my $n = ++$servers;
+	my $path = "$PostgreSQL::Test::Utils::tmp_check/template_$n";
+
+	return undef if $n > TEMPLATES;
+	open my $lock, '>', "$path.lock" or die "$path.lock: $!";
+	flock $lock, LOCK_EX or die "$path.lock: $!";
+	if (!-d $path)
+	{
+		PostgreSQL::Test::Utils::system_or_bail('initdb', '-D', "$path.new",
+			'-A', 'trust', '-N', @{ +INITDB_EXTRA });
+		rename "$path.new", $path or die "$path: $!";
+	}
+	return $path;
+}
+
+# $node->init() with these parameters; other programs or options of initdb make
+# another cluster than the templates.
+sub init
+{
+	my ($node, %param) = @_;
+	my $template = $param{extra} || $node->install_path ? undef : template();
+	my $system_or_bail = \&PostgreSQL::Test::Utils::system_or_bail;
+	no warnings 'redefine';
+	local *PostgreSQL::Test::Utils::system_or_bail = sub {
+		@_ = ('cp', '-RPp', $template, $node->data_dir)
+		  if defined $template && $_[0] eq 'initdb';
+		goto &$system_or_bail;
+	};
+
+	$node->init(extra => INITDB_EXTRA, %param);
+	return;
+}
 
 # Make and start a server that has kms preloaded and a master key.
 #
@@ -26,8 +70,7 @@ sub node
 	my $node = PostgreSQL::Test::Cluster->new($name,
 		map { $_ => $opt{$_} } grep { exists $opt{$_} } 'install_path');
 
-	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ],
-		@{ $opt{init} || [] });
+	init($node, @{ $opt{init} || [] });
 	$node->append_conf('postgresql.conf',
 		"shared_preload_libraries = 'kms'\n");
 	if (!exists $opt{master_key} || defined $opt{master_key})
