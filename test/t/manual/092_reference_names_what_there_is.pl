@@ -94,7 +94,7 @@ foreach (rows('app',
 # that the trail may give.
 my $errors = reference('errors');
 my $events = reference('events');
-my $source = join '', map { slurp_file($_) } glob("$top/src/pg/errors*.c"), "$top/src/crypto/status.c";
+my $source = join '', map { slurp_file($_) } glob("$top/src/pg/{errors,fault}*.c"), "$top/src/crypto/status.c";
 foreach ($source =~ /MAKE_SQLSTATE\('K', 'M', '0', '0', '(\d)'\)/g)
 {
 	ok($errors =~ m/^\| `KM00$_` \|/m, "KM00$_ is in the reference");
