@@ -1,23 +1,24 @@
--- Open many ciphertexts, in batches that commit, and list what did not open
--- and why.
+-- Decrypt many ciphertexts, in batches that commit, and list those that failed
+-- with the reason.
 --
--- Run as the owner of the application's tables, who has kms_decrypter and
--- kms_auditor (see grants.sql).  Stop it and run it again as you like: it
--- goes on where it was.
+-- Run this as the owner of the application's tables, who is a member of
+-- kms_decrypter and kms_auditor (see grants.sql).  You may stop it at any time
+-- and run it again: it continues with the remaining rows.
 
 CREATE TABLE IF NOT EXISTS inbox (
     id bigint PRIMARY KEY,
     key_id text NOT NULL CHECK (key_id ~ '^[A-Za-z0-9_.-]{1,64}$'),
     body text NOT NULL,         -- a ciphertext
-    postcode text,              -- what is kept of the plaintext
+    postcode text,              -- the part of the plaintext that is kept
     tried_at timestamptz
 );
 
--- One bad row must not stop the others: kms_try_decrypt gives NULL for it (but
--- not for what is no key id at all, which the table's check keeps out).
--- Each event carries application_name, which here says which row it was.  (If
--- you need no reasons, "SELECT id, kms_try_decrypt(key_id, body) FROM inbox"
--- is faster: a query that only reads decrypts in parallel workers.)
+-- One bad row must not stop the others, so use kms_try_decrypt, which returns
+-- NULL for it.  (A malformed key id raises an error, so the table's check
+-- refuses it.)  Each event records application_name, which here names the row.
+-- (If you need no reasons, "SELECT id, kms_try_decrypt(key_id, body) FROM
+-- inbox" is faster, because a query that only reads can decrypt in parallel
+-- workers.)
 CREATE OR REPLACE PROCEDURE inbox_open(batch integer DEFAULT 1000)
 LANGUAGE plpgsql
 AS $$
@@ -45,7 +46,7 @@ END $$;
 
 CALL inbox_open();
 
--- What did not open, and why.  First wait until what was recorded is there.
+-- List the failures.  First wait until all events are in kms.event.
 SELECT kms_flush_events();
 
 CREATE OR REPLACE VIEW inbox_failed AS
@@ -57,6 +58,6 @@ WHERE i.postcode IS NULL;
 
 SELECT reason, count(*) FROM inbox_failed GROUP BY reason ORDER BY 2 DESC;
 
--- To try some again, say after the master key was brought back:
+-- To retry them, for example after the master key was restored:
 --   UPDATE inbox SET tried_at = NULL WHERE postcode IS NULL;
 --   CALL inbox_open();

@@ -1,9 +1,10 @@
 -- Check a PIN: the application sends ciphertexts, gets true or false, and
 -- never sees a PIN or a hash.
 --
--- Run as the owner of the application's tables, who has kms_decrypter (see
--- grants.sql).  The application is role web, which has no right to decrypt.
--- Count failed attempts: kms.verify_failure_limit = 5 in postgresql.conf.
+-- Run this as the owner of the application's tables, who is a member of
+-- kms_decrypter (see grants.sql).  The application is role web, which has no
+-- right to decrypt.  To limit failed attempts, set kms.verify_failure_limit = 5
+-- in postgresql.conf.
 
 CREATE TABLE login (
     account text PRIMARY KEY,
@@ -11,8 +12,8 @@ CREATE TABLE login (
     pin_hash text NOT NULL
 );
 
--- Sets the PIN of an account, of that device's key alone.  Who may set one is
--- for the application to decide.
+-- Set the PIN of an account.  The ciphertext must be for a key of that device.
+-- The application decides which users may set a PIN.
 CREATE FUNCTION login_set_pin(account text, device_id text, key_id text,
     pin text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = keys, public, pg_temp
@@ -23,11 +24,15 @@ AS $$
     SET device_id = EXCLUDED.device_id, pin_hash = EXCLUDED.pin_hash
 $$;
 
--- Never NULL.  An account that is not there has no hash: that is false, too,
--- takes as long, and counts.  (As long as a hash of login_set_pin: while there
--- are hashes of another cost from elsewhere, the time tells.)  After too many failures of an account it raises
--- KM009 until the window is over, for the right PIN also.  (It does not insist
--- on the account's own device: KM002 would tell that there is the account.)
+-- Return whether the PIN is right; never NULL.
+--
+-- * An account that does not exist has no hash.  The result is false, takes the
+--   same time, and counts as a failure.  (If the table has hashes of another
+--   cost from another system, the time tells whether an account exists.)
+-- * After too many failures of an account it raises KM009 until the window is
+--   over, even for the right PIN.
+-- * It accepts keys of other devices, because KM002 would tell that the account
+--   exists.
 CREATE FUNCTION login_check_pin(account text, key_id text, pin text)
 RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = keys, public, pg_temp

@@ -1,8 +1,8 @@
--- Who may do what with kms: five jobs, five roles.
+-- Roles and grants for kms: five jobs, five roles.
 --
--- The extension makes no roles; these names are only a proposal.  Make them
--- once a server, run this file in each database that has the extension, and
--- give the roles to those who do the job:
+-- The extension makes no roles; these names are only a proposal.  Create the
+-- roles once per server, run this file in each database that has the extension,
+-- and grant the roles to your services and people:
 --
 --     CREATE ROLE kms_issuer NOLOGIN;
 --     CREATE ROLE kms_decrypter NOLOGIN;
@@ -12,16 +12,17 @@
 --     GRANT kms_issuer TO web_backend;
 --
 -- The functions are in schema keys (CREATE EXTENSION kms SCHEMA keys), which
--- is in the search_path of the database; nobody may create anything there.
+-- is in the search_path of the database.  No other role may create objects
+-- there.
 
--- Issuer: talks to devices.  Hands out public keys, opens nothing.
+-- Issuer: talks to devices.  Issues public keys, decrypts nothing.
 GRANT USAGE ON SCHEMA keys TO kms_issuer;
 GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_jwk, kms_jwks,
     kms_encrypt, kms_encrypt_bytea, kms_key_state, kms_key_valid,
     kms_rate_limit_status
     TO kms_issuer;
 
--- Decrypter: owns the triggers and functions that open ciphertexts.
+-- Decrypter: owns the triggers and functions that decrypt.
 GRANT USAGE ON SCHEMA keys TO kms_decrypter;
 GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
     kms_try_decrypt_bytea, kms_decrypt_batch, kms_hash_secret, kms_verify_secret,
@@ -29,8 +30,8 @@ GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
     TO kms_decrypter;
 
 -- Operator: rotates, disables and revokes keys and keeps the service healthy.
--- Opens nothing, and destroys nothing at once: kms_destroy_key is the owner's.
--- Reads kms.status, to which kms_check() points, and the function behind it.
+-- Decrypts nothing, and cannot destroy a key at once: only the owner may call
+-- kms_destroy_key.  Reads kms.status, which hints of kms_check() name.
 GRANT USAGE ON SCHEMA keys, kms TO kms_operator;
 GRANT SELECT ON kms.status TO kms_operator;
 GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
@@ -43,7 +44,7 @@ GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
     TO kms_operator;
 
 -- Auditor: reads the trail and the views, changes nothing.  Views call
--- functions with the rights of who reads them, so those come along.
+-- functions with the reader's rights, so grant those functions as well.
 GRANT USAGE ON SCHEMA keys TO kms_auditor;
 GRANT USAGE ON SCHEMA kms TO kms_auditor;
 GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
@@ -56,8 +57,8 @@ GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
     kms.read_metrics, kms.read_status
     TO kms_auditor;
 
--- Break-glass: opens what refused keys protect, with a reason, on the record.
--- For a person and the time of an incident, not for a service.
+-- Break-glass: decrypts with refused keys; the reason is recorded.  For a
+-- person during an incident, not for a service.
 GRANT USAGE ON SCHEMA keys TO kms_break_glass;
 GRANT EXECUTE ON FUNCTION kms_decrypt_recover, kms_decrypt_recover_bytea
     TO kms_break_glass;

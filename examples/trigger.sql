@@ -1,8 +1,9 @@
--- Decrypt on insert: the application sends ciphertexts, a trigger opens them,
--- and what is stored is what you need of them.
+-- Decrypt on insert: the application sends ciphertexts, a trigger decrypts
+-- them, and the table stores only the part that you need.
 --
--- Run as the owner of the application's tables, who has kms_decrypter (see
--- grants.sql).  The application is role web, which has no right to decrypt.
+-- Run this as the owner of the application's tables, who is a member of
+-- kms_decrypter (see grants.sql).  The application is role web, which has no
+-- right to decrypt.
 
 CREATE TABLE card (
     card_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -11,8 +12,9 @@ CREATE TABLE card (
     number text NOT NULL        -- comes as a ciphertext, stays as ****1111
 );
 
--- SECURITY DEFINER: it decrypts with its owner's right.  No message and no
--- constraint may see the number: PostgreSQL prints a row that violates one.
+-- SECURITY DEFINER, because it decrypts with its owner's right.  Keep the
+-- number out of messages and constraints, because PostgreSQL prints a row that
+-- violates a constraint.
 CREATE FUNCTION card_open() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = keys, public, pg_temp
 AS $$
@@ -34,7 +36,7 @@ ON card FOR EACH ROW EXECUTE FUNCTION card_open();
 
 GRANT SELECT, INSERT (device_id, key_id, number) ON card TO web;
 
--- The application then does
+-- The application then runs
 --   INSERT INTO card (device_id, key_id, number) VALUES ($1, $2, $3)
--- and gets the error of kms_decrypt (KM001 …) if the ciphertext does not
--- open.  That is recorded, although the INSERT is undone.
+-- and gets the error of kms_decrypt (KM001 …) if the ciphertext cannot be
+-- decrypted.  The failure is recorded even though the INSERT is rolled back.

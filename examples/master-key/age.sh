@@ -6,8 +6,8 @@
 #
 #   kms.master_key_command = '/etc/kms/age.sh /etc/kms/master.key.age /etc/kms/identity.txt'
 #
-# The identity belongs to the server's user (0400), and lies where the
-# encrypted file's backups do not come.  age has plugins for tokens and TPMs.
+# The identity belongs to the server's user (0400).  Keep it out of the backups
+# that contain the encrypted file.  age has plugins for tokens and TPMs.
 set -eu
 
 file=${1:?usage: age.sh FILE IDENTITY}

@@ -14,7 +14,7 @@ set -eu
 file=${1:?usage: aws-kms.sh FILE KEY-ID}
 key=${2:?usage: aws-kms.sh FILE KEY-ID}
 
-# In two steps: in a pipe its failure would be lost.
+# Two steps, because a pipe would hide a failure of the first.
 plain=$(aws kms decrypt --key-id "$key" --ciphertext-blob "fileb://$file" \
 	--encryption-context purpose=kms-master-key \
 	--query Plaintext --output text)

@@ -6,7 +6,7 @@
 #   kms.master_key_command = '/etc/kms/azure-keyvault.sh VAULT kms-master-key'
 #
 # Credentials are those of the managed identity or of the server's user
-# (az login).  They need to get this one secret.
+# (az login).  They need the right to get this secret.
 set -eu
 
 vault=${1:?usage: azure-keyvault.sh VAULT NAME}

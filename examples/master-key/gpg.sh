@@ -5,10 +5,10 @@
 #
 #   kms.master_key_command = '/etc/kms/gpg.sh /etc/kms/master.key.gpg /etc/kms/gnupg'
 #
-# The private key is one without a passphrase, in a folder of the server's
-# user (0700), or one whose passphrase an agent of that user has already
-# (gpg-preset-passphrase), or one on a card.  Nobody is asked: without a
-# passphrase at hand it fails.  The agent that gpg starts stays.
+# The private key has no passphrase and is in a folder of the server's user
+# (0700), or an agent of that user already has its passphrase
+# (gpg-preset-passphrase), or it is on a card.  The command never prompts: if it
+# would need a passphrase, it fails.  The agent that gpg starts keeps running.
 set -eu
 
 file=${1:?usage: gpg.sh FILE HOMEDIR}

@@ -7,7 +7,7 @@
 #
 # The address and the token come from the files of the server's user that the
 # tool reads (~/.vault-token, or an agent's), or from the environment of the
-# server (VAULT_ADDR, BAO_ADDR).  The token needs to read this one secret.
+# server (VAULT_ADDR, BAO_ADDR).  The token needs the right to read this secret.
 set -eu
 
 mount=${1:?usage: vault-kv.sh MOUNT PATH FIELD}

@@ -18,6 +18,6 @@ if command -v bao >/dev/null; then
 	tool=bao
 fi
 
-# In two steps: in a pipe its failure would be lost.
+# Two steps, because a pipe would hide a failure of the first.
 plain=$("$tool" write -field=plaintext "transit/decrypt/$key" "ciphertext=@$file")
 printf %s "$plain" | base64 -d

@@ -1,4 +1,4 @@
-// Encrypt a secret for the key that the database handed out.
+// Encrypt a secret with a public key from the database.
 //
 //	go run . sha1 sha1 public.pem < secret
 package main
@@ -23,9 +23,10 @@ var digests = map[string]crypto.Hash{
 	"sha256": crypto.SHA256,
 }
 
-// encrypt returns base64. publicKey is SPKI PEM; plaintext is bytes, of a
-// string its UTF-8: []byte(secret). At most modulus bytes - 2 * digest bytes - 2
-// of them (214 with 2048 bits and SHA-1): more is rsa.ErrMessageTooLong.
+// encrypt returns base64. publicKey is SPKI PEM. plaintext is bytes; for a
+// string use its UTF-8, []byte(secret). The limit is
+// modulus bytes - 2 * digest bytes - 2 (214 with 2048 bits and SHA-1); a longer
+// plaintext gives rsa.ErrMessageTooLong.
 func encrypt(publicKey, plaintext []byte, digest, mgf1Digest crypto.Hash) (string, error) {
 	block, _ := pem.Decode(publicKey)
 	if block == nil {
@@ -48,7 +49,7 @@ func encrypt(publicKey, plaintext []byte, digest, mgf1Digest crypto.Hash) (strin
 		return "", fmt.Errorf("EncryptOAEP has one digest: %v with MGF1-%v cannot be had",
 			digest, mgf1Digest)
 	}
-	// Never EncryptPKCS1v15: it is refused.
+	// Never use EncryptPKCS1v15: kms refuses PKCS#1 v1.5.
 	ciphertext, err := rsa.EncryptOAEP(digest.New(), rand.Reader, key, plaintext, nil)
 	if err != nil {
 		return "", err

@@ -11,17 +11,18 @@ import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
 
 /**
- * Encrypt a secret for the key that the database handed out.
+ * Encrypt a secret with a public key from the database.
  *
  * <pre>java Encrypt.java sha1 sha1 public.pem &lt; secret</pre>
  */
 public class Encrypt {
     /**
      * @param publicKey SPKI PEM
-     * @param plaintext of a String its UTF-8: secret.getBytes(StandardCharsets.UTF_8), since a
-     *     bare getBytes() may give another encoding. At most modulus bytes - 2 * digest bytes - 2
-     *     (214 with 2048 bits and SHA-1): more throws IllegalBlockSizeException.
-     * @param digest SHA-1, SHA-256, …: with a hyphen
+     * @param plaintext for a String use its UTF-8, secret.getBytes(StandardCharsets.UTF_8),
+     *     because getBytes() alone may give another encoding. The limit is
+     *     modulus bytes - 2 * digest bytes - 2 (214 with 2048 bits and SHA-1); more throws
+     *     IllegalBlockSizeException.
+     * @param digest SHA-1, SHA-256, …, with a hyphen
      * @param mgf1Digest likewise
      * @return base64
      */
@@ -30,9 +31,8 @@ public class Encrypt {
         byte[] der = Base64.getMimeDecoder().decode(publicKey.replaceAll("-----[A-Z ]+-----", ""));
         PublicKey key = KeyFactory.getInstance("RSA").generatePublic(new X509EncodedKeySpec(der));
 
-        // The trap: "RSA/ECB/OAEPWithSHA-256AndMGF1Padding" without a spec is SHA-256 with
-        // MGF1-SHA-1. The name says nothing about MGF1; only the spec does. And "RSA" alone is
-        // PKCS#1 v1.5, which is refused.
+        // Always pass a spec, because "RSA/ECB/OAEPWithSHA-256AndMGF1Padding" without one means
+        // SHA-256 with MGF1-SHA-1. "RSA" alone means PKCS#1 v1.5, which kms refuses.
         Cipher cipher = Cipher.getInstance("RSA/ECB/OAEPPadding");
         cipher.init(Cipher.ENCRYPT_MODE, key, new OAEPParameterSpec(digest, "MGF1",
                 new MGF1ParameterSpec(mgf1Digest), PSource.PSpecified.DEFAULT));

@@ -1,4 +1,4 @@
-// Encrypt a secret for the key that the database handed out.
+// Encrypt a secret with a public key from the database.
 //
 //   node encrypt.js sha1 sha1 public.pem < secret
 'use strict';
@@ -6,9 +6,9 @@
 const { constants, publicEncrypt } = require('crypto');
 const { readFileSync } = require('fs');
 
-// publicKey: SPKI PEM.  plaintext: bytes; of a string its UTF-8, that is
-// Buffer.from(secret, 'utf8').  At most modulus bytes - 2 * digest bytes - 2 of
-// them (214 with 2048 bits and SHA-1): more throws "data too large for key size".
+// publicKey: SPKI PEM.  plaintext: bytes; for a string use its UTF-8,
+// Buffer.from(secret, 'utf8').  The limit is modulus bytes - 2 * digest bytes - 2
+// (214 with 2048 bits and SHA-1); more throws "data too large for key size".
 function encrypt(publicKey, plaintext, digest, mgf1Digest) {
   // oaepHash sets both digests, and there is no option for that of MGF1.
   if (mgf1Digest !== digest) {
@@ -16,8 +16,8 @@ function encrypt(publicKey, plaintext, digest, mgf1Digest) {
   }
   const ciphertext = publicEncrypt({
     key: publicKey,
-    padding: constants.RSA_PKCS1_OAEP_PADDING, // never RSA_PKCS1_PADDING: it is refused
-    oaepHash: digest, // without it sha1
+    padding: constants.RSA_PKCS1_OAEP_PADDING, // never RSA_PKCS1_PADDING, which kms refuses
+    oaepHash: digest, // sha1 by default
   }, plaintext);
   return ciphertext.toString('base64');
 }

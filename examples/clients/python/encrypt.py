@@ -16,12 +16,12 @@ def encrypt(public_key, plaintext, digest, mgf1_digest):
     that is secret.encode()."""
     key = serialization.load_pem_public_key(public_key)
     oaep_hash = DIGESTS[digest]
-    # The library's own error does not say what is wrong.
+    # Check here, because the library's own error does not name the cause.
     limit = key.key_size // 8 - 2 * oaep_hash.digest_size - 2
     if len(plaintext) > limit:
         raise ValueError(f'the secret is too long: {len(plaintext)} bytes,'
                          f' the key takes {limit}')
-    # Never PKCS1v15: it is refused.
+    # Never use PKCS1v15, which kms refuses.
     oaep = padding.OAEP(mgf=padding.MGF1(DIGESTS[mgf1_digest]),
                         algorithm=oaep_hash, label=None)
     return base64.b64encode(key.encrypt(plaintext, oaep)).decode()

@@ -1,18 +1,18 @@
 'use strict';
 
-// What a key of the database says with "alg" (RFC 7518), and bytes of a digest.
+// The digest for each "alg" of a JWK from kms_jwk() (RFC 7518), and its size in bytes.
 const DIGESTS = {
   'RSA-OAEP': { name: 'SHA-1', size: 20 },
   'RSA-OAEP-256': { name: 'SHA-256', size: 32 },
 };
 
-// Encrypt a secret for a key that kms_jwk() handed out; gives base64.
+// Encrypt a secret with a key from kms_jwk(), and return base64.
 //
-// The JWK says the digest.  Web Crypto uses it for MGF1 too: SHA-256 with
-// MGF1-SHA-1 cannot be had.
+// The JWK names the digest.  Web Crypto uses it for MGF1, too, so SHA-256 with
+// MGF1-SHA-1 is not possible.
 async function encrypt(jwk, secret) {
   if (!globalThis.crypto?.subtle) {
-    throw new Error('Web Crypto is there only with https:, on localhost and in files');
+    throw new Error('Web Crypto is available only with https:, on localhost and in files');
   }
   const digest = DIGESTS[jwk.alg];
   if (!digest) {
@@ -21,9 +21,9 @@ async function encrypt(jwk, secret) {
   const key = await crypto.subtle.importKey('jwk', jwk,
     { name: 'RSA-OAEP', hash: digest.name }, false, ['encrypt']);
 
-  // A string is UTF-16 here and UTF-8 there, and it is bytes that are counted.
+  // Count bytes of UTF-8, not the UTF-16 units of the string.
   const plaintext = new TextEncoder().encode(secret);
-  // Web Crypto's own error has no message.
+  // Check here, because Web Crypto's own error has no message.
   const limit = key.algorithm.modulusLength / 8 - 2 * digest.size - 2;
   if (plaintext.length > limit) {
     throw new RangeError(

@@ -231,9 +231,9 @@ sub rotate_fleet
 
 	# Run again it does the rest.
 	my $said = run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072', batch => 2);
-	like($said, qr/device till 3 is left out: rate limit/,
-		'rotate_fleet: a device at its limit is left out');
-	like($said, qr/\d rotated, 1 left out/, 'rotate_fleet: and told of');
+	like($said, qr/device till 3 is skipped: rate limit/,
+		'rotate_fleet: a device at its limit is skipped');
+	like($said, qr/\d rotated, 1 skipped/, 'rotate_fleet: skipped devices are counted');
 	is( $node->safe_psql('app', $before),
 		'till 1 RSA-2048 deprecated, till 1 RSA-3072 active, '
 		  . 'till 2 RSA-2048 deprecated, till 2 RSA-3072 active, '
@@ -245,10 +245,10 @@ sub rotate_fleet
 
 	$node->safe_psql('app', 'ALTER DATABASE app SET kms.keygen_limit = 3');
 	like(run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072'),
-		qr/ 1 rotated, 0 left out/,
+		qr/ 1 rotated, 0 skipped/,
 		'rotate_fleet: run again it takes those that are left');
 	like(run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072'),
-		qr/ 0 rotated, 0 left out/, 'rotate_fleet: and then none');
+		qr/ 0 rotated, 0 skipped/, 'rotate_fleet: the next run rotates none');
 	like(run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072', older_than => '0'),
 		qr/ [1-9]\d* rotated/, 'rotate_fleet: what is too old is rotated, too');
 }
