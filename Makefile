@@ -1,11 +1,11 @@
-# kms: see README.md.  "make help" lists what can be made here.
+# kms: see README.md.  "make help" lists the targets.
 
 EXTENSION = kms
 MODULE_big = kms
 DATA = $(wildcard sql/kms--*.sql)
 PGFILEDESC = "kms - asymmetric keys for client devices"
 
-# kms.control is the one place that names the version.
+# The version is named only in kms.control.
 KMS_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" kms.control)
 
 LAYERS = crypto pg shmem store keys api worker
@@ -13,18 +13,18 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 	$(wildcard src/kms.c)
 OBJS = $(SOURCES:.c=.o)
 
-# What compiles and links without PostgreSQL: unit tests and fuzzers use it.
+# Files that compile and link without PostgreSQL, for unit tests and fuzzers.
 PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
-# A program for rings of servers that do not run; it knows no PostgreSQL either.
+# A program that reads the rings of servers that do not run, without PostgreSQL.
 SCRIPTS_built = build/kms_ring
 RING_OBJS = src/tools/kms_ring.o src/shmem/ring.o src/shmem/tally.o src/crypto/status.o
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
 PROVE_TESTS = $(sort $(wildcard test/t/*/*.pl))
-# The extension is there when a test starts, so each can run alone.
+# The extension exists when a test starts, so each test can run alone.
 TEST_DATABASE = --encoding=UTF8 --no-locale --load-extension=kms
 REGRESS_OPTS = --inputdir=test $(TEST_DATABASE)
 ISOLATION_OPTS = --inputdir=test --outputdir=. $(TEST_DATABASE)
@@ -35,10 +35,10 @@ endif
 EXTRA_CLEAN = build tmp_check tmp_check_iso output_iso results log \
 	regression.diffs regression.out $(SOURCES:.c=.d) $(RING_OBJS) $(RING_OBJS:.o=.d)
 
-# "make WERROR=" builds in spite of warnings that a newer compiler brings.
+# "make WERROR=" builds even if a newer compiler has new warnings.
 WERROR = -Werror
 WARNINGS = -Wall -Wextra $(WERROR) $(WARNINGS_OF_CC) $(WARNINGS_OF_LAYER)
-# fmgr arguments and hooks that we do not use, and zeroed structures.
+# Because of unused arguments of fmgr functions and hooks, and "= {0}".
 WARNINGS_OF_LAYER = -Wno-unused-parameter -Wno-missing-field-initializers
 $(PURE_OBJS) $(RING_OBJS): WARNINGS_OF_LAYER =
 
@@ -53,7 +53,7 @@ PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 PG_CFLAGS = -std=gnu99
 SHLIB_LINK = -lcrypto -lcrypt -lpthread
 
-# What a bare "make" makes.
+# The default target.
 all:
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -61,7 +61,7 @@ include $(PGXS)
 
 PG_PROVE_FLAGS += -I test/perl
 
-# Objects and bitcode follow the headers they include.
+# Rebuild objects and bitcode when an included header changes.
 %.o: %.c
 	$(CC) $(CFLAGS) $(WARNINGS) $(CPPFLAGS) \
 		-MMD -MP -MT $@ -MT $(@:.o=.bc) -c -o $@ $<
@@ -83,8 +83,8 @@ temp_instance = \
 	--bindir='$(bindir)' --inputdir=test --outputdir=$(TEMP)/$(1) \
 	$(TEST_DATABASE) $(EXTRA_REGRESS_OPTS)
 
-# A master key and a configuration that names it; pg_regress looks for
-# expected/ in its output directory.
+# Make a master key and a configuration that names it.  Also link expected/,
+# because pg_regress looks for it in its output directory.
 define temp_config
 	rm -rf $(TEMP)/$(1)
 	$(MKDIR_P) $(TEMP)/$(1)
@@ -128,7 +128,7 @@ UNIT_CC = gcc
 UNIT_FLAGS = $(PURE_FLAGS) -fsanitize=address,undefined
 UNIT_TESTS = $(sort $(wildcard test/unit/test_*.c))
 UNIT_PROGRAMS = $(UNIT_TESTS:test/unit/%.c=build/unit/%)
-# What is not a test in test/unit is linked to each test.
+# Link the files of test/unit that are no tests to each test.
 UNIT_SHARED = $(filter-out $(UNIT_TESTS),$(sort $(wildcard test/unit/*.c)))
 UNIT_OBJS = $(PURE:%.c=build/unit/%.o) $(UNIT_SHARED:%.c=build/unit/%.o)
 
@@ -160,11 +160,11 @@ build/fuzz/%.o: %.c Makefile
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lcrypto -lcrypt
 
-# Inputs found are kept in build/fuzz/corpus, crashing ones in build/fuzz.
+# The fuzzers keep new inputs in build/fuzz/corpus, and crashing ones in build/fuzz.
 fuzz: $(FUZZ_PROGRAMS)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) test/fuzz-all $(FUZZ_PROGRAMS)
 
-# These objects are kept; without this make would delete them.
+# Keep these objects; without this line make would delete them.
 .SECONDARY: $(UNIT_OBJS) $(FUZZ_OBJS) \
 	$(UNIT_TESTS:%.c=build/unit/%.o) $(FUZZ_TESTS:%.c=build/fuzz/%.o)
 -include $(UNIT_OBJS:.o=.d) $(FUZZ_OBJS:.o=.d) \
@@ -174,7 +174,7 @@ fuzz: $(FUZZ_PROGRAMS)
 
 CHECKS = $(sort $(wildcard test/check/*))
 
-# A check that cannot be made here says why and exits with 77.
+# A check that cannot run on this machine says why and exits with 77.
 check-house:
 	@n=0; failed=0; \
 	for check in $(CHECKS); do \
@@ -182,19 +182,19 @@ check-house:
 		$$check; \
 		case $$? in \
 			0) echo "ok $$n - $$check" ;; \
-			77) echo "ok $$n - $$check # SKIP cannot be made here" ;; \
+			77) echo "ok $$n - $$check # SKIP cannot run on this machine" ;; \
 			*) echo "not ok $$n - $$check"; failed=1 ;; \
 		esac; \
 	done; \
 	echo "1..$$n"; exit $$failed
 
-# Only some files: make indent FILES='src/api/sql_issue.c'
+# To indent only some files: make indent FILES='src/api/sql_issue.c'
 indent:
 	test/check/typedefs --write
 	test/check/indent --write $(FILES)
 
 help:
-	@echo "all install uninstall clean   as PGXS has them"
+	@echo "all install uninstall clean   as in PGXS"
 	@echo "installcheck                  regress, isolation, TAP on a running server"
 	@echo "check-regress check-isolation check-tap check-clients"
 	@echo "                              the same on temporary servers"

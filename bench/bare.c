@@ -1,10 +1,10 @@
 /*
- * The yardsticks: what OpenSSL and the processor need, without PostgreSQL.
+ * The yardsticks: the time of OpenSSL and the processor, without PostgreSQL.
  *
  *	bare KEY.pem
  *
- * reads commands, one a line, and answers each with wall and processor time
- * in nanoseconds of the whole command:
+ * reads commands, one per line, and answers each with the wall and processor
+ * time of the whole command in nanoseconds:
  *
  *	warm N		private operations, key open, no padding, one context
  *	cold N		first uses: key loaded (PKCS#1 DER), one operation, freed
@@ -133,7 +133,7 @@ warm(long n)
 		operate(context);
 }
 
-/* With one decoder for all keys, the cheapest way that there is. */
+/* Use one decoder for all keys, because that is the cheapest way. */
 static void
 first_uses(long n, int operation)
 {

@@ -2,14 +2,14 @@
  * Linked into the library that "bench/run keys" measures: fills kms.key and
  * kms.key_secret with many authentic keys.
  *
- * Only a few key pairs are generated, each stands in many rows; everything
- * else is what kms_issue_key() does.  Each row has its own id, device and
- * times, the private key is wrapped for just that row, under its own salt and
- * nonce, and the row is sealed over that wrap: src/keys does it.
+ * Only a few key pairs are generated, and each is in many rows.  Everything
+ * else is as kms_issue_key() does it, by the functions of src/keys: each row
+ * has its own id, device and times, the private key is wrapped for that row
+ * under its own salt and nonce, and the row is sealed over that wrap.
  *
- * Rows go to the tables past their indexes, and frozen.  So the caller
- * truncates both tables before, in the same transaction, and has their indexes
- * built anew after it.
+ * Rows are written frozen and without index entries.  So the caller truncates
+ * both tables before, in the same transaction, and rebuilds their indexes
+ * afterwards.
  */
 #include "postgres.h"
 
@@ -55,7 +55,7 @@ typedef struct Pair
 	size_t		private_len;
 } Pair;
 
-/* Nothing but a benchmark uses these, so they are not wiped. */
+/* Only a benchmark uses these keys, so they are not wiped. */
 static Pair pairs[PAIRS];
 
 static void make_pairs(void);
@@ -78,10 +78,12 @@ static void require(KmsStatus status, const char *what);
 PG_FUNCTION_INFO_V1(kms_bench_load);
 
 /*
- * kms_bench_load(living bigint, expired bigint, due bigint): keys in the order
- * in which they were made.  Those that are due to be purged, deprecated when
- * they expired; those that have expired, and are still active; the living, of
- * devices bench-1 to bench-<living>.
+ * kms_bench_load(living bigint, expired bigint, due bigint): insert keys, in
+ * the order in which they were made:
+ *
+ * - "due" keys that are due to be purged and were deprecated at their expiry,
+ * - "expired" keys that have expired and are still active,
+ * - "living" keys of devices bench-1 to bench-<living>.
  */
 Datum
 kms_bench_load(PG_FUNCTION_ARGS)
@@ -109,7 +111,7 @@ kms_bench_load(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Keys of devices <name>-1 and up, made one after the other in that time. */
+/* Insert keys of devices <name>-1 and up, made one after the other. */
 static void
 fill(Target * keys, Target * secrets, const char *name, int64 count,
 	 TimestampTz from, TimestampTz to, bool deprecated)
@@ -249,8 +251,8 @@ make_row(KmsKeyRow *row, const char *name, int64 number,
 }
 
 /*
- * As kms_opened_wrap() and kms_create_key() do it, but for writing the same
- * DER again for each row, which takes ten times as long as all the rest.
+ * Do as kms_opened_wrap() and kms_create_key(), but write the DER only once,
+ * because writing it for each row takes ten times as long as everything else.
  */
 static void
 make_secret(KmsKeyRow *row, const Pair *pair, KmsKeySecret *secret)
