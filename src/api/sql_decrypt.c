@@ -76,7 +76,7 @@ static KmsStatus fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text,
 static KmsStatus open_to(KmsCall *call, const KmsCipherRequest *request,
 						 bool recover, Sink *sink, KmsFault *fault);
 static void prepare(Sink *sink, bool is_text);
-static void succeed(KmsCall *call, Sink *sink);
+static void end(KmsCall *call, KmsStatus status, Sink *sink);
 static KmsStatus fill(Sink *sink, const unsigned char *plain, size_t len);
 static KmsStatus fill_text(Sink *sink, const unsigned char *plain, size_t len);
 static void log_recovery(const char *key_id, const char *reason,
@@ -180,10 +180,7 @@ decrypt(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text)
 		prepare(&sink, is_text);
 		status = open_to(call, &request, kind == RECOVER, &sink, &fault);
 	}
-	if (status == KMS_OK)
-		succeed(call, &sink);
-	else
-		kms_call_fail(call, status);
+	end(call, status, &sink);
 	if (kind == RECOVER)
 		log_recovery(kms_call_recorded_key(call), reason, status);
 	if (status == KMS_OK)
@@ -240,15 +237,16 @@ open_to(KmsCall *call, const KmsCipherRequest *request, bool recover,
 
 /* It may raise, if the event cannot be recorded. */
 static void
-succeed(KmsCall *call, Sink *sink)
+end(KmsCall *call, KmsStatus status, Sink *sink)
 {
 	PG_TRY();
 	{
-		kms_call_succeed(call);
+		kms_call_end(call, status);
 	}
 	PG_CATCH();
 	{
-		explicit_bzero(sink->result, VARHDRSZ + sink->size);
+		if (status == KMS_OK)
+			explicit_bzero(sink->result, VARHDRSZ + sink->size);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "crypto/looks.h"
 #include "keys/call.h"
 #include "keys/diagnose.h"
@@ -98,12 +99,7 @@ kms_api_diagnose(PG_FUNCTION_ARGS)
 	}
 	if (status == KMS_OK)
 		status = examine(fcinfo, &diagnosis, &fault);
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
-	kms_call_succeed(call);
+	kms_finish(call, status, &fault);
 	return (Datum) 0;
 }
 
@@ -163,7 +159,7 @@ examine(FunctionCallInfo fcinfo, const KmsDiagnosis *diagnosis,
 	if (pairs == NIL)
 		report_none(result, diagnosis);
 	else
-		report_pairs(result, &diagnosis->row, pairs);
+		report_pairs(result, &diagnosis->found.row, pairs);
 	return status;
 }
 

@@ -6,6 +6,7 @@
 #include "utils/builtins.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "keys/call.h"
 #include "keys/cipher.h"
 #include "pg/compat.h"
@@ -55,12 +56,7 @@ encrypt(FunctionCallInfo fcinfo, bool text_form)
 	if (status == KMS_OK)
 		status = kms_cipher_encrypt(call, &request, out, &out_len, &fault);
 	explicit_bzero(utf8, sizeof(utf8));
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
-	kms_call_succeed(call);
+	kms_finish(call, status, &fault);
 	if (text_form)
 		return to_base64(out, out_len);
 	return PointerGetDatum(cstring_to_text_with_len((char *) out, out_len));

@@ -7,6 +7,7 @@
 #include "funcapi.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "keys/call.h"
 #include "keys/forget.h"
 
@@ -30,11 +31,7 @@ kms_api_forget_device(PG_FUNCTION_ARGS)
 	status = kms_args_device_id(fcinfo, 0, device_id, &fault);
 	if (status == KMS_OK)
 		status = kms_forget_device(call, device_id, &result, &fault);
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
+	kms_finish(call, status, &fault);
 	values[0] = Int64GetDatum(result.keys);
 	values[1] = Int64GetDatum(result.events);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),

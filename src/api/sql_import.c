@@ -6,6 +6,7 @@
 #include "utils/timestamp.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "keys/call.h"
 #include "keys/import.h"
 #include "pg/compat.h"
@@ -55,11 +56,7 @@ kms_api_import_key(PG_FUNCTION_ARGS)
 		status = read_private_key(fcinfo, import, &key, &fault);
 	if (status == KMS_OK)
 		status = kms_import_store(call, import, key, &fault);
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
+	kms_finish(call, status, &fault);
 	PG_RETURN_TEXT_P(cstring_to_text(import->row.key_id));
 }
 

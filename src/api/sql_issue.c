@@ -6,11 +6,10 @@
 #include "utils/timestamp.h"
 
 #include "api/args.h"
-#include "keys/call.h"
-#include "keys/issue.h"
+#include "api/finish.h"
 #include "keys/admit.h"
+#include "keys/issue.h"
 #include "pg/compat.h"
-#include "shmem/master.h"
 
 typedef KmsStatus (*IssueFunction) (KmsCall *call, const KmsIssueRequest *request,
 									KmsIssued *issued, KmsFault *fault);
@@ -56,12 +55,7 @@ kms_api_public_key(PG_FUNCTION_ARGS)
 		kms_call_key(call, key_id);
 		status = kms_issue_public(call, key_id, pem, sizeof(pem), &fault);
 	}
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
-	kms_call_succeed(call);
+	kms_finish(call, status, &fault);
 	PG_RETURN_TEXT_P(cstring_to_text(pem));
 }
 
@@ -70,20 +64,17 @@ Datum
 kms_api_key_state(PG_FUNCTION_ARGS)
 {
 	KmsKeyIdBuffer key_id;
-	KmsKeyRow	row;
+	const char *state;
 	KmsFault	fault = {0};
 	KmsStatus	status;
 
 	kms_call_require_service();
 	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
 	if (status == KMS_OK)
-		status = kms_admit_find(key_id, NULL, &row, &fault);
-	if (status == KMS_OK)
-		status = kms_admit_refuse(&row, KMS_OK, &fault);
+		status = kms_admit_state(key_id, &state, &fault);
 	if (status != KMS_OK)
 		kms_fault_raise(&fault);
-	PG_RETURN_TEXT_P(cstring_to_text(kms_admit_state_at(&row,
-														GetCurrentTimestamp())));
+	PG_RETURN_TEXT_P(cstring_to_text(state));
 }
 
 /* Whether kms_decrypt would take it now; a key that is not there would not. */
@@ -91,21 +82,12 @@ Datum
 kms_api_key_valid(PG_FUNCTION_ARGS)
 {
 	KmsKeyIdBuffer key_id;
-	KmsKeyRow	row;
-	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
 	KmsFault	fault = {0};
-	KmsStatus	status;
 
 	kms_call_require_service();
-	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
-	if (status != KMS_OK)
+	if (kms_args_key_id(fcinfo, 0, key_id, &fault) != KMS_OK)
 		kms_fault_raise(&fault);
-	status = kms_admit_find(key_id, NULL, &row, &fault);
-	if (status == KMS_OK)
-		status = kms_admit_row(&row, KMS_USE_DECRYPT, secret, &fault);
-	if (status == KMS_OK)
-		status = kms_admit_master_key_there(secret);
-	PG_RETURN_BOOL(status == KMS_OK);
+	PG_RETURN_BOOL(kms_admit_is_valid(key_id));
 }
 
 Datum
@@ -140,11 +122,7 @@ issue(FunctionCallInfo fcinfo, KmsOperation operation, IssueFunction function)
 	status = fetch(fcinfo, call, &request, &fault);
 	if (status == KMS_OK)
 		status = function(call, &request, &issued, &fault);
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
+	kms_finish(call, status, &fault);
 	return form_issued(fcinfo, &issued);
 }
 

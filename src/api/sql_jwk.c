@@ -8,6 +8,7 @@
 #include "utils/jsonb.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "keys/call.h"
 #include "keys/issue.h"
 #include "pg/compat.h"
@@ -81,15 +82,9 @@ kms_api_jwks(PG_FUNCTION_ARGS)
 static Datum
 end(KmsCall *call, KmsStatus status, const KmsFault *fault, JsonbValue *json)
 {
-	Jsonb	   *result;
+	Jsonb	   *result = status == KMS_OK ? JsonbValueToJsonb(json) : NULL;
 
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(fault);
-	}
-	result = JsonbValueToJsonb(json);
-	kms_call_succeed(call);
+	kms_finish(call, status, fault);
 	PG_RETURN_JSONB_P(result);
 }
 

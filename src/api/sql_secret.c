@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "keys/call.h"
 #include "keys/secret.h"
 #include "pg/compat.h"
@@ -52,12 +53,7 @@ kms_api_hash_secret(PG_FUNCTION_ARGS)
 	status = fetch_hash(fcinfo, call, &request, &fault);
 	if (status == KMS_OK)
 		status = kms_secret_hash(call, &request, hash, &fault);
-	if (status != KMS_OK)
-	{
-		kms_call_fail(call, status);
-		kms_fault_raise(&fault);
-	}
-	kms_call_succeed(call);
+	kms_finish(call, status, &fault);
 	PG_RETURN_TEXT_P(cstring_to_text(hash));
 }
 
@@ -86,13 +82,8 @@ kms_api_verify_secret(PG_FUNCTION_ARGS)
 	status = fetch_verify(fcinfo, call, &attempt, &fault);
 	if (status == KMS_OK)
 		status = kms_secret_verify(call, &attempt, &fault);
-	if (status == KMS_OK)
-		kms_call_succeed(call);
-	else
-		kms_call_fail(call, status);
-	if (status != KMS_OK && !kms_secret_is_answer(status))
-		kms_fault_raise(&fault);
-	PG_RETURN_BOOL(status == KMS_OK);
+	PG_RETURN_BOOL(kms_finish_with_answer(call, status, &fault,
+										  kms_secret_is_answer));
 }
 
 static KmsStatus

@@ -7,6 +7,7 @@
 #include "utils/timestamp.h"
 
 #include "api/args.h"
+#include "api/finish.h"
 #include "keys/call.h"
 #include "keys/transition.h"
 #include "pg/compat.h"
@@ -15,7 +16,7 @@
 #define DELETION_MAX_DAYS 30
 
 static KmsStatus run(FunctionCallInfo fcinfo, KmsCall *call,
-					 KmsStateRequest *request, KmsKeyRow *row,
+					 KmsStateRequest *request, KmsKey *key,
 					 KmsFault *fault);
 static Datum change(FunctionCallInfo fcinfo, KmsOperation operation,
 					const char *function);
@@ -23,7 +24,6 @@ static KmsStatus fetch_delete_at(FunctionCallInfo fcinfo, int n,
 								 TimestampTz *delete_at, KmsFault *fault);
 static KmsStatus check_confirmation(FunctionCallInfo fcinfo, int n,
 									const char *key_id, KmsFault *fault);
-static void end_failed(KmsCall *call, const KmsFault *fault);
 
 PG_FUNCTION_INFO_V1(kms_api_deprecate_key);
 PG_FUNCTION_INFO_V1(kms_api_disable_key);
@@ -68,15 +68,16 @@ kms_api_schedule_key_deletion(PG_FUNCTION_ARGS)
 {
 	KmsStateRequest request = {0};
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsCall    *call;
+	KmsStatus	status;
 
 	request.function = "kms_schedule_key_deletion()";
 	request.operation = KMS_OP_SCHEDULE_DELETION;
 	call = kms_call_begin(request.operation);
-	if (run(fcinfo, call, &request, &row, &fault) != KMS_OK)
-		end_failed(call, &fault);
-	PG_RETURN_TIMESTAMPTZ(kms_transition_delete_at(&row));
+	status = run(fcinfo, call, &request, &key, &fault);
+	kms_finish(call, status, &fault);
+	PG_RETURN_TIMESTAMPTZ(kms_key_delete_at(&key));
 }
 
 Datum
@@ -95,8 +96,7 @@ kms_api_destroy_key(PG_FUNCTION_ARGS)
 	}
 	if (status == KMS_OK)
 		status = kms_transition_destroy(call, key_id, &fault);
-	if (status != KMS_OK)
-		end_failed(call, &fault);
+	kms_finish(call, status, &fault);
 	PG_RETURN_TEXT_P(cstring_to_text("destroyed"));
 }
 
@@ -106,19 +106,20 @@ change(FunctionCallInfo fcinfo, KmsOperation operation, const char *function)
 {
 	KmsStateRequest request = {0};
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsCall    *call = kms_call_begin(operation);
+	KmsStatus	status;
 
 	request.function = function;
 	request.operation = operation;
-	if (run(fcinfo, call, &request, &row, &fault) != KMS_OK)
-		end_failed(call, &fault);
-	PG_RETURN_TEXT_P(cstring_to_text(kms_key_row_state_name(kms_key_row_state(&row))));
+	status = run(fcinfo, call, &request, &key, &fault);
+	kms_finish(call, status, &fault);
+	PG_RETURN_TEXT_P(cstring_to_text(kms_key_state_name(kms_key_state(&key))));
 }
 
 static KmsStatus
 run(FunctionCallInfo fcinfo, KmsCall *call, KmsStateRequest *request,
-	KmsKeyRow *row, KmsFault *fault)
+	KmsKey *key, KmsFault *fault)
 {
 	char	   *key_id = palloc(sizeof(KmsKeyIdBuffer));
 	char	   *reason = NULL;
@@ -141,7 +142,7 @@ run(FunctionCallInfo fcinfo, KmsCall *call, KmsStateRequest *request,
 		status = fetch_delete_at(fcinfo, 1, &request->delete_at, fault);
 	if (status != KMS_OK)
 		return status;
-	return kms_transition_change(call, request, row, fault);
+	return kms_transition_change(call, request, key, fault);
 }
 
 /* A month has 30 days, as where PostgreSQL compares intervals. */
@@ -178,11 +179,4 @@ check_confirmation(FunctionCallInfo fcinfo, int n, const char *key_id,
 		return kms_fault(fault, KMS_OK);
 	return kms_fault_argument(fault, "confirmation is not the key id", NULL,
 							  "What is destroyed is lost for ever, with all that was encrypted for it: repeat the key id to confirm.");
-}
-
-static void
-end_failed(KmsCall *call, const KmsFault *fault)
-{
-	kms_call_fail(call, fault->status);
-	kms_fault_raise(fault);
 }

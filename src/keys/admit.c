@@ -3,15 +3,79 @@
 #include "utils/timestamp.h"
 
 #include "keys/admit.h"
+#include "keys/opened.h"
 #include "shmem/master.h"
+#include "store/key_table.h"
 #include "store/problem.h"
 
 #define READ_ATTEMPTS 5
 
-static KmsStatus state_permits(const KmsKeyRow *row, KmsUse use);
+static KmsStatus find(KmsCall *call, const char *key_id,
+					  const char *device_id, KmsKey *key, KmsFault *fault);
+static KmsStatus admit(KmsKey *key, KmsUse use, KmsKeySecret *secret,
+					   KmsSecretDigests *digests, KmsFault *fault);
+static KmsStatus judge_state(KmsKeyState state, KmsUse use);
+static bool can_authenticate(const KmsKey *key);
+static bool master_key_is_there(const KmsKeySecret *secret);
 
 KmsStatus
-kms_admit_find(const char *key_id, const char *device_id, KmsKeyRow *row,
+kms_admit_private(KmsCall *call, const char *key_id, const char *device_id,
+				  KmsUse use, KmsKey *key, KmsRsaKey **private_key,
+				  KmsFault *fault)
+{
+	do
+	{
+		KmsStatus	status;
+
+		status = find(call, key_id, device_id, key, fault);
+		if (status != KMS_OK)
+			return status;
+		*private_key = kms_admit_judge(key, use) == KMS_OK ? kms_opened_get(&key->row)
+			: NULL;
+		if (*private_key == NULL)
+		{
+			KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+			KmsSecretDigests digests;
+
+			status = admit(key, use, secret, &digests, fault);
+			if (status == KMS_OK)
+				status = kms_opened_open(&key->row, secret, &digests,
+										 private_key, fault);
+			pfree(secret);
+			if (status != KMS_OK)
+				return status;
+		}
+
+		/* after a wait for room the key is looked at again */
+	} while (call != NULL && kms_call_make_room(call));
+	return kms_fault(fault, KMS_OK);
+}
+
+KmsStatus
+kms_admit_public(KmsCall *call, const char *key_id, const char *device_id,
+				 KmsUse use, KmsKey *key, KmsKeySecret *secret,
+				 KmsFault *fault)
+{
+	KmsSecretDigests digests;
+	KmsStatus	status = find(call, key_id, device_id, key, fault);
+
+	if (status == KMS_OK)
+		status = admit(key, use, secret, &digests, fault);
+	return status;
+}
+
+KmsStatus
+kms_admit_seen(const KmsKey *seen, KmsUse use, KmsKey *key,
+			   KmsKeySecret *secret, KmsFault *fault)
+{
+	KmsSecretDigests digests;
+
+	*key = *seen;
+	return admit(key, use, secret, &digests, fault);
+}
+
+KmsStatus
+kms_admit_find(const char *key_id, const char *device_id, KmsKey *key,
 			   KmsFault *fault)
 {
 	/*
@@ -19,29 +83,98 @@ kms_admit_find(const char *key_id, const char *device_id, KmsKeyRow *row,
 	 * the form of ids made here.
 	 */
 	fault->key_id = kms_key_id_made(key_id) ? key_id : NULL;
-	if (!kms_key_table_read(key_id, row))
+	if (!kms_key_table_read(key_id, key))
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 	fault->key_id = key_id;
-	if (device_id != NULL && strcmp(device_id, row->device_id) != 0)
+	if (device_id != NULL && strcmp(device_id, key->row.device_id) != 0)
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 	return kms_fault(fault, KMS_OK);
 }
 
-KmsStatus
-kms_admit_permits(const KmsKeyRow *row, KmsUse use, TimestampTz now,
-				  KmsFault *fault)
+static KmsStatus
+find(KmsCall *call, const char *key_id, const char *device_id, KmsKey *key,
+	 KmsFault *fault)
 {
-	KmsStatus	status = state_permits(row, use);
+	KmsStatus	status = kms_admit_find(key_id, device_id, key, fault);
 
-	if (status == KMS_OK && use != KMS_USE_RECOVER && row->expires_at <= now)
-		status = KMS_KEY_EXPIRED;
+	if (status == KMS_OK && call != NULL)
+		kms_call_found(call, key->row.key_id, key->row.device_id);
+	return status;
+}
+
+/*
+ * Judge and authenticate a key that was read.  The row and its secret may have
+ * been read on different sides of a change: then the row is read again.
+ */
+static KmsStatus
+admit(KmsKey *key, KmsUse use, KmsKeySecret *secret,
+	  KmsSecretDigests *digests, KmsFault *fault)
+{
+	int			attempt;
+
+	for (attempt = 0; attempt < READ_ATTEMPTS; attempt++)
+	{
+		KmsStatus	judged = kms_admit_judge(key, use);
+		bool		hands_out = judged == KMS_OK && use != KMS_USE_TELL;
+		KmsKey		before;
+		KmsStatus	status;
+
+		if (!hands_out &&
+			(judged == KMS_KEY_NOT_FOUND || !can_authenticate(key)))
+			return kms_fault(fault, judged);
+		status = kms_admit_locked(&key->row, secret, digests, fault);
+		if (status != KMS_NOT_AUTHENTIC && !hands_out)
+			return kms_fault(fault, judged);
+
+		/* the first read of the master key may have been waited for */
+		if (status == KMS_OK)
+			return kms_fault(fault, kms_admit_judge(key, use));
+		if (status != KMS_NOT_AUTHENTIC)
+			return status;
+
+		before = *key;
+		if (!kms_key_table_read(before.row.key_id, key) ||
+			strcmp(before.row.device_id, key->row.device_id) != 0)
+			return kms_fault(fault, KMS_KEY_NOT_FOUND);
+		if (memcmp(&before, key, sizeof(before)) == 0)
+			break;
+	}
+	return kms_fault(fault, KMS_NOT_AUTHENTIC);
+}
+
+KmsStatus
+kms_admit_locked(const KmsKeyRow *row, KmsKeySecret *secret,
+				 KmsSecretDigests *digests, KmsFault *fault)
+{
+	KmsStatus	status = KMS_NOT_AUTHENTIC;
+
+	if (kms_secret_table_read(row->key_id, secret))
+		status = kms_key_seal_digests(secret, digests);
+	if (status == KMS_OK)
+		status = kms_key_seal_check(row, digests, fault);
 	return kms_fault(fault, status);
 }
 
-static KmsStatus
-state_permits(const KmsKeyRow *row, KmsUse use)
+KmsStatus
+kms_admit_judge(const KmsKey *key, KmsUse use)
 {
-	switch (kms_key_row_state(row))
+	KmsStatus	status;
+
+	if (use == KMS_USE_TELL || use == KMS_USE_CHECK)
+		return KMS_OK;
+	status = judge_state(kms_key_state(key), use);
+	if (status == KMS_OK && use != KMS_USE_RECOVER &&
+		key->row.expires_at <= GetCurrentTimestamp())
+		status = use == KMS_USE_ISSUE ? KMS_KEY_NOT_FOUND : KMS_KEY_EXPIRED;
+	return status;
+}
+
+static KmsStatus
+judge_state(KmsKeyState state, KmsUse use)
+{
+	if (use == KMS_USE_ISSUE)
+		return state == KMS_STATE_ACTIVE ? KMS_OK : KMS_KEY_NOT_FOUND;
+	switch (state)
 	{
 		case KMS_STATE_ACTIVE:
 			return KMS_OK;
@@ -58,92 +191,86 @@ state_permits(const KmsKeyRow *row, KmsUse use)
 	}
 }
 
-KmsStatus
-kms_admit_authenticate(KmsKeyRow *row, KmsKeySecret *secret,
-					   KmsSecretDigests *digests, KmsFault *fault)
+bool
+kms_admit_is_refusal(KmsStatus status)
 {
-	KmsStatus	status = KMS_NOT_AUTHENTIC;
-	int			attempt;
-
-	for (attempt = 0; attempt < READ_ATTEMPTS; attempt++)
+	switch (status)
 	{
-		KmsKeyRow	before = *row;
-
-		status = KMS_NOT_AUTHENTIC;
-		if (kms_secret_table_read(row->key_id, secret))
-		{
-			status = kms_key_seal_digests(secret, digests);
-			if (status == KMS_OK)
-				status = kms_key_seal_check(row, digests, fault);
-		}
-		if (status != KMS_NOT_AUTHENTIC)
-			break;
-
-		/* both rows may have been read on different sides of a change */
-		if (!kms_key_table_read(before.key_id, row))
-			return kms_fault(fault, KMS_KEY_NOT_FOUND);
-		if (memcmp(&before, row, sizeof(before)) == 0)
-			break;
+		case KMS_KEY_EXPIRED:
+		case KMS_KEY_DEPRECATED:
+		case KMS_KEY_DISABLED:
+		case KMS_KEY_REVOKED:
+		case KMS_KEY_PENDING_DELETION:
+			return true;
+		default:
+			return false;
 	}
-	return kms_fault(fault, status);
 }
 
-KmsStatus
-kms_admit_row(KmsKeyRow *row, KmsUse use, KmsKeySecret *secret,
-			  KmsFault *fault)
+/* Whether there is a seal to look at, and a master key to do it with. */
+static bool
+can_authenticate(const KmsKey *key)
 {
-	KmsSecretDigests digests;
-	KmsStatus	status;
-
-	status = kms_admit_permits(row, use, GetCurrentTimestamp(), fault);
-	if (status != KMS_OK)
-		return kms_admit_refuse(row, status, fault);
-	status = kms_admit_authenticate(row, secret, &digests, fault);
-	if (status != KMS_OK)
-		return status;
-
-	/* it may have been read again, and be another one now */
-	return kms_admit_permits(row, use, GetCurrentTimestamp(), fault);
-}
-
-KmsStatus
-kms_admit_refuse(const KmsKeyRow *row, KmsStatus status, KmsFault *fault)
-{
-	KmsKeyRow  *copy;
-	KmsKeySecret *secret;
-	KmsSecretDigests digests;
-	KmsStatus	authentic;
-
-	if (kms_master_generation() == 0 || (!row->sealed && kms_admit_denies(row)))
-		return kms_fault(fault, status);
-	copy = palloc(sizeof(KmsKeyRow));
-	secret = palloc(sizeof(KmsKeySecret));
-	*copy = *row;
-	authentic = kms_admit_authenticate(copy, secret, &digests, fault);
-	pfree(copy);
-	pfree(secret);
-	return kms_fault(fault, authentic == KMS_NOT_AUTHENTIC ? authentic : status);
+	return kms_master_generation() != 0 &&
+		(key->row.sealed || !kms_admit_denies(key));
 }
 
 bool
-kms_admit_denies(const KmsKeyRow *row)
+kms_admit_denies(const KmsKey *key)
 {
-	KmsKeyState state = kms_key_row_state(row);
+	KmsKeyState state = kms_key_state(key);
 
 	return state == KMS_STATE_DISABLED || state == KMS_STATE_REVOKED ||
 		state == KMS_STATE_PENDING_DELETION;
 }
 
 bool
-kms_admit_is_problematic(const KmsKeyRow *row)
+kms_admit_is_problematic(const KmsKey *key)
 {
-	return strcmp(row->state_reason, KMS_PROBLEM_REASON) == 0 &&
-		row->state != KMS_STATE_REVOKED &&
-		row->prior_state != KMS_STATE_REVOKED;
+	return strcmp(key->row.state_reason, KMS_PROBLEM_REASON) == 0 &&
+		key->row.state != KMS_STATE_REVOKED &&
+		key->row.prior_state != KMS_STATE_REVOKED;
 }
 
 KmsStatus
-kms_admit_master_key_there(const KmsKeySecret *secret)
+kms_admit_state(const char *key_id, const char **state, KmsFault *fault)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsKey		key;
+	KmsKeyState found;
+	KmsStatus	status;
+
+	status = kms_admit_public(NULL, key_id, NULL, KMS_USE_TELL, &key, secret,
+							  fault);
+	pfree(secret);
+	if (status != KMS_OK)
+		return status;
+	found = kms_key_state(&key);
+	if ((found == KMS_STATE_ACTIVE || found == KMS_STATE_DEPRECATED) &&
+		key.row.expires_at <= GetCurrentTimestamp())
+		*state = "expired";
+	else
+		*state = kms_key_state_name(found);
+	return status;
+}
+
+bool
+kms_admit_is_valid(const char *key_id)
+{
+	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
+	KmsFault	ignored = {0};
+	KmsKey		key;
+	bool		valid;
+
+	valid = kms_admit_public(NULL, key_id, NULL, KMS_USE_DECRYPT, &key,
+							 secret, &ignored) == KMS_OK &&
+		master_key_is_there(secret);
+	pfree(secret);
+	return valid;
+}
+
+static bool
+master_key_is_there(const KmsKeySecret *secret)
 {
 	const unsigned char *id = kms_wrap_master_key_id(secret->wrapped_key,
 													 secret->wrapped_len);
@@ -151,19 +278,8 @@ kms_admit_master_key_there(const KmsKeySecret *secret)
 	KmsStatus	status;
 
 	if (id == NULL)
-		return KMS_NOT_AUTHENTIC;
+		return false;
 	status = kms_master_get(id, &master);
 	explicit_bzero(&master, sizeof(master));
-	return status;
-}
-
-const char *
-kms_admit_state_at(const KmsKeyRow *row, TimestampTz now)
-{
-	KmsKeyState state = kms_key_row_state(row);
-
-	if ((state == KMS_STATE_ACTIVE || state == KMS_STATE_DEPRECATED)
-		&& row->expires_at <= now)
-		return "expired";
-	return kms_key_row_state_name(state);
+	return status == KMS_OK;
 }

@@ -50,6 +50,7 @@ struct KmsCall
 	bool		opens;			/* has come to a private operation */
 	bool		admitted;		/* has asked for a slot of the ring */
 	bool		claimed;		/* and has one for its event */
+	KmsCallEnd	end;			/* if it succeeds */
 	KmsEvent	event;
 };
 
@@ -85,6 +86,8 @@ static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 static void request_workers(void);
 static void identify(KmsEvent *event);
 static void copy_text(char *out, size_t size, const char *in);
+static void end_changed(KmsCall *call);
+static void end_unchanged(KmsCall *call);
 static bool must_be_durable(int operation);
 static KmsEventClass classify(const KmsCall *call, KmsStatus status);
 static KmsAudited submit(KmsCall *call, KmsEventClass class,
@@ -156,6 +159,7 @@ kms_call_begin(KmsOperation operation)
 	kms_durable_pay();
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	call->opens = false;
+	call->end = KMS_CALL_SERVED;
 	call->admitted = call->claimed;
 	memset(&call->event, 0, sizeof(call->event));
 	call->event.operation = operation;
@@ -232,17 +236,23 @@ kms_call_context(KmsCall *call, const char *context)
 }
 
 void
-kms_call_succeed(KmsCall *call)
+kms_call_ends_as(KmsCall *call, KmsCallEnd end)
 {
-	kms_call_submit(call, KMS_OK);
-	kms_call_settle();
+	call->end = end;
 }
 
 void
-kms_call_fail(KmsCall *call, KmsStatus status)
+kms_call_end(KmsCall *call, KmsStatus status)
 {
-	kms_call_submit(call, status);
-	kms_call_settle();
+	if (status == KMS_OK && call->end == KMS_CALL_CHANGED)
+		end_changed(call);
+	else if (status == KMS_OK && call->end == KMS_CALL_UNCHANGED)
+		end_unchanged(call);
+	else
+	{
+		kms_call_submit(call, status);
+		kms_call_settle();
+	}
 }
 
 void
@@ -281,8 +291,8 @@ kms_call_settle(void)
 	require_audited(kms_durable_await(&promised));
 }
 
-void
-kms_call_changed(KmsCall *call)
+static void
+end_changed(KmsCall *call)
 {
 	KmsEvent	event;
 
@@ -293,8 +303,8 @@ kms_call_changed(KmsCall *call)
 	kms_outbox_table_insert(&event);
 }
 
-void
-kms_call_unchanged(KmsCall *call)
+static void
+end_unchanged(KmsCall *call)
 {
 	kms_events_bind_again();
 	memset(call->event.context, 0, sizeof(call->event.context));

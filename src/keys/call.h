@@ -3,7 +3,8 @@
  *
  *	call = kms_call_begin(KMS_OP_DECRYPT);
  *	kms_call_key(call, key_id);
- *	… kms_call_succeed(call)  or  kms_call_fail(call, status)
+ *	…
+ *	kms_call_end(call, status);
  *
  * A call that some other error ends (a cancel, lack of memory) is recorded by
  * the abort callbacks as "Interrupted"; a successful change whose transaction
@@ -50,25 +51,32 @@ extern bool kms_call_make_room(KmsCall *call);
 /* From here on the call is one that opens something, however it ends. */
 extern void kms_call_opens(KmsCall *call);
 
-/*
- * Ends: recorded through the ring, whatever becomes of the transaction.  With
- * kms.audit = required both wait for what hands out a result until the event
- * is durable, or raise KM008, or what a cancel raises: who has a secret in
- * hand must wipe it then.
- */
-extern void kms_call_succeed(KmsCall *call);
-extern void kms_call_fail(KmsCall *call, KmsStatus status);
+/* How a call that succeeds is recorded. */
+typedef enum KmsCallEnd
+{
+	KMS_CALL_SERVED,			/* through the ring, whatever becomes of the
+								 * transaction; what a call begins as */
+	KMS_CALL_CHANGED,			/* by the transaction that made the change */
+	KMS_CALL_UNCHANGED			/* as one that had nothing to do */
+} KmsCallEnd;
+
+extern void kms_call_ends_as(KmsCall *call, KmsCallEnd end);
 
 /*
- * The same for one of many, which waits for no more than a place in the ring;
- * and the wait for all since, to be done before any result leaves.
+ * End a call; api/ does so, see api/finish.h.  A failure is recorded through
+ * the ring, a success as kms_call_ends_as said.  With kms.audit = required
+ * both wait for what hands out a result until the event is durable, or raise
+ * KM008, or what a cancel raises: then the caller wipes the secret that it
+ * has in hand.
+ */
+extern void kms_call_end(KmsCall *call, KmsStatus status);
+
+/*
+ * End one call of many, which waits for no more than a place in the ring; and
+ * wait for all of them, before any result leaves.
  */
 extern void kms_call_submit(KmsCall *call, KmsStatus status);
 extern void kms_call_settle(void);
-
-/* Ends: a change, recorded by its own transaction; or one that changed nothing. */
-extern void kms_call_changed(KmsCall *call);
-extern void kms_call_unchanged(KmsCall *call);
 
 /* A change of a key's state within another call or by maintenance. */
 extern void kms_call_record_change(KmsOperation operation, const char *key_id,

@@ -212,17 +212,20 @@ kms_check_one_key(const char **what)
 	size_t		opened_len = 0;
 	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		found;
 	KmsRsaKey  *key;
 	List	   *ids = kms_due_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
 
-	if (ids == NIL || !kms_key_table_read(linitial(ids), &row))
+	if (ids == NIL)
 		return true;
 	*what = "a stored key does not open";
-	switch (kms_opened_get(&row, &key, &fault))
+	switch (kms_admit_private(NULL, linitial(ids), NULL, KMS_USE_RECOVER,
+							  &found, &key, &fault))
 	{
 		case KMS_OK:
 			break;
+		case KMS_KEY_NOT_FOUND:
+			return true;		/* deleted in the meantime */
 		case KMS_NO_MASTER_KEY:
 		case KMS_OTHER_MASTER_KEY:
 			return true;		/* not the library's fault; kms_check() says
@@ -481,15 +484,13 @@ check_rows(KmsReport report, void *result)
 							  SAMPLE, NULL);
 		foreach(cell, sample)
 		{
-			KmsKeyRow	row;
-			KmsSecretDigests digests;
-			KmsFault	fault = {0};
+			KmsFault	ignored = {0};
+			KmsKey		key;
 
 			CHECK_FOR_INTERRUPTS();
-			if (kms_key_table_read(lfirst(cell), &row) &&
-				(row.sealed || !kms_admit_denies(&row)) &&
-				kms_admit_authenticate(&row, secret, &digests,
-									   &fault) == KMS_NOT_AUTHENTIC)
+			if (kms_admit_public(NULL, lfirst(cell), NULL, KMS_USE_CHECK, &key,
+								 secret, &ignored) == KMS_NOT_AUTHENTIC &&
+				(key.row.sealed || !kms_admit_denies(&key)))
 				bad = lappend(bad, lfirst(cell));
 		}
 	}

@@ -9,7 +9,6 @@
 #include "keys/name_list.h"
 #include "shmem/master.h"
 #include "store/health.h"
-#include "store/key_table.h"
 #include "store/due.h"
 #include "store/wrapped.h"
 
@@ -67,14 +66,13 @@ check_made(List *sample, KmsReport report, void *arg)
 static bool
 is_authentic(const char *key_id)
 {
-	KmsKeyRow	row;
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsSecretDigests digests;
-	KmsFault	fault = {0};
+	KmsFault	ignored = {0};
+	KmsKey		key;
 	bool		authentic;
 
-	authentic = kms_key_table_read(key_id, &row) &&
-		kms_admit_authenticate(&row, secret, &digests, &fault) == KMS_OK;
+	authentic = kms_admit_public(NULL, key_id, NULL, KMS_USE_CHECK, &key,
+								 secret, &ignored) == KMS_OK;
 	pfree(secret);
 	return authentic;
 }

@@ -1,9 +1,7 @@
 #include "postgres.h"
 
-#include "utils/timestamp.h"
-
-#include "keys/cipher.h"
 #include "keys/admit.h"
+#include "keys/cipher.h"
 #include "keys/opened.h"
 
 static KmsStatus too_long(size_t len, size_t most, KmsFault *fault);
@@ -32,29 +30,16 @@ KmsStatus
 kms_cipher_open(KmsCall *call, const KmsCipherRequest *request, bool recover,
 				KmsCipherOpened *opened, KmsFault *fault)
 {
-	KmsUse		use = recover ? KMS_USE_RECOVER : KMS_USE_DECRYPT;
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsStatus	status;
 
-	status = kms_admit_find(request->key_id, request->device_id, &row, fault);
+	status = kms_admit_private(call, request->key_id, request->device_id,
+							   recover ? KMS_USE_RECOVER : KMS_USE_DECRYPT,
+							   &key, &opened->key, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_call_found(call, row.key_id, row.device_id);
-	status = kms_admit_permits(&row, use, GetCurrentTimestamp(), fault);
-	if (status != KMS_OK)
-		return kms_admit_refuse(&row, status, fault);
-	status = kms_opened_get(&row, &opened->key, fault);
-	if (status != KMS_OK)
-		return status;
-
-	/* the row may have been read again, and be another one now */
-	status = kms_admit_permits(&row, use, GetCurrentTimestamp(), fault);
-	if (status != KMS_OK)
-		return status;
-	if (kms_call_make_room(call))
-		return kms_cipher_open(call, request, recover, opened, fault);
 	opened->block_size = kms_rsa_block_size(opened->key);
-	use_digest(&row, &request->oaep, &opened->oaep);
+	use_digest(&key.row, &request->oaep, &opened->oaep);
 	return status;
 }
 
@@ -76,31 +61,28 @@ kms_cipher_encrypt(KmsCall *call, const KmsCipherRequest *request,
 				   unsigned char *out, size_t *out_len, KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsOaep		oaep;
-	KmsRsaKey  *key;
+	KmsRsaKey  *public_key;
 	size_t		most;
 	KmsStatus	status;
 
-	status = kms_admit_find(request->key_id, request->device_id, &row, fault);
-	if (status != KMS_OK)
-		return status;
-	kms_call_found(call, row.key_id, row.device_id);
-	status = kms_admit_row(&row, KMS_USE_ENCRYPT, secret, fault);
+	status = kms_admit_public(call, request->key_id, request->device_id,
+							  KMS_USE_ENCRYPT, &key, secret, fault);
 	if (status != KMS_OK)
 		return status;
 	status = kms_rsa_open_public(kms_opened_opener(), secret->public_key,
-								 secret->public_len, &key);
+								 secret->public_len, &public_key);
 	pfree(secret);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
 
 	/* nothing raises from here until the key is freed */
-	use_digest(&row, &request->oaep, &oaep);
-	status = kms_rsa_encrypt(key, &oaep, request->data, request->len, out,
+	use_digest(&key.row, &request->oaep, &oaep);
+	status = kms_rsa_encrypt(public_key, &oaep, request->data, request->len, out,
 							 out_len);
-	most = kms_rsa_max_plaintext(key, oaep.digest);
-	kms_rsa_free(key);
+	most = kms_rsa_max_plaintext(public_key, oaep.digest);
+	kms_rsa_free(public_key);
 	if (status == KMS_TOO_LONG)
 		return too_long(request->len, most, fault);
 	return kms_fault(fault, status);

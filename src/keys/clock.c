@@ -241,18 +241,17 @@ look_at_keys(TimestampTz upto, TimestampTz *youngest)
 
 	foreach(cell, kms_kept_clock_newest_keys(upto, YOUNGEST))
 	{
-		KmsSecretDigests digests;
-		KmsKeyRow	row;
-		KmsFault	fault = {0};
+		KmsFault	ignored = {0};
+		KmsKey		key;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!kms_key_table_read(lfirst(cell), &row) || !row.sealed ||
-			kms_admit_authenticate(&row, secret, &digests, &fault) != KMS_OK)
+		if (kms_admit_public(NULL, lfirst(cell), NULL, KMS_USE_CHECK, &key,
+							 secret, &ignored) != KMS_OK)
 			continue;
-		if (row.created_at <= upto)
-			*youngest = Max(*youngest, row.created_at);
-		if (row.state_changed_at <= upto)
-			*youngest = Max(*youngest, row.state_changed_at);
+		if (key.row.created_at <= upto)
+			*youngest = Max(*youngest, key.row.created_at);
+		if (key.row.state_changed_at <= upto)
+			*youngest = Max(*youngest, key.row.state_changed_at);
 	}
 	pfree(secret);
 }

@@ -10,6 +10,7 @@
 #include "keys/key_seal.h"
 #include "keys/wrapping.h"
 #include "shmem/generation.h"
+#include "store/key_table.h"
 
 #define UNIX_EPOCH_MS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
@@ -108,15 +109,17 @@ kms_create_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 KmsStatus
 kms_create_fault_exists(const KmsKeyRow *wanted, KmsFault *fault)
 {
-	KmsKeyRow	row;
+	KmsKey		key;
 	char	   *message = "encryption key already exists";
 	char	   *detail = NULL;
 
-	if (kms_key_table_read(wanted->key_id, &row))
+	if (kms_key_table_read(wanted->key_id, &key))
 	{
-		message = psprintf("encryption key \"%s\" already exists", row.key_id);
-		if (strcmp(row.device_id, wanted->device_id) == 0)
-			detail = psprintf("It is a key of device \"%s\".", row.device_id);
+		message = psprintf("encryption key \"%s\" already exists",
+						   key.row.key_id);
+		if (strcmp(key.row.device_id, wanted->device_id) == 0)
+			detail = psprintf("It is a key of device \"%s\".",
+							  key.row.device_id);
 		else
 			detail = "It is a key of another device.";
 	}

@@ -6,7 +6,8 @@
 
 #include "crypto/rsa.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 
 /*
  * Make a key pair, in one of kms.keygen_concurrency places for it.  A cancel

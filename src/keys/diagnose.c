@@ -3,71 +3,43 @@
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
-#include "keys/diagnose.h"
 #include "keys/admit.h"
-#include "keys/opened.h"
+#include "keys/diagnose.h"
+#include "store/key_table.h"
 
 typedef struct OtherKeys
 {
-	const KmsKeyRow *row;
+	const KmsKey *key;
 	List	   *ids;
 	int			limit;
 } OtherKeys;
 
-static KmsStatus permits(KmsDiagnosis *diagnosis, KmsFault *fault);
 static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
 						  const unsigned char *data, size_t len);
 static Oid	find_conversion(void);
 static bool is_text(Oid conversion, const unsigned char *plain, size_t len);
-static bool gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+static bool gather(const KmsKey *key, KmsRowOrigin origin, void *arg);
 
 KmsStatus
 kms_diagnose_key(KmsCall *call, const char *key_id, KmsDiagnosis *diagnosis,
 				 KmsFault *fault)
 {
-	KmsKeyRow  *row = &diagnosis->row;
 	KmsStatus	status;
 
+	diagnosis->refused = KMS_OK;
 	diagnosis->key = NULL;
-	status = kms_admit_find(key_id, NULL, row, fault);
-	if (status != KMS_OK)
-		return status;
-	kms_call_found(call, row->key_id, row->device_id);
-	status = permits(diagnosis, fault);
-	if (status != KMS_OK || diagnosis->refused != KMS_OK)
-		return status;
-	status = kms_opened_get(row, &diagnosis->key, fault);
-	if (status != KMS_OK)
-		return status;
-
-	/* the row may have been read again, and be another one now */
-	status = permits(diagnosis, fault);
-	if (diagnosis->refused != KMS_OK)
-		diagnosis->key = NULL;
-	if (diagnosis->key != NULL && kms_call_make_room(call))
-		return kms_diagnose_key(call, key_id, diagnosis, fault);
-	if (diagnosis->key != NULL)
+	status = kms_admit_private(call, key_id, NULL, KMS_USE_DECRYPT,
+							   &diagnosis->found, &diagnosis->key, fault);
+	if (status == KMS_OK)
 		kms_call_opens(call);
+	else if (kms_admit_is_refusal(status))
+	{
+		diagnosis->refused = status;
+		diagnosis->key = NULL;
+		status = kms_fault(fault, KMS_OK);
+	}
 	return status;
-}
-
-/* A row that is refused and not authentic either is a failure. */
-static KmsStatus
-permits(KmsDiagnosis *diagnosis, KmsFault *fault)
-{
-	const KmsKeyRow *row = &diagnosis->row;
-	KmsStatus	status;
-
-	diagnosis->refused = kms_admit_permits(row, KMS_USE_DECRYPT,
-										   GetCurrentTimestamp(), fault);
-	if (diagnosis->refused == KMS_OK)
-		return KMS_OK;
-	status = kms_admit_refuse(row, diagnosis->refused, fault);
-	if (status == KMS_NOT_AUTHENTIC)
-		return status;
-	return kms_fault(fault, KMS_OK);
 }
 
 KmsStatus
@@ -153,21 +125,20 @@ is_text(Oid conversion, const unsigned char *plain, size_t len)
 List *
 kms_diagnose_other_keys(const KmsDiagnosis *diagnosis, int limit)
 {
-	OtherKeys	others = {&diagnosis->row, NIL, limit};
+	OtherKeys	others = {&diagnosis->found, NIL, limit};
 
-	kms_key_table_visit_device(diagnosis->row.device_id, gather, &others);
+	kms_key_table_visit_device(diagnosis->found.row.device_id, gather, &others);
 	return others.ids;
 }
 
 static bool
-gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
 {
 	OtherKeys  *others = arg;
-	KmsFault	ignored = {0};
+	const char *key_id = key->row.key_id;
 
-	if (strcmp(row->key_id, others->row->key_id) != 0 &&
-		kms_admit_permits(row, KMS_USE_DECRYPT, GetCurrentTimestamp(),
-						  &ignored) == KMS_OK)
-		others->ids = lappend(others->ids, pstrdup(row->key_id));
+	if (strcmp(key_id, others->key->row.key_id) != 0 &&
+		kms_admit_judge(key, KMS_USE_DECRYPT) == KMS_OK)
+		others->ids = lappend(others->ids, pstrdup(key_id));
 	return list_length(others->ids) < others->limit;
 }

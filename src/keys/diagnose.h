@@ -16,11 +16,11 @@
 #include "crypto/rsa.h"
 #include "keys/call.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
 
 typedef struct KmsDiagnosis
 {
-	KmsKeyRow	row;
+	KmsKey		found;
 	KmsStatus	refused;		/* KMS_OK; or what state or expiry say */
 	KmsRsaKey  *key;			/* the cache's (keys/opened.h); NULL if
 								 * refused */

@@ -26,6 +26,7 @@
 #include "pg/fault.h"
 #include "shmem/events.h"
 #include "store/event_blank.h"
+#include "store/key_lock.h"
 #include "store/key_table.h"
 #include "store/walk.h"
 
@@ -54,7 +55,7 @@ typedef struct Search
 } Search;
 
 static void require_room(void);
-static bool note_key(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+static bool note_key(const KmsKey *key, KmsRowOrigin origin, void *arg);
 static KmsStatus destroy_keys(List *key_ids, int64 *count, KmsFault *fault);
 static KmsStatus find_rows(const char *device_id, Search *search);
 static bool tells_of(const Search *search, const KmsWalkRow *row);
@@ -78,7 +79,8 @@ kms_forget_device(KmsCall *call, const char *device_id,
 
 	memset(result, 0, sizeof(*result));
 	require_room();
-	kms_key_table_lock_device(device_id);
+	kms_call_ends_as(call, KMS_CALL_CHANGED);
+	kms_key_lock_device(device_id);
 	kms_key_table_visit_device(device_id, note_key, &search.key_ids);
 	status = destroy_keys(search.key_ids, &result->keys, fault);
 	if (status != KMS_OK)
@@ -94,7 +96,6 @@ kms_forget_device(KmsCall *call, const char *device_id,
 		return kms_fault(fault, status);
 	kms_call_context(call, psprintf("keys: " INT64_FORMAT ", events: " INT64_FORMAT,
 									result->keys, result->events));
-	kms_call_changed(call);
 	return kms_fault(fault, status);
 }
 
@@ -138,11 +139,11 @@ destroy_keys(List *key_ids, int64 *count, KmsFault *fault)
 }
 
 static bool
-note_key(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+note_key(const KmsKey *key, KmsRowOrigin origin, void *arg)
 {
 	List	  **ids = arg;
 
-	*ids = lappend(*ids, pstrdup(row->key_id));
+	*ids = lappend(*ids, pstrdup(key->row.key_id));
 	return true;
 }
 
@@ -263,7 +264,7 @@ static void
 learn_key(Search *search, const KmsWalkRow *row)
 {
 	const KmsChainField *key_id = &row->event.key_id;
-	KmsKeyRow	now;
+	KmsKey		now;
 	char	   *id;
 
 	if (key_id->data == NULL || knows_key(search, key_id) ||
@@ -273,7 +274,7 @@ learn_key(Search *search, const KmsWalkRow *row)
 	id = pnstrdup(key_id->data, key_id->len);
 
 	/* destroyed here and imported again there */
-	if (!kms_key_table_read(id, &now) || strcmp(now.device_id, search->raw) == 0)
+	if (!kms_key_table_read(id, &now) || strcmp(now.row.device_id, search->raw) == 0)
 		search->key_ids = lappend(search->key_ids, id);
 }
 

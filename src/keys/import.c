@@ -8,6 +8,8 @@
 #include "keys/import.h"
 #include "keys/opened.h"
 #include "pg/settings.h"
+#include "store/key_lock.h"
+#include "store/key_table.h"
 
 /* by how much the clock of who made a key may be ahead of ours */
 #define CLOCK_TOLERANCE USECS_PER_MINUTE
@@ -27,7 +29,7 @@ static KmsStatus check_place(KmsCall *call, const KmsKeyRow *row,
 							 KmsKeySecret *secret, TimestampTz now,
 							 KmsFault *fault);
 static const char *of_device(const KmsKeyRow *row);
-static bool is_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+static bool is_active(const KmsKey *key, KmsRowOrigin origin, void *arg);
 
 KmsStatus
 kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
@@ -47,7 +49,7 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 	 * one transaction, more than there is room for locks.
 	 */
 	if (!request->deprecated)
-		kms_key_table_lock_device(request->device_id);
+		kms_key_lock_device(request->device_id);
 
 	now = GetCurrentTimestamp();
 	fill_row(request, now, row);
@@ -128,7 +130,7 @@ static KmsStatus
 check_place(KmsCall *call, const KmsKeyRow *row, KmsKeySecret *secret,
 			TimestampTz now, KmsFault *fault)
 {
-	KmsKeyRow	existing;
+	KmsKey		existing;
 	ActiveKey	active = {now, false};
 
 	if (kms_key_table_read(row->key_id, &existing))
@@ -159,12 +161,12 @@ of_device(const KmsKeyRow *row)
 }
 
 static bool
-is_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+is_active(const KmsKey *key, KmsRowOrigin origin, void *arg)
 {
 	ActiveKey  *active = arg;
 
-	active->found = kms_key_row_state(row) == KMS_STATE_ACTIVE &&
-		row->expires_at > active->now;
+	active->found = kms_key_state(key) == KMS_STATE_ACTIVE &&
+		key->row.expires_at > active->now;
 	return !active->found;
 }
 
@@ -195,11 +197,10 @@ kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
 	KmsKeyRow  *row = &import->row;
 	KmsStatus	status;
 
+	kms_call_ends_as(call, KMS_CALL_CHANGED);
 	kms_rsa_algorithm(kms_rsa_bits(key), row->algorithm);
 	status = kms_create_key(row, key, &import->secret, fault);
 	if (status == KMS_OK || fault->sqlstate == ERRCODE_UNIQUE_VIOLATION)
 		kms_call_found(call, row->key_id, row->device_id);
-	if (status == KMS_OK)
-		kms_call_changed(call);
 	return status;
 }

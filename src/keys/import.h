@@ -14,7 +14,8 @@
 #include "crypto/rsa_import.h"
 #include "keys/call.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 
 #define KMS_IMPORT_REASON "Imported"
 

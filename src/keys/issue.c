@@ -23,15 +23,17 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "keys/admit.h"
 #include "keys/create.h"
 #include "keys/issue.h"
-#include "keys/admit.h"
 #include "keys/opened.h"
 #include "keys/pool.h"
 #include "keys/transition.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
+#include "store/key_lock.h"
+#include "store/key_table.h"
 #include "store/problem.h"
 
 /* What is known of a device's keys, gathered newest first. */
@@ -42,8 +44,8 @@ typedef struct DeviceKeys
 	bool		found;
 	bool		of_statement;	/* what was found was made by this statement */
 	bool		stale;
-	KmsKeyRow	valid;			/* the newest active, unexpired one */
-	List	   *active;			/* KmsKeyRow *, expired ones too */
+	KmsKey		valid;			/* the newest active, unexpired one */
+	List	   *active;			/* KmsKey *, expired ones too */
 	int			used;
 	TimestampTz next_at;
 	TimestampTz replaced_at;	/* when the newest replacement was made, and */
@@ -52,17 +54,14 @@ typedef struct DeviceKeys
 	int			replacements;	/* that are not problematic themselves */
 } DeviceKeys;
 
-static KmsStatus admit_public(KmsCall *call, const char *key_id,
-							  KmsKeyRow *row, KmsKeySecret *secret,
-							  KmsFault *fault);
 static KmsStatus fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
 							  KmsPublicKey *key, KmsFault *fault);
-static bool gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg);
+static bool gather(const KmsKey *key, KmsRowOrigin origin, void *arg);
 static void look(DeviceKeys *keys, const char *device_id, bool only_valid);
 static void lock_and_look(DeviceKeys *keys, const char *device_id);
 static void lock_all_and_look(DeviceKeys *keys, const char *device_id);
 static const char *lock_active(const DeviceKeys *keys);
-static KmsStatus hand_out(KmsCall *call, const KmsKeyRow *row,
+static KmsStatus hand_out(KmsCall *call, const KmsKey *valid,
 						  KmsIssued *issued, KmsFault *fault);
 static KmsStatus make(const KmsIssueRequest *request, const DeviceKeys *keys,
 					  KmsIssued *issued, KmsFault *fault);
@@ -103,12 +102,10 @@ kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 		return hand_out(call, &keys.valid, issued, fault);
 
 	kms_call_operation(call, KMS_OP_GENERATE);
+	kms_call_ends_as(call, KMS_CALL_CHANGED);
 	status = make(request, &keys, issued, fault);
 	if (status == KMS_OK)
-	{
 		kms_call_key(call, issued->key_id);
-		kms_call_changed(call);
-	}
 	return status;
 }
 
@@ -133,13 +130,12 @@ kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issue
 		return status;
 	}
 
+	kms_call_ends_as(call, KMS_CALL_CHANGED);
 	status = make(request, &keys, issued, fault);
 	if (status == KMS_OK)
 		status = deprecate(keys.active, fault);
-	if (status != KMS_OK)
-		return status;
-	kms_call_key(call, issued->key_id);
-	kms_call_changed(call);
+	if (status == KMS_OK)
+		kms_call_key(call, issued->key_id);
 	return status;
 }
 
@@ -148,10 +144,11 @@ kms_issue_public(KmsCall *call, const char *key_id, char *pem, size_t size,
 				 KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsStatus	status;
 
-	status = admit_public(call, key_id, &row, secret, fault);
+	status = kms_admit_public(call, key_id, NULL, KMS_USE_PUBLIC, &key, secret,
+							  fault);
 	if (status == KMS_OK)
 		status = kms_fault(fault, kms_rsa_public_pem(secret->public_key,
 													 secret->public_len,
@@ -161,16 +158,17 @@ kms_issue_public(KmsCall *call, const char *key_id, char *pem, size_t size,
 }
 
 KmsStatus
-kms_issue_numbers(KmsCall *call, const char *key_id, KmsPublicKey *key,
+kms_issue_numbers(KmsCall *call, const char *key_id, KmsPublicKey *numbers,
 				  KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsStatus	status;
 
-	status = admit_public(call, key_id, &row, secret, fault);
+	status = kms_admit_public(call, key_id, NULL, KMS_USE_PUBLIC, &key, secret,
+							  fault);
 	if (status == KMS_OK)
-		status = fill_numbers(&row, secret, key, fault);
+		status = fill_numbers(&key.row, secret, numbers, fault);
 	pfree(secret);
 	return status;
 }
@@ -180,7 +178,6 @@ kms_issue_device_numbers(KmsCall *call, const char *device_id, List **keys,
 						 KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsSecretDigests digests;
 	DeviceKeys	found;
 	ListCell   *cell;
 	KmsStatus	status;
@@ -189,29 +186,23 @@ kms_issue_device_numbers(KmsCall *call, const char *device_id, List **keys,
 	look(&found, device_id, false);
 	foreach(cell, found.active)
 	{
-		KmsKeyRow  *row = lfirst(cell);
-		KmsPublicKey *key;
+		KmsPublicKey *numbers;
+		KmsKey		key;
 
-		if (row->expires_at <= found.now)
-			continue;
-		status = kms_admit_authenticate(row, secret, &digests, fault);
-
-		/* it may have been read again, and be another one now, or gone */
+		status = kms_admit_seen(lfirst(cell), KMS_USE_ISSUE, &key, secret,
+								fault);
 		if (status == KMS_KEY_NOT_FOUND)
 			continue;
-		if (status == KMS_OK && (kms_key_row_state(row) != KMS_STATE_ACTIVE ||
-								 row->expires_at <= found.now))
-			continue;
-		key = palloc(sizeof(KmsPublicKey));
+		numbers = palloc(sizeof(KmsPublicKey));
 		if (status == KMS_OK)
-			status = fill_numbers(row, secret, key, fault);
+			status = fill_numbers(&key.row, secret, numbers, fault);
 		if (status != KMS_OK)
 		{
-			kms_call_found(call, row->key_id, row->device_id);
-			fault->key_id = row->key_id;
+			kms_call_found(call, key.row.key_id, key.row.device_id);
+			fault->key_id = pstrdup(key.row.key_id);
 			return status;
 		}
-		*keys = lappend(*keys, key);
+		*keys = lappend(*keys, numbers);
 	}
 	pfree(secret);
 	return kms_fault(fault, KMS_OK);
@@ -240,20 +231,6 @@ kms_issue_bits(const char *algorithm)
 	return 0;
 }
 
-/* A key whose public half is handed out to whoever names it. */
-static KmsStatus
-admit_public(KmsCall *call, const char *key_id, KmsKeyRow *row,
-			 KmsKeySecret *secret, KmsFault *fault)
-{
-	KmsStatus	status;
-
-	status = kms_admit_find(key_id, NULL, row, fault);
-	if (status != KMS_OK)
-		return status;
-	kms_call_found(call, row->key_id, row->device_id);
-	return kms_admit_row(row, KMS_USE_PUBLIC, secret, fault);
-}
-
 static KmsStatus
 fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
 			 KmsPublicKey *key, KmsFault *fault)
@@ -278,7 +255,7 @@ look(DeviceKeys *keys, const char *device_id, bool only_valid)
 static void
 lock_and_look(DeviceKeys *keys, const char *device_id)
 {
-	kms_key_table_lock_device(device_id);
+	kms_key_lock_device(device_id);
 	look(keys, device_id, false);
 	if (keys->stale)
 		ereport(ERROR,
@@ -299,8 +276,8 @@ lock_all_and_look(DeviceKeys *keys, const char *device_id)
 		busy = keys->of_statement ? NULL : lock_active(keys);
 		if (busy == NULL)
 			return;
-		kms_key_table_unlock_device(device_id);
-		(void) kms_key_table_lock_row(busy, KMS_LOCK_TO_CHANGE);
+		kms_key_lock_release_device(device_id);
+		(void) kms_key_lock_row(busy, KMS_LOCK_TO_CHANGE);
 	}
 }
 
@@ -312,20 +289,21 @@ lock_active(const DeviceKeys *keys)
 
 	foreach(cell, keys->active)
 	{
-		const KmsKeyRow *row = lfirst(cell);
+		const KmsKey *key = lfirst(cell);
 
-		if (!kms_key_table_lock_row(row->key_id, KMS_TRY_LOCK_TO_CHANGE))
-			return row->key_id;
+		if (!kms_key_lock_row(key->row.key_id, KMS_TRY_LOCK_TO_CHANGE))
+			return key->row.key_id;
 	}
 	return NULL;
 }
 
 static bool
-gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
 {
 	DeviceKeys *keys = arg;
+	const KmsKeyRow *row = &key->row;
 	bool		problematic;
-	bool		valid = kms_key_row_state(row) == KMS_STATE_ACTIVE &&
+	bool		valid = kms_key_state(key) == KMS_STATE_ACTIVE &&
 	row->expires_at > keys->now;
 
 	if (valid && !keys->found)
@@ -334,17 +312,17 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		keys->of_statement = origin == KMS_ROW_OF_STATEMENT &&
 			row->row_version == 1 &&
 			strcmp(row->origin, KMS_ORIGIN_IMPORTED) != 0;
-		keys->valid = *row;
+		keys->valid = *key;
 	}
 	if (keys->only_valid)
 		return !keys->found;
 
 	keys->stale = keys->stale || origin == KMS_ROW_STALE;
-	if (kms_key_row_state(row) == KMS_STATE_ACTIVE)
+	if (kms_key_state(key) == KMS_STATE_ACTIVE)
 	{
-		KmsKeyRow  *copy = palloc(sizeof(KmsKeyRow));
+		KmsKey	   *copy = palloc(sizeof(KmsKey));
 
-		*copy = *row;
+		*copy = *key;
 		keys->active = lappend(keys->active, copy);
 	}
 	if (strcmp(row->origin, KMS_ORIGIN_GENERATED) == 0 &&
@@ -356,7 +334,7 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 		if (keys->used <= kms_keygen_limit)
 			keys->next_at = row->created_at + kms_keygen_window * USECS_PER_SEC;
 	}
-	problematic = kms_admit_is_problematic(row);
+	problematic = kms_admit_is_problematic(key);
 	if (problematic)
 	{
 		keys->problematic_at = Max(keys->problematic_at, row->created_at);
@@ -373,29 +351,20 @@ gather(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
 
 /* KMS_KEY_NOT_FOUND if it is not the device's valid key any more. */
 static KmsStatus
-hand_out(KmsCall *call, const KmsKeyRow *valid, KmsIssued *issued,
+hand_out(KmsCall *call, const KmsKey *valid, KmsIssued *issued,
 		 KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKeyRow	row = *valid;
-	KmsSecretDigests digests;
+	KmsKey		key;
 	KmsStatus	status;
 
 	kms_call_operation(call, KMS_OP_ISSUE);
-	kms_call_found(call, valid->key_id, valid->device_id);
-	fault->key_id = pstrdup(valid->key_id);
-	status = kms_admit_authenticate(&row, secret, &digests, fault);
-
-	/* it may have been read again, and be another one now */
-	if (status == KMS_OK && (strcmp(row.device_id, valid->device_id) != 0 ||
-							 kms_key_row_state(&row) != KMS_STATE_ACTIVE ||
-							 row.expires_at <= GetCurrentTimestamp()))
-		status = kms_fault(fault, KMS_KEY_NOT_FOUND);
+	kms_call_found(call, valid->row.key_id, valid->row.device_id);
+	fault->key_id = pstrdup(valid->row.key_id);
+	status = kms_admit_seen(valid, KMS_USE_ISSUE, &key, secret, fault);
 	if (status == KMS_OK)
-		status = describe(&row, secret, true, issued, fault);
+		status = describe(&key.row, secret, true, issued, fault);
 	pfree(secret);
-	if (status == KMS_OK)
-		kms_call_succeed(call);
 	return status;
 }
 
@@ -510,23 +479,23 @@ deprecate(List *active, KmsFault *fault)
 
 	foreach(cell, active)
 	{
-		KmsKeyRow  *row = lfirst(cell);
+		KmsKey	   *key = lfirst(cell);
 		KmsStatus	status;
 
 		/* as it is now that it is locked */
-		if (!kms_key_table_read(row->key_id, row) ||
-			kms_key_row_state(row) != KMS_STATE_ACTIVE)
+		if (!kms_key_table_read(key->row.key_id, key) ||
+			kms_key_state(key) != KMS_STATE_ACTIVE)
 			continue;
-		status = kms_transition_deprecate(row, "Rotated", fault);
+		status = kms_transition_deprecate(key, "Rotated", fault);
 
 		/*
 		 * One that cannot be authenticated, or whose master key is gone, must
 		 * not keep the device from a new key: an expired one is left as it
 		 * is.
 		 */
-		if (status != KMS_OK && row->expires_at > GetCurrentTimestamp())
+		if (status != KMS_OK && key->row.expires_at > GetCurrentTimestamp())
 		{
-			fault->key_id = row->key_id;
+			fault->key_id = key->row.key_id;
 			return status;
 		}
 	}

@@ -7,7 +7,7 @@
 #include "crypto/rsa.h"
 #include "keys/call.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
 
 /* What a caller sent, checked for shape. */
 typedef struct KmsIssueRequest
@@ -35,10 +35,7 @@ typedef struct KmsRateLimit
 	TimestampTz next_at;		/* 0: now */
 } KmsRateLimit;
 
-/*
- * Each ends the call itself when it succeeds: through the ring if a key was
- * handed out, through the outbox if one was made.
- */
+/* The call ends as a change if a key was made. */
 extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
 						   KmsIssued *issued, KmsFault *fault);
 extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
@@ -58,7 +55,8 @@ typedef struct KmsPublicKey
 
 /* The same as numbers. */
 extern KmsStatus kms_issue_numbers(KmsCall *call, const char *key_id,
-								   KmsPublicKey *key, KmsFault *fault);
+								   KmsPublicKey *numbers,
+								   KmsFault *fault);
 
 /*
  * Those of the device's active, unexpired keys: KmsPublicKey *, newest first,

@@ -96,8 +96,8 @@ encode_row(const KmsKeyRow *row, const KmsSecretDigests *digests,
 	kms_encoder_text(encoder, row->algorithm);
 	kms_encoder_text(encoder, row->oaep_hash);
 	kms_encoder_text(encoder, row->origin);
-	kms_encoder_text(encoder, kms_key_row_state_name(row->state));
-	kms_encoder_text(encoder, kms_key_row_state_name(row->prior_state));
+	kms_encoder_text(encoder, kms_key_state_name(row->state));
+	kms_encoder_text(encoder, kms_key_state_name(row->prior_state));
 	kms_encoder_text(encoder, optional(kms_key_seal_utf8(row->state_reason),
 									   row->has_state_reason));
 	kms_encoder_int64(encoder, row->created_at);

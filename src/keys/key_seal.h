@@ -11,7 +11,8 @@
 #define KMS_KEYS_KEY_SEAL_H
 
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 
 typedef struct KmsSecretDigests
 {

@@ -49,6 +49,8 @@
 #include "shmem/shared.h"
 #include "store/denial_table.h"
 #include "store/health.h"
+#include "store/key_lock.h"
+#include "store/key_table.h"
 #include "store/problem.h"
 #include "store/purge.h"
 #include "store/reference.h"
@@ -82,7 +84,7 @@ static int64 purge_allowance(KmsPurgeState *state, bool confirm,
 static bool purge_clear(KmsPurgeState *state, int64 allowed,
 						const KmsClock *clock);
 static KmsOutcome purge_key(const char *key_id, void *arg);
-static bool is_due(const KmsKeyRow *row, TimestampTz now);
+static bool is_due(const KmsKey *key, TimestampTz now);
 static void rewrap(KmsTaskResult *result);
 static void rewrap_audit_keys(KmsTaskResult *result);
 static void trim_events(const KmsClock *clock, KmsTaskResult *result);
@@ -145,7 +147,7 @@ fold(const KmsClock *clock, KmsTaskResult *result)
 
 	result->task = "seal denials";
 	if (!kms_denial_table_any() || kms_master_generation() == 0 ||
-		!kms_key_table_try_lock() || kms_reference_lock("denial") != NULL ||
+		!kms_key_lock_try_table() || kms_reference_lock("denial") != NULL ||
 		!kms_reference_check_now("denial"))
 		return;
 	if (clock->known)
@@ -159,14 +161,14 @@ static KmsOutcome
 fold_key(const char *key_id, void *arg)
 {
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsOutcome	outcome = KMS_OUTCOME_NOT_OURS;
 
-	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
 		return outcome;
-	while (kms_key_table_read(key_id, &row) && row.denial.count > 0)
+	while (kms_key_table_read(key_id, &key) && key.denial.count > 0)
 	{
-		if (kms_transition_fold(&row, &fault) != KMS_OK)
+		if (kms_transition_fold(&key, &fault) != KMS_OK)
 			return KMS_OUTCOME_FAILED;
 		outcome = KMS_OUTCOME_DONE;
 	}
@@ -192,14 +194,14 @@ expire_key(const char *key_id, void *arg)
 {
 	const KmsClock *clock = arg;
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		key;
 
-	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
-		!kms_key_table_read(key_id, &row) ||
-		kms_key_row_state(&row) != KMS_STATE_ACTIVE ||
-		row.expires_at > clock->due)
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_table_read(key_id, &key) ||
+		kms_key_state(&key) != KMS_STATE_ACTIVE ||
+		key.row.expires_at > clock->due)
 		return KMS_OUTCOME_NOT_OURS;
-	return kms_transition_deprecate(&row, "Expired", &fault) == KMS_OK ? KMS_OUTCOME_DONE
+	return kms_transition_deprecate(&key, "Expired", &fault) == KMS_OK ? KMS_OUTCOME_DONE
 		: KMS_OUTCOME_FAILED;
 }
 
@@ -246,14 +248,14 @@ deprecate_problematic_key(const char *key_id, void *arg)
 {
 	KmsProblemWindow window = problem_window(arg);
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		key;
 
-	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
-		!kms_key_table_read(key_id, &row) ||
-		kms_key_row_state(&row) != KMS_STATE_ACTIVE ||
-		kms_problem_recent(row.device_id, &window))
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE) ||
+		!kms_key_table_read(key_id, &key) ||
+		kms_key_state(&key) != KMS_STATE_ACTIVE ||
+		kms_problem_recent(key.row.device_id, &window))
 		return KMS_OUTCOME_NOT_OURS;
-	return kms_transition_deprecate(&row, KMS_PROBLEM_REASON,
+	return kms_transition_deprecate(&key, KMS_PROBLEM_REASON,
 									&fault) == KMS_OK ? KMS_OUTCOME_DONE : KMS_OUTCOME_FAILED;
 }
 
@@ -362,33 +364,33 @@ purge_key(const char *key_id, void *arg)
 {
 	const KmsClock *clock = arg;
 	KmsFault	fault = {0};
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsKeySecret *secret;
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE) ||
-		!kms_key_table_read(key_id, &row) ||
-		!is_due(&row, clock->due))
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE) ||
+		!kms_key_table_read(key_id, &key) ||
+		!is_due(&key, clock->due))
 		return KMS_OUTCOME_NOT_OURS;
 	secret = palloc(sizeof(KmsKeySecret));
-	status = kms_admit_authenticate(&row, secret, &digests, &fault);
+	status = kms_admit_locked(&key.row, secret, &digests, &fault);
 	pfree(secret);
-	if ((status != KMS_OK && status != KMS_OTHER_MASTER_KEY) ||
-		!is_due(&row, clock->due))
+	if (status != KMS_OK && status != KMS_OTHER_MASTER_KEY)
 		return KMS_OUTCOME_FAILED;
-	if (!kms_key_table_delete(&row))
+	if (!kms_key_table_delete(&key.row))
 		return KMS_OUTCOME_NOT_OURS;
-	kms_call_record_change(KMS_OP_PURGE, row.key_id, row.device_id, NULL);
+	kms_call_record_change(KMS_OP_PURGE, key.row.key_id, key.row.device_id,
+						   NULL);
 	return KMS_OUTCOME_DONE;
 }
 
 static bool
-is_due(const KmsKeyRow *row, TimestampTz now)
+is_due(const KmsKey *key, TimestampTz now)
 {
-	TimestampTz delete_at = kms_transition_delete_at(row);
+	TimestampTz delete_at = kms_key_delete_at(key);
 
-	switch (kms_key_row_state(row))
+	switch (kms_key_state(key))
 	{
 		case KMS_STATE_PENDING_DELETION:
 			return delete_at != 0 && delete_at <= now;
@@ -398,7 +400,7 @@ is_due(const KmsKeyRow *row, TimestampTz now)
 			/* fall through */
 		case KMS_STATE_ACTIVE:
 		case KMS_STATE_DEPRECATED:
-			return row->expires_at <= now - kms_key_retention * USECS_PER_SEC;
+			return key->row.expires_at <= now - kms_key_retention * USECS_PER_SEC;
 		default:
 			return false;
 	}
@@ -412,7 +414,7 @@ rewrap(KmsTaskResult *result)
 	KmsFault	ignored = {0};
 
 	result->task = "wrap keys again";
-	if (kms_master_generation() == 0 || !kms_key_table_try_lock())
+	if (kms_master_generation() == 0 || !kms_key_lock_try_table())
 		return;
 	kms_rewrap_log_missing();
 	if (kms_wrapped_are_replicated())
@@ -499,7 +501,7 @@ fill_pool(KmsTaskResult *result)
 		return;
 	}
 	if (!kms_health_has_database_setting("kms.key_bits") ||
-		!kms_key_table_try_lock())	/* before the pool's: see
+		!kms_key_lock_try_table())	/* before the pool's: see
 									 * store/pool_table.c */
 		return;
 	missing = kms_pool_missing(false);
@@ -546,7 +548,7 @@ for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
 static KmsOutcome
 mark_tried(const char *key_id, void *arg)
 {
-	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
 		return KMS_OUTCOME_NOT_OURS;
 	kms_due_mark_tried(key_id, GetCurrentTimestamp());
 	return KMS_OUTCOME_DONE;

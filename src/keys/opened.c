@@ -19,7 +19,6 @@
 #include "utils/memutils.h"
 
 #include "crypto/self_test.h"
-#include "keys/admit.h"
 #include "keys/opened.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"
@@ -51,8 +50,6 @@ static void on_exit_wipe(int code, Datum arg);
 static OpenedKey *find(const char *key_id);
 static bool still_good(OpenedKey *entry, const KmsKeyRow *row);
 static void evict(OpenedKey *entry);
-static KmsStatus open_key(KmsKeyRow *row, KmsRsaKey **key,
-						  KmsSecretDigests *digests, KmsFault *fault);
 static KmsStatus unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 						const KmsSecretDigests *digests, KmsRsaKey **key,
 						KmsFault *fault);
@@ -65,34 +62,41 @@ kms_opened_install(void)
 	opener = kms_rsa_opener_new();
 }
 
-KmsStatus
-kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
+KmsRsaKey *
+kms_opened_get(const KmsKeyRow *row)
 {
 	OpenedKey  *entry;
-	KmsSecretDigests digests;
-	uint64		generation;
-	KmsStatus	status;
-	bool		found;
 
 	start();
 	while (count > kms_key_cache_size && kms_opened_make_room())
 		;
 	entry = find(row->key_id);
-	if (entry != NULL && entry->key != NULL && still_good(entry, row))
-	{
-		dlist_move_head(&uses, &entry->use);
-		*key = entry->key;
-		return kms_fault(fault, KMS_OK);
-	}
+	if (entry == NULL || entry->key == NULL || !still_good(entry, row))
+		return NULL;
+	dlist_move_head(&uses, &entry->use);
+	return entry->key;
+}
+
+KmsStatus
+kms_opened_open(const KmsKeyRow *row, const KmsKeySecret *secret,
+				const KmsSecretDigests *digests, KmsRsaKey **key,
+				KmsFault *fault)
+{
+	OpenedKey  *entry;
+	uint64		generation;
+	KmsStatus	status;
+	bool		found;
+
+	start();
+	entry = find(row->key_id);
 	if (entry != NULL && entry->key != NULL)
 		evict(entry);
-
 	while (count >= kms_key_cache_size && kms_opened_make_room())
 		;
 	generation = kms_master_generation();
 	entry = hash_search(table, row->key_id, HASH_ENTER, &found);
 	entry->key = NULL;
-	status = open_key(row, key, &digests, fault);
+	status = unwrap(row, secret, digests, key, fault);
 	if (status != KMS_OK)
 	{
 		(void) hash_search(table, row->key_id, HASH_REMOVE, NULL);
@@ -100,7 +104,7 @@ kms_opened_get(KmsKeyRow *row, KmsRsaKey **key, KmsFault *fault)
 	}
 
 	entry->row = *row;
-	entry->digests = digests;
+	entry->digests = *digests;
 	entry->master_generation = generation;
 	entry->key = *key;
 	dlist_push_head(&uses, &entry->use);
@@ -222,20 +226,6 @@ kms_opened_make_room(void)
 		return false;
 	evict(dlist_tail_element(OpenedKey, use, &uses));
 	return true;
-}
-
-static KmsStatus
-open_key(KmsKeyRow *row, KmsRsaKey **key, KmsSecretDigests *digests,
-		 KmsFault *fault)
-{
-	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsStatus	status;
-
-	status = kms_admit_authenticate(row, secret, digests, fault);
-	if (status == KMS_OK)
-		status = unwrap(row, secret, digests, key, fault);
-	pfree(secret);
-	return status;
 }
 
 static KmsStatus

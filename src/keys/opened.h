@@ -9,8 +9,10 @@
 #define KMS_KEYS_OPENED_H
 
 #include "crypto/rsa.h"
+#include "keys/key_seal.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 
 /*
  * From _PG_init while preloading: fetch the algorithms once, for the server's
@@ -19,12 +21,21 @@
 extern void kms_opened_install(void);
 
 /*
- * The private key of a row that has been found and permitted.  It belongs to
- * the cache and is good until the next call of this file.  *row may be newer
- * afterwards (see kms_admit_authenticate).
+ * The private key of a row, if it is open and was authenticated with this row
+ * or with an earlier state of it; else NULL.  Good until the next call of this
+ * file.
  */
-extern KmsStatus kms_opened_get(KmsKeyRow *row, KmsRsaKey **key,
-								KmsFault *fault);
+extern KmsRsaKey *kms_opened_get(const KmsKeyRow *row);
+
+/*
+ * Open the private key of a row that is authentic, and keep it; the oldest
+ * ones make room.  It belongs to the cache and is good until the next call of
+ * this file.
+ */
+extern KmsStatus kms_opened_open(const KmsKeyRow *row,
+								 const KmsKeySecret *secret,
+								 const KmsSecretDigests *digests,
+								 KmsRsaKey **key, KmsFault *fault);
 
 /* What opens public keys; lives as long as the process. */
 extern KmsRsaOpener *kms_opened_opener(void);

@@ -8,7 +8,8 @@
 #include "crypto/rsa.h"
 #include "pg/fault.h"
 #include "shmem/shared.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 #include "store/pool_table.h"
 
 /*

@@ -46,6 +46,8 @@
 #include "keys/service_key.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"
+#include "store/key_lock.h"
+#include "store/key_table.h"
 #include "store/wrapped.h"
 
 #define LOGGED_MAX 10			/* master keys that are missing */
@@ -165,12 +167,12 @@ static KmsOutcome
 move(const char *key_id, void *arg)
 {
 	Walk	   *walk = arg;
-	KmsKeyRow	row;
+	KmsKey		key;
 
-	if (kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
-		return kms_key_table_read(key_id, &row) ? move_locked(&row, walk->fault)
+	if (kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return kms_key_table_read(key_id, &key) ? move_locked(&key.row, walk->fault)
 			: KMS_OUTCOME_NOT_OURS;
-	if (kms_key_table_read(key_id, &row))
+	if (kms_key_table_read(key_id, &key))
 		return KMS_OUTCOME_LOCKED;
 	return kms_secret_table_read(key_id, palloc(sizeof(KmsKeySecret)))
 		? KMS_OUTCOME_FAILED : KMS_OUTCOME_NOT_OURS;
@@ -188,7 +190,7 @@ move_locked(KmsKeyRow *row, KmsFault *fault)
 	KmsOutcome	outcome = KMS_OUTCOME_NOT_OURS;
 	KmsStatus	status;
 
-	status = kms_admit_authenticate(row, secret, &digests, fault);
+	status = kms_admit_locked(row, secret, &digests, fault);
 	if (status == KMS_OK)
 		status = rewrap(row, secret, false, fault);
 	if (status == KMS_OK)
@@ -251,7 +253,7 @@ wait_for(const Walk *walk)
 	if (TransactionIdIsValid(walk->writer))
 		XactLockTableWait(walk->writer, NULL, NULL, XLTW_None);
 	else
-		(void) kms_key_table_lock_row(walk->busy, KMS_LOCK_TO_CHANGE);
+		(void) kms_key_lock_row(walk->busy, KMS_LOCK_TO_CHANGE);
 }
 
 /* If there is nothing else, nobody may be making one. */

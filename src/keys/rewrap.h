@@ -8,7 +8,8 @@
 
 #include "crypto/master_key.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 
 #define KMS_REWRAP_MAX 100000	/* keys a batch; each is locked to its end */
 

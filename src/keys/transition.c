@@ -37,6 +37,8 @@
 #include "pg/fault.h"
 #include "shmem/master.h"
 #include "store/denial_table.h"
+#include "store/key_lock.h"
+#include "store/key_table.h"
 #include "store/reference.h"
 
 #define IN(state)	(1 << (state))
@@ -75,30 +77,30 @@ static const Transition transitions[] = {
 };
 
 static const Transition *find_transition(KmsOperation operation);
-static KmsStatus check_from(const Transition *transition, const KmsKeyRow *row,
+static KmsStatus check_from(const Transition *transition, const KmsKey *key,
 							bool locked, bool *already, KmsFault *fault);
-static bool lock_row(const Transition *transition, KmsKeyRow *row);
+static bool lock_key(const Transition *transition, KmsKey *key);
 static KmsStatus delete_key(const char *key_id, KmsFault *fault);
 static void refuse_references(const char *table);
 static KmsStatus change(const Transition *transition,
-						const KmsStateRequest *request, KmsKeyRow *row,
+						const KmsStateRequest *request, KmsKey *key,
 						KmsFault *fault);
 static void deny(const Transition *transition, const KmsStateRequest *request);
-static KmsStatus write_next(KmsKeyRow *row, const KmsKeyRow *next,
+static KmsStatus write_next(KmsKey *key, const KmsKey *next,
 							KmsFault *fault);
 static void enter(KmsKeyRow *next, KmsKeyState state,
 				  const KmsStateRequest *request);
 static void set_reason(KmsKeyRow *next, const char *reason);
 static void leave_disabled(KmsKeyRow *next);
 static bool has_other_active(const KmsKeyRow *row);
-static bool is_other_active(const KmsKeyRow *row, KmsRowOrigin origin,
+static bool is_other_active(const KmsKey *key, KmsRowOrigin origin,
 							void *arg);
-static void merge_denial(KmsKeyRow *next);
+static void merge_denial(KmsKey *next);
 static KmsKeyState home(const KmsKeyRow *row);
 
 KmsStatus
 kms_transition_change(KmsCall *call, const KmsStateRequest *request,
-					  KmsKeyRow *row, KmsFault *fault)
+					  KmsKey *key, KmsFault *fault)
 {
 	const Transition *transition = find_transition(request->operation);
 	bool		already;
@@ -108,54 +110,48 @@ kms_transition_change(KmsCall *call, const KmsStateRequest *request,
 	PreventCommandDuringRecovery(request->function);
 	PreventCommandIfReadOnly(request->function);
 	PreventCommandIfParallelMode(request->function);
-	status = kms_admit_find(request->key_id, NULL, row, fault);
+	status = kms_admit_find(request->key_id, NULL, key, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_call_found(call, row->key_id, row->device_id);
-	locked = lock_row(transition, row);
+	kms_call_found(call, key->row.key_id, key->row.device_id);
+	locked = lock_key(transition, key);
 	if (locked)
-		status = kms_admit_find(request->key_id, NULL, row, fault);
+		status = kms_admit_find(request->key_id, NULL, key, fault);
 	if (status == KMS_OK)
-		status = check_from(transition, row, locked, &already, fault);
+		status = check_from(transition, key, locked, &already, fault);
 	if (status != KMS_OK)
 		return status;
+	kms_call_ends_as(call, already ? KMS_CALL_UNCHANGED : KMS_CALL_CHANGED);
 	if (already)
-	{
-		kms_call_unchanged(call);
 		return status;
-	}
 
 	if (locked && !(transition->denies && kms_master_generation() == 0))
-		status = change(transition, request, row, fault);
+		status = change(transition, request, key, fault);
 	else
 		status = KMS_NO_MASTER_KEY;
 	if (status != KMS_OK && transition->denies)
 	{
 		deny(transition, request);
-		status = kms_admit_find(request->key_id, NULL, row, fault);
+		status = kms_admit_find(request->key_id, NULL, key, fault);
 	}
-	if (status == KMS_OK)
-		kms_call_changed(call);
 	return status;
 }
 
 KmsStatus
 kms_transition_destroy(KmsCall *call, const char *key_id, KmsFault *fault)
 {
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsStatus	status;
 
 	PreventCommandDuringRecovery("kms_destroy_key()");
 	PreventCommandIfReadOnly("kms_destroy_key()");
 	PreventCommandIfParallelMode("kms_destroy_key()");
-	status = kms_admit_find(key_id, NULL, &row, fault);
+	kms_call_ends_as(call, KMS_CALL_CHANGED);
+	status = kms_admit_find(key_id, NULL, &key, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_call_found(call, row.key_id, row.device_id);
-	status = delete_key(key_id, fault);
-	if (status == KMS_OK)
-		kms_call_changed(call);
-	return status;
+	kms_call_found(call, key.row.key_id, key.row.device_id);
+	return delete_key(key_id, fault);
 }
 
 KmsStatus
@@ -172,26 +168,26 @@ static KmsStatus
 delete_key(const char *key_id, KmsFault *fault)
 {
 	static const char *const deleted_from[] = {"key", "key_secret", "denial"};
-	KmsKeyRow	row;
+	KmsKey		key;
 	KmsStatus	status;
 	int			i;
 
 	for (i = 0; i < (int) lengthof(deleted_from); i++)
 		refuse_references(deleted_from[i]);
-	if (!kms_key_table_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE))
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE))
 	{
-		status = kms_admit_find(key_id, NULL, &row, fault);
+		status = kms_admit_find(key_id, NULL, &key, fault);
 		if (status != KMS_OK)
 			return status;
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("encryption key \"%s\" is in use by another transaction",
-						row.key_id),
+						key.row.key_id),
 				 errhint("Try again when it has ended (see pg_locks), or deny its use with kms_revoke_key(), which does not wait for it."),
 				 KMS_HIDE_STATEMENT));
 	}
-	status = kms_admit_find(key_id, NULL, &row, fault);
-	if (status == KMS_OK && !kms_key_table_delete(&row))
+	status = kms_admit_find(key_id, NULL, &key, fault);
+	if (status == KMS_OK && !kms_key_table_delete(&key.row))
 		status = kms_fault(fault, KMS_KEY_NOT_FOUND);
 	return status;
 }
@@ -222,35 +218,29 @@ refuse_references(const char *table)
 }
 
 KmsStatus
-kms_transition_deprecate(KmsKeyRow *row, const char *reason, KmsFault *fault)
+kms_transition_deprecate(KmsKey *key, const char *reason, KmsFault *fault)
 {
-	KmsKeyRow	next = *row;
+	KmsKey		next = *key;
 	KmsStatus	status;
 
-	next.state = KMS_STATE_DEPRECATED;
-	set_reason(&next, reason);
-	next.state_changed_at = GetCurrentTimestamp();
-	next.row_version++;
-	status = write_next(row, &next, fault);
+	next.row.state = KMS_STATE_DEPRECATED;
+	set_reason(&next.row, reason);
+	next.row.state_changed_at = GetCurrentTimestamp();
+	next.row.row_version++;
+	status = write_next(key, &next, fault);
 	if (status == KMS_OK)
-		kms_call_record_change(KMS_OP_DEPRECATE, row->key_id, row->device_id,
-							   reason);
+		kms_call_record_change(KMS_OP_DEPRECATE, key->row.key_id,
+							   key->row.device_id, reason);
 	return status;
 }
 
 KmsStatus
-kms_transition_fold(KmsKeyRow *row, KmsFault *fault)
+kms_transition_fold(KmsKey *key, KmsFault *fault)
 {
-	KmsKeyRow	next = *row;
+	KmsKey		next = *key;
 
 	merge_denial(&next);
-	return write_next(row, &next, fault);
-}
-
-TimestampTz
-kms_transition_delete_at(const KmsKeyRow *row)
-{
-	return row->has_delete_at ? row->delete_at : row->denial.delete_at;
+	return write_next(key, &next, fault);
 }
 
 static const Transition *
@@ -269,10 +259,10 @@ find_transition(KmsOperation operation)
 
 /* Whether the key's state allows it, or is what is asked for. */
 static KmsStatus
-check_from(const Transition *transition, const KmsKeyRow *row, bool locked,
+check_from(const Transition *transition, const KmsKey *key, bool locked,
 		   bool *already, KmsFault *fault)
 {
-	KmsKeyState state = kms_key_row_state(row);
+	KmsKeyState state = kms_key_state(key);
 	int			from = transition->from;
 
 	if (!locked)
@@ -294,7 +284,7 @@ check_from(const Transition *transition, const KmsKeyRow *row, bool locked,
 		case KMS_STATE_ACTIVE:
 		case KMS_STATE_DEPRECATED:
 			fault->message = psprintf("encryption key \"%s\" is not pending deletion",
-									  row->key_id);
+									  key->row.key_id);
 			return kms_fault(fault, KMS_WRONG_STATE);
 		default:
 			return kms_fault(fault, KMS_NOT_AUTHENTIC);
@@ -306,21 +296,21 @@ check_from(const Transition *transition, const KmsKeyRow *row, bool locked,
  * and not more denials than are told of at once.
  */
 static bool
-lock_row(const Transition *transition, KmsKeyRow *row)
+lock_key(const Transition *transition, KmsKey *key)
 {
 	KmsFault	ignored = {0};
 
 	if (transition->denies)
-		return !IsolationUsesXactSnapshot() && kms_key_table_try_lock() &&
-			kms_key_table_lock_row(row->key_id, KMS_TRY_LOCK_TO_CHANGE);
-	(void) kms_key_table_lock_row(row->key_id, KMS_LOCK_TO_CHANGE);
+		return !IsolationUsesXactSnapshot() && kms_key_lock_try_table() &&
+			kms_key_lock_row(key->row.key_id, KMS_TRY_LOCK_TO_CHANGE);
+	(void) kms_key_lock_row(key->row.key_id, KMS_LOCK_TO_CHANGE);
 	if (transition->operation == KMS_OP_ENABLE)
-		kms_key_table_lock_device(row->device_id);
-	while (kms_key_table_read(row->key_id, row) &&
-		   row->denial.count == KMS_DENIALS_MAX)
+		kms_key_lock_device(key->row.device_id);
+	while (kms_key_table_read(key->row.key_id, key) &&
+		   key->denial.count == KMS_DENIALS_MAX)
 	{
 		refuse_references("denial");
-		if (kms_transition_fold(row, &ignored) != KMS_OK)
+		if (kms_transition_fold(key, &ignored) != KMS_OK)
 			break;
 	}
 	return true;				/* if the row is gone, that will be found */
@@ -328,11 +318,11 @@ lock_row(const Transition *transition, KmsKeyRow *row)
 
 static KmsStatus
 change(const Transition *transition, const KmsStateRequest *request,
-	   KmsKeyRow *row, KmsFault *fault)
+	   KmsKey *key, KmsFault *fault)
 {
-	KmsKeyRow	next = *row;
+	KmsKey		next = *key;
 
-	if (row->denial.count > 0)
+	if (key->denial.count > 0)
 	{
 		if (transition->denies)
 			return KMS_FAILED;	/* maintenance takes them together */
@@ -340,12 +330,12 @@ change(const Transition *transition, const KmsStateRequest *request,
 	}
 	merge_denial(&next);
 	if (transition->to == KMS_STATE_NONE)
-		leave_disabled(&next);
+		leave_disabled(&next.row);
 	else
-		enter(&next, transition->to, request);
-	next.state_changed_at = GetCurrentTimestamp();
-	next.row_version++;
-	return write_next(row, &next, fault);
+		enter(&next.row, transition->to, request);
+	next.row.state_changed_at = GetCurrentTimestamp();
+	next.row.row_version++;
+	return write_next(key, &next, fault);
 }
 
 static void
@@ -357,33 +347,29 @@ deny(const Transition *transition, const KmsStateRequest *request)
 }
 
 /*
- * Write the next version of a row that authenticates, with what was denied of
- * it; *row is it afterwards.  Nothing is written unless all is.
+ * Write the next version of a locked row that authenticates, with what was
+ * denied of it; *key is it afterwards.  Nothing is written unless all is.
  */
 static KmsStatus
-write_next(KmsKeyRow *row, const KmsKeyRow *next, KmsFault *fault)
+write_next(KmsKey *key, const KmsKey *next, KmsFault *fault)
 {
 	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKeyRow	now = *row;
+	int64		version = key->row.row_version;
 	KmsSecretDigests digests;
 	KmsStatus	status;
 
-	status = kms_admit_authenticate(&now, secret, &digests, fault);
+	status = kms_admit_locked(&key->row, secret, &digests, fault);
 	pfree(secret);
 	if (status != KMS_OK)
 		return status;
-
-	/* it may have been read again: another's change must not be undone */
-	if (now.row_version != row->row_version)
-		return kms_fault(fault, KMS_KEY_NOT_FOUND);
-	*row = *next;
-	status = kms_key_seal_row(row, &digests, fault);
+	*key = *next;
+	status = kms_key_seal_row(&key->row, &digests, fault);
 	if (status != KMS_OK)
 		return status;
-	if (!kms_key_table_update(row, now.row_version))
+	if (!kms_key_table_update(&key->row, version))
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
-	kms_denial_table_delete(&row->denial);
-	memset(&row->denial, 0, sizeof(row->denial));
+	kms_denial_table_delete(&key->denial);
+	memset(&key->denial, 0, sizeof(key->denial));
 	return kms_fault(fault, KMS_OK);
 }
 
@@ -449,41 +435,42 @@ has_other_active(const KmsKeyRow *row)
 
 /* Puts the other one in its place. */
 static bool
-is_other_active(const KmsKeyRow *row, KmsRowOrigin origin, void *arg)
+is_other_active(const KmsKey *key, KmsRowOrigin origin, void *arg)
 {
 	KmsKeyRow  *other = arg;
 
-	if (strcmp(row->key_id, other->key_id) == 0 ||
-		kms_key_row_state(row) != KMS_STATE_ACTIVE ||
-		row->expires_at <= GetCurrentTimestamp())
+	if (strcmp(key->row.key_id, other->key_id) == 0 ||
+		kms_key_state(key) != KMS_STATE_ACTIVE ||
+		key->row.expires_at <= GetCurrentTimestamp())
 		return true;
-	*other = *row;
+	*other = key->row;
 	return false;
 }
 
 /* As if what was denied had been done to the row. */
 static void
-merge_denial(KmsKeyRow *next)
+merge_denial(KmsKey *next)
 {
+	KmsKeyRow  *row = &next->row;
 	const KmsDenial *denial = &next->denial;
-	KmsKeyState state = kms_key_row_state(next);
+	KmsKeyState state = kms_key_state(next);
 	KmsStateRequest request = {0};
 
 	if (denial->count == 0)
 		return;
 	request.reason = denial->reason[0] != '\0' ? denial->reason : NULL;
-	request.delete_at = kms_transition_delete_at(next);
+	request.delete_at = kms_key_delete_at(next);
 
 	/* nobody has sealed it, so there must be time to see and cancel it */
-	if (!next->has_delete_at && request.delete_at != 0)
+	if (!row->has_delete_at && request.delete_at != 0)
 		request.delete_at = Max(request.delete_at, GetCurrentTimestamp() +
 								FOLDED_DELETION_DAYS * USECS_PER_DAY);
-	if (denial->revoked && home(next) != KMS_STATE_REVOKED)
-		enter(next, KMS_STATE_REVOKED, &request);
-	if (next->state != state)
-		enter(next, state, &request);
-	next->state_changed_at = Max(next->state_changed_at, denial->denied_at);
-	next->row_version += denial->count;
+	if (denial->revoked && home(row) != KMS_STATE_REVOKED)
+		enter(row, KMS_STATE_REVOKED, &request);
+	if (row->state != state)
+		enter(row, state, &request);
+	row->state_changed_at = Max(row->state_changed_at, denial->denied_at);
+	row->row_version += denial->count;
 }
 
 /* Where a key was, or is, when nothing but a revocation denies its use. */

@@ -6,7 +6,7 @@
 
 #include "keys/call.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
 
 /* What an operator asks for, checked for shape. */
 typedef struct KmsStateRequest
@@ -19,9 +19,8 @@ typedef struct KmsStateRequest
 } KmsStateRequest;
 
 /*
- * Change the state, and end the call if that succeeds: as a change, or as one
- * that changed nothing if the key was there already.  *row is the key as it
- * is now: see kms_key_state and kms_key_delete_at.
+ * Change the state; the call ends as a change, or as one that changed nothing
+ * if the key was there already.  *key is the key as it is afterwards.
  *
  * KMS_KEY_NOT_FOUND; the status of a state from which there is no such
  * transition (KM004), with a hint; what authenticating may end with.  What
@@ -31,12 +30,12 @@ typedef struct KmsStateRequest
  */
 extern KmsStatus kms_transition_change(KmsCall *call,
 									   const KmsStateRequest *request,
-									   KmsKeyRow *row, KmsFault *fault);
+									   KmsKey *key, KmsFault *fault);
 
 /*
- * Delete the key, whatever its state and whether or not it is authentic, and
- * end the call.  Raises if a foreign key refers to it or acts on deletes, or
- * if another transaction has it.
+ * Delete the key, whatever its state and whether or not it is authentic.
+ * Raises if a foreign key refers to it or acts on deletes, or if another
+ * transaction has it.
  */
 extern KmsStatus kms_transition_destroy(KmsCall *call, const char *key_id,
 										KmsFault *fault);
@@ -50,21 +49,15 @@ extern KmsStatus kms_transition_erase(const char *key_id, const char *reason,
 
 /*
  * Deprecate an active key within another call or by maintenance, and record
- * it with the reason.  *row is the new row afterwards.  KMS_KEY_NOT_FOUND if
- * the row is gone or was changed meanwhile.
+ * it with the reason.  The row must be locked; *key is the new row afterwards.
+ * KMS_KEY_NOT_FOUND if it is gone or is not the one that was read.
  */
-extern KmsStatus kms_transition_deprecate(KmsKeyRow *row, const char *reason,
+extern KmsStatus kms_transition_deprecate(KmsKey *key, const char *reason,
 										  KmsFault *fault);
 
 /*
  * Bring what denies the use of a key into its row; the row must be locked.
  */
-extern KmsStatus kms_transition_fold(KmsKeyRow *row, KmsFault *fault);
-
-/*
- * When a key that is pending deletion, or was when it was revoked, will be
- * deleted; 0: no such time was set.
- */
-extern TimestampTz kms_transition_delete_at(const KmsKeyRow *row);
+extern KmsStatus kms_transition_fold(KmsKey *key, KmsFault *fault);
 
 #endif							/* KMS_KEYS_TRANSITION_H */

@@ -7,7 +7,8 @@
 #include "crypto/rsa.h"
 #include "crypto/wrap.h"
 #include "pg/fault.h"
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 #include "store/pool_table.h"
 
 /*

@@ -52,7 +52,7 @@ kms_denial_table_read(const char *key_id, Snapshot snapshot, KmsDenial *denial)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		add(denial, tuple, RelationGetDescr(rel));
-		stale = stale || kms_key_row_origin(tuple) == KMS_ROW_STALE;
+		stale = stale || kms_key_origin(tuple) == KMS_ROW_STALE;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -75,7 +75,7 @@ kms_denial_table_insert(const char *key_id, KmsKeyState state, const char *reaso
 	{
 		kms_spi_begin(&spi);
 		kms_spi_text(&spi, key_id);
-		kms_spi_text(&spi, kms_key_row_state_name(state));
+		kms_spi_text(&spi, kms_key_state_name(state));
 		kms_spi_text(&spi, reason);
 		kms_spi_time(&spi, GetCurrentTimestamp());
 		if (delete_at != 0)
@@ -231,9 +231,9 @@ add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
 static KmsKeyState
 state_by_name(const char *name)
 {
-	if (strcmp(name, kms_key_row_state_name(KMS_STATE_PENDING_DELETION)) == 0)
+	if (strcmp(name, kms_key_state_name(KMS_STATE_PENDING_DELETION)) == 0)
 		return KMS_STATE_PENDING_DELETION;
-	if (strcmp(name, kms_key_row_state_name(KMS_STATE_REVOKED)) == 0)
+	if (strcmp(name, kms_key_state_name(KMS_STATE_REVOKED)) == 0)
 		return KMS_STATE_REVOKED;
 	return KMS_STATE_DISABLED;
 }

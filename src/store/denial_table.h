@@ -23,7 +23,7 @@
 #ifndef KMS_STORE_DENIAL_TABLE_H
 #define KMS_STORE_DENIAL_TABLE_H
 
-#include "store/key_table.h"
+#include "store/key.h"
 #include "utils/snapshot.h"
 
 /*

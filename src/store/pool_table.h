@@ -6,7 +6,8 @@
 
 #include "datatype/timestamp.h"
 
-#include "store/key_table.h"
+#include "crypto/form.h"
+#include "store/secret_table.h"
 
 #define KMS_POOL_HOME_SIZE 48
 

@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "catalog/pg_collation.h"
 #include "utils/builtins.h"
@@ -9,6 +10,7 @@
 #include "store/scan.h"
 
 #include "pg/compat.h"
+#include "pg/fault.h"
 
 void
 kms_scan_text(ScanKey key, AttrNumber column, const char *value)
@@ -33,4 +35,16 @@ kms_scan_bytes(Datum value, bool isnull, unsigned char *out, size_t size)
 	if ((Pointer) detoasted != DatumGetPointer(value))
 		pfree(detoasted);
 	return len;
+}
+
+void
+kms_scan_deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls)
+{
+	if (desc->natts > KMS_SCAN_COLUMNS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a table of kms has more columns than this library knows"),
+				 errhint("Install the library of the extension's version and restart the server."),
+				 KMS_HIDE_STATEMENT));
+	heap_deform_tuple(tuple, desc, values, nulls);
 }

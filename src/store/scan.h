@@ -4,7 +4,12 @@
 #ifndef KMS_STORE_SCAN_H
 #define KMS_STORE_SCAN_H
 
+#include "access/htup.h"
 #include "access/skey.h"
+#include "access/tupdesc.h"
+
+/* A later version of the extension may have added columns. */
+#define KMS_SCAN_COLUMNS_MAX 32
 
 /*
  * For a column of text that is equal to a value; all text of kms has the
@@ -18,5 +23,12 @@ extern void kms_scan_text(ScanKey key, AttrNumber column, const char *value);
  */
 extern size_t kms_scan_bytes(Datum value, bool isnull, unsigned char *out,
 							 size_t size);
+
+/*
+ * Split a tuple of a table of kms into KMS_SCAN_COLUMNS_MAX values; raises
+ * 55000 if it has more columns.
+ */
+extern void kms_scan_deform(HeapTuple tuple, TupleDesc desc, Datum *values,
+							bool *nulls);
 
 #endif							/* KMS_STORE_SCAN_H */

@@ -10,7 +10,8 @@
 
 #include "nodes/pg_list.h"
 
-#include "store/key_table.h"
+#include "store/key.h"
+#include "store/secret_table.h"
 
 /*
  * A list of the ids of master keys, KMS_MASTER_KEY_ID_SIZE bytes each, that

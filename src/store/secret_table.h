@@ -1,0 +1,31 @@
+/*
+ * kms.key_secret: the public key of a key, and its private key as wrapped.
+ */
+#ifndef KMS_STORE_SECRET_TABLE_H
+#define KMS_STORE_SECRET_TABLE_H
+
+#include "crypto/rsa.h"
+#include "crypto/wrap.h"
+
+#define KMS_WRAPPED_MAX (KMS_RSA_MAX_PRIVATE + KMS_WRAP_OVERHEAD)	/* bytes */
+
+/* A row of kms.key_secret. */
+typedef struct KmsKeySecret
+{
+	size_t		public_len;
+	size_t		wrapped_len;
+	unsigned char public_key[KMS_RSA_MAX_PUBLIC];
+	unsigned char wrapped_key[KMS_WRAPPED_MAX];
+} KmsKeySecret;
+
+/*
+ * Read what is committed now; false if there is no such row.  A value that is
+ * too long reads as empty.
+ */
+extern bool kms_secret_table_read(const char *key_id, KmsKeySecret *secret);
+
+extern void kms_secret_table_insert(const char *key_id,
+									const KmsKeySecret *secret);
+extern void kms_secret_table_delete(const char *key_id);
+
+#endif							/* KMS_STORE_SECRET_TABLE_H */
