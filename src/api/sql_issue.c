@@ -9,6 +9,7 @@
 #include "api/finish.h"
 #include "keys/admit.h"
 #include "keys/issue.h"
+#include "keys/public.h"
 #include "pg/compat.h"
 
 typedef KmsStatus (*IssueFunction) (KmsCall *call, const KmsIssueRequest *request,
@@ -53,7 +54,7 @@ kms_api_public_key(PG_FUNCTION_ARGS)
 	if (status == KMS_OK)
 	{
 		kms_call_key(call, key_id);
-		status = kms_issue_public(call, key_id, pem, sizeof(pem), &fault);
+		status = kms_public_pem(call, key_id, pem, sizeof(pem), &fault);
 	}
 	kms_finish(call, status, &fault);
 	PG_RETURN_TEXT_P(cstring_to_text(pem));

@@ -10,7 +10,7 @@
 #include "api/args.h"
 #include "api/finish.h"
 #include "keys/call.h"
-#include "keys/issue.h"
+#include "keys/public.h"
 #include "pg/compat.h"
 
 static Datum end(KmsCall *call, KmsStatus status, const KmsFault *fault,
@@ -40,7 +40,7 @@ kms_api_jwk(PG_FUNCTION_ARGS)
 	if (status == KMS_OK)
 	{
 		kms_call_key(call, key_id);
-		status = kms_issue_numbers(call, key_id, &key, &fault);
+		status = kms_public_numbers(call, key_id, &key, &fault);
 	}
 	if (status == KMS_OK)
 		json = push_jwk(&state, &key);
@@ -64,7 +64,7 @@ kms_api_jwks(PG_FUNCTION_ARGS)
 	{
 		kms_call_device(call, device_id);
 		fault.device_id = device_id;
-		status = kms_issue_device_numbers(call, device_id, &keys, &fault);
+		status = kms_public_device_numbers(call, device_id, &keys, &fault);
 	}
 	if (status == KMS_OK)
 	{

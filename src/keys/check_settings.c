@@ -1,5 +1,7 @@
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 #include "keys/check_settings.h"
 
 #include "keys/name_list.h"
@@ -121,4 +123,30 @@ without_value(const char *setting, const char **value)
 		sign = setting + strlen(setting);
 	*value = *sign == '\0' ? sign : sign + 1;
 	return pnstrdup(setting, sign - setting);
+}
+
+void
+kms_check_settings(KmsReport report, void *result)
+{
+	if (!kms_protect_memory)
+		report(result, "warning", "kms.protect_memory is off",
+			   "Programs of the server's user can read keys from memory; set it on.");
+	if (!kms_maintenance)
+		report(result, "notice", "kms.maintenance is off",
+			   "Keys are swept and purged only if something calls kms_maintain().");
+	if (kms_event_detail != KMS_DETAIL_ALL)
+		report(result, "notice",
+			   "successful decrypts are only counted (kms.event_detail = failures)",
+			   "The trail does not tell who opened what, and keys with many failed decrypts are not found.");
+	if (!kms_deprecate_problematic_keys)
+		report(result, "notice", "kms.deprecate_problematic_keys is off",
+			   "Keys with many failed decrypts stay active.");
+	if (kms_keygen_limit > 5 * Max(1, kms_keygen_window / SECS_PER_DAY))
+		report(result, "notice",
+			   psprintf("the limit of key generation is weaker than by default: %d in %d s",
+						kms_keygen_limit, kms_keygen_window),
+			   "See kms.keygen_limit and kms.keygen_window.");
+	if (kms_key_lifetime > 30 * SECS_PER_DAY)
+		report(result, "notice", "keys live longer than by default",
+			   "See kms.key_lifetime.");
 }

@@ -4,10 +4,54 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #include "keys/each.h"
+#include "store/due.h"
+#include "store/key_lock.h"
 
+/*
+ * So many waits for locks, each up to the lock_timeout, end a batch.
+ */
+#define LOCKED_MAX 3
+
+static KmsOutcome mark_tried(const char *key_id, void *arg);
 static bool is_key_fault(int sqlstate);
+
+bool
+kms_each_key(List *ids, KmsEachTask task, const void *arg,
+			 KmsTaskResult *result)
+{
+	bool		moved = false;
+	int			locked = 0;
+	ListCell   *cell;
+
+	foreach(cell, ids)
+	{
+		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), unconstify(void *, arg));
+
+		if (outcome == KMS_OUTCOME_DONE)
+			result->done++;
+		else
+			result->skipped++;
+		if (outcome == KMS_OUTCOME_LOCKED && ++locked == LOCKED_MAX)
+			return false;
+		if (outcome == KMS_OUTCOME_FAILED || outcome == KMS_OUTCOME_LOCKED)
+			outcome = kms_each_try(mark_tried, lfirst(cell), NULL);
+		if (outcome == KMS_OUTCOME_DONE)
+			moved = true;
+	}
+	return moved;
+}
+
+static KmsOutcome
+mark_tried(const char *key_id, void *arg)
+{
+	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
+		return KMS_OUTCOME_NOT_OURS;
+	kms_due_mark_tried(key_id, GetCurrentTimestamp());
+	return KMS_OUTCOME_DONE;
+}
 
 KmsOutcome
 kms_each_try(KmsEachTask task, const char *key_id, void *arg)

@@ -5,6 +5,8 @@
 #ifndef KMS_KEYS_EACH_H
 #define KMS_KEYS_EACH_H
 
+#include "nodes/pg_list.h"
+
 typedef enum KmsOutcome
 {
 	KMS_OUTCOME_DONE,
@@ -14,6 +16,23 @@ typedef enum KmsOutcome
 } KmsOutcome;
 
 typedef KmsOutcome (*KmsEachTask) (const char *key_id, void *arg);
+
+/* What came of a task of maintenance. */
+typedef struct KmsTaskResult
+{
+	const char *task;			/* static */
+	int64		done;
+	int64		skipped;
+	bool		more;			/* there is more of it to do now */
+} KmsTaskResult;
+
+/*
+ * Run the task for each key and count.  Keys that cannot be dealt with are
+ * tried after the others next time.  False if nothing has come of it, so that
+ * going on now is of no use.
+ */
+extern bool kms_each_key(List *ids, KmsEachTask task, const void *arg,
+						 KmsTaskResult *result);
 
 /*
  * Run the task for a key in a subtransaction: an error that is the key's own

@@ -25,6 +25,7 @@
 
 #include "keys/admit.h"
 #include "keys/create.h"
+#include "keys/device_keys.h"
 #include "keys/issue.h"
 #include "keys/opened.h"
 #include "keys/pool.h"
@@ -32,41 +33,13 @@
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
-#include "store/key_lock.h"
 #include "store/key_table.h"
-#include "store/problem.h"
 
-/* What is known of a device's keys, gathered newest first. */
-typedef struct DeviceKeys
-{
-	TimestampTz now;
-	bool		only_valid;		/* stop at the first valid key */
-	bool		found;
-	bool		of_statement;	/* what was found was made by this statement */
-	bool		stale;
-	KmsKey		valid;			/* the newest active, unexpired one */
-	List	   *active;			/* KmsKey *, expired ones too */
-	int			used;
-	TimestampTz next_at;
-	TimestampTz replaced_at;	/* when the newest replacement was made, and */
-	TimestampTz problematic_at; /* the newest problematic key; 0: none */
-	int			problematic;
-	int			replacements;	/* that are not problematic themselves */
-} DeviceKeys;
-
-static KmsStatus fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
-							  KmsPublicKey *key, KmsFault *fault);
-static bool gather(const KmsKey *key, KmsRowOrigin origin, void *arg);
-static void look(DeviceKeys *keys, const char *device_id, bool only_valid);
-static void lock_and_look(DeviceKeys *keys, const char *device_id);
-static void lock_all_and_look(DeviceKeys *keys, const char *device_id);
-static const char *lock_active(const DeviceKeys *keys);
 static KmsStatus hand_out(KmsCall *call, const KmsKey *valid,
 						  KmsIssued *issued, KmsFault *fault);
-static KmsStatus make(const KmsIssueRequest *request, const DeviceKeys *keys,
+static KmsStatus make(const KmsIssueRequest *request, const KmsDeviceKeys *keys,
 					  KmsIssued *issued, KmsFault *fault);
-static bool is_replacement(const DeviceKeys *keys);
-static KmsStatus check_limit(const char *device_id, const DeviceKeys *keys,
+static KmsStatus check_limit(const char *device_id, const KmsDeviceKeys *keys,
 							 KmsFault *fault);
 static KmsStatus deprecate(List *active, KmsFault *fault);
 static KmsStatus generate(const KmsIssueRequest *request, const char *origin,
@@ -81,23 +54,23 @@ KmsStatus
 kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 		  KmsFault *fault)
 {
-	DeviceKeys	keys;
+	KmsDeviceKeys keys;
 	KmsStatus	status;
 
 	fault->device_id = request->device_id;
-	look(&keys, request->device_id, true);
+	kms_device_keys_read(&keys, request->device_id, true);
 	while (keys.found)
 	{
 		status = hand_out(call, &keys.valid, issued, fault);
 		if (status != KMS_KEY_NOT_FOUND)
 			return status;
-		look(&keys, request->device_id, true);
+		kms_device_keys_read(&keys, request->device_id, true);
 	}
 
 	PreventCommandDuringRecovery("kms_issue_key()");
 	PreventCommandIfReadOnly("kms_issue_key()");
 	PreventCommandIfParallelMode("kms_issue_key()");
-	lock_and_look(&keys, request->device_id);
+	kms_device_keys_lock(&keys, request->device_id);
 	if (keys.found)
 		return hand_out(call, &keys.valid, issued, fault);
 
@@ -113,14 +86,14 @@ KmsStatus
 kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 				 KmsFault *fault)
 {
-	DeviceKeys	keys;
+	KmsDeviceKeys keys;
 	KmsStatus	status;
 
 	PreventCommandDuringRecovery("kms_rotate_key()");
 	PreventCommandIfReadOnly("kms_rotate_key()");
 	PreventCommandIfParallelMode("kms_rotate_key()");
 	fault->device_id = request->device_id;
-	lock_all_and_look(&keys, request->device_id);
+	kms_device_keys_lock_all(&keys, request->device_id);
 
 	/* (kms_rotate_key(…)).* calls once a column */
 	if (keys.found && keys.of_statement)
@@ -139,81 +112,12 @@ kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issue
 	return status;
 }
 
-KmsStatus
-kms_issue_public(KmsCall *call, const char *key_id, char *pem, size_t size,
-				 KmsFault *fault)
-{
-	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKey		key;
-	KmsStatus	status;
-
-	status = kms_admit_public(call, key_id, NULL, KMS_USE_PUBLIC, &key, secret,
-							  fault);
-	if (status == KMS_OK)
-		status = kms_fault(fault, kms_rsa_public_pem(secret->public_key,
-													 secret->public_len,
-													 pem, size));
-	pfree(secret);
-	return status;
-}
-
-KmsStatus
-kms_issue_numbers(KmsCall *call, const char *key_id, KmsPublicKey *numbers,
-				  KmsFault *fault)
-{
-	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	KmsKey		key;
-	KmsStatus	status;
-
-	status = kms_admit_public(call, key_id, NULL, KMS_USE_PUBLIC, &key, secret,
-							  fault);
-	if (status == KMS_OK)
-		status = fill_numbers(&key.row, secret, numbers, fault);
-	pfree(secret);
-	return status;
-}
-
-KmsStatus
-kms_issue_device_numbers(KmsCall *call, const char *device_id, List **keys,
-						 KmsFault *fault)
-{
-	KmsKeySecret *secret = palloc(sizeof(KmsKeySecret));
-	DeviceKeys	found;
-	ListCell   *cell;
-	KmsStatus	status;
-
-	*keys = NIL;
-	look(&found, device_id, false);
-	foreach(cell, found.active)
-	{
-		KmsPublicKey *numbers;
-		KmsKey		key;
-
-		status = kms_admit_seen(lfirst(cell), KMS_USE_ISSUE, &key, secret,
-								fault);
-		if (status == KMS_KEY_NOT_FOUND)
-			continue;
-		numbers = palloc(sizeof(KmsPublicKey));
-		if (status == KMS_OK)
-			status = fill_numbers(&key.row, secret, numbers, fault);
-		if (status != KMS_OK)
-		{
-			kms_call_found(call, key.row.key_id, key.row.device_id);
-			fault->key_id = pstrdup(key.row.key_id);
-			return status;
-		}
-		*keys = lappend(*keys, numbers);
-	}
-	pfree(secret);
-	return kms_fault(fault, KMS_OK);
-}
-
 void
 kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit)
 {
-	DeviceKeys	keys;
+	KmsDeviceKeys keys;
 
-	look(&keys, device_id, false);
+	kms_device_keys_read(&keys, device_id, false);
 	limit->used = keys.used;
 	limit->allowed = kms_keygen_limit;
 	limit->next_at = keys.used >= kms_keygen_limit ? keys.next_at : 0;
@@ -229,124 +133,6 @@ kms_issue_bits(const char *algorithm)
 	if (strcmp(algorithm, "RSA-4096") == 0)
 		return 4096;
 	return 0;
-}
-
-static KmsStatus
-fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
-			 KmsPublicKey *key, KmsFault *fault)
-{
-	strlcpy(key->key_id, row->key_id, sizeof(key->key_id));
-	key->oaep_hash = kms_digest_by_name(row->oaep_hash);
-	return kms_fault(fault, kms_rsa_public_numbers(kms_opened_opener(),
-												   secret->public_key,
-												   secret->public_len,
-												   &key->numbers));
-}
-
-static void
-look(DeviceKeys *keys, const char *device_id, bool only_valid)
-{
-	memset(keys, 0, sizeof(*keys));
-	keys->now = GetCurrentTimestamp();
-	keys->only_valid = only_valid;
-	kms_key_table_visit_device(device_id, gather, keys);
-}
-
-static void
-lock_and_look(DeviceKeys *keys, const char *device_id)
-{
-	kms_key_lock_device(device_id);
-	look(keys, device_id, false);
-	if (keys->stale)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent change of the device's keys"),
-				 errhint("Run the transaction again."),
-				 KMS_HIDE_STATEMENT));
-}
-
-static void
-lock_all_and_look(DeviceKeys *keys, const char *device_id)
-{
-	const char *busy;
-
-	for (;;)
-	{
-		lock_and_look(keys, device_id);
-		busy = keys->of_statement ? NULL : lock_active(keys);
-		if (busy == NULL)
-			return;
-		kms_key_lock_release_device(device_id);
-		(void) kms_key_lock_row(busy, KMS_LOCK_TO_CHANGE);
-	}
-}
-
-/* The first one that another has, or NULL if all are locked. */
-static const char *
-lock_active(const DeviceKeys *keys)
-{
-	ListCell   *cell;
-
-	foreach(cell, keys->active)
-	{
-		const KmsKey *key = lfirst(cell);
-
-		if (!kms_key_lock_row(key->row.key_id, KMS_TRY_LOCK_TO_CHANGE))
-			return key->row.key_id;
-	}
-	return NULL;
-}
-
-static bool
-gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
-{
-	DeviceKeys *keys = arg;
-	const KmsKeyRow *row = &key->row;
-	bool		problematic;
-	bool		valid = kms_key_state(key) == KMS_STATE_ACTIVE &&
-	row->expires_at > keys->now;
-
-	if (valid && !keys->found)
-	{
-		keys->found = true;
-		keys->of_statement = origin == KMS_ROW_OF_STATEMENT &&
-			row->row_version == 1 &&
-			strcmp(row->origin, KMS_ORIGIN_IMPORTED) != 0;
-		keys->valid = *key;
-	}
-	if (keys->only_valid)
-		return !keys->found;
-
-	keys->stale = keys->stale || origin == KMS_ROW_STALE;
-	if (kms_key_state(key) == KMS_STATE_ACTIVE)
-	{
-		KmsKey	   *copy = palloc(sizeof(KmsKey));
-
-		*copy = *key;
-		keys->active = lappend(keys->active, copy);
-	}
-	if (strcmp(row->origin, KMS_ORIGIN_GENERATED) == 0 &&
-		row->created_at <= keys->now &&
-		row->created_at > keys->now - kms_keygen_window * USECS_PER_SEC)
-	{
-		/* newest first: the one that must leave the window is the limit-th */
-		keys->used++;
-		if (keys->used <= kms_keygen_limit)
-			keys->next_at = row->created_at + kms_keygen_window * USECS_PER_SEC;
-	}
-	problematic = kms_admit_is_problematic(key);
-	if (problematic)
-	{
-		keys->problematic_at = Max(keys->problematic_at, row->created_at);
-		keys->problematic++;
-	}
-	if (strcmp(row->origin, KMS_ORIGIN_REPLACEMENT) == 0)
-	{
-		if (row->created_at <= keys->now)
-			keys->replaced_at = Max(keys->replaced_at, row->created_at);
-		keys->replacements += problematic ? 0 : 1;
-	}
-	return true;
 }
 
 /* KMS_KEY_NOT_FOUND if it is not the device's valid key any more. */
@@ -369,11 +155,11 @@ hand_out(KmsCall *call, const KmsKey *valid, KmsIssued *issued,
 }
 
 static KmsStatus
-make(const KmsIssueRequest *request, const DeviceKeys *keys, KmsIssued *issued,
+make(const KmsIssueRequest *request, const KmsDeviceKeys *keys, KmsIssued *issued,
 	 KmsFault *fault)
 {
 	int			bits = request->bits != 0 ? request->bits : kms_key_bits;
-	bool		replacement = is_replacement(keys);
+	bool		replacement = kms_device_keys_need_replacement(keys);
 	const char *origin = replacement ? KMS_ORIGIN_REPLACEMENT
 	: KMS_ORIGIN_GENERATED;
 	KmsKeySecret *secret;
@@ -425,21 +211,8 @@ generate(const KmsIssueRequest *request, const char *origin, int bits,
 	return kms_create_key(row, key, secret, fault);
 }
 
-/*
- * The first key after maintenance took one away costs the device nothing.
- * Told by when keys were made, which nothing that is done to them changes, and
- * by how many, for the clock may have been put back.
- */
-static bool
-is_replacement(const DeviceKeys *keys)
-{
-	return keys->problematic_at != 0 &&
-		keys->replaced_at <= keys->problematic_at &&
-		keys->replacements < keys->problematic;
-}
-
 static KmsStatus
-check_limit(const char *device_id, const DeviceKeys *keys, KmsFault *fault)
+check_limit(const char *device_id, const KmsDeviceKeys *keys, KmsFault *fault)
 {
 	if (keys->used < kms_keygen_limit)
 		return kms_fault(fault, KMS_OK);

@@ -41,31 +41,6 @@ extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
 extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
 								  KmsIssued *issued, KmsFault *fault);
 
-/* The public key of an existing key, as issue hands it out. */
-extern KmsStatus kms_issue_public(KmsCall *call, const char *key_id, char *pem,
-								  size_t size, KmsFault *fault);
-
-/* What a JWK (RFC 7517) tells of a key. */
-typedef struct KmsPublicKey
-{
-	char		key_id[KMS_KEY_ID_MAX + 1];
-	KmsDigest	oaep_hash;
-	KmsRsaNumbers numbers;
-} KmsPublicKey;
-
-/* The same as numbers. */
-extern KmsStatus kms_issue_numbers(KmsCall *call, const char *key_id,
-								   KmsPublicKey *numbers,
-								   KmsFault *fault);
-
-/*
- * Those of the device's active, unexpired keys: KmsPublicKey *, newest first,
- * each of an authentic row.  No key, no entry.
- */
-extern KmsStatus kms_issue_device_numbers(KmsCall *call,
-										  const char *device_id, List **keys,
-										  KmsFault *fault);
-
 extern void kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit);
 
 /* 2048 for "RSA-2048" and so on; 0 for anything else. */

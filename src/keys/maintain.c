@@ -18,13 +18,6 @@
  * restore may be under way.  Expired keys that wait stay "active" in the
  * table, which harms nothing, for expiry is computed from the clock at each
  * use.
- *
- * The purge has a breaker: within a day it deletes no more than 5 % of the
- * keys there were at the day's begin, or 1,000 if that is more.  If more are
- * due, nothing is deleted until an operator confirms; the state is one row,
- * locked by whoever purges.  To count what is due takes time when it is much,
- * so what was counted and may go is not counted again with each batch.  For
- * foreign keys see store/reference.h.
  */
 #include "postgres.h"
 
@@ -40,6 +33,7 @@
 #include "keys/admit.h"
 #include "keys/maintain.h"
 #include "keys/pool.h"
+#include "keys/purge.h"
 #include "keys/rewrap.h"
 #include "keys/secret.h"
 #include "keys/service_key.h"
@@ -52,7 +46,6 @@
 #include "store/key_lock.h"
 #include "store/key_table.h"
 #include "store/problem.h"
-#include "store/purge.h"
 #include "store/reference.h"
 #include "store/retention.h"
 #include "store/due.h"
@@ -61,12 +54,6 @@
 #define BATCH				KMS_SWEEP_MAX	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
 #define POOL_BATCH			4	/* keys, each some tenths of a second */
-#define PURGE_FLOOR			1000	/* keys a day that need no confirmation */
-#define PURGE_SHARE			20	/* one in ... keys a day neither */
-#define PURGE_SHOWN			1000000 /* waiting keys are counted so far */
-
-#define LOCKED_MAX			3	/* waits for locks in vain, each up to the
-								 * lock_timeout, that end a batch */
 
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
@@ -78,13 +65,6 @@ static KmsOutcome expire_key(const char *key_id, void *arg);
 static void deprecate_problematic(const KmsClock *clock, KmsTaskResult *result);
 static KmsProblemWindow problem_window(const KmsClock *clock);
 static KmsOutcome deprecate_problematic_key(const char *key_id, void *arg);
-static void purge(const KmsClock *clock, bool confirm, KmsTaskResult *result);
-static int64 purge_allowance(KmsPurgeState *state, bool confirm,
-							 TimestampTz now);
-static bool purge_clear(KmsPurgeState *state, int64 allowed,
-						const KmsClock *clock);
-static KmsOutcome purge_key(const char *key_id, void *arg);
-static bool is_due(const KmsKey *key, TimestampTz now);
 static void rewrap(KmsTaskResult *result);
 static void rewrap_audit_keys(KmsTaskResult *result);
 static void trim_events(const KmsClock *clock, KmsTaskResult *result);
@@ -92,9 +72,6 @@ static void trim_metrics(const KmsClock *clock, KmsTaskResult *result);
 static void roll_metrics(const KmsClock *clock, KmsTaskResult *result);
 static void make_pepper(KmsTaskResult *result);
 static void fill_pool(KmsTaskResult *result);
-static bool for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
-						 KmsTaskResult *result);
-static KmsOutcome mark_tried(const char *key_id, void *arg);
 
 void
 kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
@@ -113,7 +90,8 @@ kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
 			deprecate_problematic(clock, result);
 			break;
 		case KMS_TASK_PURGE:
-			purge(clock, confirm_purge, result);
+			result->task = "purge keys";
+			kms_purge_keys(clock, confirm_purge, result);
 			break;
 		case KMS_TASK_REWRAP:
 			rewrap(result);
@@ -153,7 +131,7 @@ fold(const KmsClock *clock, KmsTaskResult *result)
 	if (clock->known)
 		(void) kms_denial_table_trim(clock->due, BATCH);
 	ids = kms_denial_table_sweep(BATCH);
-	result->more = for_each_key(ids, fold_key, clock, result) &&
+	result->more = kms_each_key(ids, fold_key, clock, result) &&
 		list_length(ids) == BATCH;
 }
 
@@ -185,7 +163,7 @@ expire(const KmsClock *clock, KmsTaskResult *result)
 	if (kms_master_generation() == 0 || !clock->known)
 		return;
 	ids = kms_due_find(KMS_SWEEP_EXPIRED, clock->due, BATCH, &untried);
-	result->more = for_each_key(ids, expire_key, clock, result) &&
+	result->more = kms_each_key(ids, expire_key, clock, result) &&
 		untried == BATCH;
 }
 
@@ -225,7 +203,7 @@ deprecate_problematic(const KmsClock *clock, KmsTaskResult *result)
 
 		ids = lappend(ids, problem->key_id);
 	}
-	result->more = for_each_key(ids, deprecate_problematic_key, clock,
+	result->more = kms_each_key(ids, deprecate_problematic_key, clock,
 								result) &&
 		list_length(ids) == BATCH && result->done > 0;
 }
@@ -257,153 +235,6 @@ deprecate_problematic_key(const char *key_id, void *arg)
 		return KMS_OUTCOME_NOT_OURS;
 	return kms_transition_deprecate(&key, KMS_PROBLEM_REASON,
 									&fault) == KMS_OK ? KMS_OUTCOME_DONE : KMS_OUTCOME_FAILED;
-}
-
-static void
-purge(const KmsClock *clock, bool confirm, KmsTaskResult *result)
-{
-	KmsPurgeState state;
-	List	   *ids;
-	int64		allowed;
-	int64		limit;
-	int			untried;
-	bool		moved;
-
-	result->task = "purge keys";
-	if (kms_master_generation() == 0 || !clock->known ||
-		!kms_purge_lock(&state, clock->kept))
-		return;
-
-	/* the kept clock does not go back, and so does not begin days anew */
-	allowed = purge_allowance(&state, confirm, clock->kept);
-	if (kms_reference_lock("key") != NULL ||
-		kms_reference_lock("key_secret") != NULL ||
-		kms_reference_lock("denial") != NULL)
-	{
-		result->skipped = kms_due_purge_count(clock->due, PURGE_SHOWN);
-		kms_purge_save(&state);
-		return;
-	}
-	if (!purge_clear(&state, allowed, clock))
-	{
-		result->skipped = state.waiting;
-		kms_purge_save(&state);
-		return;
-	}
-
-	limit = Max(0, Min(BATCH, allowed));
-	ids = kms_due_find(KMS_SWEEP_PURGE, clock->due, limit, &untried);
-	if (ids == NIL || (kms_reference_check_now("key") &&
-					   kms_reference_check_now("key_secret") &&
-					   kms_reference_check_now("denial")))
-		moved = for_each_key(ids, purge_key, clock, result);
-	else
-	{
-		moved = false;
-		result->skipped = list_length(ids);
-	}
-	state.purged += result->done;
-	state.cleared = Max(0, state.cleared - untried);
-	result->more = moved && untried == BATCH;
-	kms_purge_save(&state);
-}
-
-/* How many more keys may go now; begins a new day when it is time. */
-static int64
-purge_allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
-{
-	if (confirm)
-		state->confirmed_until = now + USECS_PER_DAY;
-	if (state->window_start == 0 || now < state->window_start ||
-		now >= state->window_start + USECS_PER_DAY)
-	{
-		state->window_start = now;
-		state->window_keys = kms_due_key_count();
-		state->purged = 0;
-		state->cleared = 0;
-	}
-	if (state->confirmed_until > now &&
-		state->confirmed_until <= now + USECS_PER_DAY)
-		return PG_INT64_MAX;
-	return Max(PURGE_FLOOR, state->window_keys / PURGE_SHARE) - state->purged;
-}
-
-/* Whether no more are due than may go. */
-static bool
-purge_clear(KmsPurgeState *state, int64 allowed, const KmsClock *clock)
-{
-	int64		due = 0;
-
-	if (allowed != PG_INT64_MAX)
-	{
-		if (state->cleared >= BATCH && state->cleared <= allowed)
-			return true;
-		due = kms_due_purge_count(clock->due, Max(PURGE_SHOWN, 2 * allowed));
-	}
-	state->cleared = 0;
-	if (due > 0 && due > allowed)
-	{
-		if (state->blocked_at == 0)
-			state->blocked_at = clock->server;
-		state->waiting = due;
-		return false;
-	}
-	state->blocked_at = 0;
-	state->waiting = 0;
-	state->cleared = due;
-	return true;
-}
-
-/*
- * A row that is not authentic may have been given its dates by anyone, so it
- * is kept for the operator; one that cannot be judged, as its own master key
- * is gone, is purged all the same.
- */
-static KmsOutcome
-purge_key(const char *key_id, void *arg)
-{
-	const KmsClock *clock = arg;
-	KmsFault	fault = {0};
-	KmsKey		key;
-	KmsKeySecret *secret;
-	KmsSecretDigests digests;
-	KmsStatus	status;
-
-	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_DELETE) ||
-		!kms_key_table_read(key_id, &key) ||
-		!is_due(&key, clock->due))
-		return KMS_OUTCOME_NOT_OURS;
-	secret = palloc(sizeof(KmsKeySecret));
-	status = kms_admit_locked(&key.row, secret, &digests, &fault);
-	pfree(secret);
-	if (status != KMS_OK && status != KMS_OTHER_MASTER_KEY)
-		return KMS_OUTCOME_FAILED;
-	if (!kms_key_table_delete(&key.row))
-		return KMS_OUTCOME_NOT_OURS;
-	kms_call_record_change(KMS_OP_PURGE, key.row.key_id, key.row.device_id,
-						   NULL);
-	return KMS_OUTCOME_DONE;
-}
-
-static bool
-is_due(const KmsKey *key, TimestampTz now)
-{
-	TimestampTz delete_at = kms_key_delete_at(key);
-
-	switch (kms_key_state(key))
-	{
-		case KMS_STATE_PENDING_DELETION:
-			return delete_at != 0 && delete_at <= now;
-		case KMS_STATE_REVOKED:
-			if (delete_at != 0)
-				return delete_at <= now;
-			/* fall through */
-		case KMS_STATE_ACTIVE:
-		case KMS_STATE_DEPRECATED:
-			return key->row.expires_at <= now - kms_key_retention * USECS_PER_SEC;
-		default:
-			return false;
-	}
 }
 
 /* What waits for the lock of the table as a whole can wait for the next. */
@@ -513,43 +344,4 @@ fill_pool(KmsTaskResult *result)
 	pfree(room);
 	result->skipped = result->done == 0 ? missing : 0;
 	result->more = result->done > 0 && missing > result->done;
-}
-
-/*
- * Those that cannot be dealt with are put behind the others.  False if
- * nothing has come of it, so that to go on now would be in vain.
- */
-static bool
-for_each_key(List *ids, KmsEachTask task, const KmsClock *clock,
-			 KmsTaskResult *result)
-{
-	bool		moved = false;
-	int			locked = 0;
-	ListCell   *cell;
-
-	foreach(cell, ids)
-	{
-		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), (void *) clock);
-
-		if (outcome == KMS_OUTCOME_DONE)
-			result->done++;
-		else
-			result->skipped++;
-		if (outcome == KMS_OUTCOME_LOCKED && ++locked == LOCKED_MAX)
-			return false;
-		if (outcome == KMS_OUTCOME_FAILED || outcome == KMS_OUTCOME_LOCKED)
-			outcome = kms_each_try(mark_tried, lfirst(cell), NULL);
-		if (outcome == KMS_OUTCOME_DONE)
-			moved = true;
-	}
-	return moved;
-}
-
-static KmsOutcome
-mark_tried(const char *key_id, void *arg)
-{
-	if (!kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
-		return KMS_OUTCOME_NOT_OURS;
-	kms_due_mark_tried(key_id, GetCurrentTimestamp());
-	return KMS_OUTCOME_DONE;
 }

@@ -5,6 +5,7 @@
 #define KMS_KEYS_MAINTAIN_H
 
 #include "keys/clock.h"
+#include "keys/each.h"
 
 typedef enum KmsTask
 {
@@ -22,19 +23,12 @@ typedef enum KmsTask
 
 #define KMS_TASK_COUNT 10
 
-typedef struct KmsTaskResult
-{
-	const char *task;			/* static */
-	int64		done;
-	int64		skipped;
-	bool		more;			/* there is more of it to do now */
-} KmsTaskResult;
-
 /*
  * One batch of a task in the current transaction, safe to run twice at once.
  * That of the pool asks for a worker; where there is to be none
  * (kms.keygen_workers is 0) it generates itself.
- * What is due is judged by "clock", of kms_clock_advance; "confirm_purge" lets a purge that waits for confirmation go on, for a day.
+ * What is due is judged by "clock", of kms_clock_advance; for "confirm_purge"
+ * see kms_purge_keys.
  */
 extern void kms_maintain_run(KmsTask task, const KmsClock *clock,
 							 bool confirm_purge, KmsTaskResult *result);

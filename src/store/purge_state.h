@@ -1,8 +1,8 @@
 /*
  * kms.maintenance: what the purge remembers between rounds, under a seal.
  */
-#ifndef KMS_STORE_PURGE_H
-#define KMS_STORE_PURGE_H
+#ifndef KMS_STORE_PURGE_STATE_H
+#define KMS_STORE_PURGE_STATE_H
 
 #include "datatype/timestamp.h"
 
@@ -21,14 +21,14 @@ typedef struct KmsPurgeState
 /*
  * Read the state and keep its row locked for the transaction.  False if
  * another transaction has it: purges do not run side by side.  A state that is
- * new, or was not written by kms_purge_save, confirms nothing: its day began
+ * new, or was not written by kms_purge_state_save, confirms nothing: its day began
  * half a day ago, with what the trail says was purged within a day.  Both need
  * the master key.
  */
-extern bool kms_purge_lock(KmsPurgeState *state, TimestampTz now);
-extern void kms_purge_save(const KmsPurgeState *state);
+extern bool kms_purge_state_lock(KmsPurgeState *state, TimestampTz now);
+extern void kms_purge_state_save(const KmsPurgeState *state);
 
 /* The same without locking; all zero where nothing was remembered yet. */
-extern void kms_purge_read(KmsPurgeState *state);
+extern void kms_purge_state_read(KmsPurgeState *state);
 
-#endif							/* KMS_STORE_PURGE_H */
+#endif							/* KMS_STORE_PURGE_STATE_H */

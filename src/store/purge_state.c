@@ -5,7 +5,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "store/purge.h"
+#include "store/purge_state.h"
 
 #include "crypto/wrap.h"
 #include "shmem/master.h"
@@ -34,7 +34,7 @@ static int64 number_or_zero(int column);
 static void bind_time(KmsSpi *spi, TimestampTz value);
 
 bool
-kms_purge_lock(KmsPurgeState *state, TimestampTz now)
+kms_purge_state_lock(KmsPurgeState *state, TimestampTz now)
 {
 	static SPIPlanPtr insert_plan = NULL;
 	static SPIPlanPtr read_plan = NULL;
@@ -99,7 +99,7 @@ purged_since(TimestampTz since)
 }
 
 void
-kms_purge_read(KmsPurgeState *state)
+kms_purge_state_read(KmsPurgeState *state)
 {
 	static SPIPlanPtr plan = NULL;
 
@@ -107,7 +107,7 @@ kms_purge_read(KmsPurgeState *state)
 }
 
 void
-kms_purge_save(const KmsPurgeState *state)
+kms_purge_state_save(const KmsPurgeState *state)
 {
 	static SPIPlanPtr plan = NULL;
 	unsigned char sealed[KMS_SEAL_SIZE];

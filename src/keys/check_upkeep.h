@@ -1,0 +1,13 @@
+/*
+ * What kms_check() says of prepared transactions and foreign keys that keep
+ * maintenance from its work.
+ */
+#ifndef KMS_KEYS_CHECK_UPKEEP_H
+#define KMS_KEYS_CHECK_UPKEEP_H
+
+#include "keys/finding.h"
+
+extern void kms_check_upkeep_prepared(KmsReport report, void *arg);
+extern void kms_check_upkeep_purge(KmsReport report, void *arg);
+
+#endif							/* KMS_KEYS_CHECK_UPKEEP_H */
