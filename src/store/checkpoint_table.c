@@ -36,8 +36,8 @@ enum
 
 /* Of two parameters, the last start and the next one. */
 #define PREFIX \
-	" WHERE ticket OPERATOR(pg_catalog.>) $1" \
-	" AND ticket OPERATOR(pg_catalog.<=) $2"
+	" WHERE ticket > $1" \
+	" AND ticket <= $2"
 
 static bool is_kind(const text *name, KmsCheckpointKind kind);
 static List *fetch(const KmsSpi *spi);
@@ -112,7 +112,7 @@ kms_checkpoint_table_after(int64 ticket)
 	kms_spi_int64(&spi, ticket);
 	kms_spi_run(&spi, &plan,
 				"SELECT " COLUMNS " FROM kms.event_checkpoint"
-				" WHERE ticket OPERATOR(pg_catalog.>) $1"
+				" WHERE ticket > $1"
 				" ORDER BY ticket, kind",
 				SPI_OK_SELECT);
 	found = fetch(&spi);
@@ -133,7 +133,7 @@ kms_checkpoint_table_newest(TimestampTz upto, int limit)
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT " COLUMNS " FROM kms.event_checkpoint"
-				" WHERE signed_at OPERATOR(pg_catalog.<=) $1"
+				" WHERE signed_at <= $1"
 				" ORDER BY signed_at DESC LIMIT $2",
 				SPI_OK_SELECT);
 	found = fetch(&spi);
@@ -148,16 +148,16 @@ kms_checkpoint_table_candidates(int64 start, int64 span, TimestampTz signed_befo
 	static SPIPlanPtr plans[2];
 	static const char *const queries[] = {
 		"SELECT " COLUMNS " FROM kms.event_checkpoint" PREFIX
-		" AND kind OPERATOR(pg_catalog.=) 'checkpoint'"
-		" AND signed_at OPERATOR(pg_catalog.<) $3"
-		" AND signing_key_id OPERATOR(pg_catalog.=) ANY ($4)"
+		" AND kind = 'checkpoint'"
+		" AND signed_at < $3"
+		" AND signing_key_id = ANY ($4)"
 		" ORDER BY ticket DESC LIMIT 10",
 		"SELECT " COLUMNS " FROM kms.event_checkpoint"
-		" WHERE ticket OPERATOR(pg_catalog.>) $2"
-		" AND ticket OPERATOR(pg_catalog.>) $1"
-		" AND kind OPERATOR(pg_catalog.=) 'checkpoint'"
-		" AND signed_at OPERATOR(pg_catalog.<) $3"
-		" AND signing_key_id OPERATOR(pg_catalog.=) ANY ($4)"
+		" WHERE ticket > $2"
+		" AND ticket > $1"
+		" AND kind = 'checkpoint'"
+		" AND signed_at < $3"
+		" AND signing_key_id = ANY ($4)"
 		" ORDER BY ticket LIMIT 10"
 	};
 	Datum	   *ids = palloc(Max(1, list_length(signing_key_ids)) * sizeof(Datum));
@@ -224,9 +224,9 @@ kms_checkpoint_table_fill(int64 ticket, KmsCheckpoint *checkpoint)
 	kms_spi_int64(&spi, ticket);
 	kms_spi_run(&spi, &plan,
 				"SELECT epoch, hash FROM kms.event"
-				" WHERE ticket OPERATOR(pg_catalog.=) $1"
+				" WHERE ticket = $1"
 				" UNION ALL SELECT epoch, hash FROM kms.event_quarantine"
-				" WHERE ticket OPERATOR(pg_catalog.=) $1",
+				" WHERE ticket = $1",
 				SPI_OK_SELECT);
 	if (spi.processed == 1)
 	{
@@ -284,8 +284,8 @@ kms_checkpoint_table_clear(int64 after, int64 before)
 	kms_spi_int64(&spi, before);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.event_checkpoint"
-				" WHERE ticket OPERATOR(pg_catalog.>) $1"
-				" AND ticket OPERATOR(pg_catalog.<) $2",
+				" WHERE ticket > $1"
+				" AND ticket < $2",
 				SPI_OK_DELETE);
 	kms_spi_end(&spi);
 }
@@ -313,15 +313,12 @@ kms_checkpoint_table_late(int seconds)
 				"  FROM kms.event_checkpoint"
 				"  WINDOW w AS (ORDER BY ticket, kind)) AS c,"
 				" LATERAL (SELECT pg_catalog.count(*) AS late FROM kms.event AS e"
-				"  WHERE e.ticket OPERATOR(pg_catalog.>) c.after"
-				"  AND e.ticket OPERATOR(pg_catalog.<=) c.ticket"
-				"  AND e.occurred_at OPERATOR(pg_catalog.<)"
-				"   (c.signed_at OPERATOR(pg_catalog.-) $1)) AS e"
-				" WHERE c.kind OPERATOR(pg_catalog.=) 'checkpoint'"
-				" AND c.signed_before OPERATOR(pg_catalog.<)"
-				"  (c.signed_at OPERATOR(pg_catalog.-) $1)"
-				" AND c.able_since OPERATOR(pg_catalog.<)"
-				"  (c.signed_at OPERATOR(pg_catalog.-) $1)",
+				"  WHERE e.ticket > c.after"
+				"  AND e.ticket <= c.ticket"
+				"  AND e.occurred_at < (c.signed_at - $1)) AS e"
+				" WHERE c.kind = 'checkpoint'"
+				" AND c.signed_before <  (c.signed_at - $1)"
+				" AND c.able_since <  (c.signed_at - $1)",
 				SPI_OK_SELECT);
 	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);
@@ -378,8 +375,8 @@ kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy)
 							 SPI_OK_DELETE, after, upto);
 	(void) run_on_prefix(&plan,
 						 "DELETE FROM kms.event_checkpoint"
-						 " WHERE ticket OPERATOR(pg_catalog.>=) $1"
-						 " AND ticket OPERATOR(pg_catalog.<) $2",
+						 " WHERE ticket >= $1"
+						 " AND ticket < $2",
 						 SPI_OK_DELETE, after, upto);
 	return deleted;
 }
@@ -465,8 +462,8 @@ kms_checkpoint_table_first_event(int64 after, int64 upto, TimestampTz earliest,
 	kms_spi_time(&spi, latest);
 	kms_spi_run(&spi, &plan,
 				"SELECT ticket FROM kms.event" PREFIX
-				" AND occurred_at OPERATOR(pg_catalog.>=) $3"
-				" AND occurred_at OPERATOR(pg_catalog.<=) $4"
+				" AND occurred_at >= $3"
+				" AND occurred_at <= $4"
 				" ORDER BY ticket LIMIT 1",
 				SPI_OK_SELECT);
 	if (spi.processed > 0)
@@ -488,7 +485,7 @@ kms_checkpoint_table_oldest_event(int64 after)
 	kms_spi_int64(&spi, after);
 	kms_spi_run(&spi, &plan,
 				"SELECT occurred_at FROM kms.event"
-				" WHERE ticket OPERATOR(pg_catalog.>) $1"
+				" WHERE ticket > $1"
 				" ORDER BY ticket LIMIT 1",
 				SPI_OK_SELECT);
 	if (spi.processed > 0)

@@ -107,7 +107,7 @@ kms_denial_table_delete(const KmsDenial *denial)
 		kms_spi_int64(&spi, denial->ids[i]);
 		kms_spi_run(&spi, &plan,
 					"DELETE FROM kms.denial"
-					" WHERE denial_id OPERATOR(pg_catalog.=) $1",
+					" WHERE denial_id = $1",
 					SPI_OK_DELETE);
 		done = spi.processed > 0;
 		kms_spi_end(&spi);
@@ -130,7 +130,7 @@ kms_denial_table_forget(const char *key_id)
 	kms_spi_text(&spi, key_id);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.denial"
-				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				" WHERE key_id = $1",
 				SPI_OK_DELETE);
 	kms_spi_end(&spi);
 }
@@ -149,11 +149,11 @@ kms_denial_table_trim(TimestampTz now, int limit)
 	kms_spi_time(&spi, now - 7 * USECS_PER_DAY);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.denial WHERE denial_id"
-				" OPERATOR(pg_catalog.=) ANY (ARRAY("
+				" = ANY (ARRAY("
 				"  SELECT d.denial_id FROM kms.denial AS d"
-				"  WHERE d.denied_at OPERATOR(pg_catalog.<) $2"
+				"  WHERE d.denied_at < $2"
 				"  AND NOT EXISTS (SELECT 1 FROM kms.key AS k"
-				"   WHERE k.key_id OPERATOR(pg_catalog.=) d.key_id) LIMIT $1))",
+				"   WHERE k.key_id = d.key_id) LIMIT $1))",
 				SPI_OK_DELETE);
 	done = spi.processed;
 	kms_spi_end(&spi);
@@ -172,7 +172,7 @@ kms_denial_table_sweep(int limit)
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT k.key_id FROM kms.key AS k WHERE k.key_id"
-				" OPERATOR(pg_catalog.=) ANY (ARRAY("
+				" = ANY (ARRAY("
 				"  SELECT d.key_id FROM kms.denial AS d))"
 				" ORDER BY k.tried_at NULLS FIRST, k.key_id LIMIT $1",
 				SPI_OK_SELECT);

@@ -20,16 +20,16 @@
  * that every plan follows an index and stops early.
  */
 #define EXPIRED(state) \
-	" state OPERATOR(pg_catalog.=) '" state "'" \
-	" AND expires_at OPERATOR(pg_catalog.<=) $1"
+	" state = '" state "'" \
+	" AND expires_at <= $1"
 #define PAST_RETENTION(state) \
-	" state OPERATOR(pg_catalog.=) '" state "'" \
-	" AND expires_at OPERATOR(pg_catalog.<=) ($1 OPERATOR(pg_catalog.-) $3)"
+	" state = '" state "'" \
+	" AND expires_at <= ($1 - $3)"
 #define REVOKED_UNDATED PAST_RETENTION("revoked") " AND delete_at IS NULL"
 #define SCHEDULED \
-	" state OPERATOR(pg_catalog.=)" \
+	" state =" \
 	" ANY ('{revoked,pending_deletion}'::pg_catalog.text[])" \
-	" AND delete_at OPERATOR(pg_catalog.<=) $1"
+	" AND delete_at <= $1"
 #define UNTRIED(condition, order) \
 	"(SELECT key_id, false FROM kms.key WHERE" condition \
 	" AND tried_at IS NULL ORDER BY " order \
@@ -138,7 +138,7 @@ kms_due_purge_count(TimestampTz now, int64 limit)
 	others = count(&others_plan, "SELECT (SELECT pg_catalog.count(*)"
 				   " FROM kms.key"
 				   " WHERE tried_at IS NOT NULL AND (" ANY_PURGE "))"
-				   " OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*)"
+				   " + (SELECT pg_catalog.count(*)"
 				   " FROM kms.key WHERE delete_at IS NOT NULL AND"
 				   PAST_RETENTION("revoked") ")",
 				   now, limit);
@@ -177,7 +177,7 @@ kms_due_mark_tried(const char *key_id, TimestampTz now)
 	kms_spi_time(&spi, now);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.key SET tried_at = $2"
-				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				" WHERE key_id = $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
 }
@@ -192,12 +192,11 @@ kms_due_key_count(void)
 
 	kms_spi_begin(&spi);
 	kms_spi_run(&spi, &plan,
-				"SELECT CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 100000"
+				"SELECT CASE WHEN c.reltuples > 100000"
 				" THEN c.reltuples::pg_catalog.int8"
 				" ELSE (SELECT pg_catalog.count(*) FROM kms.key) END"
 				" FROM pg_catalog.pg_class AS c"
-				" WHERE c.oid OPERATOR(pg_catalog.=)"
-				" 'kms.key'::pg_catalog.regclass::pg_catalog.oid",
+				" WHERE c.oid = 'kms.key'::pg_catalog.regclass::pg_catalog.oid",
 				SPI_OK_SELECT);
 	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);

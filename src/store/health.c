@@ -27,7 +27,7 @@ kms_health_file_readers(void)
 				 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname),"
 				 " ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r"
 				 " WHERE NOT r.rolsuper"
-				 " AND r.rolname OPERATOR(pg_catalog.!~~) 'pg\\_%'"
+				 " AND r.rolname !~~ 'pg\\_%'"
 				 " AND (pg_catalog.pg_has_role(r.oid, 'pg_read_server_files', 'MEMBER')"
 				 " OR pg_catalog.pg_has_role(r.oid, 'pg_execute_server_program', 'MEMBER'))");
 }
@@ -41,11 +41,10 @@ kms_health_referrers(void)
 				 "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname),"
 				 " ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r"
 				 " WHERE NOT r.rolsuper"
-				 " AND r.rolname OPERATOR(pg_catalog.!~~) 'pg\\_%'"
+				 " AND r.rolname !~~ 'pg\\_%'"
 				 " AND EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c"
-				 "  WHERE c.relnamespace OPERATOR(pg_catalog.=)"
-				 "   'kms'::pg_catalog.regnamespace::pg_catalog.oid"
-				 "  AND c.relkind OPERATOR(pg_catalog.=) 'r'"
+				 "  WHERE c.relnamespace = 'kms'::pg_catalog.regnamespace::pg_catalog.oid"
+				 "  AND c.relkind = 'r'"
 				 "  AND pg_catalog.has_any_column_privilege(r.oid, c.oid, 'REFERENCES'))");
 }
 
@@ -57,12 +56,10 @@ kms_health_plain_sessions(void)
 	return number(&plan, false,
 				  "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity AS a"
 				  " JOIN pg_catalog.pg_stat_ssl AS s"
-				  " ON s.pid OPERATOR(pg_catalog.=) a.pid"
+				  " ON s.pid = a.pid"
 				  " WHERE a.client_addr IS NOT NULL AND NOT s.ssl"
-				  " AND NOT (a.client_addr OPERATOR(pg_catalog.<<=)"
-				  "  '127.0.0.0/8'::pg_catalog.inet)"
-				  " AND a.client_addr OPERATOR(pg_catalog.<>)"
-				  "  '::1'::pg_catalog.inet");
+				  " AND NOT (a.client_addr <<=  '127.0.0.0/8'::pg_catalog.inet)"
+				  " AND a.client_addr <>  '::1'::pg_catalog.inet");
 }
 
 bool
@@ -76,8 +73,8 @@ kms_health_has_database_setting(const char *name)
 	kms_spi_text(&spi, name);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM pg_catalog.pg_settings"
-				" WHERE name OPERATOR(pg_catalog.=) $1"
-				" AND source OPERATOR(pg_catalog.=) ANY"
+				" WHERE name = $1"
+				" AND source = ANY"
 				" ('{default,environment variable,configuration file,"
 				"command line,global,database}'::pg_catalog.text[])",
 				SPI_OK_SELECT);
@@ -113,7 +110,7 @@ kms_health_denials(void)
 	return number(&plan, true,
 				  "SELECT pg_catalog.count(*) FROM kms.denial AS d"
 				  " WHERE EXISTS (SELECT 1 FROM kms.key AS k"
-				  "  WHERE k.key_id OPERATOR(pg_catalog.=) d.key_id)");
+				  "  WHERE k.key_id = d.key_id)");
 }
 
 int64
@@ -137,11 +134,11 @@ kms_health_outbox(void)
 #define END "destroy,purge"
 #define DENIAL "disable,revoke,schedule_deletion,cancel_deletion"
 #define AMONG(operations) \
-	"e.operation OPERATOR(pg_catalog.=) ANY ('{" operations "}'::pg_catalog.text[])"
+	"e.operation = ANY ('{" operations "}'::pg_catalog.text[])"
 #define SUCCESSFUL(operations) \
-	"e.status OPERATOR(pg_catalog.=) 'success' AND " AMONG(operations)
+	"e.status = 'success' AND " AMONG(operations)
 #define OF_KEY \
-	"e.key_id OPERATOR(pg_catalog.=) k.key_id AND " SUCCESSFUL(CHANGES "," END)
+	"e.key_id = k.key_id AND " SUCCESSFUL(CHANGES "," END)
 
 List *
 kms_health_row_versions(bool newer, List *sample)
@@ -178,31 +175,31 @@ kms_health_row_versions(bool newer, List *sample)
 				"   (pg_catalog.array_agg(e.operation ORDER BY e.ticket DESC))[1]"
 				"    AS operation"
 				"  FROM kms.event AS e WHERE " OF_KEY " AND " AMONG(CHANGES)
-				"  AND e.ticket OPERATOR(pg_catalog.>=) COALESCE(m.ticket, 0)"
+				"  AND e.ticket >= COALESCE(m.ticket, 0)"
 				"  AND (e.reason IS DISTINCT FROM 'No change'"
 				"   OR e.context IS NOT NULL)) AS t, LATERAL"
 				" (SELECT pg_catalog.count(*) AS denials FROM kms.denial AS d"
-				"  WHERE d.key_id OPERATOR(pg_catalog.=) k.key_id) AS d, LATERAL"
+				"  WHERE d.key_id = k.key_id) AS d, LATERAL"
 				" (SELECT EXISTS (SELECT 1 FROM kms.event AS e"
 				"  WHERE " OF_KEY " AND " AMONG(END)
-				"  AND e.ticket OPERATOR(pg_catalog.>) COALESCE(m.ticket, 0)) AS gone) AS g,"
-				" LATERAL (SELECT k.row_version OPERATOR(pg_catalog.+) d.denials AS versions,"
-				"   g.gone OR d.denials OPERATOR(pg_catalog.=) 0 AND CASE"
-				"    WHEN t.operation OPERATOR(pg_catalog.=) 'deprecate'"
-				"     THEN k.state OPERATOR(pg_catalog.=) 'active'"
-				"    WHEN t.operation OPERATOR(pg_catalog.=) ANY"
+				"  AND e.ticket > COALESCE(m.ticket, 0)) AS gone) AS g,"
+				" LATERAL (SELECT k.row_version + d.denials AS versions,"
+				"   g.gone OR d.denials = 0 AND CASE"
+				"    WHEN t.operation = 'deprecate'"
+				"     THEN k.state = 'active'"
+				"    WHEN t.operation = ANY"
 				"     ('{" DENIAL "}'::pg_catalog.text[])"
-				"     THEN k.state OPERATOR(pg_catalog.=) ANY"
+				"     THEN k.state = ANY"
 				"      ('{active,deprecated}'::pg_catalog.text[])"
 				"    ELSE false END AS back) AS v"
-				" WHERE k.key_id OPERATOR(pg_catalog.=) ANY (ARRAY("
+				" WHERE k.key_id = ANY (ARRAY("
 				"  SELECT e.key_id FROM kms.event AS e"
 				"  WHERE " SUCCESSFUL(DENIAL) " AND e.key_id IS NOT NULL"
 				"  UNION SELECT pg_catalog.unnest($2)"
 				"  EXCEPT SELECT o.key_id FROM kms.event_outbox AS o))"
 				" AND CASE WHEN $1 THEN m.ticket IS NOT NULL"
-				"   AND t.changes OPERATOR(pg_catalog.<) v.versions"
-				"  ELSE t.changes OPERATOR(pg_catalog.>) v.versions OR v.back END"
+				"   AND t.changes < v.versions"
+				"  ELSE t.changes > v.versions OR v.back END"
 				" ORDER BY k.key_id LIMIT 10",
 				SPI_OK_SELECT);
 	ids = kms_spi_texts(&spi);

@@ -152,8 +152,8 @@ kms_kept_clock_newest_keys(TimestampTz upto, int limit)
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT key_id FROM kms.key"
-				" WHERE key_id OPERATOR(pg_catalog.>=) 'key_0'"
-				" AND key_id OPERATOR(pg_catalog.<) $1"
+				" WHERE key_id >= 'key_0'"
+				" AND key_id < $1"
 				" ORDER BY key_id DESC LIMIT $2",
 				SPI_OK_SELECT);
 	ids = kms_spi_texts(&spi);
@@ -177,10 +177,10 @@ kms_kept_clock_future_keys(TimestampTz after, int limit)
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
 				"SELECT key_id FROM (SELECT key_id, created_at FROM kms.key"
-				"  WHERE key_id OPERATOR(pg_catalog.>=) $1"
-				"  AND key_id OPERATOR(pg_catalog.<) 'key_:'"
+				"  WHERE key_id >= $1"
+				"  AND key_id < 'key_:'"
 				"  ORDER BY key_id LIMIT $3) AS k"
-				" WHERE created_at OPERATOR(pg_catalog.>) $2",
+				" WHERE created_at > $2",
 				SPI_OK_SELECT);
 	ids = kms_spi_texts(&spi);
 	kms_spi_end(&spi);
@@ -213,7 +213,7 @@ kms_kept_clock_future_events(TimestampTz after, int limit,
 	kms_spi_run(&spi, &plan,
 				"SELECT pg_catalog.count(*), pg_catalog.max(occurred_at)"
 				" FROM (SELECT occurred_at FROM kms.event"
-				"  WHERE occurred_at OPERATOR(pg_catalog.>) $1"
+				"  WHERE occurred_at > $1"
 				"  ORDER BY occurred_at DESC LIMIT $2) AS e",
 				SPI_OK_SELECT);
 	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));

@@ -33,40 +33,38 @@ kms_problem_find(double threshold_percent, int64 min_operations,
 	kms_spi_run(&spi, &plan,
 				"SELECT p.key_id, p.device_id, p.operations, p.failures, p.rate"
 				" FROM (SELECT k.key_id, k.device_id,"
-				"  f.failures OPERATOR(pg_catalog.+) s.successes AS operations,"
+				"  f.failures + s.successes AS operations,"
 				"  f.failures,"
-				"  100.0::pg_catalog.float8 OPERATOR(pg_catalog.*)"
-				"   f.failures::pg_catalog.float8 OPERATOR(pg_catalog./)"
-				"   (f.failures OPERATOR(pg_catalog.+)"
-				"    s.successes)::pg_catalog.float8 AS rate"
+				"  100.0::pg_catalog.float8 * f.failures::pg_catalog.float8 /"
+				"   (f.failures + s.successes)::pg_catalog.float8 AS rate"
 				"  FROM (SELECT e.key_id, pg_catalog.sum(e.calls)::pg_catalog.int8 AS failures"
 				"   FROM kms.event AS e"
-				"   WHERE e.operation OPERATOR(pg_catalog.=) 'decrypt'"
-				"   AND e.status OPERATOR(pg_catalog.=) 'failure'"
-				"   AND e.reason OPERATOR(pg_catalog.=) 'Failed to decrypt data'"
-				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3"
-				"   AND e.occurred_at OPERATOR(pg_catalog.<=) $8"
+				"   WHERE e.operation = 'decrypt'"
+				"   AND e.status = 'failure'"
+				"   AND e.reason = 'Failed to decrypt data'"
+				"   AND e.occurred_at >= $3"
+				"   AND e.occurred_at <= $8"
 				"   GROUP BY e.key_id) AS f"
 				"  JOIN kms.key AS k"
-				"   ON k.key_id OPERATOR(pg_catalog.=) f.key_id,"
+				"   ON k.key_id = f.key_id,"
 				"  LATERAL (SELECT COALESCE(pg_catalog.sum(e.calls), 0)::pg_catalog.int8 AS successes"
 				"   FROM kms.event AS e"
-				"   WHERE e.key_id OPERATOR(pg_catalog.=) f.key_id"
-				"   AND e.operation OPERATOR(pg_catalog.=) 'decrypt'"
-				"   AND e.status OPERATOR(pg_catalog.=) 'success'"
-				"   AND e.occurred_at OPERATOR(pg_catalog.>=) $3"
-				"   AND e.occurred_at OPERATOR(pg_catalog.<=) $8) AS s"
-				"  WHERE NOT $4 OR (k.state OPERATOR(pg_catalog.=) 'active'"
-				"   AND k.expires_at OPERATOR(pg_catalog.>) $6"
+				"   WHERE e.key_id = f.key_id"
+				"   AND e.operation = 'decrypt'"
+				"   AND e.status = 'success'"
+				"   AND e.occurred_at >= $3"
+				"   AND e.occurred_at <= $8) AS s"
+				"  WHERE NOT $4 OR (k.state = 'active'"
+				"   AND k.expires_at > $6"
 				"   AND NOT EXISTS (SELECT 1 FROM kms.key AS r"
-				"    WHERE r.device_id OPERATOR(pg_catalog.=) k.device_id"
-				"    AND r.state_reason OPERATOR(pg_catalog.=) 'Problematic'"
-				"    AND r.state OPERATOR(pg_catalog.<>) 'revoked'"
+				"    WHERE r.device_id = k.device_id"
+				"    AND r.state_reason = 'Problematic'"
+				"    AND r.state <> 'revoked'"
 				"    AND r.prior_state IS DISTINCT FROM 'revoked'"
-				"    AND r.state_changed_at OPERATOR(pg_catalog.>) $7"
-				"    AND r.state_changed_at OPERATOR(pg_catalog.<=) $8))) AS p"
-				" WHERE p.rate OPERATOR(pg_catalog.>) $1"
-				" AND p.operations OPERATOR(pg_catalog.>=) $2"
+				"    AND r.state_changed_at > $7"
+				"    AND r.state_changed_at <= $8))) AS p"
+				" WHERE p.rate > $1"
+				" AND p.operations >= $2"
 				" ORDER BY p.rate DESC, p.failures DESC, p.key_id LIMIT $5",
 				SPI_OK_SELECT);
 	for (i = 0; i < spi.processed; i++)
@@ -104,12 +102,12 @@ kms_problem_recent(const char *device_id, const KmsProblemWindow *window)
 	kms_spi_time(&spi, window->upto);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM kms.key"
-				" WHERE device_id OPERATOR(pg_catalog.=) $1"
-				" AND state_reason OPERATOR(pg_catalog.=) 'Problematic'"
-				" AND state OPERATOR(pg_catalog.<>) 'revoked'"
+				" WHERE device_id = $1"
+				" AND state_reason = 'Problematic'"
+				" AND state <> 'revoked'"
 				" AND prior_state IS DISTINCT FROM 'revoked'"
-				" AND state_changed_at OPERATOR(pg_catalog.>) $2"
-				" AND state_changed_at OPERATOR(pg_catalog.<=) $3 LIMIT 1",
+				" AND state_changed_at > $2"
+				" AND state_changed_at <= $3 LIMIT 1",
 				SPI_OK_SELECT);
 	recent = spi.processed > 0;
 	kms_spi_end(&spi);
@@ -130,8 +128,8 @@ kms_problem_is_unknown(const KmsProblemWindow *window)
 	kms_spi_time(&spi, window->upto);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM kms.event_epoch"
-				" WHERE left_out_at OPERATOR(pg_catalog.>=) $1"
-				" AND left_out_at OPERATOR(pg_catalog.<=) $2 LIMIT 1",
+				" WHERE left_out_at >= $1"
+				" AND left_out_at <= $2 LIMIT 1",
 				SPI_OK_SELECT);
 	unknown = spi.processed > 0;
 	kms_spi_end(&spi);

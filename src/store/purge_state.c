@@ -85,13 +85,12 @@ purged_since(TimestampTz since)
 	kms_spi_time(&spi, since);
 	kms_spi_run(&spi, &plan,
 				"SELECT (SELECT pg_catalog.count(*) FROM kms.event"
-				"  WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
-				"  AND operation OPERATOR(pg_catalog.=) 'purge'"
-				"  AND status OPERATOR(pg_catalog.=) 'success')"
-				" OPERATOR(pg_catalog.+)"
-				" (SELECT pg_catalog.count(*) FROM kms.event_outbox"
-				"  WHERE occurred_at OPERATOR(pg_catalog.>=) $1"
-				"  AND operation OPERATOR(pg_catalog.=) 'purge')",
+				"  WHERE occurred_at >= $1"
+				"  AND operation = 'purge'"
+				"  AND status = 'success')"
+				" + (SELECT pg_catalog.count(*) FROM kms.event_outbox"
+				"  WHERE occurred_at >= $1"
+				"  AND operation = 'purge')",
 				SPI_OK_SELECT);
 	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);

@@ -45,10 +45,9 @@ kms_retention_purge_metrics(TimestampTz now, int limit)
 
 	return purge(&plan,
 				 "WITH gone AS (DELETE FROM kms.metric"
-				 " WHERE ctid OPERATOR(pg_catalog.=)"
-				 " ANY (ARRAY(SELECT ctid FROM kms.metric"
-				 " WHERE bucket OPERATOR(pg_catalog.>=) $1"
-				 " AND bucket OPERATOR(pg_catalog.<) $2"
+				 " WHERE ctid = ANY (ARRAY(SELECT ctid FROM kms.metric"
+				 " WHERE bucket >= $1"
+				 " AND bucket < $2"
 				 " ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED))"
 				 " RETURNING bucket)"
 				 " SELECT pg_catalog.count(*), pg_catalog.max(bucket)"
@@ -82,11 +81,10 @@ kms_retention_roll_metrics(TimestampTz now, int limit)
 										 KMS_METRIC_HOUR));
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan,
-				"DELETE FROM kms.metric WHERE ctid OPERATOR(pg_catalog.=)"
-				" ANY (ARRAY(SELECT ctid FROM kms.metric"
-				" WHERE bucket OPERATOR(pg_catalog.>=) $1"
-				" AND bucket OPERATOR(pg_catalog.<) $2"
-				" AND width OPERATOR(pg_catalog.=) 60"
+				"DELETE FROM kms.metric WHERE ctid = ANY (ARRAY(SELECT ctid FROM kms.metric"
+				" WHERE bucket >= $1"
+				" AND bucket < $2"
+				" AND width = 60"
 				" ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED))"
 				" RETURNING bucket, operation, status, reason, count, sum_ms,"
 				" min_ms, max_ms, histogram",

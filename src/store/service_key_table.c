@@ -22,11 +22,11 @@ enum
 };
 
 #define LOCK_PEPPER \
-	"SELECT 1 FROM kms.pepper WHERE pepper_id OPERATOR(pg_catalog.=) $1" \
+	"SELECT 1 FROM kms.pepper WHERE pepper_id = $1" \
 	" FOR NO KEY UPDATE"
 #define LOCK_AUDIT_KEY \
 	"SELECT 1 FROM kms.audit_key" \
-	" WHERE signing_key_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE"
+	" WHERE signing_key_id = $1 FOR NO KEY UPDATE"
 
 static Oid	table_of(KmsServiceKeyKind kind);
 static bool read_row(KmsServiceKeyKind kind, HeapTuple tuple, TupleDesc desc,
@@ -153,9 +153,9 @@ kms_service_key_table_replace(const KmsServiceKey *key)
 	static SPIPlanPtr plans[KMS_SERVICE_KEY_KINDS];
 	static const char *const queries[] = {
 		"UPDATE kms.pepper SET wrapped = $2"
-		" WHERE pepper_id OPERATOR(pg_catalog.=) $1",
+		" WHERE pepper_id = $1",
 		"UPDATE kms.audit_key SET wrapped_key = $2"
-		" WHERE signing_key_id OPERATOR(pg_catalog.=) $1"
+		" WHERE signing_key_id = $1"
 	};
 	KmsSpi		spi;
 

@@ -74,7 +74,7 @@ kms_wrapped_count(const unsigned char *master_key_id)
 	kms_spi_bytes(&spi, master_key_id, KMS_MASTER_KEY_ID_SIZE);
 	kms_spi_run(&spi, &plan,
 				"SELECT pg_catalog.count(*) FROM kms.key_secret"
-				" WHERE master_key_id OPERATOR(pg_catalog.=) $1",
+				" WHERE master_key_id = $1",
 				SPI_OK_SELECT);
 	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
 	kms_spi_end(&spi);
@@ -119,8 +119,7 @@ kms_wrapped_are_replicated(void)
 	kms_spi_begin(&spi);
 	kms_spi_run(&spi, &plan,
 				"SELECT 1 FROM pg_catalog.pg_subscription_rel"
-				" WHERE srrelid OPERATOR(pg_catalog.=)"
-				" 'kms.key_secret'::pg_catalog.regclass::pg_catalog.oid",
+				" WHERE srrelid = 'kms.key_secret'::pg_catalog.regclass::pg_catalog.oid",
 				SPI_OK_SELECT);
 	replicated = spi.processed > 0;
 	kms_spi_end(&spi);
@@ -139,7 +138,7 @@ kms_wrapped_replace(const KmsKeyRow *row, const KmsKeySecret *secret)
 	kms_spi_bytes(&spi, row->seal, KMS_SEAL_SIZE);
 	kms_spi_run(&spi, &plan,
 				"UPDATE kms.key SET seal = $2"
-				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				" WHERE key_id = $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
 
@@ -148,7 +147,7 @@ kms_wrapped_replace(const KmsKeyRow *row, const KmsKeySecret *secret)
 	kms_spi_bytes(&spi, secret->wrapped_key, secret->wrapped_len);
 	kms_spi_run(&spi, &secret_plan,
 				"UPDATE kms.key_secret SET wrapped_key = $2"
-				" WHERE key_id OPERATOR(pg_catalog.=) $1",
+				" WHERE key_id = $1",
 				SPI_OK_UPDATE);
 	kms_spi_end(&spi);
 }
