@@ -14,12 +14,12 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 OBJS = $(SOURCES:.c=.o)
 
 # Files that compile and link without PostgreSQL, for unit tests and fuzzers.
-PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
 # A program that reads the rings of servers that do not run, without PostgreSQL.
 SCRIPTS_built = build/kms_ring
-RING_OBJS = src/tools/kms_ring.o src/shmem/ring.o src/shmem/tally.o src/crypto/status.o
+RING_OBJS = src/tools/kms_ring.o src/shmem/event.o src/shmem/ring.o src/shmem/tally.o src/crypto/status.o
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))

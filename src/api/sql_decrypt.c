@@ -207,7 +207,7 @@ fetch(FunctionCallInfo fcinfo, DecryptKind kind, bool is_text, KmsCall *call,
 		status = kms_args_reason(fcinfo, n, reason, fault);
 		if (status != KMS_OK)
 			return status;
-		kms_call_context(call, *reason);
+		kms_call_remark(call, *reason);
 		n++;
 	}
 	status = kms_args_options(fcinfo, n, request, fault);

@@ -120,7 +120,7 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 		return kms_fault_argument(fault, "subject is a hash", NULL,
 								  "Check the order of the arguments: the hash comes before the subject.");
 	if (subject != NULL)
-		kms_call_context(call, subject);
+		kms_call_remark(call, subject);
 	attempt->subject = subject;
 	status = kms_args_options(fcinfo, VERIFY_DEVICE_ID, &attempt->cipher,
 							  fault);

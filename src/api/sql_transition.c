@@ -136,7 +136,7 @@ run(FunctionCallInfo fcinfo, KmsCall *call, KmsStateRequest *request,
 		if (status != KMS_OK)
 			return status;
 		request->reason = reason;
-		kms_call_context(call, reason);
+		kms_call_remark(call, reason);
 	}
 	if (request->operation == KMS_OP_SCHEDULE_DELETION)
 		status = fetch_delete_at(fcinfo, 1, &request->delete_at, fault);

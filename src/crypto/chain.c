@@ -25,7 +25,8 @@ typedef struct Message
 
 static void begin(Message *message, const char *domain);
 static void put_field(Message *message, KmsChainField field);
-static void put_duration(Message *message, const KmsChainEvent *event);
+static void put_value(Message *message, const KmsChainValue *value);
+static void put_double(Message *message, const KmsChainValue *value);
 static KmsStatus finish(const Message *message, unsigned char *hash);
 static bool is_failure(const KmsChainEvent *event);
 
@@ -36,14 +37,21 @@ kms_chain_commit_event(const KmsChainEvent *event, const unsigned char *salt,
 					   unsigned char *commitment)
 {
 	Message		message;
+	int			i;
 
 	begin(&message, "kms/audit-personal/v1");
 	kms_encoder_raw(&message.enc, salt, KMS_CHAIN_SALT_SIZE);
-	put_field(&message, event->device_id);
-	put_field(&message, event->client_addr);
-	put_field(&message, event->context);
-	put_field(&message, event->audit_context);
-	put_field(&message, is_failure(event) ? none : event->reason);
+	for (i = 0; i < event->count; i++)
+	{
+		if (event->values[i].cover == KMS_CHAIN_PERSONAL)
+			put_value(&message, &event->values[i]);
+	}
+	for (i = 0; i < event->count; i++)
+	{
+		if (event->values[i].cover == KMS_CHAIN_REASON)
+			put_field(&message, is_failure(event) ? none
+					  : event->values[i].text);
+	}
 	return finish(&message, commitment);
 }
 
@@ -52,23 +60,21 @@ kms_chain_event(const unsigned char *previous, const KmsChainEvent *event,
 				const unsigned char *commitment, unsigned char *hash)
 {
 	Message		message;
+	int			i;
 
 	begin(&message, "kms/audit-event/v1");
 	kms_encoder_raw(&message.enc, previous, KMS_CHAIN_SIZE);
 	kms_encoder_int64(&message.enc, event->epoch);
 	kms_encoder_int64(&message.enc, event->ticket);
-	kms_encoder_int64(&message.enc, event->occurred_at);
-	put_field(&message, event->operation);
-	put_field(&message, event->status);
-	put_field(&message, is_failure(event) ? event->reason : none);
-	put_duration(&message, event);
-	put_field(&message, event->key_id);
-	put_field(&message, event->session_role);
-	put_field(&message, event->caller_role);
-	put_field(&message, event->effective_role);
-	put_field(&message, event->application_name);
-	kms_encoder_int64(&message.enc, event->calls);
-	put_field(&message, event->form);
+	for (i = 0; i < event->count; i++)
+	{
+		const KmsChainValue *value = &event->values[i];
+
+		if (value->cover == KMS_CHAIN_REASON)
+			put_field(&message, is_failure(event) ? value->text : none);
+		else if (value->cover != KMS_CHAIN_PERSONAL)
+			put_value(&message, value);
+	}
 	kms_encoder_raw(&message.enc, commitment, KMS_CHAIN_SIZE);
 	return finish(&message, hash);
 }
@@ -111,9 +117,18 @@ kms_chain_aside(const unsigned char *previous, const KmsChainAside *aside,
 bool
 kms_chain_event_is_blank(const KmsChainEvent *event)
 {
-	return event->device_id.data == NULL && event->client_addr.data == NULL &&
-		event->context.data == NULL && event->audit_context.data == NULL &&
-		(is_failure(event) || event->reason.data == NULL);
+	int			i;
+
+	for (i = 0; i < event->count; i++)
+	{
+		const KmsChainValue *value = &event->values[i];
+
+		if (value->text.data != NULL &&
+			(value->cover == KMS_CHAIN_PERSONAL ||
+			 (value->cover == KMS_CHAIN_REASON && !is_failure(event))))
+			return false;
+	}
+	return true;
 }
 
 void
@@ -174,17 +189,33 @@ put_field(Message *message, KmsChainField field)
 		kms_encoder_bytes(&message->enc, field.data, field.len);
 }
 
-/* A double is its 64 bits. */
 static void
-put_duration(Message *message, const KmsChainEvent *event)
+put_value(Message *message, const KmsChainValue *value)
 {
-	unsigned char present = event->has_duration ? 0x01 : 0x00;
+	switch (value->kind)
+	{
+		case KMS_CHAIN_TEXT:
+			put_field(message, value->text);
+			break;
+		case KMS_CHAIN_NUMBER:
+			kms_encoder_int64(&message->enc, value->number);
+			break;
+		case KMS_CHAIN_DOUBLE:
+			put_double(message, value);
+			break;
+	}
+}
+
+static void
+put_double(Message *message, const KmsChainValue *value)
+{
+	unsigned char present = value->has_real ? 0x01 : 0x00;
 	int64_t		bits;
 
 	kms_encoder_raw(&message->enc, &present, 1);
-	if (event->has_duration)
+	if (value->has_real)
 	{
-		memcpy(&bits, &event->duration_ms, sizeof(bits));
+		memcpy(&bits, &value->real, sizeof(bits));
 		kms_encoder_int64(&message->enc, bits);
 	}
 }
@@ -201,5 +232,14 @@ finish(const Message *message, unsigned char *hash)
 static bool
 is_failure(const KmsChainEvent *event)
 {
-	return event->status.len == 7 && memcmp(event->status.data, "failure", 7) == 0;
+	int			i;
+
+	for (i = 0; i < event->count; i++)
+	{
+		const KmsChainField *text = &event->values[i].text;
+
+		if (event->values[i].cover == KMS_CHAIN_STATUS)
+			return text->len == 7 && memcmp(text->data, "failure", 7) == 0;
+	}
+	return false;
 }

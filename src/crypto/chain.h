@@ -72,27 +72,45 @@ typedef struct KmsChainField
 	size_t		len;
 } KmsChainField;
 
+/* What covers a value of an event. */
+typedef enum KmsChainCover
+{
+	KMS_CHAIN_HASHED,			/* the hash, so it stays */
+	KMS_CHAIN_STATUS,			/* the hash; the text "failure" decides what
+								 * covers the reason */
+	KMS_CHAIN_REASON,			/* the hash of a failure, else the commitment */
+	KMS_CHAIN_PERSONAL			/* the commitment, so it may be forgotten */
+} KmsChainCover;
+
+typedef enum KmsChainKind
+{
+	KMS_CHAIN_TEXT,				/* lp() */
+	KMS_CHAIN_NUMBER,			/* i64() */
+	KMS_CHAIN_DOUBLE			/* 0x01 and i64() of its 64 bits, or 0x00 */
+} KmsChainKind;
+
+typedef struct KmsChainValue
+{
+	KmsChainCover cover;
+	KmsChainKind kind;
+	KmsChainField text;			/* of a text */
+	int64_t		number;			/* of a number */
+	double		real;			/* of a double */
+	bool		has_real;
+} KmsChainValue;
+
+#define KMS_CHAIN_VALUES_MAX 24
+
+/*
+ * The values stand in the order in which they are hashed.  The commitment has
+ * the reason last.
+ */
 typedef struct KmsChainEvent
 {
 	int64_t		epoch;
 	int64_t		ticket;
-	int64_t		occurred_at;
-	KmsChainField operation;
-	KmsChainField status;
-	KmsChainField reason;
-	bool		has_duration;
-	double		duration_ms;
-	int64_t		calls;
-	KmsChainField key_id;
-	KmsChainField session_role;
-	KmsChainField caller_role;
-	KmsChainField effective_role;
-	KmsChainField application_name;
-	KmsChainField form;
-	KmsChainField device_id;
-	KmsChainField client_addr;
-	KmsChainField context;
-	KmsChainField audit_context;
+	int			count;
+	KmsChainValue values[KMS_CHAIN_VALUES_MAX];
 } KmsChainEvent;
 
 typedef struct KmsChainAside

@@ -230,9 +230,9 @@ kms_call_device(KmsCall *call, const char *device_id)
 }
 
 void
-kms_call_context(KmsCall *call, const char *context)
+kms_call_remark(KmsCall *call, const char *remark)
 {
-	copy_text(call->event.context, sizeof(call->event.context), context);
+	copy_text(call->event.remark, sizeof(call->event.remark), remark);
 }
 
 void
@@ -307,7 +307,7 @@ static void
 end_unchanged(KmsCall *call)
 {
 	kms_events_bind_again();
-	memset(call->event.context, 0, sizeof(call->event.context));
+	memset(call->event.remark, 0, sizeof(call->event.remark));
 	finish(call, KMS_UNCHANGED);
 	kms_events_push(&call->event, KMS_CLASS_SERVES);
 	release_claim(call);
@@ -329,13 +329,13 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 	copy_text(event.key_id, sizeof(event.key_id), key_id);
 	copy_text(event.device_id, sizeof(event.device_id), device_id);
 	if (reason != NULL)
-		copy_text(event.context, sizeof(event.context), reason);
+		copy_text(event.remark, sizeof(event.remark), reason);
 	remember_change(&event);
 	kms_outbox_table_insert(&event);
 }
 
 void
-kms_call_describe(KmsOperation operation, const char *context,
+kms_call_describe(KmsOperation operation, const char *remark,
 				  KmsEvent *event)
 {
 	memset(event, 0, sizeof(*event));
@@ -344,7 +344,7 @@ kms_call_describe(KmsOperation operation, const char *context,
 	event->occurred_at = GetCurrentTimestamp();
 	event->duration_us = -1;
 	identify(event);
-	copy_text(event->context, sizeof(event->context), context);
+	copy_text(event->remark, sizeof(event->remark), remark);
 }
 
 void
@@ -626,9 +626,9 @@ identify(KmsEvent *event)
 	if (application_name != NULL)
 		copy_text(event->application_name, sizeof(event->application_name),
 				  application_name);
-	copy_text(event->audit_context, sizeof(event->audit_context),
+	copy_text(event->audit_note, sizeof(event->audit_note),
 			  kms_audit_context);
-	kms_line_clean(event->audit_context);
+	kms_line_clean(event->audit_note);
 }
 
 /* Cut at a character. */

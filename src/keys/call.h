@@ -36,7 +36,7 @@ extern void kms_call_key(KmsCall *call, const char *key_id);
 extern void kms_call_found(KmsCall *call, const char *key_id,
 						   const char *device_id);
 extern void kms_call_device(KmsCall *call, const char *device_id);
-extern void kms_call_context(KmsCall *call, const char *context);
+extern void kms_call_remark(KmsCall *call, const char *remark);
 
 /* The key id as it will be recorded, "" for none. */
 extern const char *kms_call_recorded_key(const KmsCall *call);
@@ -85,7 +85,7 @@ extern void kms_call_record_change(KmsOperation operation, const char *key_id,
 /*
  * Fill an event that is no call's with who calls, and what he says.
  */
-extern void kms_call_describe(KmsOperation operation, const char *context,
+extern void kms_call_describe(KmsOperation operation, const char *remark,
 							  KmsEvent *event);
 
 /*

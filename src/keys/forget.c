@@ -25,9 +25,11 @@
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "shmem/events.h"
-#include "store/event_blank.h"
 #include "store/key_lock.h"
 #include "store/key_table.h"
+#include "store/link.h"
+#include "store/outbox_table.h"
+#include "store/quarantine_table.h"
 #include "store/walk.h"
 
 #define FLUSH_MS	10000		/* for the writer */
@@ -54,6 +56,9 @@ typedef struct Search
 	int64		size;
 } Search;
 
+#define member(row, name) \
+	kms_link_text(&(row)->event, offsetof(KmsEvent, name))
+
 static void require_room(void);
 static bool note_key(const KmsKey *key, KmsRowOrigin origin, void *arg);
 static KmsStatus destroy_keys(List *key_ids, int64 *count, KmsFault *fault);
@@ -66,6 +71,8 @@ static void learn_key(Search *search, const KmsWalkRow *row);
 static bool is(const KmsChainField *field, const char *value);
 static KmsStatus blank(const Search *search, const char *signing_key_id,
 					   KmsForgetResult *result);
+static bool blank_row(const Found *row, const unsigned char *proof,
+					  size_t len);
 static KmsStatus prove(const Found *row, const char *signing_key_id,
 					   unsigned char *proof, size_t *len);
 
@@ -88,14 +95,14 @@ kms_forget_device(KmsCall *call, const char *device_id,
 	status = kms_audit_key_current(signing_key_id);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
-	result->events = kms_event_blank_outbox(device_id);
+	result->events = kms_outbox_table_blank(device_id);
 	status = find_rows(device_id, &search);
 	if (status == KMS_OK)
 		status = blank(&search, signing_key_id, result);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
-	kms_call_context(call, psprintf("keys: " INT64_FORMAT ", events: " INT64_FORMAT,
-									result->keys, result->events));
+	kms_call_remark(call, psprintf("keys: " INT64_FORMAT ", events: " INT64_FORMAT,
+								   result->keys, result->events));
 	return kms_fault(fault, status);
 }
 
@@ -179,14 +186,14 @@ find_rows(const char *device_id, Search *search)
 static bool
 tells_of(const Search *search, const KmsWalkRow *row)
 {
-	const KmsChainField *device_id = &row->event.device_id;
+	const KmsChainField *device_id = member(row, device_id);
 
 	if (row->was_forgotten)
 		return false;
 	if (row->is_aside)
 		return is_aside_of(search, &row->aside.event);
 	if (device_id->data == NULL)
-		return knows_key(search, &row->event.key_id);
+		return knows_key(search, member(row, key_id));
 	return device_id->len == search->device_id.len &&
 		memcmp(device_id->data, search->device_id.data, device_id->len) == 0;
 }
@@ -263,13 +270,13 @@ add(Search *search, const KmsWalkRow *row)
 static void
 learn_key(Search *search, const KmsWalkRow *row)
 {
-	const KmsChainField *key_id = &row->event.key_id;
+	const KmsChainField *key_id = member(row, key_id);
 	KmsKey		now;
 	char	   *id;
 
 	if (key_id->data == NULL || knows_key(search, key_id) ||
-		(is(&row->event.operation, "import") &&
-		 !is(&row->event.status, "success")))
+		(is(member(row, operation), "import") &&
+		 !is(member(row, status), "success")))
 		return;
 	id = pnstrdup(key_id->data, key_id->len);
 
@@ -301,11 +308,18 @@ blank(const Search *search, const char *signing_key_id,
 		CHECK_FOR_INTERRUPTS();
 		if (row->committed)
 			status = prove(row, signing_key_id, proof, &len);
-		if (status == KMS_OK &&
-			kms_event_blank_row(row->is_aside, row->epoch, row->ticket, proof, len))
+		if (status == KMS_OK && blank_row(row, proof, len))
 			result->events++;
 	}
 	return status;
+}
+
+static bool
+blank_row(const Found *row, const unsigned char *proof, size_t len)
+{
+	return row->is_aside ?
+		kms_quarantine_table_blank(row->epoch, row->ticket, proof, len) :
+		kms_event_table_blank(row->epoch, row->ticket, proof, len);
 }
 
 static KmsStatus

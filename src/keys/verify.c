@@ -506,16 +506,20 @@ explain_head(const Audit *audit, const char *finding)
 static bool
 is_branch(const KmsWalkRow *row)
 {
-	const KmsChainField *operation = &row->event.operation;
-	const KmsChainField *context = &row->event.context;
 	const char *gap = kms_event_operation_name(KMS_OP_GAP);
+	const KmsChainField *operation;
+	const KmsChainField *remark;
 
-	return !row->is_aside && operation->len == strlen(gap) &&
+	if (row->is_aside)
+		return false;
+	operation = kms_link_text(&row->event, offsetof(KmsEvent, operation));
+	remark = kms_link_text(&row->event, offsetof(KmsEvent, remark));
+	return operation->len == strlen(gap) &&
 		memcmp(operation->data, gap, operation->len) == 0 &&
-		context->data != NULL &&
-		(memmem(context->data, context->len, KMS_GAP_UNFINISHED,
+		remark->data != NULL &&
+		(memmem(remark->data, remark->len, KMS_GAP_UNFINISHED,
 				strlen(KMS_GAP_UNFINISHED)) != NULL ||
-		 memmem(context->data, context->len, KMS_GAP_RESTORED,
+		 memmem(remark->data, remark->len, KMS_GAP_RESTORED,
 				strlen(KMS_GAP_RESTORED)) != NULL);
 }
 

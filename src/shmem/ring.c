@@ -88,37 +88,6 @@ static uint32_t event_crc(uint64_t position, const KmsEvent *event);
 #define store(p, v)		__atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define count(p)		((void) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED))
 
-const char *
-kms_event_operation_name(int operation)
-{
-	static const char *const names[KMS_OPERATION_COUNT] = {
-		[KMS_OP_GENERATE] = "generate",
-		[KMS_OP_ISSUE] = "issue",
-		[KMS_OP_ROTATE] = "rotate",
-		[KMS_OP_IMPORT] = "import",
-		[KMS_OP_ENCRYPT] = "encrypt",
-		[KMS_OP_DECRYPT] = "decrypt",
-		[KMS_OP_RECOVER] = "recover",
-		[KMS_OP_VERIFY] = "verify",
-		[KMS_OP_DEPRECATE] = "deprecate",
-		[KMS_OP_DISABLE] = "disable",
-		[KMS_OP_ENABLE] = "enable",
-		[KMS_OP_REVOKE] = "revoke",
-		[KMS_OP_SCHEDULE_DELETION] = "schedule_deletion",
-		[KMS_OP_CANCEL_DELETION] = "cancel_deletion",
-		[KMS_OP_DESTROY] = "destroy",
-		[KMS_OP_PURGE] = "purge",
-		[KMS_OP_GAP] = "gap",
-		[KMS_OP_DIAGNOSE] = "diagnose",
-		[KMS_OP_FORGET] = "forget",
-	};
-
-	if (operation <= 0 || operation >= KMS_OPERATION_COUNT ||
-		names[operation] == NULL)
-		return "unknown";
-	return names[operation];
-}
-
 size_t
 kms_ring_slots(size_t bytes)
 {
@@ -401,16 +370,7 @@ kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event)
 		if (slot->format == KMS_RING_FORMAT &&
 			slot->crc == event_crc(position, event))
 		{
-			event->key_id[sizeof(event->key_id) - 1] = '\0';
-			event->device_id[sizeof(event->device_id) - 1] = '\0';
-			event->session_role[sizeof(event->session_role) - 1] = '\0';
-			event->caller_role[sizeof(event->caller_role) - 1] = '\0';
-			event->effective_role[sizeof(event->effective_role) - 1] = '\0';
-			event->client_addr[sizeof(event->client_addr) - 1] = '\0';
-			event->application_name[sizeof(event->application_name) - 1] = '\0';
-			event->context[sizeof(event->context) - 1] = '\0';
-			event->audit_context[sizeof(event->audit_context) - 1] = '\0';
-			event->form[sizeof(event->form) - 1] = '\0';
+			kms_event_terminate(event);
 			return KMS_RING_EVENT;
 		}
 		memset(event, 0, sizeof(KmsEvent));

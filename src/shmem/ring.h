@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shmem/event.h"
 #include "shmem/tally.h"
 
 #define KMS_RING_FORMAT		3	/* changes with the layout of header or event */
@@ -25,62 +26,6 @@
 #define KMS_RING_PAGE		4096	/* bytes of the header's first part */
 #define KMS_RING_ANCHOR_SIZE 1024	/* bytes of it, see shmem/anchor.h */
 #define KMS_RING_HEADER_SIZE (KMS_RING_PAGE + KMS_TALLY_SIZE)	/* bytes */
-
-/* What is recorded.  Numbers are kept in ring files and never change. */
-typedef enum KmsOperation
-{
-	KMS_OP_GENERATE = 1,		/* a key was made for a device */
-	KMS_OP_ISSUE = 2,			/* an existing key was handed out */
-	KMS_OP_ROTATE = 3,
-	KMS_OP_IMPORT = 4,
-	KMS_OP_ENCRYPT = 5,
-	KMS_OP_DECRYPT = 6,
-	KMS_OP_RECOVER = 7,
-	KMS_OP_VERIFY = 8,			/* context: the subject */
-	KMS_OP_DEPRECATE = 9,
-	KMS_OP_DISABLE = 10,
-	KMS_OP_ENABLE = 11,
-	KMS_OP_REVOKE = 12,
-	KMS_OP_SCHEDULE_DELETION = 13,
-	KMS_OP_CANCEL_DELETION = 14,
-	KMS_OP_DESTROY = 15,
-	KMS_OP_PURGE = 16,			/* maintenance deleted a key */
-	KMS_OP_GAP = 17,			/* the trail may lack events here */
-	KMS_OP_DIAGNOSE = 18,
-	KMS_OP_FORGET = 19			/* a device; context: how much there was */
-} KmsOperation;
-
-#define KMS_OPERATION_COUNT 20
-
-/* "generate", "schedule_deletion", …; "unknown" for any other number. */
-extern const char *kms_event_operation_name(int operation);
-
-/*
- * One event as producers fill it.  Text is NUL-terminated, in the database's
- * encoding, cut at a character; "" stands for none.  Bytes not used are zero:
- * fill it from memset(&event, 0, sizeof event), for what is in it goes to a
- * file and to the trail.
- */
-typedef struct KmsEvent
-{
-	int64_t		occurred_at;	/* microseconds since 2000-01-01 UTC */
-	int64_t		duration_us;	/* of all its calls; -1: not known */
-	int64_t		calls;			/* it stands for; of a gap: lost, 0: unknown */
-	uint8_t		operation;		/* KmsOperation */
-	uint8_t		status;			/* KmsStatus; KMS_OK is success */
-	uint8_t		reserved[6];
-	char		key_id[136];	/* up to 128 bytes */
-	char		device_id[256];
-	char		session_role[64];	/* who logged in */
-	char		caller_role[64];	/* who calls: after SET ROLE, outside of
-									 * SECURITY DEFINER */
-	char		effective_role[64]; /* whose rights the call has */
-	char		client_addr[64];
-	char		application_name[64];
-	char		context[256];	/* what the caller said: a reason, a subject */
-	char		audit_context[256]; /* kms.audit_context of the transaction */
-	char		form[64];		/* of what was sent; "" until it is known */
-} KmsEvent;
 
 /* Whose ring it is; compared as a whole when a file is opened. */
 typedef struct KmsRingIdentity

@@ -28,9 +28,6 @@
 /* Free numbers in a row that are enough for each transaction. */
 #define FREE_RUN 10000
 
-#define GAP_REASON "Events may be missing"
-
-
 /* Events of a batch by minute, operation and status (which has the reason). */
 typedef struct Count
 {
@@ -55,23 +52,13 @@ static void follow(KmsTrail *trail, const KmsEpochRow *newest);
 static bool is_kept(const KmsEvent *event);
 static void insert_event(KmsRows *table, KmsTrail *trail,
 						 const KmsEvent *event, const unsigned char *salt);
-static void set_text(TupleTableSlot *slot, int column, const char *value);
 static void link_event(TupleTableSlot *slot, KmsTrail *trail,
 					   const unsigned char *salt);
 static void set_bytes(TupleTableSlot *slot, int column,
 					  const unsigned char *data, int len);
-static void make_salts(unsigned char *salts, int count);
-static void check_link(KmsStatus status);
 static void count_event(Counts *counts, const KmsEvent *event);
 static TimestampTz time_of(const KmsEvent *event);
-static void read_outbox_row(uint64 row, KmsEvent *event);
-static void copy_field(uint64 row, int column, char *out, size_t size);
-static int	operation_number(const char *name);
-static void insert_quarantine(KmsTrail *trail, const char *error,
-							  const char *data, size_t len);
-static void link_aside(const KmsSpi *spi, KmsTrail *trail,
-					   const unsigned char *salt);
-static char *field_text(uint64 row, int column);
+static char *make_blank_query(void);
 
 void
 kms_event_table_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
@@ -151,7 +138,7 @@ kms_event_table_append(KmsTrail *trail, const KmsEvent *events, int count)
 	unsigned char *salts = palloc(count * KMS_CHAIN_SALT_SIZE);
 	int			i;
 
-	make_salts(salts, count);
+	kms_link_make_salts(salts, count);
 	kms_rows_open(&table, "event");
 	kms_link_check(RelationGetDescr(table.rel), false);
 	for (i = 0; i < count; i++)
@@ -172,7 +159,7 @@ kms_event_table_append(KmsTrail *trail, const KmsEvent *events, int count)
 }
 
 void
-kms_event_table_gap(KmsTrail *trail, int64 calls, const char *context)
+kms_event_table_gap(KmsTrail *trail, int64 calls, const char *remark)
 {
 	KmsEvent	gap;
 
@@ -182,90 +169,8 @@ kms_event_table_gap(KmsTrail *trail, int64 calls, const char *context)
 	gap.calls = calls;
 	gap.operation = KMS_OP_GAP;
 	gap.status = KMS_FAILED;
-	strlcpy(gap.context, context, sizeof(gap.context));
+	strlcpy(gap.remark, remark, sizeof(gap.remark));
 	kms_event_table_append(trail, &gap, 1);
-}
-
-/*
- * Rows that the sequence has given no ids come from a restore that is not
- * complete.  They wait: without kms.event_epoch tickets would begin at 1 again,
- * and rows of kms.metric that are counted now would be in the way of those
- * that come.
- */
-int
-kms_event_table_move_outbox(KmsTrail *trail, int limit)
-{
-	static SPIPlanPtr plan = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	KmsEvent   *events = NULL;
-	KmsSpi		spi;
-	int			count;
-	int			i;
-
-	if (!kms_latest_outbox())
-		return 0;
-	kms_spi_begin(&spi);
-	kms_spi_by_index(&spi);
-	kms_spi_int64(&spi, limit);
-	kms_spi_run(&spi, &plan,
-				"WITH moved AS (DELETE FROM kms.event_outbox"
-				" WHERE event_id OPERATOR(pg_catalog.=) ANY (ARRAY("
-				"SELECT event_id FROM kms.event_outbox"
-				" WHERE (SELECT is_called FROM kms.event_outbox_event_id_seq)"
-				" ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED))"
-				" RETURNING event_id, occurred_at, operation, context,"
-				" duration_ms, key_id, device_id, session_role,"
-				" effective_role, client_addr, application_name,"
-				" audit_context, caller_role, calls, form)"
-				" SELECT occurred_at, operation, context, duration_ms, key_id,"
-				" device_id, session_role, effective_role, client_addr,"
-				" application_name, audit_context, caller_role, calls, form"
-				" FROM moved ORDER BY event_id",
-				SPI_OK_SELECT);
-	count = (int) spi.processed;
-	if (count > 0)
-		events = MemoryContextAllocZero(caller, count * sizeof(KmsEvent));
-	for (i = 0; i < count; i++)
-		read_outbox_row(i, &events[i]);
-	kms_spi_end(&spi);
-
-	if (count > 0)
-	{
-		kms_event_table_append(trail, events, count);
-		pfree(events);
-	}
-	return count;
-}
-
-void
-kms_event_table_set_aside(KmsTrail *trail, const KmsEvent *event, const char *error)
-{
-	insert_quarantine(trail, error, (const char *) event, sizeof(*event));
-}
-
-bool
-kms_event_table_set_aside_outbox(KmsTrail *trail, const char *error)
-{
-	static SPIPlanPtr plan = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *row = NULL;
-	KmsSpi		spi;
-
-	kms_spi_begin(&spi);
-	kms_spi_run(&spi, &plan,
-				"DELETE FROM kms.event_outbox AS o"
-				" WHERE event_id OPERATOR(pg_catalog.=)"
-				" (SELECT event_id FROM kms.event_outbox"
-				" ORDER BY event_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-				" RETURNING pg_catalog.row_to_json(o)::pg_catalog.text",
-				SPI_OK_DELETE_RETURNING);
-	if (spi.processed > 0)
-		row = MemoryContextStrdup(caller, field_text(0, 1));
-	kms_spi_end(&spi);
-
-	if (row != NULL)
-		insert_quarantine(trail, error, row, strlen(row));
-	return row != NULL;
 }
 
 void
@@ -289,19 +194,44 @@ kms_event_table_clear(const KmsTrail *trail)
 	kms_spi_int64(&spi, trail->last_ticket);
 	kms_spi_run(&spi, &event_plan,
 				"DELETE FROM kms.event"
-				" WHERE ticket OPERATOR(pg_catalog.>) $1",
+				" WHERE ticket > $1",
 				SPI_OK_DELETE);
 	kms_spi_run(&spi, &aside_plan,
 				"DELETE FROM kms.event_quarantine"
-				" WHERE ticket OPERATOR(pg_catalog.>) $1",
+				" WHERE ticket > $1",
 				SPI_OK_DELETE);
 	kms_spi_int64(&spi, trail->epoch);
 	kms_spi_run(&spi, &plan,
 				"DELETE FROM kms.event_epoch"
-				" WHERE last_ticket OPERATOR(pg_catalog.>) $1"
-				" AND epoch OPERATOR(pg_catalog.<>) $2",
+				" WHERE last_ticket > $1"
+				" AND epoch <> $2",
 				SPI_OK_DELETE);
 	kms_spi_end(&spi);
+}
+
+/*
+ * The status decides whether the reason is the caller's, so it is compared in
+ * the row as it is.
+ */
+bool
+kms_event_table_blank(int64 epoch, int64 ticket, const unsigned char *proof,
+					  size_t len)
+{
+	static SPIPlanPtr plan = NULL;
+	static char *query = NULL;
+	KmsSpi		spi;
+	bool		done;
+
+	if (query == NULL)
+		query = make_blank_query();
+	kms_spi_begin(&spi);
+	kms_spi_int64(&spi, epoch);
+	kms_spi_int64(&spi, ticket);
+	kms_spi_optional_bytes(&spi, proof, len);
+	kms_spi_run(&spi, &plan, query, SPI_OK_UPDATE);
+	done = spi.processed > 0;
+	kms_spi_end(&spi);
+	return done;
 }
 
 static void
@@ -334,10 +264,10 @@ read_last(KmsTrail *trail, int64 limit)
 	kms_spi_run(&spi, &plan,
 				"SELECT ticket, hash FROM"
 				" ((SELECT ticket, hash FROM kms.event"
-				"   WHERE ticket OPERATOR(pg_catalog.<) $1"
+				"   WHERE ticket < $1"
 				"   ORDER BY ticket DESC LIMIT 1)"
 				"  UNION ALL (SELECT ticket, hash FROM kms.event_quarantine"
-				"   WHERE ticket OPERATOR(pg_catalog.<) $1"
+				"   WHERE ticket < $1"
 				"   ORDER BY ticket DESC LIMIT 1)) AS last"
 				" ORDER BY ticket DESC LIMIT 1",
 				SPI_OK_SELECT);
@@ -367,14 +297,14 @@ write_epoch(KmsEpochRow *row, const KmsTrail *trail)
 static void
 follow(KmsTrail *trail, const KmsEpochRow *newest)
 {
-	char		context[sizeof(((KmsEvent *) 0)->context)];
+	char		remark[sizeof(((KmsEvent *) 0)->remark)];
 
-	snprintf(context, sizeof(context),
+	snprintf(remark, sizeof(remark),
 			 "epoch " INT64_FORMAT KMS_GAP_UNFINISHED "events after ticket "
 			 INT64_FORMAT " (position " INT64_FORMAT
 			 ") up to this row may be missing",
 			 newest->epoch, newest->last_ticket, newest->position);
-	kms_event_table_gap(trail, 0, context);
+	kms_event_table_gap(trail, 0, remark);
 	kms_event_table_close(trail);
 }
 
@@ -392,89 +322,35 @@ insert_event(KmsRows *table, KmsTrail *trail, const KmsEvent *event,
 {
 	TupleTableSlot *slot = table->slot;
 	MemoryContext caller;
-	const char *reason;
+	int			i;
 
 	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(table->estate));
 	kms_rows_clear(table);
-
-	if (event->operation == KMS_OP_GAP)
-		reason = GAP_REASON;
-	else if (event->status == KMS_OK)
-		reason = event->operation == KMS_OP_VERIFY ? NULL : event->context;
-	else
-		reason = kms_status_reason((KmsStatus) event->status);
-
 	slot->tts_values[KMS_EVENT_EPOCH] = Int64GetDatum(trail->epoch);
 	slot->tts_isnull[KMS_EVENT_EPOCH] = false;
 	slot->tts_values[KMS_EVENT_TICKET] = Int64GetDatum(++trail->last_ticket);
 	slot->tts_isnull[KMS_EVENT_TICKET] = false;
-	slot->tts_values[KMS_EVENT_OCCURRED_AT] = TimestampTzGetDatum(time_of(event));
-	slot->tts_isnull[KMS_EVENT_OCCURRED_AT] = false;
-	set_text(slot, KMS_EVENT_OPERATION, kms_event_operation_name(event->operation));
-	set_text(slot, KMS_EVENT_STATUS,
-			 kms_status_is_success((KmsStatus) event->status) ? "success"
-			 : "failure");
-	set_text(slot, KMS_EVENT_REASON, reason);
-	if (event->duration_us >= 0)
+	for (i = 0; i < kms_event_field_count; i++)
 	{
-		slot->tts_values[KMS_EVENT_DURATION_MS] =
-			Float8GetDatum(event->duration_us / 1000.0);
-		slot->tts_isnull[KMS_EVENT_DURATION_MS] = false;
+		const KmsEventField *field = &kms_event_fields[i];
+
+		slot->tts_values[field->column] =
+			kms_link_value(event, field, &slot->tts_isnull[field->column]);
 	}
-	set_text(slot, KMS_EVENT_KEY_ID, event->key_id);
-	set_text(slot, KMS_EVENT_DEVICE_ID, event->device_id);
-	set_text(slot, KMS_EVENT_SESSION_ROLE, event->session_role);
-	set_text(slot, KMS_EVENT_CALLER_ROLE, event->caller_role);
-	set_text(slot, KMS_EVENT_EFFECTIVE_ROLE, event->effective_role);
-	slot->tts_values[KMS_EVENT_CALLS] = Int64GetDatum(event->calls);
-	slot->tts_isnull[KMS_EVENT_CALLS] = false;
-	set_text(slot, KMS_EVENT_FORM, event->form);
-	set_text(slot, KMS_EVENT_CLIENT_ADDR, event->client_addr);
-	set_text(slot, KMS_EVENT_APPLICATION_NAME, event->application_name);
-	set_text(slot, KMS_EVENT_CONTEXT, event->context);
-	set_text(slot, KMS_EVENT_AUDIT_CONTEXT, event->audit_context);
 	link_event(slot, trail, salt);
 	MemoryContextSwitchTo(caller);
 	kms_rows_insert(table);
 }
 
-/* NULL and "" are null; bytes that are not text become "?". */
-static void
-set_text(TupleTableSlot *slot, int column, const char *value)
-{
-	int			len;
-	text	   *datum;
-
-	if (value == NULL || value[0] == '\0')
-		return;
-	len = (int) strlen(value);
-	datum = cstring_to_text_with_len(value, len);
-	if (!pg_verifymbstr(value, len, true))
-	{
-		char	   *p = VARDATA(datum);
-		int			i;
-
-		for (i = 0; i < len; i++)
-		{
-			if (IS_HIGHBIT_SET(p[i]))
-				p[i] = '?';
-		}
-	}
-	slot->tts_values[column] = PointerGetDatum(datum);
-	slot->tts_isnull[column] = false;
-}
-
-/* The row follows the last one, and is the last one now. */
+/* The row follows from the last one, and is the last one now. */
 static void
 link_event(TupleTableSlot *slot, KmsTrail *trail, const unsigned char *salt)
 {
 	KmsChainEvent event;
-	unsigned char commitment[KMS_CHAIN_SIZE];
 	unsigned char stored[KMS_CHAIN_STORED_SIZE];
 
 	kms_link_event(slot->tts_values, slot->tts_isnull, &event);
-	check_link(kms_chain_commit_event(&event, salt, commitment));
-	check_link(kms_chain_event(trail->hash, &event, commitment, trail->hash));
+	kms_link_chain_event(&event, salt, trail->hash);
 	set_bytes(slot, KMS_EVENT_SALT, salt, KMS_CHAIN_SALT_SIZE);
 	kms_link_write_hash(trail->hash, stored);
 	set_bytes(slot, KMS_EVENT_HASH, stored, sizeof(stored));
@@ -486,26 +362,6 @@ set_bytes(TupleTableSlot *slot, int column, const unsigned char *data, int len)
 	slot->tts_values[column] =
 		PointerGetDatum(cstring_to_text_with_len((const char *) data, len));
 	slot->tts_isnull[column] = false;
-}
-
-static void
-make_salts(unsigned char *salts, int count)
-{
-	if (!pg_strong_random(salts, count * KMS_CHAIN_SALT_SIZE))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random salts for the trail"),
-				 KMS_HIDE_STATEMENT));
-}
-
-static void
-check_link(KmsStatus status)
-{
-	if (status != KMS_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not chain an event of the trail"),
-				 KMS_HIDE_STATEMENT));
 }
 
 static void
@@ -563,110 +419,30 @@ time_of(const KmsEvent *event)
 		(TimestampTz) event->occurred_at : GetCurrentTimestamp();
 }
 
-/* Columns as kms_event_table_move_outbox selects them. */
-static void
-read_outbox_row(uint64 row, KmsEvent *event)
+/* For the session. */
+static char *
+make_blank_query(void)
 {
-	char		operation[64] = "";
-	Datum		value;
-	bool		isnull;
-
-	value = kms_spi_field(row, 1, &isnull);
-	event->occurred_at = isnull ? 0 : DatumGetTimestampTz(value);
-	copy_field(row, 2, operation, sizeof(operation));
-	event->operation = (uint8_t) operation_number(operation);
-	event->status = KMS_OK;
-	copy_field(row, 3, event->context, sizeof(event->context));
-	value = kms_spi_field(row, 4, &isnull);
-	event->duration_us = isnull ? -1 :
-		(int64) (DatumGetFloat8(value) * 1000.0 + 0.5);
-	copy_field(row, 5, event->key_id, sizeof(event->key_id));
-	copy_field(row, 6, event->device_id, sizeof(event->device_id));
-	copy_field(row, 7, event->session_role, sizeof(event->session_role));
-	copy_field(row, 8, event->effective_role, sizeof(event->effective_role));
-	copy_field(row, 9, event->client_addr, sizeof(event->client_addr));
-	copy_field(row, 10, event->application_name,
-			   sizeof(event->application_name));
-	copy_field(row, 11, event->audit_context, sizeof(event->audit_context));
-	copy_field(row, 12, event->caller_role, sizeof(event->caller_role));
-	value = kms_spi_field(row, 13, &isnull);
-	event->calls = isnull ? 1 : DatumGetInt64(value);
-	copy_field(row, 14, event->form, sizeof(event->form));
-}
-
-static void
-copy_field(uint64 row, int column, char *out, size_t size)
-{
-	char	   *value = field_text(row, column);
-	int			len = (int) strlen(value);
-
-	if (len >= (int) size)
-		len = pg_mbcliplen(value, len, (int) size - 1);
-	memcpy(out, value, len);
-	out[len] = '\0';
-}
-
-static int
-operation_number(const char *name)
-{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	StringInfoData query;
 	int			i;
 
-	for (i = 1; i < KMS_OPERATION_COUNT; i++)
+	initStringInfo(&query);
+	appendStringInfoString(&query, "UPDATE kms.event SET");
+	for (i = 0; i < kms_event_field_count; i++)
 	{
-		if (strcmp(kms_event_operation_name(i), name) == 0)
-			return i;
+		const KmsEventField *field = &kms_event_fields[i];
+
+		if (field->cover == KMS_CHAIN_PERSONAL)
+			appendStringInfo(&query, " %s = NULL,", field->name);
+		else if (field->cover == KMS_CHAIN_REASON)
+			appendStringInfo(&query,
+							 " %s = CASE WHEN status = 'failure' THEN %s END,",
+							 field->name, field->name);
 	}
-	return 0;
-}
-
-static void
-insert_quarantine(KmsTrail *trail, const char *error, const char *data,
-				  size_t len)
-{
-	static SPIPlanPtr plan = NULL;
-	unsigned char salt[KMS_CHAIN_SALT_SIZE];
-	unsigned char stored[KMS_CHAIN_STORED_SIZE];
-	KmsSpi		spi;
-
-	make_salts(salt, 1);
-	trail->last_ticket++;
-	kms_spi_begin(&spi);
-	kms_spi_int64(&spi, trail->epoch);
-	kms_spi_int64(&spi, trail->last_ticket);
-	kms_spi_time(&spi, GetCurrentTimestamp());
-	kms_spi_text(&spi, error);
-	kms_spi_bytes(&spi, (const unsigned char *) data, len);
-	link_aside(&spi, trail, salt);
-	kms_link_write_hash(trail->hash, stored);
-	kms_spi_bytes(&spi, salt, sizeof(salt));
-	kms_spi_bytes(&spi, stored, sizeof(stored));
-	kms_spi_run(&spi, &plan,
-				"INSERT INTO kms.event_quarantine"
-				" (epoch, ticket, set_aside_at, error, event, salt, hash)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7)",
-				SPI_OK_INSERT);
-	kms_spi_end(&spi);
-}
-
-/* The parameters so far are the columns of the row, in order. */
-static void
-link_aside(const KmsSpi *spi, KmsTrail *trail, const unsigned char *salt)
-{
-	static const bool isnull[KMS_ASIDE_COLUMNS] = {false};
-	KmsChainAside aside;
-	unsigned char commitment[KMS_CHAIN_SIZE];
-
-	kms_link_aside(spi->values, isnull, &aside);
-	check_link(kms_chain_commit_aside(&aside, salt, commitment));
-	check_link(kms_chain_aside(trail->hash, &aside, commitment, trail->hash));
-}
-
-/* "" for null. */
-static char *
-field_text(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = kms_spi_field(row, column, &isnull);
-
-	return isnull ? pstrdup("") : TextDatumGetCString(value);
+	appendStringInfoString(&query,
+						   " salt = NULL, forgotten = $3"
+						   " WHERE epoch = $1 AND ticket = $2");
+	MemoryContextSwitchTo(caller);
+	return query.data;
 }

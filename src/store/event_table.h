@@ -1,6 +1,6 @@
 /*
- * The trail and the metrics: what the writer puts into kms.event, kms.metric,
- * kms.event_epoch and kms.event_quarantine.
+ * The trail and the metrics: what the writer puts into kms.event, kms.metric
+ * and kms.event_epoch.
  *
  * All of it must be called in a transaction, with an isolation level of READ
  * COMMITTED, and raises on failure.
@@ -10,9 +10,9 @@
 
 #include "crypto/chain.h"
 #include "datatype/timestamp.h"
-#include "shmem/ring.h"
+#include "shmem/event.h"
 
-/* What the context of a gap says where another branch of the trail was lost. */
+/* What the remark of a gap says where another branch of the trail was lost. */
 #define KMS_GAP_UNFINISHED	" did not hand the trail over: "
 #define KMS_GAP_RESTORED	"the server was restored: "
 
@@ -65,18 +65,15 @@ extern void kms_event_table_append(KmsTrail *trail, const KmsEvent *events, int 
  * Record that events may be missing here, how many (0: not known), and what
  * is known of it.
  */
-extern void kms_event_table_gap(KmsTrail *trail, int64 calls, const char *context);
-
-/* Move the oldest rows of the outbox; returns how many there were. */
-extern int	kms_event_table_move_outbox(KmsTrail *trail, int limit);
+extern void kms_event_table_gap(KmsTrail *trail, int64 calls, const char *remark);
 
 /*
- * Put away what cannot be inserted, under the next ticket: bytes of a ring
- * event, or the oldest row of the outbox (false if there is none).
+ * Blank what a row tells of a person, and put the proof in its place (length
+ * 0: none, because the row has no salt and so nothing to prove).  False if the
+ * row is gone.
  */
-extern void kms_event_table_set_aside(KmsTrail *trail, const KmsEvent *event,
-									  const char *error);
-extern bool kms_event_table_set_aside_outbox(KmsTrail *trail, const char *error);
+extern bool kms_event_table_blank(int64 epoch, int64 ticket,
+								  const unsigned char *proof, size_t len);
 
 /* Delete what is behind its end, which only others can have put there. */
 extern void kms_event_table_clear(const KmsTrail *trail);

@@ -16,48 +16,140 @@
 /* Longer ones are not ours; the chain takes none of this size anyhow. */
 #define TEXT_MAX 4096			/* bytes */
 
-static const Oid event_types[KMS_EVENT_COLUMNS] = {
-	INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID,
-	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID, INT8OID, TEXTOID
-};
+/* Columns of kms.event that are not fields of an event. */
+#define OTHER_COLUMNS 5
 
 static const Oid aside_types[KMS_ASIDE_COLUMNS] = {
 	INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID,
 	BYTEAOID
 };
 
+static Datum text_value(const char *text);
+static void copy_text(char *out, size_t size, Datum value);
+static void require(KmsStatus status);
+static const Oid *event_types(void);
 static KmsChainField text_field(Datum value, bool isnull);
 static KmsChainField bytes_field(Datum value, bool isnull);
 static KmsChainField to_utf8(KmsChainField field);
 
+Oid
+kms_link_type(const KmsEventField *field)
+{
+	switch (field->kind)
+	{
+		case KMS_FIELD_TIME:
+			return TIMESTAMPTZOID;
+		case KMS_FIELD_NUMBER:
+			return INT8OID;
+		case KMS_FIELD_DURATION:
+			return FLOAT8OID;
+		default:
+			return TEXTOID;
+	}
+}
+
+Datum
+kms_link_value(const KmsEvent *event, const KmsEventField *field, bool *isnull)
+{
+	const char *text;
+	int64		number;
+
+	*isnull = false;
+	switch (field->kind)
+	{
+		case KMS_FIELD_TIME:
+			number = kms_event_number(event, field);
+			return TimestampTzGetDatum(IS_VALID_TIMESTAMP(number) ? number
+									   : GetCurrentTimestamp());
+		case KMS_FIELD_NUMBER:
+			return Int64GetDatum(kms_event_number(event, field));
+		case KMS_FIELD_DURATION:
+			number = kms_event_number(event, field);
+			*isnull = number < 0;
+			return Float8GetDatum(number / 1000.0);
+		default:
+			text = kms_event_text(event, field);
+			*isnull = text == NULL;
+
+			return *isnull ? (Datum) 0 : text_value(text);
+	}
+}
+
+void
+kms_link_read_value(KmsEvent *event, const KmsEventField *field, Datum value,
+					bool isnull)
+{
+	char	   *member = (char *) event + field->offset;
+	int64		number = 0;
+
+	switch (field->kind)
+	{
+		case KMS_FIELD_TIME:
+		case KMS_FIELD_NUMBER:
+			if (!isnull)
+				number = DatumGetInt64(value);
+			memcpy(member, &number, sizeof(number));
+			break;
+		case KMS_FIELD_DURATION:
+			number = isnull ? -1 : (int64) (DatumGetFloat8(value) * 1000.0 + 0.5);
+			memcpy(member, &number, sizeof(number));
+			break;
+		case KMS_FIELD_TEXT:
+			memset(member, 0, field->size);
+			if (!isnull)
+				copy_text(member, field->size, value);
+			break;
+		case KMS_FIELD_OPERATION:
+			event->operation = isnull ? 0 :
+				kms_event_operation_number(TextDatumGetCString(value));
+			break;
+		case KMS_FIELD_STATUS:
+		case KMS_FIELD_REASON:
+			break;				/* two numbers may have one name */
+	}
+}
+
 void
 kms_link_event(const Datum *values, const bool *isnull, KmsChainEvent *event)
 {
-#define TEXT_FIELD(column) text_field(values[column], isnull[column])
+	int			i;
+
 	event->epoch = DatumGetInt64(values[KMS_EVENT_EPOCH]);
 	event->ticket = DatumGetInt64(values[KMS_EVENT_TICKET]);
-	event->occurred_at =
-		DatumGetTimestampTz(values[KMS_EVENT_OCCURRED_AT]);
-	event->operation = TEXT_FIELD(KMS_EVENT_OPERATION);
-	event->status = TEXT_FIELD(KMS_EVENT_STATUS);
-	event->reason = TEXT_FIELD(KMS_EVENT_REASON);
-	event->has_duration = !isnull[KMS_EVENT_DURATION_MS];
-	event->duration_ms = event->has_duration ?
-		DatumGetFloat8(values[KMS_EVENT_DURATION_MS]) : 0;
-	event->key_id = TEXT_FIELD(KMS_EVENT_KEY_ID);
-	event->device_id = TEXT_FIELD(KMS_EVENT_DEVICE_ID);
-	event->calls = isnull[KMS_EVENT_CALLS] ? 0 :
-		DatumGetInt64(values[KMS_EVENT_CALLS]);
-	event->session_role = TEXT_FIELD(KMS_EVENT_SESSION_ROLE);
-	event->caller_role = TEXT_FIELD(KMS_EVENT_CALLER_ROLE);
-	event->effective_role = TEXT_FIELD(KMS_EVENT_EFFECTIVE_ROLE);
-	event->client_addr = TEXT_FIELD(KMS_EVENT_CLIENT_ADDR);
-	event->application_name = TEXT_FIELD(KMS_EVENT_APPLICATION_NAME);
-	event->context = TEXT_FIELD(KMS_EVENT_CONTEXT);
-	event->audit_context = TEXT_FIELD(KMS_EVENT_AUDIT_CONTEXT);
-	event->form = TEXT_FIELD(KMS_EVENT_FORM);
-#undef TEXT_FIELD
+	event->count = kms_event_field_count;
+	for (i = 0; i < kms_event_field_count; i++)
+	{
+		const KmsEventField *field = &kms_event_fields[i];
+		Datum		value = values[field->column];
+		bool		absent = isnull[field->column];
+		KmsChainValue *chained = &event->values[i];
+
+		memset(chained, 0, sizeof(*chained));
+		chained->cover = field->cover;
+		switch (field->kind)
+		{
+			case KMS_FIELD_TIME:
+			case KMS_FIELD_NUMBER:
+				chained->kind = KMS_CHAIN_NUMBER;
+				chained->number = absent ? 0 : DatumGetInt64(value);
+				break;
+			case KMS_FIELD_DURATION:
+				chained->kind = KMS_CHAIN_DOUBLE;
+				chained->has_real = !absent;
+				chained->real = absent ? 0 : DatumGetFloat8(value);
+				break;
+			default:
+				chained->kind = KMS_CHAIN_TEXT;
+				chained->text = text_field(value, absent);
+				break;
+		}
+	}
+}
+
+const KmsChainField *
+kms_link_text(const KmsChainEvent *event, size_t member)
+{
+	return &event->values[kms_event_field_at(member)].text;
 }
 
 void
@@ -74,13 +166,44 @@ kms_link_aside(const Datum *values, const bool *isnull, KmsChainAside *aside)
 }
 
 void
+kms_link_make_salts(unsigned char *salts, int count)
+{
+	if (!pg_strong_random(salts, count * KMS_CHAIN_SALT_SIZE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random salts for the trail"),
+				 KMS_HIDE_STATEMENT));
+}
+
+void
+kms_link_chain_event(const KmsChainEvent *event, const unsigned char *salt,
+					 unsigned char *hash)
+{
+	unsigned char commitment[KMS_CHAIN_SIZE];
+
+	require(kms_chain_commit_event(event, salt, commitment));
+	require(kms_chain_event(hash, event, commitment, hash));
+}
+
+void
+kms_link_chain_aside(const KmsChainAside *aside, const unsigned char *salt,
+					 unsigned char *hash)
+{
+	unsigned char commitment[KMS_CHAIN_SIZE];
+
+	require(kms_chain_commit_aside(aside, salt, commitment));
+	require(kms_chain_aside(hash, aside, commitment, hash));
+}
+
+void
 kms_link_check(TupleDesc desc, bool is_aside)
 {
 	if (is_aside)
 		kms_link_columns(desc, "event_quarantine", aside_types,
 						 lengthof(aside_types));
 	else
-		kms_link_columns(desc, "event", event_types, lengthof(event_types));
+		kms_link_columns(desc, "event", event_types(),
+						 kms_event_field_count + OTHER_COLUMNS);
 }
 
 void
@@ -133,6 +256,69 @@ kms_link_relation(const char *name)
 				 errmsg("kms.%s does not exist", name),
 				 KMS_HIDE_STATEMENT));
 	return relid;
+}
+
+/* Bytes of a ring file may be anything. */
+static Datum
+text_value(const char *text)
+{
+	int			len = (int) strlen(text);
+	struct varlena *value = cstring_to_text_with_len(text, len);
+
+	if (!pg_verifymbstr(text, len, true))
+	{
+		char	   *p = VARDATA(value);
+		int			i;
+
+		for (i = 0; i < len; i++)
+		{
+			if (IS_HIGHBIT_SET(p[i]))
+				p[i] = '?';
+		}
+	}
+	return PointerGetDatum(value);
+}
+
+static void
+copy_text(char *out, size_t size, Datum value)
+{
+	char	   *string = TextDatumGetCString(value);
+	int			len = (int) strlen(string);
+
+	if (len >= (int) size)
+		len = pg_mbcliplen(string, len, (int) size - 1);
+	memcpy(out, string, len);
+	out[len] = '\0';
+	pfree(string);
+}
+
+static void
+require(KmsStatus status)
+{
+	if (status != KMS_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not chain an event of the trail"),
+				 KMS_HIDE_STATEMENT));
+}
+
+/* By column; made once. */
+static const Oid *
+event_types(void)
+{
+	static Oid	types[KMS_CHAIN_VALUES_MAX + OTHER_COLUMNS];
+	int			i;
+
+	if (types[KMS_EVENT_EPOCH] != InvalidOid)
+		return types;
+	for (i = 0; i < kms_event_field_count; i++)
+		types[kms_event_fields[i].column] = kms_link_type(&kms_event_fields[i]);
+	types[KMS_EVENT_TICKET] = INT8OID;
+	types[KMS_EVENT_SALT] = BYTEAOID;
+	types[KMS_EVENT_HASH] = BYTEAOID;
+	types[KMS_EVENT_FORGOTTEN] = BYTEAOID;
+	types[KMS_EVENT_EPOCH] = INT8OID;
+	return types;
 }
 
 static KmsChainField

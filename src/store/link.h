@@ -7,35 +7,19 @@
 
 #include "access/tupdesc.h"
 #include "crypto/chain.h"
+#include "shmem/event.h"
 
 /* No trail gets there: a row with such a ticket is somebody else's. */
 #define KMS_TICKET_LIMIT	(INT64CONST(1) << 62)
 
-/* Columns of kms.event, in order. */
+/* Columns of kms.event that are not fields of an event (shmem/event.h). */
 typedef enum KmsEventColumn
 {
-	KMS_EVENT_EPOCH,
-	KMS_EVENT_TICKET,
-	KMS_EVENT_OCCURRED_AT,
-	KMS_EVENT_OPERATION,
-	KMS_EVENT_STATUS,
-	KMS_EVENT_REASON,
-	KMS_EVENT_DURATION_MS,
-	KMS_EVENT_KEY_ID,
-	KMS_EVENT_DEVICE_ID,
-	KMS_EVENT_SESSION_ROLE,
-	KMS_EVENT_EFFECTIVE_ROLE,
-	KMS_EVENT_CLIENT_ADDR,
-	KMS_EVENT_APPLICATION_NAME,
-	KMS_EVENT_CONTEXT,
-	KMS_EVENT_AUDIT_CONTEXT,
-	KMS_EVENT_SALT,
-	KMS_EVENT_HASH,
-	KMS_EVENT_FORGOTTEN,
-	KMS_EVENT_CALLER_ROLE,
-	KMS_EVENT_CALLS,
-	KMS_EVENT_FORM,
-	KMS_EVENT_COLUMNS
+	KMS_EVENT_EPOCH = 0,
+	KMS_EVENT_TICKET = 1,
+	KMS_EVENT_SALT = 15,
+	KMS_EVENT_HASH = 16,
+	KMS_EVENT_FORGOTTEN = 17
 } KmsEventColumn;
 
 /* Columns of kms.event_quarantine, in order. */
@@ -52,6 +36,21 @@ typedef enum KmsAsideColumn
 	KMS_ASIDE_COLUMNS
 } KmsAsideColumn;
 
+/* The type of the column of a field, in kms.event and kms.event_outbox. */
+extern Oid	kms_link_type(const KmsEventField *field);
+
+/* What that column has of an event, palloc'd.  In text, bytes that are not
+ * text become "?". */
+extern Datum kms_link_value(const KmsEvent *event, const KmsEventField *field,
+							bool *isnull);
+
+/*
+ * The other way round: set the member of the event, if the field has one.  Text
+ * is cut at a character.
+ */
+extern void kms_link_read_value(KmsEvent *event, const KmsEventField *field,
+								Datum value, bool isnull);
+
 /*
  * What the chain has of a row; its fields point into the values or to memory
  * that is palloc'd.  Texts are converted to UTF-8; one that cannot be, or in a
@@ -64,6 +63,24 @@ extern void kms_link_event(const Datum *values, const bool *isnull,
 						   KmsChainEvent *event);
 extern void kms_link_aside(const Datum *values, const bool *isnull,
 						   KmsChainAside *aside);
+
+/* The text in an event of the chain that comes from a member of KmsEvent, as
+ * in kms_link_text(&chained, offsetof(KmsEvent, key_id)). */
+extern const KmsChainField *kms_link_text(const KmsChainEvent *event,
+										  size_t member);
+
+/* Random salts of KMS_CHAIN_SALT_SIZE bytes for so many rows.  Raises. */
+extern void kms_link_make_salts(unsigned char *salts, int count);
+
+/*
+ * The row follows from the one with this hash, which becomes its own.  Raises.
+ */
+extern void kms_link_chain_event(const KmsChainEvent *event,
+								 const unsigned char *salt,
+								 unsigned char *hash);
+extern void kms_link_chain_aside(const KmsChainAside *aside,
+								 const unsigned char *salt,
+								 unsigned char *hash);
 
 /*
  * Raises unless the table (kms.event_quarantine if "is_aside", else kms.event)

@@ -1,11 +1,24 @@
 /*
- * kms.event_outbox: successful changes, written by the changing transaction.
+ * kms.event_outbox: successful changes, written by the changing transaction
+ * and moved to the trail by the writer.
  */
 #ifndef KMS_STORE_OUTBOX_TABLE_H
 #define KMS_STORE_OUTBOX_TABLE_H
 
-#include "shmem/ring.h"
+#include "store/event_table.h"
 
 extern void kms_outbox_table_insert(const KmsEvent *event);
+
+/*
+ * Blank what the rows of a device tell of a person; returns how many there
+ * were.
+ */
+extern int64 kms_outbox_table_blank(const char *device_id);
+
+/* Move the oldest rows to the trail; returns how many there were. */
+extern int	kms_outbox_table_move(KmsTrail *trail, int limit);
+
+/* Quarantine the oldest row; false if there is none. */
+extern bool kms_outbox_table_quarantine(KmsTrail *trail, const char *error);
 
 #endif							/* KMS_STORE_OUTBOX_TABLE_H */

@@ -85,6 +85,15 @@ kms_spi_bytes(KmsSpi *spi, const unsigned char *data, size_t len)
 }
 
 void
+kms_spi_optional_bytes(KmsSpi *spi, const unsigned char *data, size_t len)
+{
+	if (len == 0)
+		kms_spi_null(spi, BYTEAOID);
+	else
+		kms_spi_bytes(spi, data, len);
+}
+
+void
 kms_spi_int64(KmsSpi *spi, int64 value)
 {
 	kms_spi_datum(spi, INT8OID, Int64GetDatum(value));

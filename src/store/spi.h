@@ -18,7 +18,7 @@
 
 #include "pg/catalog.h"
 
-#define KMS_SPI_PARAMETERS 16
+#define KMS_SPI_PARAMETERS 24
 
 typedef struct KmsSpi
 {
@@ -51,6 +51,10 @@ extern void kms_spi_datum(KmsSpi *spi, Oid type, Datum value);
 extern void kms_spi_null(KmsSpi *spi, Oid type);
 extern void kms_spi_text(KmsSpi *spi, const char *value);	/* NULL is null */
 extern void kms_spi_bytes(KmsSpi *spi, const unsigned char *data, size_t len);
+
+/* NULL for a length of 0. */
+extern void kms_spi_optional_bytes(KmsSpi *spi, const unsigned char *data,
+								   size_t len);
 extern void kms_spi_int64(KmsSpi *spi, int64 value);
 extern void kms_spi_double(KmsSpi *spi, double value);
 extern void kms_spi_time(KmsSpi *spi, TimestampTz value);

@@ -27,6 +27,7 @@ static KmsRing *read_ring(const char *path, size_t *size, bool *whole);
 static void *read_file(int fd, size_t size);
 static void print_events(KmsRing *ring, const char *path, uint64_t from);
 static void print_event(uint64_t position, const KmsEvent *event);
+static void print_field(const KmsEvent *event, const KmsEventField *field);
 static void print_time(int64_t microseconds);
 static void print_text(const char *name, const char *value);
 static void print_string(const char *value);
@@ -202,28 +203,41 @@ print_events(KmsRing *ring, const char *path, uint64_t from)
 static void
 print_event(uint64_t position, const KmsEvent *event)
 {
-	const char *reason = kms_status_reason((KmsStatus) event->status);
+	int			i;
 
-	printf("{\"position\": %" PRIu64 ", \"occurred_at\": ", position);
-	print_time(event->occurred_at);
-	print_text("operation", kms_event_operation_name(event->operation));
-	print_text("status", kms_status_is_success((KmsStatus) event->status) ?
-			   "success" : "failure");
-	print_text("reason", reason == NULL ? "" : reason);
-	if (event->duration_us >= 0)
-		printf(", \"duration_ms\": %.3f", (double) event->duration_us / 1000);
-	printf(", \"calls\": %" PRId64, event->calls);
-	print_text("key_id", event->key_id);
-	print_text("device_id", event->device_id);
-	print_text("session_role", event->session_role);
-	print_text("caller_role", event->caller_role);
-	print_text("effective_role", event->effective_role);
-	print_text("client_addr", event->client_addr);
-	print_text("application_name", event->application_name);
-	print_text("context", event->context);
-	print_text("audit_context", event->audit_context);
-	print_text("form", event->form);
+	printf("{\"position\": %" PRIu64, position);
+	for (i = 0; i < kms_event_field_count; i++)
+		print_field(event, &kms_event_fields[i]);
 	printf("}\n");
+}
+
+/* A reason only of a failure: that of another is its context. */
+static void
+print_field(const KmsEvent *event, const KmsEventField *field)
+{
+	switch (field->kind)
+	{
+		case KMS_FIELD_TIME:
+			printf(", \"%s\": ", field->name);
+			print_time(kms_event_number(event, field));
+			break;
+		case KMS_FIELD_NUMBER:
+			printf(", \"%s\": %" PRId64, field->name,
+				   kms_event_number(event, field));
+			break;
+		case KMS_FIELD_DURATION:
+			if (kms_event_number(event, field) >= 0)
+				printf(", \"%s\": %.3f", field->name,
+					   (double) kms_event_number(event, field) / 1000);
+			break;
+		case KMS_FIELD_REASON:
+			print_text(field->name,
+					   kms_status_reason((KmsStatus) event->status));
+			break;
+		default:
+			print_text(field->name, kms_event_text(event, field));
+			break;
+	}
 }
 
 static void
@@ -244,11 +258,11 @@ print_time(int64_t microseconds)
 		printf("\"%s.%06dZ\"", buffer, (int) fraction);
 }
 
-/* Nothing for "". */
+/* Nothing for NULL. */
 static void
 print_text(const char *name, const char *value)
 {
-	if (value[0] == '\0')
+	if (value == NULL)
 		return;
 	printf(", \"%s\": ", name);
 	print_string(value);

@@ -70,8 +70,10 @@
 #include "shmem/master.h"
 #include "store/blocker.h"
 #include "store/link.h"
-#include "store/event_table.h"
 #include "store/epoch_table.h"
+#include "store/event_table.h"
+#include "store/outbox_table.h"
+#include "store/quarantine_table.h"
 #include "worker/clean_stop.h"
 #include "worker/worker.h"
 
@@ -915,7 +917,8 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 	first = (uint64) trail.position;
 	count = read_batch(writer, ring, &trail, upto, &damaged);
 	if (count > 0 && source->set_aside)
-		kms_event_table_set_aside(&trail, &writer->events[0], source->error);
+		kms_quarantine_table_insert(&trail, &writer->events[0],
+									sizeof(KmsEvent), source->error);
 	else if (count > 0)
 		kms_event_table_append(&trail, writer->events, count);
 	if (damaged > 0)
@@ -1147,9 +1150,9 @@ write_outbox(Writer *writer)
 	lock_trail(writer);
 	open_trail(writer, kms_events_ring(), &trail);
 	if (source->set_aside)
-		count = kms_event_table_set_aside_outbox(&trail, source->error) ? 1 : 0;
+		count = kms_outbox_table_quarantine(&trail, source->error) ? 1 : 0;
 	else
-		count = kms_event_table_move_outbox(&trail, source->limit);
+		count = kms_outbox_table_move(&trail, source->limit);
 	if (count > 0)
 		kms_event_table_close(&trail);
 	commit_trail(writer, &trail);

@@ -6,7 +6,10 @@
  *	i64 = lambda x: pack('>q', x)
  *	duration = lambda x: b'\0' if x is None else b'\1' + pack('>d', x)
  */
+#include <stdlib.h>
+
 #include "crypto/chain.h"
+#include "shmem/event.h"
 #include "tap.h"
 
 #define LONG_LEN 4096			/* bytes */
@@ -34,28 +37,82 @@ field(const char *value)
 	return result;
 }
 
+/* The value of a field; the order and what covers it are those of events. */
+static KmsChainValue *
+value_of(KmsChainEvent *event, const char *name)
+{
+	int			i;
+
+	for (i = 0; i < kms_event_field_count; i++)
+	{
+		if (strcmp(kms_event_fields[i].name, name) == 0)
+			return &event->values[i];
+	}
+	abort();
+}
+
+static void
+set_text(KmsChainEvent *event, const char *name, const char *text)
+{
+	value_of(event, name)->text = field(text);
+}
+
+static void
+set_number(KmsChainEvent *event, const char *name, int64_t number)
+{
+	KmsChainValue *value = value_of(event, name);
+
+	value->kind = KMS_CHAIN_NUMBER;
+	value->number = number;
+}
+
+static void
+set_real(KmsChainEvent *event, const char *name, bool has_real, double real)
+{
+	KmsChainValue *value = value_of(event, name);
+
+	value->kind = KMS_CHAIN_DOUBLE;
+	value->has_real = has_real;
+	value->real = real;
+}
+
+static KmsChainEvent
+empty_event(int64_t ticket)
+{
+	KmsChainEvent event;
+	int			i;
+
+	memset(&event, 0, sizeof(event));
+	event.epoch = -7;
+	event.ticket = ticket;
+	event.count = kms_event_field_count;
+	for (i = 0; i < kms_event_field_count; i++)
+		event.values[i].cover = kms_event_fields[i].cover;
+	set_number(&event, "calls", 1);
+	set_real(&event, "duration_ms", false, 0);
+	return event;
+}
+
 static KmsChainEvent
 full_event(void)
 {
-	KmsChainEvent event = {
-		.epoch = -7,.ticket = 1,.occurred_at = -1,
-		.operation = field("revoke"),
-		.status = field("success"),
-		.reason = field("stolen"),
-		.has_duration = true,.duration_ms = 0.25,
-		.key_id = field("key_1"),
-		.calls = 1,
-		.session_role = field("alice"),
-		.caller_role = field("clerk"),
-		.effective_role = field("owner"),
-		.application_name = field("app"),
-		.form = field("block sha256/sha1"),
-		.device_id = field("device \xc3\xa9"),
-		.client_addr = field("192.0.2.1"),
-		.context = field("stolen"),
-		.audit_context = field("request 7")
-	};
+	KmsChainEvent event = empty_event(1);
 
+	set_number(&event, "occurred_at", -1);
+	set_text(&event, "operation", "revoke");
+	set_text(&event, "status", "success");
+	set_text(&event, "reason", "stolen");
+	set_real(&event, "duration_ms", true, 0.25);
+	set_text(&event, "key_id", "key_1");
+	set_text(&event, "session_role", "alice");
+	set_text(&event, "caller_role", "clerk");
+	set_text(&event, "effective_role", "owner");
+	set_text(&event, "application_name", "app");
+	set_text(&event, "form", "block sha256/sha1");
+	set_text(&event, "device_id", "device \xc3\xa9");
+	set_text(&event, "client_addr", "192.0.2.1");
+	set_text(&event, "context", "stolen");
+	set_text(&event, "audit_context", "request 7");
 	return event;
 }
 
@@ -93,15 +150,12 @@ test_answers(void)
 				 "d91e33ae26e220c9061d0f1f3e7cf8db1b89c3b65757b7f8d01b4dc6506cc0a7") == 0,
 		  "hash of a full event");
 
-	memset(&event, 0, sizeof(event));
-	event.epoch = -7;
-	event.ticket = 2;
-	event.occurred_at = INT64_C(1) << 40;
-	event.operation = field("decrypt");
-	event.status = field("failure");
-	event.calls = 1;
-	event.reason = field("Failed to decrypt data");
-	event.application_name = field("");
+	event = empty_event(2);
+	set_number(&event, "occurred_at", INT64_C(1) << 40);
+	set_text(&event, "operation", "decrypt");
+	set_text(&event, "status", "failure");
+	set_text(&event, "reason", "Failed to decrypt data");
+	set_text(&event, "application_name", "");
 	check(kms_chain_commit_event(&event, salt, commitment) == KMS_OK &&
 		  strcmp(hex(commitment, sizeof(commitment)),
 				 "c6374f57c9dfb86f253492098b2f20c6be3caba0d9548f8191873b83f0e0c6fd") == 0,
@@ -133,25 +187,59 @@ check_change(const KmsChainEvent *changed, const char *name)
 		  "another %s is another hash", name);
 }
 
-#define CHECK_CHANGE(member, value) \
-	do { \
-		KmsChainEvent event = full_event(); \
-\
-		event.member = value; \
-		check_change(&event, #member); \
-	} while (0)
+static void
+check_text(const char *name, const char *text)
+{
+	KmsChainEvent event = full_event();
 
-#define CHECK_FIELD(member) \
-	do { \
-		KmsChainEvent one = full_event(); \
-\
-		CHECK_CHANGE(member, field("other")); \
-		CHECK_CHANGE(member, field(NULL)); \
-		CHECK_CHANGE(member, field("")); \
-		one.member = field(long_text); \
-		check(hash_of(zeros, &one)[0] == '\0', "no %s of %d bytes", \
-			  #member, LONG_LEN - 1); \
-	} while (0)
+	set_text(&event, name, text);
+	check_change(&event, name);
+}
+
+static void
+check_number_changed(const char *name, int64_t number)
+{
+	KmsChainEvent event = full_event();
+
+	set_number(&event, name, number);
+	check_change(&event, name);
+}
+
+static void
+check_real(bool has_real, double real)
+{
+	KmsChainEvent event = full_event();
+
+	set_real(&event, "duration_ms", has_real, real);
+	check_change(&event, "duration_ms");
+}
+
+/* Each field, whatever fields there are. */
+static void
+test_fields(void)
+{
+	int			i;
+
+	for (i = 0; i < kms_event_field_count; i++)
+	{
+		const char *name = kms_event_fields[i].name;
+		KmsChainEvent event = full_event();
+
+		if (event.values[i].kind != KMS_CHAIN_TEXT)
+			continue;
+		check_text(name, "other");
+		check_text(name, NULL);
+		check_text(name, "");
+		set_text(&event, name, long_text);
+		check(hash_of(zeros, &event)[0] == '\0', "no %s of %d bytes", name,
+			  LONG_LEN - 1);
+	}
+	check_text("status", "failure");
+	check_number_changed("occurred_at", 1);
+	check_number_changed("calls", 2);
+	check_real(false, 0.25);
+	check_real(true, -0.25);
+}
 
 static void
 test_changes(void)
@@ -161,27 +249,12 @@ test_changes(void)
 	char		before[2 * KMS_CHAIN_SIZE + 1];
 	unsigned char previous[KMS_CHAIN_SIZE] = {1};
 
-	CHECK_CHANGE(epoch, 7);
-	CHECK_CHANGE(ticket, 2);
-	CHECK_CHANGE(occurred_at, 1);
-	CHECK_CHANGE(has_duration, false);
-	CHECK_CHANGE(duration_ms, -0.25);
-	CHECK_FIELD(operation);
-	CHECK_FIELD(status);
-	CHECK_FIELD(reason);
-	CHECK_FIELD(key_id);
-	CHECK_FIELD(session_role);
-	CHECK_FIELD(caller_role);
-	CHECK_FIELD(effective_role);
-	CHECK_FIELD(form);
-	CHECK_CHANGE(calls, 2);
-	CHECK_FIELD(application_name);
-	CHECK_FIELD(device_id);
-	CHECK_FIELD(client_addr);
-	CHECK_FIELD(context);
-	CHECK_FIELD(audit_context);
-	CHECK_CHANGE(status, field("failure"));
-
+	event.epoch = 7;
+	check_change(&event, "epoch");
+	event = full_event();
+	event.ticket = 2;
+	check_change(&event, "ticket");
+	event = full_event();
 	snprintf(before, sizeof(before), "%s", hash_of(zeros, &event));
 	check(strcmp(before, hash_of(previous, &event)) != 0,
 		  "another hash before is another hash");
@@ -189,8 +262,8 @@ test_changes(void)
 	check(strcmp(before, hash_of(zeros, &event)) != 0,
 		  "another salt is another hash");
 	salt[0]--;
-	shifted.caller_role = field("clerko");
-	shifted.effective_role = field("wner");
+	set_text(&shifted, "caller_role", "clerko");
+	set_text(&shifted, "effective_role", "wner");
 	check(strcmp(before, hash_of(zeros, &shifted)) != 0,
 		  "nothing moves from one field to the next");
 }
@@ -200,18 +273,28 @@ test_blank(void)
 {
 	KmsChainEvent event = full_event();
 
+	int			i;
+
 	check(!kms_chain_event_is_blank(&event), "a full event is not blank");
-	event.device_id = event.client_addr = event.context =
-		event.audit_context = field(NULL);
+	for (i = 0; i < kms_event_field_count; i++)
+	{
+		KmsChainEvent left;
+
+		if (kms_event_fields[i].cover != KMS_CHAIN_PERSONAL)
+			continue;
+		left = empty_event(1);
+		left.values[i].text = field("");
+		check(!kms_chain_event_is_blank(&left), "nor is one with \"\" as its %s",
+			  kms_event_fields[i].name);
+		event.values[i].text = field(NULL);
+	}
 	check(!kms_chain_event_is_blank(&event),
 		  "nor is one with the caller's reason");
-	event.status = field("failure");
+	set_text(&event, "status", "failure");
 	check(kms_chain_event_is_blank(&event), "one with our reason is");
-	event.status = field("success");
-	event.reason = field(NULL);
+	set_text(&event, "status", "success");
+	set_text(&event, "reason", NULL);
 	check(kms_chain_event_is_blank(&event), "one without a reason is");
-	event.context = field("");
-	check(!kms_chain_event_is_blank(&event), "one with \"\" is not");
 }
 
 static void
@@ -303,6 +386,7 @@ main(void)
 	memset(long_text, 'x', LONG_LEN - 1);
 
 	test_answers();
+	test_fields();
 	test_changes();
 	test_blank();
 	test_forgotten();
