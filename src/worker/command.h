@@ -1,50 +1,52 @@
 /*
- * A program that the launcher runs beside its other work, which is
+ * A command that the launcher runs beside its other work:
  * kms.master_key_command.
  *
- * There is one at a time, and nothing here waits.
+ * At most one runs at a time, and no function here waits.
  */
 #ifndef KMS_WORKER_COMMAND_H
 #define KMS_WORKER_COMMAND_H
 
 #define KMS_COMMAND_OUTPUT_MAX	(64 * 1024) /* bytes */
 
-typedef enum KmsCommandState
+typedef enum KmsCommandPhase
 {
-	KMS_COMMAND_NONE,			/* one may be started */
-	KMS_COMMAND_RUNNING,		/* ask again soon */
-	KMS_COMMAND_ENDED,			/* its result is there, until it is forgotten */
-	KMS_COMMAND_LEAVING			/* it is being killed; ask again, for some
+	KMS_COMMAND_NONE,			/* a command may be started */
+	KMS_COMMAND_RUNNING,		/* poll again soon */
+	KMS_COMMAND_ENDED,			/* its result can be taken, until it is
+								 * forgotten */
+	KMS_COMMAND_LEAVING			/* it is being killed; poll again, for some
 								 * seconds */
-} KmsCommandState;
+} KmsCommandPhase;
 
 /*
  * Start "/bin/sh -c command", which must end within "timeout" milliseconds.
- * The state must be KMS_COMMAND_NONE.  False: it could not be started, with
- * the reason.
+ * The phase must be KMS_COMMAND_NONE.  Return false, with the reason, if it
+ * could not be started.
  */
 extern bool kms_command_start(const char *command, int timeout,
 							  char *reason, size_t reason_size);
 
 /*
- * Take what it has printed and see whether it has ended.  What it says on its
- * standard error is logged, bounded and without what looks like a key.  Should
- * that raise, ask again.
+ * Read what the command has printed, and return its phase.  Its standard error
+ * is logged, up to a limit and without anything that looks like a key.  If that
+ * raises, poll again.
  */
-extern KmsCommandState kms_command_poll(void);
+extern KmsCommandPhase kms_command_poll(void);
 
 /*
- * Of the one that has ended: true if it did with exit code 0 and printed
- * something, which is *output, *len bytes, until it is forgotten; else false
- * with the reason.  Raises nothing.
+ * Take the result of a command that has ended.  Return true if its exit code
+ * was 0 and it printed something: then *output has *len bytes, and is valid
+ * until the command is forgotten.  Else return false with the reason.  Raises
+ * nothing.
  */
 extern bool kms_command_result(const char **output, size_t *len,
 							   char *reason, size_t reason_size);
 
 /*
- * Have it killed with all of its process group if it still runs, and wipe what
- * it has printed.  Raises nothing.  What cannot be killed is left alone, which
- * the log says.
+ * Wipe what the command has printed.  If it still runs, have it killed with all
+ * of its process group; what cannot be killed is left alone, and the log says
+ * so.  Raises nothing.
  */
 extern void kms_command_forget(void);
 
