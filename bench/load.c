@@ -158,13 +158,13 @@ make_pairs(void)
 		if (pair->public_len > 0)
 			continue;
 		require(kms_rsa_generate(BITS, NULL, NULL, &key), "generate");
-		require(kms_rsa_private_der(key, pair->private_key,
-									sizeof(pair->private_key),
-									&pair->private_len), "write");
-		require(kms_rsa_public_der(key, pair->public_key,
-								   sizeof(pair->public_key),
-								   &pair->public_len), "write");
-		kms_rsa_free(key);
+		require(kms_rsa_key_private_der(key, pair->private_key,
+										sizeof(pair->private_key),
+										&pair->private_len), "write");
+		require(kms_rsa_key_public_der(key, pair->public_key,
+									   sizeof(pair->public_key),
+									   &pair->public_len), "write");
+		kms_rsa_key_free(key);
 		if (!kms_sha256(pair->public_key, pair->public_len,
 						pair->public_hash))
 			require(KMS_FAILED, "digest");

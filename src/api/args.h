@@ -9,8 +9,9 @@
 
 #include "fmgr.h"
 
-#include "crypto/form.h"
-#include "crypto/rsa.h"
+#include "crypto/base64.h"
+#include "crypto/key_id.h"
+#include "crypto/rsa_oaep.h"
 #include "keys/cipher.h"
 #include "pg/fault.h"
 

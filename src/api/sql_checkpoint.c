@@ -11,7 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "common/base64.h"
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "keys/call.h"
 #include "keys/sign.h"
 #include "pg/compat.h"
@@ -85,8 +85,8 @@ public_key_of(const char *signing_key_id)
 	KmsServiceKey key;
 
 	if (!kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key) ||
-		kms_rsa_public_pem(key.public_key, key.public_len, pem,
-						   sizeof(pem)) != KMS_OK)
+		kms_rsa_key_public_pem(key.public_key, key.public_len, pem,
+							   sizeof(pem)) != KMS_OK)
 		return NULL;
 	return cstring_to_text(pem);
 }

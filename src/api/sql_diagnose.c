@@ -119,7 +119,7 @@ examine(FunctionCallInfo fcinfo, const KmsDiagnosis *diagnosis,
 	if (diagnosis->refused != KMS_OK)
 		report_refused(result, diagnosis->refused);
 	else
-		block = kms_rsa_block_size(diagnosis->key);
+		block = kms_rsa_key_block_size(diagnosis->key);
 
 	if (PG_ARGISNULL(1))
 	{

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "crypto/openssl.h"
 #include "crypto/self_test.h"
 #include "keys/call.h"
 #include "keys/check.h"

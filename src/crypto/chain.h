@@ -52,8 +52,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/encoder.h"
 #include "crypto/status.h"
-#include "crypto/wrap.h"
 
 #define KMS_CHAIN_SIZE			32	/* bytes of a hash or a commitment */
 #define KMS_CHAIN_SALT_SIZE		16	/* bytes, random, a row */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "crypto/wrap.h"
+#include "crypto/encoder.h"
 
 #define NULL_LENGTH UINT32_C(0xffffffff)
 

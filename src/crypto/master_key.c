@@ -1,4 +1,5 @@
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -257,4 +258,13 @@ kms_master_key_labelled(const KmsMasterKeys *keys, const char *label)
 			return &keys->keys[i];
 	}
 	return NULL;
+}
+
+void
+kms_master_key_id_text(const unsigned char *id, char *out)
+{
+	int			i;
+
+	for (i = 0; i < KMS_MASTER_KEY_ID_SIZE; i++)
+		snprintf(out + 2 * i, 3, "%02x", id[i]);
 }

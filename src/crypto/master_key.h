@@ -54,4 +54,10 @@ extern const KmsMasterKey *kms_master_key_find(const KmsMasterKeys *keys,
 extern const KmsMasterKey *kms_master_key_labelled(const KmsMasterKeys *keys,
 												   const char *label);
 
+/*
+ * Write a fingerprint as lower-case hexadecimal digits; "out" holds
+ * 2 * KMS_MASTER_KEY_ID_SIZE + 1 bytes.
+ */
+extern void kms_master_key_id_text(const unsigned char *id, char *out);
+
 #endif							/* KMS_CRYPTO_MASTER_KEY_H */

@@ -19,7 +19,9 @@
 #include <openssl/x509.h>
 
 #include "crypto/rsa_import.h"
-#include "crypto/rsa_key.h"
+#include "crypto/rsa_key_struct.h"
+#include "crypto/rsa_oaep.h"
+#include "crypto/secure_heap.h"
 
 /* OpenSSL uses no longer ones with moduli above 3072 bits. */
 #define MAX_PUBLIC_EXPONENT_BITS 64
@@ -104,15 +106,15 @@ kms_rsa_import_pem(KmsRsaOpener *opener, const char *pem, size_t len,
 	if (status == KMS_OK)
 	{
 		*why = "its content is damaged";
-		status = kms_rsa_open_private(opener, der, der_len, key);
+		status = kms_rsa_key_open_private(opener, der, der_len, key);
 	}
 	if (status == KMS_OK)
-		status = kms_rsa_check_pair(*key);
+		status = kms_rsa_oaep_check_pair(*key);
 
 done:
 	if (status != KMS_OK)
 	{
-		kms_rsa_free(*key);
+		kms_rsa_key_free(*key);
 		*key = NULL;
 	}
 	if (status != KMS_BAD_KEY)

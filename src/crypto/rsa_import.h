@@ -4,7 +4,7 @@
 #ifndef KMS_CRYPTO_RSA_IMPORT_H
 #define KMS_CRYPTO_RSA_IMPORT_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 
 #define KMS_RSA_MAX_IMPORT	8192	/* bytes of PEM; the largest key takes 3.3
 									 * kB */
@@ -18,8 +18,8 @@
  * 4096 bits and an odd public exponent from 3 on of at most 64 bits.  All
  * numbers are checked: the primes by Miller-Rabin tests, which take some 50 ms
  * for 2048 bits and 0.3 s for 4096, the others against each other; then the
- * pair is tried.  What it gives, kms_rsa_private_der writes and
- * kms_rsa_open_private opens.
+ * pair is tried.  What it gives, kms_rsa_key_private_der writes and
+ * kms_rsa_key_open_private opens.
  *
  * KMS_BAD_KEY: *why is a static phrase, as "it is encrypted", that holds
  * nothing of the key.  A full secure heap gives KMS_NO_MEMORY.  On any

@@ -1,5 +1,5 @@
 /*
- * Making, writing and opening RSA keys.
+ * Writing and opening RSA keys.
  *
  * Parsing is what opening costs.  A kept decoder takes 9 us and puts the
  * private numbers into the secure heap; a fresh one, d2i_PrivateKey and
@@ -16,14 +16,11 @@
 #include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
-#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "crypto/rsa.h"
 #include "crypto/rsa_key.h"
-
-#define PAIR_TEST_SIZE	32		/* bytes */
+#include "crypto/rsa_key_struct.h"
+#include "crypto/secure_heap.h"
 
 /* Where PKCS#1 RSAPrivateKey has its version and its modulus. */
 #define SEQUENCE_HEADER 4		/* 30 82 and two bytes of length */
@@ -42,18 +39,8 @@ struct KmsRsaOpener
 	EVP_MD	   *sha256;
 };
 
-typedef struct StopRequest
-{
-	KmsStopCallback stop;
-	void	   *arg;
-	bool		stopped;
-} StopRequest;
-
 static OSSL_DECODER_CTX *new_decoder(EVP_PKEY **pkey, const char *structure,
 									 int selection);
-static KmsStatus generate_pkey(int bits, StopRequest *request,
-							   EVP_PKEY **pkey);
-static int	ask_stop(EVP_PKEY_CTX *ctx);
 static KmsStatus copy_der(unsigned char *der, int der_len, unsigned char *out,
 						  size_t size, size_t *out_len);
 static bool is_one_sequence(const unsigned char *der, size_t len);
@@ -62,12 +49,11 @@ static KmsStatus decode(KmsRsaOpener *opener, OSSL_DECODER_CTX *decoder,
 						const unsigned char *der, size_t len,
 						bool is_private, KmsRsaKey **key);
 static bool is_fit(const EVP_PKEY *pkey);
-static KmsRsaKey *new_key(EVP_PKEY *pkey, bool is_private);
 static bool number_of(const KmsRsaKey *key, const char *name,
 					  unsigned char *out, size_t *out_len);
 
 KmsRsaOpener *
-kms_rsa_opener_new(void)
+kms_rsa_key_opener_new(void)
 {
 	KmsRsaOpener *opener;
 
@@ -89,7 +75,7 @@ kms_rsa_opener_new(void)
 		opener->sha1 == NULL || opener->sha256 == NULL ||
 		opener->private_decoder == NULL || opener->public_decoder == NULL)
 	{
-		kms_rsa_opener_free(opener);
+		kms_rsa_key_opener_free(opener);
 		opener = NULL;
 	}
 
@@ -116,7 +102,7 @@ new_decoder(EVP_PKEY **pkey, const char *structure, int selection)
 }
 
 void
-kms_rsa_opener_free(KmsRsaOpener *opener)
+kms_rsa_key_opener_free(KmsRsaOpener *opener)
 {
 	if (opener == NULL)
 		return;
@@ -130,119 +116,8 @@ kms_rsa_opener_free(KmsRsaOpener *opener)
 }
 
 KmsStatus
-kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
-{
-	StopRequest request = {stop, arg, false};
-	EVP_PKEY   *pkey = NULL;
-	KmsStatus	status = KMS_FAILED;
-
-	ERR_clear_error();
-	*key = NULL;
-	if (bits != 2048 && bits != 3072 && bits != 4096)
-		goto done;
-	status = generate_pkey(bits, &request, &pkey);
-	if (status != KMS_OK)
-		goto done;
-
-	*key = new_key(pkey, true);
-	if (*key == NULL)
-	{
-		status = KMS_NO_MEMORY;
-		goto done;
-	}
-	pkey = NULL;
-	status = stop != NULL && stop(arg) ? KMS_INTERRUPTED
-		: kms_rsa_check_pair(*key);
-
-done:
-	if (status != KMS_OK)
-	{
-		kms_rsa_free(*key);
-		*key = NULL;
-	}
-	EVP_PKEY_free(pkey);
-	ERR_clear_error();
-	return status;
-}
-
-static KmsStatus
-generate_pkey(int bits, StopRequest *request, EVP_PKEY **pkey)
-{
-	EVP_PKEY_CTX *ctx;
-	BIGNUM	   *e;
-	KmsStatus	status = KMS_FAILED;
-
-	e = BN_new();
-	ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-	if (e == NULL || ctx == NULL)
-		goto done;
-	if (BN_set_word(e, RSA_F4) != 1)
-		goto done;
-	if (EVP_PKEY_keygen_init(ctx) != 1)
-		goto done;
-	if (EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits) != 1)
-		goto done;
-	if (EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e) != 1)
-		goto done;
-	if (request->stop != NULL)
-	{
-		EVP_PKEY_CTX_set_app_data(ctx, request);
-		EVP_PKEY_CTX_set_cb(ctx, ask_stop);
-	}
-	if (EVP_PKEY_generate(ctx, pkey) == 1)
-		status = KMS_OK;
-	else if (request->stopped)
-		status = KMS_INTERRUPTED;
-	else if (kms_secure_heap_is_full((size_t) bits / 4))
-		status = KMS_NO_MEMORY; /* the search needs room of its own */
-
-done:
-	BN_free(e);
-	EVP_PKEY_CTX_free(ctx);
-	return status;
-}
-
-/* OpenSSL's callback: 0 ends the search. */
-static int
-ask_stop(EVP_PKEY_CTX *ctx)
-{
-	StopRequest *request = EVP_PKEY_CTX_get_app_data(ctx);
-
-	if (!request->stopped)
-		request->stopped = request->stop(request->arg);
-	return request->stopped ? 0 : 1;
-}
-
-/*
- * A fault in making or using a key (CVE-2022-2274: wrong private operations
- * on some processors) must show before a device encrypts to it.
- */
-KmsStatus
-kms_rsa_check_pair(KmsRsaKey *key)
-{
-	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
-	unsigned char plain[PAIR_TEST_SIZE];
-	unsigned char cipher[KMS_RSA_MAX_BLOCK];
-	unsigned char again[KMS_RSA_MAX_BLOCK];
-	size_t		cipher_len;
-	size_t		again_len;
-	KmsStatus	status = KMS_FAILED;
-
-	if (RAND_bytes(plain, sizeof(plain)) != 1)
-		return KMS_FAILED;
-	if (kms_rsa_encrypt(key, &oaep, plain, sizeof(plain),
-						cipher, &cipher_len) == KMS_OK &&
-		kms_rsa_decrypt(key, &oaep, cipher, cipher_len,
-						again, &again_len) == KMS_OK &&
-		again_len == sizeof(plain) &&
-		CRYPTO_memcmp(plain, again, sizeof(plain)) == 0)
-		status = KMS_OK;
-	return status;
-}
-
-KmsStatus
-kms_rsa_public_der(const KmsRsaKey *key, unsigned char *out, size_t size,
-				   size_t *out_len)
+kms_rsa_key_public_der(const KmsRsaKey *key, unsigned char *out, size_t size,
+					   size_t *out_len)
 {
 	unsigned char *der = NULL;
 	KmsStatus	status;
@@ -256,8 +131,8 @@ kms_rsa_public_der(const KmsRsaKey *key, unsigned char *out, size_t size,
 }
 
 KmsStatus
-kms_rsa_private_der(const KmsRsaKey *key, unsigned char *out, size_t size,
-					size_t *out_len)
+kms_rsa_key_private_der(const KmsRsaKey *key, unsigned char *out, size_t size,
+						size_t *out_len)
 {
 	unsigned char *der = NULL;
 	KmsStatus	status = KMS_BAD_KEY;
@@ -304,8 +179,8 @@ done:
 }
 
 KmsStatus
-kms_rsa_open_private(KmsRsaOpener *opener, const unsigned char *der,
-					 size_t len, KmsRsaKey **key)
+kms_rsa_key_open_private(KmsRsaOpener *opener, const unsigned char *der,
+						 size_t len, KmsRsaKey **key)
 {
 	KmsStatus	status = KMS_BAD_KEY;
 
@@ -326,8 +201,8 @@ kms_rsa_open_private(KmsRsaOpener *opener, const unsigned char *der,
 }
 
 KmsStatus
-kms_rsa_open_public(KmsRsaOpener *opener, const unsigned char *der,
-					size_t len, KmsRsaKey **key)
+kms_rsa_key_open_public(KmsRsaOpener *opener, const unsigned char *der,
+						size_t len, KmsRsaKey **key)
 {
 	KmsStatus	status = KMS_BAD_KEY;
 
@@ -378,7 +253,7 @@ decode(KmsRsaOpener *opener, OSSL_DECODER_CTX *decoder,
 		goto done;
 
 	status = KMS_NO_MEMORY;
-	*key = new_key(opener->opened, is_private);
+	*key = kms_rsa_key_new(opener->opened, is_private);
 	if (*key == NULL)
 		goto done;
 	opener->opened = NULL;
@@ -399,35 +274,8 @@ is_fit(const EVP_PKEY *pkey)
 		bits >= KMS_RSA_MIN_BITS && bits <= KMS_RSA_MAX_BITS;
 }
 
-/*
- * OpenSSL tells neither the size of the heap nor that it was the cause of a
- * failure, so try: d, then p, q and the three CRT values.
- */
-bool
-kms_secure_heap_is_full(size_t modulus_size)
-{
-	void	   *numbers[6];
-	size_t		sizes[6];
-	bool		full = false;
-	int			i;
-
-	if (CRYPTO_secure_malloc_initialized() != 1)
-		return false;
-	for (i = 0; i < 6; i++)
-	{
-		sizes[i] = (i == 0) ? modulus_size : modulus_size / 2;
-		numbers[i] = OPENSSL_secure_malloc(sizes[i]);
-		if (numbers[i] == NULL)
-			full = true;
-	}
-	for (i = 0; i < 6; i++)
-		OPENSSL_secure_clear_free(numbers[i], sizes[i]);
-	return full;
-}
-
-/* Takes "pkey" over if it does not return NULL. */
-static KmsRsaKey *
-new_key(EVP_PKEY *pkey, bool is_private)
+KmsRsaKey *
+kms_rsa_key_new(EVP_PKEY *pkey, bool is_private)
 {
 	KmsRsaKey  *key;
 
@@ -441,7 +289,7 @@ new_key(EVP_PKEY *pkey, bool is_private)
 }
 
 void
-kms_rsa_free(KmsRsaKey *key)
+kms_rsa_key_free(KmsRsaKey *key)
 {
 	KmsRsaTemplate *template;
 
@@ -458,20 +306,26 @@ kms_rsa_free(KmsRsaKey *key)
 }
 
 int
-kms_rsa_bits(const KmsRsaKey *key)
+kms_rsa_key_bits(const KmsRsaKey *key)
 {
 	return key->bits;
 }
 
+size_t
+kms_rsa_key_block_size(const KmsRsaKey *key)
+{
+	return ((size_t) key->bits + 7) / 8;
+}
+
 void
-kms_rsa_algorithm(int bits, char *name)
+kms_rsa_key_algorithm(int bits, char *name)
 {
 	snprintf(name, KMS_RSA_ALGORITHM_SIZE, "RSA-%d", bits);
 }
 
 KmsStatus
-kms_rsa_public_pem(const unsigned char *der, size_t len, char *out,
-				   size_t size)
+kms_rsa_key_public_pem(const unsigned char *der, size_t len, char *out,
+					   size_t size)
 {
 	BIO		   *bio;
 	KmsStatus	status = KMS_FAILED;
@@ -507,14 +361,14 @@ done:
 }
 
 KmsStatus
-kms_rsa_public_numbers(KmsRsaOpener *opener, const unsigned char *der,
-					   size_t len, KmsRsaNumbers *numbers)
+kms_rsa_key_public_numbers(KmsRsaOpener *opener, const unsigned char *der,
+						   size_t len, KmsRsaNumbers *numbers)
 {
 	KmsRsaKey  *key;
 	KmsStatus	status;
 
 	memset(numbers, 0, sizeof(*numbers));
-	status = kms_rsa_open_public(opener, der, len, &key);
+	status = kms_rsa_key_open_public(opener, der, len, &key);
 	if (status != KMS_OK)
 		goto done;
 	status = KMS_FAILED;
@@ -525,7 +379,7 @@ kms_rsa_public_numbers(KmsRsaOpener *opener, const unsigned char *der,
 done:
 	if (status != KMS_OK)
 		memset(numbers, 0, sizeof(*numbers));
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	ERR_clear_error();
 	return status;
 }

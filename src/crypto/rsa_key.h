@@ -1,39 +1,100 @@
 /*
- * What a KmsRsaKey is made of: for rsa_key.c, which makes and opens keys,
- * and rsa.c, which uses them.
+ * RSA keys (RFC 8017), on OpenSSL's EVP.
+ *
+ * Moduli of 2048, 3072 and 4096 bits, e = 65537 for keys made here.  Every
+ * function of the files rsa_… clears OpenSSL's error queue on entry and exit,
+ * and none raises, prints or keeps a global.
+ *
+ * A KmsRsaOpener holds what is costly to set up and can be kept for the life
+ * of a process: the fetched algorithms and the decoder.  One process uses it
+ * at a time; keys opened by it must be freed before it is.
  */
 #ifndef KMS_CRYPTO_RSA_KEY_H
 #define KMS_CRYPTO_RSA_KEY_H
 
-#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "crypto/rsa.h"
+#include "crypto/status.h"
 
-/* A context set up for one operation and pair of digests, without a label. */
-typedef struct KmsRsaTemplate
-{
-	bool		decrypt;
-	KmsDigest	digest;
-	KmsDigest	mgf1;
-	EVP_PKEY_CTX *ctx;
-	struct KmsRsaTemplate *next;
-} KmsRsaTemplate;
+#define KMS_RSA_MIN_BITS	2048
+#define KMS_RSA_MAX_BITS	4096
+#define KMS_RSA_MAX_BLOCK	(KMS_RSA_MAX_BITS / 8)	/* bytes */
+#define KMS_RSA_MAX_PRIVATE	2600	/* bytes; DER of the largest private key */
+#define KMS_RSA_MAX_PUBLIC	600 /* bytes; SPKI DER of the largest */
 
-struct KmsRsaKey
-{
-	EVP_PKEY   *pkey;
-	int			bits;
-	bool		is_private;
-	KmsRsaTemplate *templates;	/* NULL until first used */
-};
+typedef struct KmsRsaOpener KmsRsaOpener;
+typedef struct KmsRsaKey KmsRsaKey;
+
+/* NULL when out of memory or the algorithms cannot be fetched. */
+extern KmsRsaOpener *kms_rsa_key_opener_new(void);
+extern void kms_rsa_key_opener_free(KmsRsaOpener *opener);
 
 /*
- * Is there a secure heap without room for the numbers of one more private
- * key, whose modulus has this many bytes?
+ * Write the public half as SubjectPublicKeyInfo DER (RFC 5280), or the
+ * private key as the DER of PKCS#1 RSAPrivateKey (RFC 8017, A.1.2).
+ *
+ * "out" holds "size" bytes; *out_len is set.  The private form must be wiped
+ * by the caller (OPENSSL_cleanse); on any failure it is wiped here.
+ * KMS_TOO_LONG if it does not fit; KMS_BAD_KEY if there is no private half.
  */
-extern bool kms_secure_heap_is_full(size_t modulus_size);
+extern KmsStatus kms_rsa_key_public_der(const KmsRsaKey *key, unsigned char *out,
+										size_t size, size_t *out_len);
+extern KmsStatus kms_rsa_key_private_der(const KmsRsaKey *key, unsigned char *out,
+										 size_t size, size_t *out_len);
 
-/* Encrypt a random block and decrypt it; KMS_FAILED if that goes wrong. */
-extern KmsStatus kms_rsa_check_pair(KmsRsaKey *key);
+/*
+ * Open what the two functions above wrote.  The private form puts its secret
+ * numbers into OpenSSL's secure heap if there is one.  Trailing bytes, other
+ * kinds of key, or a modulus outside the bounds give KMS_BAD_KEY; a full
+ * secure heap gives KMS_NO_MEMORY.  On failure *key is NULL.
+ */
+extern KmsStatus kms_rsa_key_open_private(KmsRsaOpener *opener,
+										  const unsigned char *der, size_t len,
+										  KmsRsaKey **key);
+extern KmsStatus kms_rsa_key_open_public(KmsRsaOpener *opener,
+										 const unsigned char *der, size_t len,
+										 KmsRsaKey **key);
+
+/* Frees and wipes; NULL is allowed. */
+extern void kms_rsa_key_free(KmsRsaKey *key);
+
+extern int	kms_rsa_key_bits(const KmsRsaKey *key);
+
+/* What a key of this size is called, as "RSA-2048". */
+#define KMS_RSA_ALGORITHM_SIZE 32
+
+extern void kms_rsa_key_algorithm(int bits, char *name);
+
+/* Length of the modulus, and so of a ciphertext, in bytes. */
+extern size_t kms_rsa_key_block_size(const KmsRsaKey *key);
+
+/*
+ * SPKI DER as PEM ("-----BEGIN PUBLIC KEY-----", 64 characters a line, final
+ * newline, NUL-terminated).  KMS_RSA_MAX_PEM bytes always suffice;
+ * KMS_TOO_LONG if "size" does not.
+ */
+#define KMS_RSA_MAX_PEM 1024
+
+extern KmsStatus kms_rsa_key_public_pem(const unsigned char *der, size_t len,
+										char *out, size_t size);
+
+/*
+ * The numbers of a public key, each big-endian in the fewest bytes, as
+ * Base64urlUInt (RFC 7518, 2) wants them.
+ */
+typedef struct KmsRsaNumbers
+{
+	unsigned char n[KMS_RSA_MAX_BLOCK]; /* modulus */
+	size_t		n_len;
+	unsigned char e[KMS_RSA_MAX_BLOCK]; /* public exponent */
+	size_t		e_len;
+} KmsRsaNumbers;
+
+/* From SPKI DER; fails as kms_rsa_key_open_public does, and then both are empty. */
+extern KmsStatus kms_rsa_key_public_numbers(KmsRsaOpener *opener,
+											const unsigned char *der, size_t len,
+											KmsRsaNumbers *numbers);
 
 #endif							/* KMS_CRYPTO_RSA_KEY_H */

@@ -9,8 +9,8 @@
 #include <openssl/rand.h>
 
 #include "crypto/kdf.h"
+#include "crypto/encoder.h"
 #include "crypto/secret_hash.h"
-#include "crypto/wrap.h"
 
 /*
  * About 60 ms on a core of today: what a login can bear, and as much as it

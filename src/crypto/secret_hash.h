@@ -34,7 +34,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "crypto/form.h"
+#include "crypto/key_id.h"
 #include "crypto/status.h"
 
 #define KMS_PEPPER_SIZE			32	/* bytes */

@@ -3,17 +3,15 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/opensslv.h>
 
+#include "crypto/encoder.h"
 #include "crypto/kdf.h"
-#include "crypto/rsa.h"
+#include "crypto/rsa_oaep.h"
+#include "crypto/seal.h"
 #include "crypto/self_test.h"
 #include "crypto/self_test_data.h"
 #include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"
-
-/* Smallest piece of the secure heap in bytes; the numbers of a key are more. */
-#define SECURE_HEAP_PIECE	32
 
 #define KNOWN_CONTENT_SIZE	48	/* bytes */
 
@@ -291,11 +289,11 @@ test_oaep(void)
 	size_t		out_len;
 	bool		ok = false;
 
-	opener = kms_rsa_opener_new();
+	opener = kms_rsa_key_opener_new();
 	if (opener == NULL)
 		goto done;
-	if (kms_rsa_open_private(opener, test_rsa_key, sizeof(test_rsa_key),
-							 &key) != KMS_OK)
+	if (kms_rsa_key_open_private(opener, test_rsa_key, sizeof(test_rsa_key),
+								 &key) != KMS_OK)
 		goto done;
 	if (!oaep_gives(key, &sha1, oaep_sha1, sizeof(oaep_sha1)))
 		goto done;
@@ -304,12 +302,12 @@ test_oaep(void)
 		goto done;
 
 	/* what is not for these digests must be refused */
-	ok = kms_rsa_decrypt(key, &sha256, oaep_sha1, sizeof(oaep_sha1),
-						 out, &out_len) == KMS_REJECTED;
+	ok = kms_rsa_oaep_decrypt(key, &sha256, oaep_sha1, sizeof(oaep_sha1),
+							  out, &out_len) == KMS_REJECTED;
 
 done:
-	kms_rsa_free(key);
-	kms_rsa_opener_free(opener);
+	kms_rsa_key_free(key);
+	kms_rsa_key_opener_free(opener);
 	return ok;
 }
 
@@ -320,32 +318,7 @@ oaep_gives(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
 	unsigned char out[KMS_RSA_MAX_BLOCK];
 	size_t		out_len;
 
-	return kms_rsa_decrypt(key, oaep, cipher, len, out, &out_len) == KMS_OK &&
+	return kms_rsa_oaep_decrypt(key, oaep, cipher, len, out, &out_len) == KMS_OK &&
 		out_len == strlen(oaep_plaintext) &&
 		memcmp(out, oaep_plaintext, out_len) == 0;
-}
-
-/* The fix was reworked in 3.0.9 and 3.1.1. */
-int
-kms_openssl_is_old(void)
-{
-	unsigned long version = OpenSSL_version_num();
-
-	return version < 0x30000090UL ||
-		(version >= 0x30100000UL && version < 0x30100010UL);
-}
-
-const char *
-kms_openssl_version(void)
-{
-	return OpenSSL_version(OPENSSL_VERSION);
-}
-
-/* One inherited over fork is not locked any more. */
-int
-kms_secure_heap_start(size_t size)
-{
-	if (CRYPTO_secure_malloc_initialized() == 1)
-		return 2;
-	return CRYPTO_secure_malloc_init(size, SECURE_HEAP_PIECE);
 }

@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 
 #include "crypto/algorithm.h"
+#include "crypto/encoder.h"
 #include "crypto/kdf.h"
 #include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"
@@ -34,9 +35,6 @@
 
 #if CONTENT_AT + TAG_SIZE != KMS_WRAP_OVERHEAD
 #error "the wrap format and KMS_WRAP_OVERHEAD differ"
-#endif
-#if HEADER_SIZE + KMS_HMAC_SIZE != KMS_SEAL_SIZE
-#error "the seal format and KMS_SEAL_SIZE differ"
 #endif
 
 typedef struct Subkeys
@@ -68,29 +66,6 @@ static KmsStatus gcm_decrypt(const Subkeys *subkeys,
 							 const unsigned char *tag, unsigned char *out);
 static KmsStatus check_header(const KmsMasterKey *master,
 							  const unsigned char *id);
-static KmsStatus seal_mac(const KmsMasterKey *master, const KmsEncoder *row,
-						  unsigned char *mac);
-
-/*
- * The writer and who verifies the trail call it twice a row, and clearing the
- * error queue takes half as long as the hash: so only what has failed does.
- */
-bool
-kms_sha256(const void *data, size_t len, unsigned char out[KMS_SHA256_SIZE])
-{
-	unsigned int out_len = 0;
-	bool		ok;
-
-	ok = EVP_Digest(data, len, out, &out_len, kms_algorithm_sha256(),
-					NULL) == 1 &&
-		out_len == KMS_SHA256_SIZE;
-	if (!ok)
-	{
-		OPENSSL_cleanse(out, KMS_SHA256_SIZE);
-		ERR_clear_error();
-	}
-	return ok;
-}
 
 KmsStatus
 kms_wrap(const KmsMasterKey *master, const KmsWrapContext *context,
@@ -317,14 +292,6 @@ kms_wrap_master_key_id(const unsigned char *wrap, size_t len)
 	return wrap + 1;
 }
 
-const unsigned char *
-kms_seal_master_key_id(const unsigned char *seal, size_t len)
-{
-	if (seal == NULL || len != KMS_SEAL_SIZE || seal[0] != FORMAT)
-		return NULL;
-	return seal + 1;
-}
-
 static KmsStatus
 check_header(const KmsMasterKey *master, const unsigned char *id)
 {
@@ -333,76 +300,4 @@ check_header(const KmsMasterKey *master, const unsigned char *id)
 	if (memcmp(id, master->id, KMS_MASTER_KEY_ID_SIZE) != 0)
 		return KMS_OTHER_MASTER_KEY;
 	return KMS_OK;
-}
-
-KmsStatus
-kms_seal(const KmsMasterKey *master, const KmsEncoder *row,
-		 unsigned char *seal)
-{
-	KmsStatus	status;
-
-	seal[0] = FORMAT;
-	memcpy(seal + 1, master->id, KMS_MASTER_KEY_ID_SIZE);
-	status = seal_mac(master, row, seal + HEADER_SIZE);
-	if (status != KMS_OK)
-		OPENSSL_cleanse(seal, KMS_SEAL_SIZE);
-	return status;
-}
-
-KmsStatus
-kms_seal_verify(const KmsMasterKey *master, const KmsEncoder *row,
-				const unsigned char *seal, size_t len)
-{
-	unsigned char mac[KMS_HMAC_SIZE];
-	KmsStatus	status;
-
-	status = check_header(master, kms_seal_master_key_id(seal, len));
-	if (status != KMS_OK)
-		return status;
-
-	status = seal_mac(master, row, mac);
-	if (status == KMS_BAD_FORMAT)
-		status = KMS_NOT_AUTHENTIC;
-	if (status == KMS_OK &&
-		CRYPTO_memcmp(mac, seal + HEADER_SIZE, KMS_HMAC_SIZE) != 0)
-		status = KMS_NOT_AUTHENTIC;
-
-	/* The right seal of a wrong row is what a forger would need. */
-	OPENSSL_cleanse(mac, sizeof(mac));
-	return status;
-}
-
-static KmsStatus
-seal_mac(const KmsMasterKey *master, const KmsEncoder *row,
-		 unsigned char *mac)
-{
-	unsigned char key[KMS_HMAC_SIZE];
-	unsigned char info[32];
-	unsigned char head[64];
-	KmsEncoder	info_enc;
-	KmsEncoder	head_enc;
-	KmsStatus	status = KMS_BAD_FORMAT;
-
-	memset(key, 0, sizeof(key));
-	if (!kms_encoder_ok(row) || row->len > INT_MAX)
-		goto done;
-
-	kms_encoder_init(&info_enc, info, sizeof(info));
-	kms_encoder_text(&info_enc, "kms/seal/v1");
-	kms_encoder_init(&head_enc, head, sizeof(head));
-	kms_encoder_text(&head_enc, "kms/seal-data/v1");
-	kms_encoder_length(&head_enc, (uint32_t) row->len);
-
-	status = KMS_FAILED;
-	if (!kms_kdf_hkdf_sha256(master->key, KMS_MASTER_KEY_SIZE, NULL, 0,
-							 info, info_enc.len, key, sizeof(key)))
-		goto done;
-	if (!kms_kdf_hmac_sha256(key, sizeof(key), head, head_enc.len,
-							 row->data, row->len, mac))
-		goto done;
-	status = KMS_OK;
-
-done:
-	OPENSSL_cleanse(key, sizeof(key));
-	return status;
 }

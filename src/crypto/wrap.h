@@ -1,8 +1,5 @@
 /*
- * How private keys are stored: wrapped for secrecy, sealed for authenticity.
- *
- * All encodings are big-endian.  lp(x) is a 4-byte length and the bytes;
- * i64(x) is 8 bytes.  Text is UTF-8 (the caller converts).
+ * How private keys are stored.  The encodings are those of crypto/encoder.h.
  *
  * Wrap, KMS_WRAP_OVERHEAD bytes longer than what it protects:
  *
@@ -24,18 +21,6 @@
  *	lp(device id) | lp(algorithm) | i64(creation time) | lp(SHA-256 of the
  *	SPKI DER).  Creation time in microseconds since 2000-01-01 UTC.
  *
- * Seal, KMS_SEAL_SIZE bytes:
- *
- *	0		1		format, 0x01
- *	1		8		fingerprint of the master key
- *	9		32		HMAC-SHA256
- *
- *	The HMAC key is HKDF-SHA256(master key, empty salt,
- *	info = lp("kms/seal/v1")), 32 bytes.  The message is
- *	lp("kms/seal-data/v1") | lp(canonical row) , where the row is encoded by
- *	its owner with the KmsEncoder below; it must hold a digest of the wrap and
- *	of the public key.
- *
  * The purposes are KMS_PURPOSE_…; one wrapped under one purpose never opens
  * under another.
  *
@@ -54,11 +39,10 @@
 #include <stdint.h>
 
 #include "crypto/master_key.h"
+#include "crypto/sha256.h"
 #include "crypto/status.h"
 
 #define KMS_WRAP_OVERHEAD	101 /* bytes */
-#define KMS_SEAL_SIZE		41	/* bytes */
-#define KMS_SHA256_SIZE		32	/* bytes */
 
 #define KMS_PURPOSE_KEY		"key"	/* a device's private key */
 #define KMS_PURPOSE_POOL	"pool"	/* one that no device has yet; keys/pool.c */
@@ -76,36 +60,6 @@ typedef struct KmsWrapContext
 	int64_t		created_at;		/* microseconds since 2000-01-01 UTC */
 	unsigned char public_hash[KMS_SHA256_SIZE];
 } KmsWrapContext;
-
-/*
- * A growing message for HMAC or associated data.  The first failure (out of
- * room) sticks; kms_encoder_ok tells at the end.  No allocation.
- */
-typedef struct KmsEncoder
-{
-	unsigned char *data;
-	size_t		size;
-	size_t		len;
-	bool		failed;
-} KmsEncoder;
-
-extern void kms_encoder_init(KmsEncoder *enc, unsigned char *data, size_t size);
-extern void kms_encoder_bytes(KmsEncoder *enc, const void *data, size_t len);
-
-/* lp(text); NULL is the length 0xffffffff without bytes, and so not "". */
-extern void kms_encoder_text(KmsEncoder *enc, const char *text);
-extern void kms_encoder_int64(KmsEncoder *enc, int64_t value);
-
-/* Bytes without a length before them: they always have the same. */
-extern void kms_encoder_raw(KmsEncoder *enc, const void *data, size_t len);
-
-/* The 4-byte length of lp() alone, where the bytes follow elsewhere. */
-extern void kms_encoder_length(KmsEncoder *enc, uint32_t len);
-extern bool kms_encoder_ok(const KmsEncoder *enc);
-
-/* SHA-256 of some bytes; false only if the library fails. */
-extern bool kms_sha256(const void *data, size_t len,
-					   unsigned char out[KMS_SHA256_SIZE]);
 
 /*
  * Wrap "in_len" bytes; "out" must hold in_len + KMS_WRAP_OVERHEAD.
@@ -128,24 +82,8 @@ extern KmsStatus kms_wrap_open(const KmsMasterKey *master, const KmsWrapContext 
 							   const unsigned char *in, size_t in_len,
 							   unsigned char *out, size_t *out_len);
 
-/* The fingerprint in a wrap or seal; NULL if too short or of unknown format. */
+/* The fingerprint in a wrap; NULL if too short or of unknown format. */
 extern const unsigned char *kms_wrap_master_key_id(const unsigned char *wrap,
 												   size_t len);
-extern const unsigned char *kms_seal_master_key_id(const unsigned char *seal,
-												   size_t len);
-
-/*
- * Seal an encoded row; "seal" holds KMS_SEAL_SIZE bytes and is wiped on
- * failure: KMS_BAD_FORMAT if the row did not fit its encoder.
- */
-extern KmsStatus kms_seal(const KmsMasterKey *master, const KmsEncoder *row,
-						  unsigned char *seal);
-
-/*
- * KMS_OK, KMS_OTHER_MASTER_KEY or KMS_NOT_AUTHENTIC (KMS_FAILED if the
- * library fails); compares in constant time.
- */
-extern KmsStatus kms_seal_verify(const KmsMasterKey *master, const KmsEncoder *row,
-								 const unsigned char *seal, size_t len);
 
 #endif							/* KMS_CRYPTO_WRAP_H */

@@ -4,7 +4,7 @@
 #ifndef KMS_KEYS_AUDIT_KEY_H
 #define KMS_KEYS_AUDIT_KEY_H
 
-#include "crypto/form.h"
+#include "crypto/key_id.h"
 #include "crypto/signature.h"
 
 /*

@@ -14,6 +14,7 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "crypto/rsa_oaep.h"
 #include "keys/admit.h"
 #include "keys/check.h"
 #include "keys/check_clock.h"
@@ -185,9 +186,9 @@ kms_check_one_key(const char **what)
 			return false;
 	}
 	*what = "a stored key does not decrypt what it encrypted";
-	return kms_rsa_encrypt(key, &oaep, plain, sizeof(plain), cipher,
-						   &cipher_len) == KMS_OK &&
-		kms_rsa_decrypt(key, &oaep, cipher, cipher_len, opened,
-						&opened_len) == KMS_OK &&
+	return kms_rsa_oaep_encrypt(key, &oaep, plain, sizeof(plain), cipher,
+								&cipher_len) == KMS_OK &&
+		kms_rsa_oaep_decrypt(key, &oaep, cipher, cipher_len, opened,
+							 &opened_len) == KMS_OK &&
 		opened_len == sizeof(plain) && memcmp(opened, plain, opened_len) == 0;
 }

@@ -4,7 +4,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "crypto/self_test.h"
+#include "crypto/openssl.h"
 #include "keys/check_server.h"
 #include "keys/name_list.h"
 #include "pg/settings.h"

@@ -21,9 +21,9 @@ kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	if (status != KMS_OK)
 		return status;
 	kms_call_opens(call);
-	return kms_fault(fault, kms_rsa_decrypt(opened.key, &opened.oaep,
-											request->data, request->len,
-											out, out_len));
+	return kms_fault(fault, kms_rsa_oaep_decrypt(opened.key, &opened.oaep,
+												 request->data, request->len,
+												 out, out_len));
 }
 
 KmsStatus
@@ -38,7 +38,7 @@ kms_cipher_open(KmsCall *call, const KmsCipherRequest *request, bool recover,
 							   &key, &opened->key, fault);
 	if (status != KMS_OK)
 		return status;
-	opened->block_size = kms_rsa_block_size(opened->key);
+	opened->block_size = kms_rsa_key_block_size(opened->key);
 	use_digest(&key.row, &request->oaep, &opened->oaep);
 	return status;
 }
@@ -71,18 +71,18 @@ kms_cipher_encrypt(KmsCall *call, const KmsCipherRequest *request,
 							  KMS_USE_ENCRYPT, &key, secret, fault);
 	if (status != KMS_OK)
 		return status;
-	status = kms_rsa_open_public(kms_opened_opener(), secret->public_key,
-								 secret->public_len, &public_key);
+	status = kms_rsa_key_open_public(kms_opened_opener(), secret->public_key,
+									 secret->public_len, &public_key);
 	pfree(secret);
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
 
 	/* nothing raises from here until the key is freed */
 	use_digest(&key.row, &request->oaep, &oaep);
-	status = kms_rsa_encrypt(public_key, &oaep, request->data, request->len, out,
-							 out_len);
-	most = kms_rsa_max_plaintext(public_key, oaep.digest);
-	kms_rsa_free(public_key);
+	status = kms_rsa_oaep_encrypt(public_key, &oaep, request->data, request->len, out,
+								  out_len);
+	most = kms_rsa_oaep_max_plaintext(public_key, oaep.digest);
+	kms_rsa_key_free(public_key);
 	if (status == KMS_TOO_LONG)
 		return too_long(request->len, most, fault);
 	return kms_fault(fault, status);

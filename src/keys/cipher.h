@@ -4,7 +4,8 @@
 #ifndef KMS_KEYS_CIPHER_H
 #define KMS_KEYS_CIPHER_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
+#include "crypto/rsa_oaep.h"
 #include "keys/call.h"
 #include "pg/fault.h"
 
@@ -49,7 +50,7 @@ extern KmsStatus kms_cipher_check_length(const KmsCipherRequest *request,
 										 const KmsCipherOpened *opened,
 										 KmsFault *fault);
 
-/* Both, and then kms_rsa_decrypt. */
+/* Both, and then kms_rsa_oaep_decrypt. */
 extern KmsStatus kms_cipher_decrypt(KmsCall *call,
 									const KmsCipherRequest *request,
 									bool recover, unsigned char *out,

@@ -3,6 +3,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "crypto/rsa_generate.h"
 #include "keys/create.h"
 #include "keys/month_key.h"
 #include "keys/opened.h"
@@ -77,7 +78,7 @@ kms_create_key(KmsKeyRow *row, KmsRsaKey *key, KmsKeySecret *secret,
 	KmsStatus	status;
 
 	status = kms_wrapping_wrap(row, key, secret, fault);
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	if (status == KMS_OK)
 		status = kms_create_insert_sealed(row, secret, fault);
 	return kms_fault(fault, status);

@@ -4,7 +4,7 @@
 #ifndef KMS_KEYS_CREATE_H
 #define KMS_KEYS_CREATE_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "pg/fault.h"
 #include "store/key.h"
 #include "store/secret_table.h"

@@ -4,6 +4,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
+#include "crypto/rsa_oaep.h"
 #include "keys/admit.h"
 #include "keys/diagnose.h"
 #include "store/key_table.h"
@@ -80,7 +81,7 @@ try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
 	KmsStatus	status;
 
 	pair->opens = KMS_OPENS_NOT;
-	status = kms_rsa_decrypt(key, &oaep, data, len, plain, &plain_len);
+	status = kms_rsa_oaep_decrypt(key, &oaep, data, len, plain, &plain_len);
 	if (status == KMS_OK)
 		pair->opens = is_text(conversion, plain, plain_len) ? KMS_OPENS_TEXT
 			: KMS_OPENS_BYTES;

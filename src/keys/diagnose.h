@@ -13,7 +13,7 @@
 #ifndef KMS_KEYS_DIAGNOSE_H
 #define KMS_KEYS_DIAGNOSE_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "keys/call.h"
 #include "pg/fault.h"
 #include "store/key.h"

@@ -198,7 +198,7 @@ kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
 	KmsStatus	status;
 
 	kms_call_ends_as(call, KMS_CALL_CHANGED);
-	kms_rsa_algorithm(kms_rsa_bits(key), row->algorithm);
+	kms_rsa_key_algorithm(kms_rsa_key_bits(key), row->algorithm);
 	status = kms_create_key(row, key, &import->secret, fault);
 	if (status == KMS_OK || fault->sqlstate == ERRCODE_UNIQUE_VIOLATION)
 		kms_call_found(call, row->key_id, row->device_id);

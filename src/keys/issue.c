@@ -205,7 +205,7 @@ generate(const KmsIssueRequest *request, const char *origin, int bits,
 	status = fill_row(request, origin, bits, row);
 	if (status != KMS_OK)
 	{
-		kms_rsa_free(key);
+		kms_rsa_key_free(key);
 		return kms_fault(fault, status);
 	}
 	return kms_create_key(row, key, secret, fault);
@@ -231,7 +231,7 @@ fill_row(const KmsIssueRequest *request, const char *origin, int bits,
 	row->state_changed_at = row->created_at;
 	row->state = KMS_STATE_ACTIVE;
 	row->row_version = 1;
-	kms_rsa_algorithm(bits, row->algorithm);
+	kms_rsa_key_algorithm(bits, row->algorithm);
 	strlcpy(row->oaep_hash, kms_digest_name(kms_oaep_hash),
 			sizeof(row->oaep_hash));
 	strlcpy(row->origin, origin, sizeof(row->origin));
@@ -284,8 +284,8 @@ describe(const KmsKeyRow *row, const KmsKeySecret *secret, bool reused,
 	strlcpy(issued->oaep_hash, row->oaep_hash, sizeof(issued->oaep_hash));
 	issued->expires_at = row->expires_at;
 	issued->reused = reused;
-	return kms_fault(fault, kms_rsa_public_pem(secret->public_key,
-											   secret->public_len,
-											   issued->public_pem,
-											   sizeof(issued->public_pem)));
+	return kms_fault(fault, kms_rsa_key_public_pem(secret->public_key,
+												   secret->public_len,
+												   issued->public_pem,
+												   sizeof(issued->public_pem)));
 }

@@ -4,7 +4,7 @@
 #ifndef KMS_KEYS_ISSUE_H
 #define KMS_KEYS_ISSUE_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "keys/call.h"
 #include "pg/fault.h"
 #include "store/key.h"

@@ -18,7 +18,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "crypto/self_test.h"
+#include "crypto/secure_heap.h"
 #include "keys/opened.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"
@@ -59,7 +59,7 @@ static KmsStatus open_private(const unsigned char *der, size_t len,
 void
 kms_opened_install(void)
 {
-	opener = kms_rsa_opener_new();
+	opener = kms_rsa_key_opener_new();
 }
 
 KmsRsaKey *
@@ -163,7 +163,7 @@ start(void)
 		on_proc_exit(on_exit_wipe, (Datum) 0);
 	}
 	if (opener == NULL)
-		opener = kms_rsa_opener_new();
+		opener = kms_rsa_key_opener_new();
 	if (opener == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -176,7 +176,7 @@ static void
 on_exit_wipe(int code, Datum arg)
 {
 	kms_opened_close_all();
-	kms_rsa_opener_free(opener);
+	kms_rsa_key_opener_free(opener);
 	opener = NULL;
 }
 
@@ -216,7 +216,7 @@ evict(OpenedKey *entry)
 	dlist_delete(&entry->use);
 	(void) hash_search(table, key_id, HASH_REMOVE, NULL);
 	count--;
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 }
 
 bool
@@ -268,7 +268,7 @@ open_private(const unsigned char *der, size_t len, KmsRsaKey **key)
 
 	do
 	{
-		status = kms_rsa_open_private(opener, der, len, key);
+		status = kms_rsa_key_open_private(opener, der, len, key);
 	} while (status == KMS_NO_MEMORY && kms_opened_make_room());
 	return status;
 }

@@ -8,7 +8,7 @@
 #ifndef KMS_KEYS_OPENED_H
 #define KMS_KEYS_OPENED_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "keys/key_seal.h"
 #include "pg/fault.h"
 #include "store/key.h"

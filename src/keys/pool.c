@@ -107,7 +107,7 @@ kms_pool_missing(bool wait)
 		find_wanted(&wanted) != KMS_OK ||
 		!kms_pool_table_lock(wait))
 		return 0;
-	kms_rsa_algorithm(kms_key_bits, wanted.algorithm);
+	kms_rsa_key_algorithm(kms_key_bits, wanted.algorithm);
 	return Max(0, kms_key_pool_size -
 			   kms_pool_table_tidy(fits, &wanted, kms_key_pool_size) -
 			   (int) pg_atomic_read_u32(&database->pool_coming));
@@ -138,11 +138,11 @@ kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
 
 	room->created_at = GetCurrentTimestamp();
 	kms_pool_table_home(room->home);
-	kms_rsa_algorithm(kms_rsa_bits(key), room->algorithm);
+	kms_rsa_key_algorithm(kms_rsa_key_bits(key), room->algorithm);
 	status = kms_create_key_id(room->created_at, room->id);
 	if (status == KMS_OK)
 		status = kms_wrapping_wrap_pool(room, key);
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	if (status != KMS_OK)
 		return status;
 	(void) kms_pool_table_lock(true);

@@ -5,7 +5,7 @@
 #ifndef KMS_KEYS_POOL_H
 #define KMS_KEYS_POOL_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "pg/fault.h"
 #include "shmem/shared.h"
 #include "store/key.h"

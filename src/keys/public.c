@@ -19,9 +19,9 @@ kms_public_pem(KmsCall *call, const char *key_id, char *pem, size_t size,
 	status = kms_admit_public(call, key_id, NULL, KMS_USE_PUBLIC, &key, secret,
 							  fault);
 	if (status == KMS_OK)
-		status = kms_fault(fault, kms_rsa_public_pem(secret->public_key,
-													 secret->public_len,
-													 pem, size));
+		status = kms_fault(fault, kms_rsa_key_public_pem(secret->public_key,
+														 secret->public_len,
+														 pem, size));
 	pfree(secret);
 	return status;
 }
@@ -83,8 +83,8 @@ fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
 {
 	strlcpy(key->key_id, row->key_id, sizeof(key->key_id));
 	key->oaep_hash = kms_digest_by_name(row->oaep_hash);
-	return kms_fault(fault, kms_rsa_public_numbers(kms_opened_opener(),
-												   secret->public_key,
-												   secret->public_len,
-												   &key->numbers));
+	return kms_fault(fault, kms_rsa_key_public_numbers(kms_opened_opener(),
+													   secret->public_key,
+													   secret->public_len,
+													   &key->numbers));
 }

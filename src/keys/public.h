@@ -6,7 +6,7 @@
 
 #include "nodes/pg_list.h"
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "keys/call.h"
 #include "pg/fault.h"
 #include "store/key.h"

@@ -150,8 +150,8 @@ hash_opened(KmsCall *call, const KmsCipherOpened *opened, const KmsCipherRequest
 	if (status != KMS_OK)
 		return status;
 	kms_call_opens(call);
-	status = kms_rsa_decrypt(opened->key, &opened->oaep, request->data,
-							 request->len, plain, &len);
+	status = kms_rsa_oaep_decrypt(opened->key, &opened->oaep, request->data,
+								  request->len, plain, &len);
 	if (status == KMS_OK)
 		status = kms_secret_hash_make(row->id, pepper, plain, len,
 									  hash);
@@ -253,8 +253,8 @@ compare(const KmsCipherOpened *opened, const KmsSecretAttempt *attempt,
 		if (refused == KMS_OK)
 			refused = KMS_BAD_CIPHERTEXT;
 	}
-	status = kms_rsa_decrypt(opened->key, &opened->oaep, data,
-							 opened->block_size, plain, &len);
+	status = kms_rsa_oaep_decrypt(opened->key, &opened->oaep, data,
+								  opened->block_size, plain, &len);
 	if (status != KMS_OK && status != KMS_REJECTED)
 		return status;
 	if (status == KMS_OK && attempt->hash != NULL)

@@ -154,9 +154,9 @@ fill_public(const KmsRsaKey *key, KmsKeySecret *secret,
 {
 	KmsStatus	status;
 
-	status = kms_rsa_public_der(key, secret->public_key,
-								sizeof(secret->public_key),
-								&secret->public_len);
+	status = kms_rsa_key_public_der(key, secret->public_key,
+									sizeof(secret->public_key),
+									&secret->public_len);
 	if (status == KMS_OK &&
 		!kms_sha256(secret->public_key, secret->public_len, public_hash))
 		status = KMS_FAILED;
@@ -174,7 +174,7 @@ wrap(const KmsWrapContext *context, const KmsRsaKey *key, KmsKeySecret *secret)
 	status = kms_month_key_for_new(&master);
 	if (status != KMS_OK)
 		return status;
-	status = kms_rsa_private_der(key, der, sizeof(der), &der_len);
+	status = kms_rsa_key_private_der(key, der, sizeof(der), &der_len);
 	if (status == KMS_OK)
 		status = kms_wrap(&master, context, der, der_len,
 						  secret->wrapped_key, &secret->wrapped_len);

@@ -4,7 +4,7 @@
 #ifndef KMS_KEYS_WRAPPING_H
 #define KMS_KEYS_WRAPPING_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "crypto/wrap.h"
 #include "pg/fault.h"
 #include "store/key.h"

@@ -10,7 +10,6 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -46,7 +45,6 @@ static void look_up(void);
 static void find_objects(void);
 static bool is_complete(void);
 static Oid	owner_of(Oid extension);
-static void enter(KmsOwnerScope *scope, Oid user);
 
 const KmsCatalog *
 kms_catalog(void)
@@ -70,6 +68,13 @@ kms_catalog_extension(void)
 	if (!OidIsValid(catalog.extension))
 		report_absence();
 	return catalog.extension;
+}
+
+Oid
+kms_catalog_owner(void)
+{
+	(void) kms_catalog_extension();
+	return catalog.owner;
 }
 
 static void
@@ -201,37 +206,4 @@ owner_of(Oid extension)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return owner;
-}
-
-void
-kms_owner_enter(KmsOwnerScope *scope)
-{
-	(void) kms_catalog_extension();
-	enter(scope, catalog.owner);
-}
-
-void
-kms_owner_enter_superuser(KmsOwnerScope *scope)
-{
-	enter(scope, BOOTSTRAP_SUPERUSERID);
-}
-
-static void
-enter(KmsOwnerScope *scope, Oid user)
-{
-	GetUserIdAndSecContext(&scope->user, &scope->security);
-	scope->settings = NewGUCNestLevel();
-	SetUserIdAndSecContext(user, scope->security |
-						   SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
-void
-kms_owner_leave(const KmsOwnerScope *scope)
-{
-	AtEOXact_GUC(false, scope->settings);
-	SetUserIdAndSecContext(scope->user, scope->security);
 }

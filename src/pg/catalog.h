@@ -1,6 +1,5 @@
 /*
- * Where the extension's objects are in this database, and acting as their
- * owner.
+ * Where the extension's objects are in this database.
  */
 #ifndef KMS_PG_CATALOG_H
 #define KMS_PG_CATALOG_H
@@ -33,22 +32,6 @@ extern const KmsCatalog *kms_catalog(void);
 
 /* The extension alone, also where a table of it is missing. */
 extern Oid	kms_catalog_extension(void);
-
-typedef struct KmsOwnerScope
-{
-	Oid			user;
-	int			security;
-	int			settings;
-} KmsOwnerScope;
-
-/*
- * Act with the extension owner's rights and a fixed search_path until left.
- * An error leaves by itself, with the transaction.
- */
-extern void kms_owner_enter(KmsOwnerScope *scope);
-
-/* The same with the rights of the bootstrap superuser: see store/spi.h. */
-extern void kms_owner_enter_superuser(KmsOwnerScope *scope);
-extern void kms_owner_leave(const KmsOwnerScope *scope);
+extern Oid	kms_catalog_owner(void);
 
 #endif							/* KMS_PG_CATALOG_H */

@@ -4,7 +4,6 @@
 
 #include "pg/fault.h"
 #include "pg/month.h"
-#include "pg/preload.h"
 #include "pg/settings.h"
 
 #define ERRCODE_KMS_REJECTED		MAKE_SQLSTATE('K', 'M', '0', '0', '1')
@@ -146,17 +145,6 @@ kms_fault_raise(const KmsFault *fault)
 }
 
 void
-kms_preload_require(void)
-{
-	if (!kms_preload_done)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("kms is not loaded by the server"),
-				 errhint("Add kms to shared_preload_libraries in postgresql.conf and restart the server."),
-				 KMS_HIDE_STATEMENT));
-}
-
-void
 kms_fault_too_many_databases(void)
 {
 	ereport(ERROR,
@@ -167,15 +155,6 @@ kms_fault_too_many_databases(void)
 							  kms_max_databases, kms_max_databases),
 			 errhint("Raise kms.max_databases in postgresql.conf and restart the server."),
 			 KMS_HIDE_STATEMENT));
-}
-
-void
-kms_master_key_id_text(const unsigned char *id, char *out)
-{
-	int			i;
-
-	for (i = 0; i < KMS_MASTER_KEY_ID_SIZE; i++)
-		snprintf(out + 2 * i, 3, "%02x", id[i]);
 }
 
 static const char *

@@ -50,13 +50,7 @@ extern int	kms_fault_sqlstate(const KmsFault *fault);
 /* Raise it.  The statement and context are kept out of the server log. */
 pg_noreturn extern void kms_fault_raise(const KmsFault *fault);
 
-/* 55000 with a hint unless the library was preloaded. */
-extern void kms_preload_require(void);
-
 /* 53400: this database has no place among kms.max_databases. */
 pg_noreturn extern void kms_fault_too_many_databases(void);
-
-/* 16 lower-case hex digits of a master key's fingerprint. */
-extern void kms_master_key_id_text(const unsigned char *id, char *out);
 
 #endif							/* KMS_PG_FAULT_H */

@@ -7,4 +7,7 @@
 
 extern bool kms_preload_done;
 
+/* 55000 with a hint unless it was. */
+extern void kms_preload_require(void);
+
 #endif							/* KMS_PG_PRELOAD_H */

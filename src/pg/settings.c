@@ -6,7 +6,6 @@
 #include "utils/guc.h"
 
 #include "crypto/digest.h"
-#include "crypto/form.h"
 #include "pg/compat.h"
 #include "pg/line.h"
 #include "pg/preload.h"
@@ -14,7 +13,6 @@
 
 #define DAY_S	(24 * 60 * 60)
 
-bool		kms_preload_done = false;
 
 char	   *kms_master_key_command = NULL;
 int			kms_master_key_command_timeout = 30 * 1000;

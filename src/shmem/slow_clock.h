@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "crypto/wrap.h"
+#include "crypto/encoder.h"
 
 #define KMS_SLOW_CLOCK_BOOT 37	/* bytes with the NUL */
 

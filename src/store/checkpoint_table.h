@@ -12,7 +12,7 @@
 #define KMS_STORE_CHECKPOINT_TABLE_H
 
 #include "crypto/chain.h"
-#include "crypto/form.h"
+#include "crypto/key_id.h"
 #include "crypto/signature.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"

@@ -8,7 +8,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-#include "crypto/wrap.h"
+#include "crypto/seal.h"
 #include "shmem/slow_clock.h"
 
 typedef struct KmsKeptClock

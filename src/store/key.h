@@ -9,9 +9,9 @@
 #include "datatype/timestamp.h"
 
 #include "crypto/digest.h"
-#include "crypto/form.h"
-#include "crypto/rsa.h"
-#include "crypto/wrap.h"
+#include "crypto/key_id.h"
+#include "crypto/rsa_key.h"
+#include "crypto/seal.h"
 
 typedef enum KmsKeyState
 {

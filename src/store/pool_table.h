@@ -6,7 +6,7 @@
 
 #include "datatype/timestamp.h"
 
-#include "crypto/form.h"
+#include "crypto/key_id.h"
 #include "store/secret_table.h"
 
 #define KMS_POOL_HOME_SIZE 48

@@ -7,7 +7,7 @@
 #ifndef KMS_STORE_PROBLEM_H
 #define KMS_STORE_PROBLEM_H
 
-#include "crypto/form.h"
+#include "crypto/key_id.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 

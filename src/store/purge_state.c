@@ -7,7 +7,8 @@
 
 #include "store/purge_state.h"
 
-#include "crypto/wrap.h"
+#include "crypto/encoder.h"
+#include "crypto/seal.h"
 #include "shmem/master.h"
 #include "store/scan.h"
 #include "store/spi.h"

@@ -17,6 +17,7 @@
 #include "utils/syscache.h"
 
 #include "pg/catalog.h"
+#include "pg/owner.h"
 #include "store/link.h"
 #include "store/reference.h"
 

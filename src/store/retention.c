@@ -12,6 +12,7 @@
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "store/metric.h"
+#include "pg/catalog.h"
 #include "store/retention.h"
 #include "store/spi.h"
 

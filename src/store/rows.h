@@ -8,7 +8,7 @@
 #define KMS_STORE_ROWS_H
 
 #include "nodes/execnodes.h"
-#include "pg/catalog.h"
+#include "pg/owner.h"
 
 /* A table of kms, open for writing. */
 typedef struct KmsRows

@@ -4,7 +4,7 @@
 #ifndef KMS_STORE_SECRET_TABLE_H
 #define KMS_STORE_SECRET_TABLE_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 #include "crypto/wrap.h"
 
 #define KMS_WRAPPED_MAX (KMS_RSA_MAX_PRIVATE + KMS_WRAP_OVERHEAD)	/* bytes */

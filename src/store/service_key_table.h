@@ -7,7 +7,7 @@
 #ifndef KMS_STORE_SERVICE_KEY_TABLE_H
 #define KMS_STORE_SERVICE_KEY_TABLE_H
 
-#include "crypto/form.h"
+#include "crypto/key_id.h"
 #include "crypto/signature.h"
 #include "crypto/wrap.h"
 #include "datatype/timestamp.h"

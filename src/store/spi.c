@@ -125,6 +125,7 @@ kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query, int expected)
 {
 	int			code;
 
+	kms_owner_require();
 	if (*plan == NULL)
 	{
 		SPIPlanPtr	made = SPI_prepare(query, spi->count, spi->types);

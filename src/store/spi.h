@@ -16,7 +16,7 @@
 #include "executor/spi.h"
 #include "nodes/pg_list.h"
 
-#include "pg/catalog.h"
+#include "pg/owner.h"
 
 #define KMS_SPI_PARAMETERS 24
 

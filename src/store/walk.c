@@ -16,7 +16,7 @@
 
 #include "store/walk.h"
 
-#include "pg/catalog.h"
+#include "pg/owner.h"
 #include "pg/compat.h"
 #include "store/checkpoint_table.h"
 #include "store/link.h"

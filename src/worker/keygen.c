@@ -70,7 +70,7 @@ kms_keygen_main(Datum arg)
 		else
 		{
 			(void) kms_pool_release();
-			kms_rsa_free(keygen.key);
+			kms_rsa_key_free(keygen.key);
 			keygen.key = NULL;
 			keygen.again = true;
 			if (error.sqlstate != ERRCODE_QUERY_CANCELED)

@@ -44,6 +44,7 @@
 #include "storage/procsignal.h"
 
 #include "pg/compat.h"
+#include "crypto/rsa_generate.h"
 #include "worker/prime_search.h"
 
 #define AUTOGROUP_TRIES		250
@@ -96,7 +97,7 @@ kms_prime_search_run(int bits, bool (*must_stop) (void *arg), void *arg,
 	PG_CATCH();
 	{
 		end();
-		kms_rsa_free(search.key);
+		kms_rsa_key_free(search.key);
 		search.key = NULL;
 		PG_RE_THROW();
 	}
@@ -247,6 +248,6 @@ static void
 stop_at_exit(int code, Datum arg)
 {
 	end();
-	kms_rsa_free(search.key);
+	kms_rsa_key_free(search.key);
 	search.key = NULL;
 }

@@ -4,7 +4,7 @@
 #ifndef KMS_WORKER_PRIME_SEARCH_H
 #define KMS_WORKER_PRIME_SEARCH_H
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
 
 /* Before kms_worker_start, which closes off what this opens. */
 extern void kms_prime_search_prepare(void);

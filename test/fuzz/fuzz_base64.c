@@ -7,7 +7,9 @@
 
 #include <openssl/evp.h>
 
-#include "crypto/form.h"
+#include "crypto/base64.h"
+#include "crypto/key_id.h"
+#include "crypto/utf8_line.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

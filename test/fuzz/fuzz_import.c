@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crypto/rsa_import.h"
+#include "crypto/rsa_oaep.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,15 +20,15 @@ use(KmsRsaOpener *opener, KmsRsaKey *imported)
 	size_t		len;
 	KmsRsaKey  *key = NULL;
 
-	if (kms_rsa_private_der(imported, der, sizeof(der), &len) != KMS_OK ||
-		kms_rsa_open_private(opener, der, len, &key) != KMS_OK)
+	if (kms_rsa_key_private_der(imported, der, sizeof(der), &len) != KMS_OK ||
+		kms_rsa_key_open_private(opener, der, len, &key) != KMS_OK)
 		abort();
-	if (kms_rsa_encrypt(imported, &oaep, (const unsigned char *) "1234", 4,
-						cipher, &len) != KMS_OK ||
-		kms_rsa_decrypt(key, &oaep, cipher, len, plain, &len) != KMS_OK ||
+	if (kms_rsa_oaep_encrypt(imported, &oaep, (const unsigned char *) "1234", 4,
+							 cipher, &len) != KMS_OK ||
+		kms_rsa_oaep_decrypt(key, &oaep, cipher, len, plain, &len) != KMS_OK ||
 		len != 4 || memcmp(plain, "1234", 4) != 0)
 		abort();
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 }
 
 int
@@ -39,7 +40,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	KmsStatus	status;
 
 	if (opener == NULL)
-		opener = kms_rsa_opener_new();
+		opener = kms_rsa_key_opener_new();
 	if (opener == NULL)
 		abort();
 
@@ -50,6 +51,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (key != NULL)
 		use(opener, key);
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	return 0;
 }

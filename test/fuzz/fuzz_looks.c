@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "crypto/form.h"
+#include "crypto/base64.h"
 #include "crypto/looks.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_key.h"
+#include "crypto/rsa_oaep.h"
 #include "keys.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -13,14 +14,14 @@ extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static KmsRsaKey *
 open_key(void)
 {
-	KmsRsaOpener *opener = kms_rsa_opener_new();
+	KmsRsaOpener *opener = kms_rsa_key_opener_new();
 	KmsRsaKey  *key;
 
 	if (opener == NULL ||
-		kms_rsa_open_private(opener, key_2048, sizeof(key_2048),
-							 &key) != KMS_OK)
+		kms_rsa_key_open_private(opener, key_2048, sizeof(key_2048),
+								 &key) != KMS_OK)
 		abort();
-	kms_rsa_opener_free(opener);
+	kms_rsa_key_opener_free(opener);
 	return key;
 }
 
@@ -50,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (key == NULL)
 		key = open_key();
-	block = kms_rsa_block_size(key);
+	block = kms_rsa_key_block_size(key);
 	if (size < 2 || size - 2 < data[1])
 		return 0;
 
@@ -63,11 +64,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	out = malloc(block);
 	memset(out, 0xff, block);
-	status = kms_rsa_decrypt(key, &oaep, data, size, out, &out_len);
+	status = kms_rsa_oaep_decrypt(key, &oaep, data, size, out, &out_len);
 	switch (status)
 	{
 		case KMS_OK:
-			if (out_len > kms_rsa_max_plaintext(key, oaep.digest))
+			if (out_len > kms_rsa_oaep_max_plaintext(key, oaep.digest))
 				abort();
 			break;
 		case KMS_REJECTED:

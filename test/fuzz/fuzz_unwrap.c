@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/encoder.h"
+#include "crypto/seal.h"
 #include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"
 

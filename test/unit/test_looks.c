@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "crypto/form.h"
+#include "crypto/base64.h"
 #include "crypto/looks.h"
 #include "tap.h"
 

@@ -16,7 +16,7 @@
 #include <openssl/x509.h>
 
 #include "crypto/rsa_import.h"
-#include "crypto/self_test.h"
+#include "crypto/secure_heap.h"
 #include "keys.h"
 #include "tap.h"
 
@@ -239,15 +239,15 @@ taken(const char *pem, const unsigned char *der, size_t len, const char *name)
 		printf("# %s\n", why == NULL ? "no reason" : why);
 	else
 	{
-		check(kms_rsa_private_der(key, out, sizeof(out), &out_len) == KMS_OK &&
+		check(kms_rsa_key_private_der(key, out, sizeof(out), &out_len) == KMS_OK &&
 			  (der == NULL ||
 			   (out_len == len && memcmp(out, der, len) == 0)),
 			  "%s: it is written as PKCS#1", name);
-		check(kms_rsa_open_private(opener, out, out_len, &again) == KMS_OK,
+		check(kms_rsa_key_open_private(opener, out, out_len, &again) == KMS_OK,
 			  "%s: and opens again", name);
 	}
-	kms_rsa_free(key);
-	kms_rsa_free(again);
+	kms_rsa_key_free(key);
+	kms_rsa_key_free(again);
 	free(copy);
 }
 
@@ -330,7 +330,7 @@ test_exponent(const char *e, const char *why)
 								 &found) == KMS_BAD_KEY &&
 			  key == NULL && found != NULL && strcmp(found, why) == 0,
 			  "e = %s: %s", e, why);
-		kms_rsa_free(key);
+		kms_rsa_key_free(key);
 	}
 	free(pem);
 	free_numbers(numbers);
@@ -352,7 +352,7 @@ refused(const char *pem, size_t len, const char *why, const char *name)
 			   strcmp(found, why) == 0 && ERR_peek_error() == 0 &&
 			   memcmp(copy, pem, len) == 0, "%s: %s", name, why))
 		printf("# status %d, %s\n", status, found == NULL ? "" : found);
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	free(copy);
 }
 
@@ -709,7 +709,7 @@ test_full_heap(void)
 	status = kms_rsa_import_pem(opener, pem, strlen(pem), &key, &why);
 	check(status == KMS_OK && CRYPTO_secure_used() >= used + 256 + 5 * 128,
 		  "the private numbers are in it");
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	check(CRYPTO_secure_used() == used, "and leave it");
 
 	while ((pieces[count] = OPENSSL_secure_malloc(PIECE)) != NULL)
@@ -729,7 +729,7 @@ test_full_heap(void)
 	}
 	check_number(status, KMS_OK, "with room enough it is taken");
 	check(refusals > 3, "before, %d times there is no memory", refusals);
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 	while (count > 0)
 		OPENSSL_secure_free(pieces[--count]);
 	free(pem);
@@ -738,7 +738,7 @@ test_full_heap(void)
 int
 main(void)
 {
-	opener = kms_rsa_opener_new();
+	opener = kms_rsa_key_opener_new();
 	ctx = BN_CTX_new();
 	require(opener != NULL && ctx != NULL, "no RSA");
 
@@ -760,6 +760,6 @@ main(void)
 	test_full_heap();
 
 	BN_CTX_free(ctx);
-	kms_rsa_opener_free(opener);
+	kms_rsa_key_opener_free(opener);
 	return tap_done();
 }

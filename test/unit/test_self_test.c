@@ -1,5 +1,7 @@
 #include <openssl/crypto.h>
 
+#include "crypto/openssl.h"
+#include "crypto/secure_heap.h"
 #include "crypto/self_test.h"
 #include "tap.h"
 

@@ -1,6 +1,9 @@
 #include <stdlib.h>
 
 #include "crypto/kdf.h"
+#include "crypto/encoder.h"
+#include "crypto/seal.h"
+#include "crypto/sha256.h"
 #include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"
 #include "tap.h"

@@ -1,6 +1,4 @@
 /*
- * RSA-OAEP with keys that rsa_key.c made or opened.
- *
  * Setting up a context costs several microseconds, copying one 0.1: each key
  * keeps a template for each pair of digests used, and an operation works on
  * a copy, so that a label never outlives its call.
@@ -14,8 +12,11 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
-#include "crypto/rsa.h"
-#include "crypto/rsa_key.h"
+#include "crypto/rsa_key_struct.h"
+#include "crypto/rsa_oaep.h"
+#include "crypto/secure_heap.h"
+
+#define PAIR_TEST_SIZE	32		/* bytes */
 
 static KmsStatus why_undecryptable(size_t block);
 static KmsStatus new_operation(KmsRsaKey *key, const KmsOaep *oaep,
@@ -29,15 +30,9 @@ static bool set_label(EVP_PKEY_CTX *ctx, const unsigned char *label,
 					  size_t len);
 
 size_t
-kms_rsa_block_size(const KmsRsaKey *key)
+kms_rsa_oaep_max_plaintext(const KmsRsaKey *key, KmsDigest digest)
 {
-	return ((size_t) key->bits + 7) / 8;
-}
-
-size_t
-kms_rsa_max_plaintext(const KmsRsaKey *key, KmsDigest digest)
-{
-	size_t		block = kms_rsa_block_size(key);
+	size_t		block = kms_rsa_key_block_size(key);
 	size_t		overhead = 2 * kms_digest_size(digest) + 2;
 
 	if (kms_digest_size(digest) == 0 || block < overhead)
@@ -46,11 +41,11 @@ kms_rsa_max_plaintext(const KmsRsaKey *key, KmsDigest digest)
 }
 
 KmsStatus
-kms_rsa_encrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
-				size_t in_len, unsigned char *out, size_t *out_len)
+kms_rsa_oaep_encrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
+					 size_t in_len, unsigned char *out, size_t *out_len)
 {
 	EVP_PKEY_CTX *ctx = NULL;
-	size_t		block = kms_rsa_block_size(key);
+	size_t		block = kms_rsa_key_block_size(key);
 	KmsStatus	status;
 
 	ERR_clear_error();
@@ -59,7 +54,7 @@ kms_rsa_encrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
 	if (status != KMS_OK)
 		goto done;
 	status = KMS_TOO_LONG;
-	if (in_len > kms_rsa_max_plaintext(key, oaep->digest))
+	if (in_len > kms_rsa_oaep_max_plaintext(key, oaep->digest))
 		goto done;
 
 	status = KMS_FAILED;
@@ -82,11 +77,11 @@ done:
 }
 
 KmsStatus
-kms_rsa_decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
-				size_t in_len, unsigned char *out, size_t *out_len)
+kms_rsa_oaep_decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
+					 size_t in_len, unsigned char *out, size_t *out_len)
 {
 	EVP_PKEY_CTX *ctx = NULL;
-	size_t		block = kms_rsa_block_size(key);
+	size_t		block = kms_rsa_key_block_size(key);
 	KmsStatus	status = KMS_BAD_KEY;
 
 	ERR_clear_error();
@@ -245,4 +240,31 @@ set_label(EVP_PKEY_CTX *ctx, const unsigned char *label, size_t len)
 		return false;
 	}
 	return true;
+}
+
+/*
+ * A fault in making or using a key (CVE-2022-2274: wrong private operations
+ * on some processors) must show before a device encrypts to it.
+ */
+KmsStatus
+kms_rsa_oaep_check_pair(KmsRsaKey *key)
+{
+	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
+	unsigned char plain[PAIR_TEST_SIZE];
+	unsigned char cipher[KMS_RSA_MAX_BLOCK];
+	unsigned char again[KMS_RSA_MAX_BLOCK];
+	size_t		cipher_len;
+	size_t		again_len;
+	KmsStatus	status = KMS_FAILED;
+
+	if (RAND_bytes(plain, sizeof(plain)) != 1)
+		return KMS_FAILED;
+	if (kms_rsa_oaep_encrypt(key, &oaep, plain, sizeof(plain),
+							 cipher, &cipher_len) == KMS_OK &&
+		kms_rsa_oaep_decrypt(key, &oaep, cipher, cipher_len,
+							 again, &again_len) == KMS_OK &&
+		again_len == sizeof(plain) &&
+		CRYPTO_memcmp(plain, again, sizeof(plain)) == 0)
+		status = KMS_OK;
+	return status;
 }

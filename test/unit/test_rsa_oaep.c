@@ -5,7 +5,9 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include "crypto/rsa.h"
+#include "crypto/rsa_generate.h"
+#include "crypto/rsa_key.h"
+#include "crypto/rsa_oaep.h"
 #include "keys.h"
 #include "tap.h"
 
@@ -41,8 +43,8 @@ open_private(const Pair *pair)
 {
 	KmsRsaKey  *key = NULL;
 
-	if (kms_rsa_open_private(opener, pair->private_der, pair->private_len,
-							 &key) != KMS_OK)
+	if (kms_rsa_key_open_private(opener, pair->private_der, pair->private_len,
+								 &key) != KMS_OK)
 	{
 		printf("Bail out! no key of %s bits\n", pair->name);
 		exit(1);
@@ -55,8 +57,8 @@ open_public(const Pair *pair)
 {
 	KmsRsaKey  *key = NULL;
 
-	if (kms_rsa_open_public(opener, pair->public_der, pair->public_len,
-							&key) != KMS_OK)
+	if (kms_rsa_key_open_public(opener, pair->public_der, pair->public_len,
+								&key) != KMS_OK)
 	{
 		printf("Bail out! no public key of %s bits\n", pair->name);
 		exit(1);
@@ -74,39 +76,39 @@ test_der(const Pair *pair)
 	unsigned char out[KMS_RSA_MAX_PRIVATE];
 	size_t		len;
 
-	check_number(kms_rsa_bits(private_key), pair->bits, "bits");
-	check_number(kms_rsa_bits(public_key), pair->bits, "bits, public");
-	check_number((long long) kms_rsa_block_size(private_key),
+	check_number(kms_rsa_key_bits(private_key), pair->bits, "bits");
+	check_number(kms_rsa_key_bits(public_key), pair->bits, "bits, public");
+	check_number((long long) kms_rsa_key_block_size(private_key),
 				 pair->bits / 8, "block size");
 
-	check(kms_rsa_private_der(private_key, out, sizeof(out), &len) == KMS_OK &&
+	check(kms_rsa_key_private_der(private_key, out, sizeof(out), &len) == KMS_OK &&
 		  len == pair->private_len && memcmp(out, pair->private_der, len) == 0,
 		  "%s: the private key is written as it was", pair->name);
-	check(kms_rsa_public_der(private_key, out, sizeof(out), &len) == KMS_OK &&
+	check(kms_rsa_key_public_der(private_key, out, sizeof(out), &len) == KMS_OK &&
 		  len == pair->public_len && memcmp(out, pair->public_der, len) == 0,
 		  "%s: the public half of the private key", pair->name);
-	check(kms_rsa_public_der(public_key, out, KMS_RSA_MAX_PUBLIC,
-							 &len) == KMS_OK &&
+	check(kms_rsa_key_public_der(public_key, out, KMS_RSA_MAX_PUBLIC,
+								 &len) == KMS_OK &&
 		  len == pair->public_len && memcmp(out, pair->public_der, len) == 0,
 		  "%s: the public key is written as it was", pair->name);
 
 	memset(out, 0xff, sizeof(out));
-	check(kms_rsa_private_der(private_key, out, pair->private_len - 1,
-							  &len) == KMS_TOO_LONG && len == 0 &&
+	check(kms_rsa_key_private_der(private_key, out, pair->private_len - 1,
+								  &len) == KMS_TOO_LONG && len == 0 &&
 		  is_all(out, pair->private_len - 1, 0) &&
 		  out[pair->private_len - 1] == 0xff,
 		  "%s: a buffer too small by one is wiped", pair->name);
 	memset(out, 0xff, sizeof(out));
-	check(kms_rsa_public_der(private_key, out, pair->public_len - 1,
-							 &len) == KMS_TOO_LONG && len == 0,
+	check(kms_rsa_key_public_der(private_key, out, pair->public_len - 1,
+								 &len) == KMS_TOO_LONG && len == 0,
 		  "%s: the same for the public key", pair->name);
 	memset(out, 0xff, sizeof(out));
-	check(kms_rsa_private_der(public_key, out, sizeof(out),
-							  &len) == KMS_BAD_KEY && len == 0 &&
+	check(kms_rsa_key_private_der(public_key, out, sizeof(out),
+								  &len) == KMS_BAD_KEY && len == 0 &&
 		  is_all(out, sizeof(out), 0),
 		  "%s: a public key has no private half", pair->name);
-	kms_rsa_free(private_key);
-	kms_rsa_free(public_key);
+	kms_rsa_key_free(private_key);
+	kms_rsa_key_free(public_key);
 }
 
 typedef struct BadKey
@@ -184,7 +186,7 @@ test_cut_and_extended(const unsigned char *der, size_t len, Open open,
 
 	check(open(opener, der, len, &key) == KMS_OK, "the %s key opens still",
 		  kind);
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 }
 
 static void
@@ -197,7 +199,7 @@ test_pem(void)
 	bool		ok = true;
 	int			body;
 
-	check(kms_rsa_public_pem(BYTES(public_2048), out, sizeof(out)) == KMS_OK &&
+	check(kms_rsa_key_public_pem(BYTES(public_2048), out, sizeof(out)) == KMS_OK &&
 		  strncmp(out, "-----BEGIN PUBLIC KEY-----\nMII", 30) == 0 &&
 		  strcmp(out + strlen(out) - 26, "\n-----END PUBLIC KEY-----\n") == 0,
 		  "PEM has its lines");
@@ -206,18 +208,18 @@ test_pem(void)
 		ok = ok && (strcspn(line, "\n") == 64 ||
 					strchr(line, '\n')[1] == '-');
 	check(ok, "of 64 characters");
-	check(kms_rsa_public_pem(BYTES(public_4096), largest,
-							 sizeof(largest)) == KMS_OK, "PEM of 4096 bits");
+	check(kms_rsa_key_public_pem(BYTES(public_4096), largest,
+								 sizeof(largest)) == KMS_OK, "PEM of 4096 bits");
 	memset(der, 0xff, sizeof(der));
-	check(kms_rsa_public_pem(BYTES(der), largest, sizeof(largest)) == KMS_OK,
+	check(kms_rsa_key_public_pem(BYTES(der), largest, sizeof(largest)) == KMS_OK,
 		  "PEM of the longest");
 	body = (int) strlen(out) + 1;
-	check(kms_rsa_public_pem(BYTES(public_2048), largest,
-							 (size_t) body) == KMS_OK, "PEM that just fits");
-	check(kms_rsa_public_pem(BYTES(public_2048), largest,
-							 (size_t) body - 1) == KMS_TOO_LONG &&
+	check(kms_rsa_key_public_pem(BYTES(public_2048), largest,
+								 (size_t) body) == KMS_OK, "PEM that just fits");
+	check(kms_rsa_key_public_pem(BYTES(public_2048), largest,
+								 (size_t) body - 1) == KMS_TOO_LONG &&
 		  largest[0] == '\0', "PEM that does not fit by one");
-	check(kms_rsa_public_pem(der, 0, largest, sizeof(largest)) == KMS_BAD_KEY,
+	check(kms_rsa_key_public_pem(der, 0, largest, sizeof(largest)) == KMS_BAD_KEY,
 		  "PEM of nothing");
 }
 
@@ -229,7 +231,7 @@ decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
 		size_t cipher_len, const unsigned char *plain, size_t plain_len,
 		bool *good)
 {
-	size_t		block = kms_rsa_block_size(key);
+	size_t		block = kms_rsa_key_block_size(key);
 	unsigned char *in = malloc(cipher_len > 0 ? cipher_len : 1);
 	unsigned char *out = malloc(block);
 	size_t		out_len = 99;
@@ -237,7 +239,7 @@ decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
 
 	memcpy(in, cipher, cipher_len);
 	memset(out, 0xff, block);
-	status = kms_rsa_decrypt(key, oaep, in, cipher_len, out, &out_len);
+	status = kms_rsa_oaep_decrypt(key, oaep, in, cipher_len, out, &out_len);
 	if (status == KMS_OK)
 		*good = out_len == plain_len && memcmp(out, plain, plain_len) == 0;
 	else
@@ -256,7 +258,7 @@ test_pair_of_digests(const Pair *pair, KmsRsaKey *private_key,
 	unsigned char plain[KMS_RSA_MAX_BLOCK];
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];
 	KmsOaep		oaep = {digest, mgf1, label, sizeof(label)};
-	size_t		max = kms_rsa_max_plaintext(public_key, digest);
+	size_t		max = kms_rsa_oaep_max_plaintext(public_key, digest);
 	size_t		lengths[3] = {0, 1, 0};
 	size_t		cipher_len;
 	bool		ok = true;
@@ -269,15 +271,15 @@ test_pair_of_digests(const Pair *pair, KmsRsaKey *private_key,
 	ok = max == (size_t) pair->bits / 8 - 2 * kms_digest_size(digest) - 2;
 	for (i = 0; i < 3; i++)
 	{
-		ok = ok && kms_rsa_encrypt(public_key, &oaep, plain, lengths[i],
-								   cipher, &cipher_len) == KMS_OK &&
+		ok = ok && kms_rsa_oaep_encrypt(public_key, &oaep, plain, lengths[i],
+										cipher, &cipher_len) == KMS_OK &&
 			cipher_len == (size_t) pair->bits / 8;
 		ok = ok && decrypt(private_key, &oaep, cipher, cipher_len,
 						   plain, lengths[i], &good) == KMS_OK && good;
 	}
 	memset(cipher, 0xff, sizeof(cipher));
-	ok = ok && kms_rsa_encrypt(public_key, &oaep, plain, max + 1,
-							   cipher, &cipher_len) == KMS_TOO_LONG &&
+	ok = ok && kms_rsa_oaep_encrypt(public_key, &oaep, plain, max + 1,
+									cipher, &cipher_len) == KMS_TOO_LONG &&
 		cipher_len == 0 && is_all(cipher, (size_t) pair->bits / 8, 0);
 	check(ok, "%s bits, %s, MGF1 %s: 0, 1, %zu bytes, not %zu", pair->name,
 		  kms_digest_name(digest),
@@ -299,8 +301,8 @@ test_all_digests(const Pair *pair)
 			test_pair_of_digests(pair, private_key, public_key,
 								 (KmsDigest) digest, (KmsDigest) mgf1);
 	}
-	kms_rsa_free(private_key);
-	kms_rsa_free(public_key);
+	kms_rsa_key_free(private_key);
+	kms_rsa_key_free(public_key);
 }
 
 typedef struct OaepCase
@@ -343,17 +345,17 @@ test_oaep_cases(KmsRsaKey *key, KmsRsaKey *public_key)
 	size_t		i;
 	bool		good;
 
-	check(kms_rsa_encrypt(public_key, oaep, BYTES(plain), cipher,
-						  &len) == KMS_OK, "a ciphertext with a label");
+	check(kms_rsa_oaep_encrypt(public_key, oaep, BYTES(plain), cipher,
+							   &len) == KMS_OK, "a ciphertext with a label");
 	for (i = 0; i < LENGTH_OF(oaep_cases); i++)
 		check(decrypt(key, &oaep_cases[i].oaep, cipher, len, BYTES(plain),
 					  &good) == oaep_cases[i].status && good,
 			  "opened with %s: status %d", oaep_cases[i].name,
 			  oaep_cases[i].status);
-	check(kms_rsa_encrypt(public_key, &none, BYTES(plain), longer,
-						  &i) == KMS_FAILED && i == 0,
+	check(kms_rsa_oaep_encrypt(public_key, &none, BYTES(plain), longer,
+							   &i) == KMS_FAILED && i == 0,
 		  "nothing is encrypted without a digest");
-	check_number((long long) kms_rsa_max_plaintext(key, KMS_DIGEST_NONE), 0,
+	check_number((long long) kms_rsa_oaep_max_plaintext(key, KMS_DIGEST_NONE), 0,
 				 "nor has it a longest plaintext");
 
 	memcpy(longer, cipher, len);
@@ -373,7 +375,7 @@ test_special_numbers(const Pair *pair)
 {
 	KmsRsaKey  *key = open_private(pair);
 	KmsOaep		oaep = {KMS_SHA1, KMS_DIGEST_NONE, NULL, 0};
-	size_t		block = kms_rsa_block_size(key);
+	size_t		block = kms_rsa_key_block_size(key);
 	const unsigned char *n;
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];
 	bool		good;
@@ -395,7 +397,7 @@ test_special_numbers(const Pair *pair)
 	memset(cipher, 0xff, block);
 	check(decrypt(key, &oaep, cipher, block, NULL, 0,
 				  &good) == KMS_REJECTED && good, "c = 2^bits - 1");
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 }
 
 static uint32_t
@@ -442,7 +444,7 @@ test_mutations(KmsRsaKey *key)
 		bool		good;
 
 		if (i % MUTATIONS_EACH == 0 &&
-			kms_rsa_encrypt(key, &oaep, BYTES(plain), cipher, &len) != KMS_OK)
+			kms_rsa_oaep_encrypt(key, &oaep, BYTES(plain), cipher, &len) != KMS_OK)
 			others++;
 		memcpy(bad, cipher, len);
 		mutate(bad, len);
@@ -481,19 +483,19 @@ test_generate(void)
 
 	left = 1000000;
 	check(kms_rsa_generate(2048, stop_after, &left, &key) == KMS_OK &&
-		  kms_rsa_bits(key) == 2048 && left < 1000000,
+		  kms_rsa_key_bits(key) == 2048 && left < 1000000,
 		  "a key is made, and the callback asked");
-	check(kms_rsa_private_der(key, BYTES(der), &len) == KMS_OK &&
-		  kms_rsa_public_der(key, BYTES(public_der), &public_len) == KMS_OK &&
+	check(kms_rsa_key_private_der(key, BYTES(der), &len) == KMS_OK &&
+		  kms_rsa_key_public_der(key, BYTES(public_der), &public_len) == KMS_OK &&
 		  memmem(public_der, public_len, "\002\003\001\000\001", 5) != NULL,
 		  "its exponent is 65537");
-	check(kms_rsa_open_private(opener, der, len, &again) == KMS_OK &&
-		  kms_rsa_public_der(again, BYTES(again_der), &again_len) == KMS_OK &&
+	check(kms_rsa_key_open_private(opener, der, len, &again) == KMS_OK &&
+		  kms_rsa_key_public_der(again, BYTES(again_der), &again_len) == KMS_OK &&
 		  again_len == public_len &&
 		  memcmp(again_der, public_der, public_len) == 0,
 		  "it opens from its DER");
-	kms_rsa_free(again);
-	kms_rsa_free(key);
+	kms_rsa_key_free(again);
+	kms_rsa_key_free(key);
 
 	for (left = 0; left < 40; left += 13)
 	{
@@ -511,7 +513,7 @@ test_generate(void)
 			  "no key of %d bits", bad_bits[i]);
 	check(kms_rsa_generate(2048, NULL, NULL, &key) == KMS_OK,
 		  "a key is made without a callback");
-	kms_rsa_free(key);
+	kms_rsa_key_free(key);
 }
 
 /* ---- the secure heap -------------------------------------------------- */
@@ -528,7 +530,7 @@ test_secure_heap(void)
 	check(CRYPTO_secure_malloc_init(SECURE_HEAP, 32) != 0, "a secure heap");
 	for (count = 0; count < KEYS_MAX; count++)
 	{
-		status = kms_rsa_open_private(opener, BYTES(key_2048), &keys[count]);
+		status = kms_rsa_key_open_private(opener, BYTES(key_2048), &keys[count]);
 		if (status != KMS_OK)
 			break;
 	}
@@ -539,23 +541,23 @@ test_secure_heap(void)
 		  "the numbers of the keys are in it");
 
 	/* a larger key, and then a smaller one again */
-	check(kms_rsa_open_private(opener, BYTES(key_4096),
-							   &key) == KMS_NO_MEMORY && key == NULL,
+	check(kms_rsa_key_open_private(opener, BYTES(key_4096),
+								   &key) == KMS_NO_MEMORY && key == NULL,
 		  "it is full for a larger key");
 	check(kms_rsa_generate(2048, NULL, NULL, &key) == KMS_NO_MEMORY &&
 		  key == NULL, "and for making one");
-	check(kms_rsa_open_public(opener, BYTES(public_2048), &key) == KMS_OK,
+	check(kms_rsa_key_open_public(opener, BYTES(public_2048), &key) == KMS_OK,
 		  "public keys open still");
-	kms_rsa_free(key);
-	kms_rsa_free(keys[0]);
+	kms_rsa_key_free(key);
+	kms_rsa_key_free(keys[0]);
 	keys[0] = NULL;
-	check(kms_rsa_open_private(opener, BYTES(key_2048), &keys[0]) == KMS_OK,
+	check(kms_rsa_key_open_private(opener, BYTES(key_2048), &keys[0]) == KMS_OK,
 		  "there is room when a key is freed");
 	for (i = 0; i < count; i++)
-		kms_rsa_free(keys[i]);
+		kms_rsa_key_free(keys[i]);
 	check_number((long long) CRYPTO_secure_used(), 0, "all of it is freed");
-	check(kms_rsa_open_private(opener, BYTES(multiprime_2048),
-							   &key) == KMS_BAD_KEY,
+	check(kms_rsa_key_open_private(opener, BYTES(multiprime_2048),
+								   &key) == KMS_BAD_KEY,
 		  "a bad key is no lack of memory");
 	check(CRYPTO_secure_malloc_done() == 1, "the secure heap ends");
 }
@@ -569,8 +571,8 @@ test_numbers(const Pair *pair)
 	size_t		n_len = (size_t) pair->bits / 8;
 	KmsRsaNumbers numbers;
 
-	check(kms_rsa_public_numbers(opener, pair->public_der, pair->public_len,
-								 &numbers) == KMS_OK && ERR_peek_error() == 0,
+	check(kms_rsa_key_public_numbers(opener, pair->public_der, pair->public_len,
+									 &numbers) == KMS_OK && ERR_peek_error() == 0,
 		  "%s: its numbers", pair->name);
 	check(n[-1] == 0 && numbers.n_len == n_len && numbers.n[0] != 0 &&
 		  memcmp(numbers.n, n, n_len) == 0,
@@ -591,9 +593,9 @@ test_bad_numbers(void)
 	for (i = 0; i < LENGTH_OF(bad_public); i++)
 	{
 		memset(&numbers, 0xff, sizeof(numbers));
-		check(kms_rsa_public_numbers(opener, bad_public[i].der,
-									 bad_public[i].len,
-									 &numbers) == KMS_BAD_KEY &&
+		check(kms_rsa_key_public_numbers(opener, bad_public[i].der,
+										 bad_public[i].len,
+										 &numbers) == KMS_BAD_KEY &&
 			  is_all(&numbers, sizeof(numbers), 0) && ERR_peek_error() == 0,
 			  "no numbers: %s", bad_public[i].name);
 	}
@@ -606,7 +608,7 @@ main(void)
 	KmsRsaKey  *public_key;
 	size_t		i;
 
-	opener = kms_rsa_opener_new();
+	opener = kms_rsa_key_opener_new();
 	if (opener == NULL)
 	{
 		printf("Bail out! no opener\n");
@@ -619,12 +621,12 @@ main(void)
 		test_special_numbers(&pairs[i]);
 		test_all_digests(&pairs[i]);
 	}
-	test_bad_keys(bad_private, LENGTH_OF(bad_private), kms_rsa_open_private,
+	test_bad_keys(bad_private, LENGTH_OF(bad_private), kms_rsa_key_open_private,
 				  "private");
-	test_bad_keys(bad_public, LENGTH_OF(bad_public), kms_rsa_open_public,
+	test_bad_keys(bad_public, LENGTH_OF(bad_public), kms_rsa_key_open_public,
 				  "public");
-	test_cut_and_extended(BYTES(key_2048), kms_rsa_open_private, "private");
-	test_cut_and_extended(BYTES(public_2048), kms_rsa_open_public, "public");
+	test_cut_and_extended(BYTES(key_2048), kms_rsa_key_open_private, "private");
+	test_cut_and_extended(BYTES(public_2048), kms_rsa_key_open_public, "public");
 	test_pem();
 	test_bad_numbers();
 
@@ -632,13 +634,13 @@ main(void)
 	public_key = open_public(&pairs[0]);
 	test_oaep_cases(key, public_key);
 	test_mutations(key);
-	kms_rsa_free(key);
-	kms_rsa_free(public_key);
-	kms_rsa_free(NULL);
+	kms_rsa_key_free(key);
+	kms_rsa_key_free(public_key);
+	kms_rsa_key_free(NULL);
 
 	test_generate();
 	test_secure_heap();
-	kms_rsa_opener_free(opener);
-	kms_rsa_opener_free(NULL);
+	kms_rsa_key_opener_free(opener);
+	kms_rsa_key_opener_free(NULL);
 	return tap_done();
 }

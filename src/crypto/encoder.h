@@ -1,0 +1,40 @@
+/*
+ * Messages for HMAC, hashes and associated data.
+ *
+ * All encodings are big-endian.  lp(x) is a 4-byte length and the bytes;
+ * i64(x) is 8 bytes.  Text is UTF-8 (the caller converts).
+ */
+#ifndef KMS_CRYPTO_ENCODER_H
+#define KMS_CRYPTO_ENCODER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A growing message for HMAC or associated data.  The first failure (out of
+ * room) sticks; kms_encoder_ok tells at the end.  No allocation.
+ */
+typedef struct KmsEncoder
+{
+	unsigned char *data;
+	size_t		size;
+	size_t		len;
+	bool		failed;
+} KmsEncoder;
+
+extern void kms_encoder_init(KmsEncoder *enc, unsigned char *data, size_t size);
+extern void kms_encoder_bytes(KmsEncoder *enc, const void *data, size_t len);
+
+/* lp(text); NULL is the length 0xffffffff without bytes, and so not "". */
+extern void kms_encoder_text(KmsEncoder *enc, const char *text);
+extern void kms_encoder_int64(KmsEncoder *enc, int64_t value);
+
+/* Bytes without a length before them: they always have the same. */
+extern void kms_encoder_raw(KmsEncoder *enc, const void *data, size_t len);
+
+/* The 4-byte length of lp() alone, where the bytes follow elsewhere. */
+extern void kms_encoder_length(KmsEncoder *enc, uint32_t len);
+extern bool kms_encoder_ok(const KmsEncoder *enc);
+
+#endif							/* KMS_CRYPTO_ENCODER_H */

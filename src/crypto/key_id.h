@@ -1,0 +1,38 @@
+/*
+ * Key ids, and how long the texts that come with a key may be.
+ */
+#ifndef KMS_CRYPTO_KEY_ID_H
+#define KMS_CRYPTO_KEY_ID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/status.h"
+
+#define KMS_KEY_ID_MAX		64	/* bytes without the NUL */
+#define KMS_KEY_ID_MADE		42	/* bytes of an id made here */
+#define KMS_ID_RANDOM		24	/* hex digits that ids made here end in */
+#define KMS_DEVICE_ID_MAX	255 /* bytes */
+#define KMS_APP_VERSION_MAX 64	/* bytes */
+#define KMS_REASON_MAX		255 /* bytes of a reason that somebody gives */
+
+/* 1 to 64 of A-Z a-z 0-9 _ . - */
+extern bool kms_key_id_valid(const char *id, size_t len);
+
+/* key_<digits>_<24 hex digits>: the form of ids made here. */
+extern bool kms_key_id_made(const char *id);
+
+/*
+ * Make key_<ms since 1970>_<24 hex digits from the CSPRNG>; "unix_ms" from 0
+ * to 9999999999999.  "out" holds KMS_KEY_ID_MADE + 1 bytes.
+ */
+extern KmsStatus kms_key_id_make(int64_t unix_ms, char *out);
+
+/*
+ * Make <prefix><24 hex digits from the CSPRNG>; "out" holds the length of the
+ * prefix + KMS_ID_RANDOM + 1 bytes, and "" if the CSPRNG fails (KMS_FAILED).
+ */
+extern KmsStatus kms_key_id_make_prefixed(const char *prefix, char *out);
+
+#endif							/* KMS_CRYPTO_KEY_ID_H */

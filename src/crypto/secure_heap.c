@@ -1,0 +1,41 @@
+#include <openssl/crypto.h>
+
+#include "crypto/secure_heap.h"
+
+/* Smallest piece of the secure heap in bytes; the numbers of a key are more. */
+#define SECURE_HEAP_PIECE	32
+
+/* One inherited over fork is not locked any more. */
+int
+kms_secure_heap_start(size_t size)
+{
+	if (CRYPTO_secure_malloc_initialized() == 1)
+		return 2;
+	return CRYPTO_secure_malloc_init(size, SECURE_HEAP_PIECE);
+}
+
+/*
+ * OpenSSL tells neither the size of the heap nor that it was the cause of a
+ * failure, so try: d, then p, q and the three CRT values.
+ */
+bool
+kms_secure_heap_is_full(size_t modulus_size)
+{
+	void	   *numbers[6];
+	size_t		sizes[6];
+	bool		full = false;
+	int			i;
+
+	if (CRYPTO_secure_malloc_initialized() != 1)
+		return false;
+	for (i = 0; i < 6; i++)
+	{
+		sizes[i] = (i == 0) ? modulus_size : modulus_size / 2;
+		numbers[i] = OPENSSL_secure_malloc(sizes[i]);
+		if (numbers[i] == NULL)
+			full = true;
+	}
+	for (i = 0; i < 6; i++)
+		OPENSSL_secure_clear_free(numbers[i], sizes[i]);
+	return full;
+}

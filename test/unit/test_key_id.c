@@ -1,0 +1,76 @@
+#include "crypto/key_id.h"
+#include "tap.h"
+
+typedef struct IdCase
+{
+	const char *id;
+	size_t		len;
+	bool		valid;
+} IdCase;
+
+#define TEXT(text) text, sizeof(text) - 1
+
+#define X16 "xxxxxxxxxxxxxxxx"
+
+static const IdCase id_cases[] = {
+	{TEXT("a"), true},
+	{TEXT("key_1700000000000_0123456789abcdef01234567"), true},
+	{TEXT("AZaz09_.-"), true},
+	{TEXT(X16 X16 X16 X16), true},
+	{TEXT(X16 X16 X16 X16 "x"), false},
+	{TEXT(""), false},
+	{NULL, 0, false},
+	{TEXT("a b"), false},
+	{TEXT("a\n"), false},
+	{TEXT("a\0b"), false},
+	{TEXT("a/b"), false},
+	{TEXT("a:b"), false},
+	{TEXT("a@"), false},
+	{TEXT("a["), false},
+	{TEXT("a`"), false},
+	{TEXT("a{"), false},
+	{TEXT("\303\251"), false}
+};
+
+static void
+test_key_id_make(void)
+{
+	char		id[KMS_KEY_ID_MADE + 1];
+	char		other[KMS_KEY_ID_MADE + 1];
+
+	check(kms_key_id_make(INT64_C(1700000000000), id) == KMS_OK &&
+		  strlen(id) == KMS_KEY_ID_MADE &&
+		  strncmp(id, "key_1700000000000_", 18) == 0 &&
+		  strspn(id + 18, "0123456789abcdef") == 24 &&
+		  kms_key_id_valid(id, strlen(id)), "a key id is made: %.18s and so on", id);
+	check(kms_key_id_make(INT64_C(1700000000000), other) == KMS_OK &&
+		  strcmp(id, other) != 0, "another one differs");
+	check(kms_key_id_made(id), "it has the form of ids made here");
+	id[4] = 'x';
+	check(!kms_key_id_made(id), "a letter for a digit has not");
+	check(!kms_key_id_made("1234") && !kms_key_id_made(""),
+		  "nor has another key id");
+	check(kms_key_id_make(0, id) == KMS_OK &&
+		  strncmp(id, "key_0000000000000_", 18) == 0 &&
+		  strlen(id) == KMS_KEY_ID_MADE, "the smallest time");
+	check(kms_key_id_make(INT64_C(9999999999999), id) == KMS_OK &&
+		  strncmp(id, "key_9999999999999_", 18) == 0 &&
+		  strlen(id) == KMS_KEY_ID_MADE, "the largest time");
+	check(kms_key_id_make(-1, id) == KMS_BAD_FORMAT && id[0] == '\0',
+		  "a time before 1970 is refused");
+	check(kms_key_id_make(INT64_C(10000000000000), id) == KMS_BAD_FORMAT &&
+		  id[0] == '\0', "a time of 14 digits is refused");
+}
+
+int
+main(void)
+{
+	size_t		i;
+
+	for (i = 0; i < LENGTH_OF(id_cases); i++)
+		check(kms_key_id_valid(id_cases[i].id, id_cases[i].len) ==
+			  id_cases[i].valid, "key id %zu is %s", i,
+			  id_cases[i].valid ? "valid" : "refused");
+	test_key_id_make();
+	return tap_done();
+}
