@@ -1,9 +1,10 @@
-# Whatever a client saw acknowledged is recorded once, whoever is killed:
-# sessions, the writer, the launcher, other processes, the whole server.
+# Every call that a client saw acknowledged is recorded once, even if any
+# process is killed: sessions, the writer, the launcher, other processes, the
+# whole server.
 #
-# Clients are loops around psql, which counts for us: a row printed or an
-# error shown is a call acknowledged.  Each run has an application_name of its
-# own, and one call under way when it is cut off.
+# Clients are loops around psql.  A row or an error that psql prints is an
+# acknowledged call.  Each run has an application_name of its own, and one call
+# in progress when it is killed.
 use strict;
 use warnings;
 
@@ -80,7 +81,8 @@ foreach my $victim (
 	}
 	else
 	{
-		# A session may be gone before it is killed, so until one has been.
+		# A session may have ended before it is killed, so repeat until one is
+		# killed.
 		my $log = -s $node->logfile;
 		KmsTest::poll(
 			sub {
@@ -102,7 +104,7 @@ usleep(300_000);
 write_to('stop', '');
 $_->finish foreach @clients;
 
-# Also when a test fails, or they would go on for ever.
+# Stop the clients even if a test fails, because they would run for ever.
 END { write_to('stop', '') if $dir }
 
 # ---- Counting ------------------------------------------------------------
@@ -141,7 +143,7 @@ cmp_ok($acknowledged, '>', 1000, "there was a load: $acknowledged calls");
 is($lost, 0, 'no acknowledged call is lost');
 is($twice, 0, 'no call is recorded twice');
 is(scalar(grep { !exists $acknowledged{$_} } keys %recorded),
-	0, 'nothing is recorded that nobody called');
+	0, 'no event is recorded without a call');
 
 is_sql('SELECT count(*) - (max(ticket) - min(ticket) + 1) FROM kms.event',
 	0, 'tickets have no gaps');
@@ -149,7 +151,7 @@ is_sql('SELECT count(*) - count(DISTINCT ticket) FROM kms.event',
 	0, 'tickets count up over all epochs');
 is_sql('SELECT (SELECT sum(count) FROM kms.metric) - (SELECT count(*) FROM kms.event)',
 	0, 'metrics count exactly the events');
-is_sql('SELECT count(*) FROM kms.event_quarantine', 0, 'no event was set aside');
+is_sql('SELECT count(*) FROM kms.event_quarantine', 0, 'no event was quarantined');
 is_sql(q{SELECT count(*) FROM kms.event WHERE operation = 'gap'},
 	0, 'no gap is reported');
 
@@ -159,25 +161,25 @@ cmp_ok(scalar(@keys), '>', 0, 'there were changes: ' . @keys);
 is_sql(
 	"SELECT count(*) FROM unnest('{" . join(',', @keys) . "}'::text[]) AS k
 	WHERE k NOT IN (SELECT key_id FROM kms.key)",
-	0, 'each key that was handed out is there');
+	0, 'each issued key exists');
 is_sql(
 	q{SELECT count(*) FROM kms.key AS k FULL JOIN
 	(SELECT key_id, count(*) FROM kms.event WHERE status = 'success'
 		AND operation IN ('generate', 'rotate') GROUP BY key_id) AS e
 	USING (key_id) WHERE k.key_id IS NULL OR e.count IS DISTINCT FROM 1},
-	0, 'each key has one event of its making, and no other has');
+	0, 'each key has one event of its making, and there are no others');
 is_sql(
 	q{SELECT count(*) FROM
 	(SELECT * FROM kms.key WHERE state = 'deprecated') AS k FULL JOIN
 	(SELECT key_id, count(*) FROM kms.event WHERE status = 'success'
 		AND operation = 'deprecate' GROUP BY key_id) AS e
 	USING (key_id) WHERE k.key_id IS NULL OR e.count IS DISTINCT FROM 1},
-	0, 'each deprecated key has one event of that, and no other has');
+	0, 'each deprecated key has one event of that, and there are no others');
 is_sql('SELECT count(*) FROM kms.event_outbox', 0, 'the outbox is empty');
 is_sql(
 	'SELECT count(*) FROM kms.key FULL JOIN kms.key_secret AS s USING (key_id)
 	WHERE s.key_id IS NULL OR state IS NULL',
-	0, 'no key is half there');
+	0, 'no key lacks one of its rows');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('$key', '$good')"),
 	'secret', 'keys still work');
 

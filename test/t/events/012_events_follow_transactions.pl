@@ -1,7 +1,8 @@
-# Events of changes exist exactly when the change does, over savepoints,
-# exceptions, errors at commit and two-phase commit; what was rolled back is
-# recorded once, as that; everything else is recorded whatever happens to the
-# transaction.  Generating a key can be cancelled.
+# A success of a change is recorded if and only if the change is committed,
+# with savepoints, exceptions, errors at commit and two-phase commit.  A change
+# that was rolled back is recorded once, as such.  All other events are
+# recorded whatever happens to the transaction.  Key generation can be
+# cancelled.
 use strict;
 use warnings;
 
@@ -43,7 +44,7 @@ sub keys_of
 		WHERE device_id = '$device'");
 }
 
-# How many calls of these run in a session of this application name ended so.
+# Count the calls of a session with this application name that ended this way.
 sub recorded
 {
 	my ($name) = @_;
@@ -69,7 +70,7 @@ my $rejected = 'decrypt failure Failed to decrypt data';
 
 run("BEGIN; SELECT kms_issue_key('rollback'); ROLLBACK");
 is(trail('rollback'), $rolled_back, 'ROLLBACK: recorded as rolled back, once');
-is(keys_of('rollback'), '0', 'and there is no key');
+is(keys_of('rollback'), '0', 'ROLLBACK: there is no key');
 
 run("BEGIN; SELECT kms_decrypt('$key', '$good'); ROLLBACK", 'decrypt rollback');
 is(recorded('decrypt rollback'), $decrypted, 'ROLLBACK: a decrypt stays recorded');
@@ -81,7 +82,7 @@ $node->safe_psql('postgres',
 	'CREATE TABLE once (n int, UNIQUE (n) DEFERRABLE INITIALLY DEFERRED)');
 run("BEGIN; SELECT kms_issue_key('commit'); INSERT INTO once VALUES (1), (1); COMMIT");
 is(trail('commit'), $rolled_back, 'an error at COMMIT');
-is(keys_of('commit'), '0', 'and there is no key');
+is(keys_of('commit'), '0', 'an error at COMMIT: there is no key');
 
 run("BEGIN; SELECT kms_issue_key('closed')");
 is(trail('closed'), $rolled_back, 'a session that ends inside its transaction');
@@ -89,16 +90,16 @@ is(trail('closed'), $rolled_back, 'a session that ends inside its transaction');
 my $session = KmsClient->session($node, 'postgres');
 $session->query("BEGIN; SELECT kms_issue_key('terminated')");
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 60000)");
-is(trail('terminated'), $rolled_back, 'a session that is terminated inside it');
+is(trail('terminated'), $rolled_back, 'a session that is terminated inside its transaction');
 
 run("SELECT kms_issue_key('rotated');
 	BEGIN; SELECT kms_rotate_key('rotated'); ROLLBACK");
 is(join(', ', sort split /, /, trail('rotated')),
 	'deprecate failure Rolled back, generate success, rotate failure Rolled back',
-	'a rotation that is rolled back: each of its changes once');
+	'a rotation that is rolled back: each of its changes is recorded once');
 is( $node->safe_psql('postgres',
 		"SELECT string_agg(state, ',') FROM kms.key WHERE device_id = 'rotated'"),
-	'active', 'and the old key is active');
+	'active', 'after the rollback the old key is active');
 
 # ---- Savepoints ----------------------------------------------------------
 
@@ -119,14 +120,14 @@ ROLLBACK TO c;
 COMMIT;
 SQL
 is(trail('sub undone'), $rolled_back, 'ROLLBACK TO: rolled back');
-is(trail('sub top'), 'generate success', 'after ROLLBACK TO: made');
-is(trail('sub released'), 'generate success', 'in a released savepoint: made');
-is(trail('sub inner'), $rolled_back, 'released into one that is undone: rolled back');
+is(trail('sub top'), 'generate success', 'after ROLLBACK TO: committed');
+is(trail('sub released'), 'generate success', 'in a released savepoint: committed');
+is(trail('sub inner'), $rolled_back, 'released into a savepoint that is rolled back: rolled back');
 is(keys_of('sub inner') . keys_of('sub undone') . keys_of('sub released'),
-	'001', 'and keys are there accordingly');
+	'001', 'the keys of committed savepoints exist');
 
 run("BEGIN; SAVEPOINT a; SELECT kms_issue_key('sub all'); RELEASE a; ROLLBACK");
-is(trail('sub all'), $rolled_back, 'released, then all is rolled back: once');
+is(trail('sub all'), $rolled_back, 'released, then all is rolled back: recorded once');
 
 run("BEGIN; SAVEPOINT a; SELECT kms_decrypt('$key', '$bad'); ROLLBACK TO a;
 	SELECT kms_decrypt('$key', '$good'); ROLLBACK", 'sub decrypt');
@@ -155,7 +156,7 @@ SQL
 is( recorded('exception'),
 	"$rejected, $decrypted, $rolled_back, generate success",
 	'exception blocks');
-is(keys_of('caught') . keys_of('caught and made'), '01', 'and keys accordingly');
+is(keys_of('caught') . keys_of('caught and made'), '01', 'the keys of committed blocks exist');
 
 run("SELECT 1 / (length(kms_decrypt('$key', '$good')) - length('secret'))",
 	'later error');
@@ -169,8 +170,8 @@ foreach my $device ('2pc commit', '2pc rollback', '2pc lost')
 }
 run("BEGIN; SELECT kms_decrypt('$key', '$good'); PREPARE TRANSACTION 'decrypt'",
 	'2pc decrypt');
-is(recorded('2pc decrypt'), $decrypted, 'a decrypt is recorded when it is done');
-is(trail('2pc commit'), '', 'PREPARE TRANSACTION: not yet made');
+is(recorded('2pc decrypt'), $decrypted, 'a decrypt is recorded at once');
+is(trail('2pc commit'), '', 'PREPARE TRANSACTION: not recorded yet');
 is( KmsClient::sqlstate($node, 'postgres',
 		"SET lock_timeout = '10ms'; SELECT kms_issue_key('2pc commit')"),
 	'55P03', 'the device waits for the prepared transaction');
@@ -184,18 +185,19 @@ $node->safe_psql('postgres', "COMMIT PREPARED 'decrypt'");
 
 is( trail('2pc commit'),
 	'issue failure Interrupted, generate success',
-	'COMMIT PREPARED after a crash: made, once');
+	'COMMIT PREPARED after a crash: recorded once');
 is( $node->safe_psql('postgres',
 		"SELECT reused FROM kms_issue_key('2pc commit')"),
-	't', 'and the device has the key');
+	't', 'COMMIT PREPARED after a crash: the device has the key');
 is(trail('2pc rollback'), '', 'ROLLBACK PREPARED leaves no event');
-is(trail('2pc lost'), '', 'nor after a crash');
-is(keys_of('2pc rollback') . keys_of('2pc lost'), '00', 'and no keys');
+is(trail('2pc lost'), '', 'ROLLBACK PREPARED after a crash leaves no event');
+is(keys_of('2pc rollback') . keys_of('2pc lost'), '00', 'ROLLBACK PREPARED leaves no keys');
 is(recorded('2pc decrypt'), $decrypted, 'the decrypt is recorded once');
 
 # ---- Cancelling ----------------------------------------------------------
 
-# A key of 4096 bits takes seconds; one may be found at once, so we count.
+# A key of 4096 bits takes seconds, but a session may find one at once, so
+# count.
 my $interrupted = 0;
 my $start = time;
 $session = KmsClient->session($node, 'postgres');
@@ -208,19 +210,19 @@ foreach my $n (1 .. 10)
 }
 my $took = time - $start;
 cmp_ok($interrupted, '>=', 8, 'statement_timeout ends key generation');
-cmp_ok($took, '<', 10, "soon: 10 in $took s");
+cmp_ok($took, '<', 10, "10 cancelled generations took $took s");
 is($session->query("SELECT count(kms_decrypt('$key', '$good'))"), '1',
-	'the session is usable');
+	'the session can be used again');
 is($session->query("SELECT reused FROM kms_issue_key('after')"), 'f',
-	'also to make a key, in the only place there is');
+	'the session can make a key, with kms.keygen_concurrency at 1');
 is(trail('slow') =~ tr/,//, 9, 'each try is recorded once');
 is( () = trail('slow') =~ /generate failure Interrupted/g,
-	$interrupted, 'as interrupted');
+	$interrupted, 'each try is recorded as interrupted');
 is(keys_of('slow'), $interrupted < 10 ? '1' : '0', 'no key is left behind');
 is( $node->safe_psql('postgres',
 		'SELECT count(*) FROM kms.key FULL JOIN kms.key_secret AS s USING (key_id)
 		WHERE s.key_id IS NULL OR state IS NULL'),
-	'0', 'nor half of one');
+	'0', 'no secret is left behind');
 
 my $cancelled;
 foreach my $n (1 .. 5)
@@ -238,16 +240,16 @@ foreach my $n (1 .. 5)
 	last if $session->{state} eq '57014';
 }
 is($session->{state}, '57014', 'pg_cancel_backend ends key generation');
-is(trail("cancel $cancelled"), 'generate failure Interrupted', 'recorded once');
+is(trail("cancel $cancelled"), 'generate failure Interrupted', 'the cancelled generation is recorded once');
 
-# Also while it waits for its turn.
+# The same while a session waits for its turn.
 my $waiter = KmsClient->session($node, 'postgres');
 $session->send("SELECT kms_issue_key('holder', NULL, 'RSA-3072')");
 $waiter->query("SET statement_timeout = '20ms'");
 $waiter->query("SELECT kms_issue_key('waiter', NULL, 'RSA-4096')");
-is($waiter->{state}, '57014', 'waiting for a place to generate can be cancelled');
+is($waiter->{state}, '57014', 'waiting for a turn to generate can be cancelled');
 $session->receive;
-is($session->{state}, '00000', 'and disturbs nobody');
+is($session->{state}, '00000', 'the cancelled wait disturbs no other session');
 $_->quit foreach $session, $waiter;
 
 is( $node->safe_psql('postgres',

@@ -1,5 +1,6 @@
-# Whatever befalls the writer or its ring file, calls go on, the server
-# starts, what can be written is written once, and kms_check() tells.
+# If the writer or its ring file fails in any way, calls continue, the server
+# starts, events that can be written are written once, and kms_check() reports
+# the fault.
 use strict;
 use warnings;
 
@@ -16,7 +17,7 @@ my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $good = "'$key', '$ciphertext'";
 
-# Make so many calls under this name.
+# Make that many calls under this name.
 sub calls
 {
 	my ($name, $count) = @_;
@@ -66,7 +67,7 @@ foreach my $n (1 .. 5)
 	calls("cancel $n", 10);
 	is(recorded("cancel $n"), '10', "cancel $n: events are written");
 }
-is(writer(), $writer, 'by the same writer');
+is(writer(), $writer, 'cancelling does not end the writer');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($writer, 60000)");
 calls('terminated', 10);
 is(recorded('terminated'), '10', 'a writer that was terminated is replaced');
@@ -76,9 +77,9 @@ kill 'STOP', $writer;
 is(calls('stopped', 20), '20', 'calls do not wait for a stopped writer');
 is( KmsClient::sqlstate($node, 'postgres',
 		"SET statement_timeout = '200ms'; SELECT kms_flush_events()"),
-	'57014', 'what waits for it can be cancelled');
+	'57014', 'a wait for the writer can be cancelled');
 kill 'CONT', $writer;
-is(recorded('stopped'), '20', 'it goes on where it was');
+is(recorded('stopped'), '20', 'the writer continues where it was');
 dense('signals');
 
 # ---- A full ring ---------------------------------------------------------
@@ -89,16 +90,16 @@ $session->query('BEGIN');
 $session->query('LOCK TABLE kms.event IN SHARE MODE');
 is(calls('full', 2 * $slots), 2 * $slots, 'calls go on when the ring is full');
 my $dropped = counter('events dropped');
-cmp_ok($dropped, '>', 0, 'what does not fit is dropped and counted');
+cmp_ok($dropped, '>', 0, 'events without room are dropped and counted');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^warning: the event ring is more than three quarters full/m,
-	'kms_check() says that it is full');
+	'kms_check() reports the full ring');
 $session->query('COMMIT');
-is(recorded('full') + $dropped, 2 * $slots, 'the rest is written when it can be');
+is(recorded('full') + $dropped, 2 * $slots, 'the other events are written when the lock is released');
 like(KmsClient::findings($node, 'postgres'), qr/^warning: .*events .*dropped.*\b$dropped\b/m,
 	'kms_check() says that events were dropped');
 
-# Junk gives way to what matters.
+# Malformed calls give way to others.
 $session->query('BEGIN');
 $session->query('LOCK TABLE kms.event IN SHARE MODE');
 my $junk = counter('events counted only');
@@ -106,12 +107,12 @@ $node->safe_psql('postgres',
 	"SET application_name = 'junk';
 	SELECT count(kms_try_decrypt('$key', '?')) FROM generate_series(1, 2 * $slots)");
 cmp_ok(counter('events counted only') - $junk, '>=', $slots,
-	'junk is only counted in a ring that is three quarters full');
-is(calls('in spite of junk', 10), '10', 'so that there is room');
+	'malformed calls are only counted in a ring that is three quarters full');
+is(calls('in spite of junk', 10), '10', 'the ring has room left');
 $session->query('COMMIT');
-is(recorded('in spite of junk'), '10', 'for what matters');
+is(recorded('in spite of junk'), '10', 'calls that open get that room');
 is( recorded('junk') + counter('events counted only') - $junk,
-	2 * $slots, 'and all of it is counted');
+	2 * $slots, 'all malformed calls are counted');
 $session->quit;
 dense('full ring');
 
@@ -129,13 +130,13 @@ is(recorded('before poison') + recorded('after poison'), 100,
 	'an event that cannot be written does not hold up the others');
 is( $node->safe_psql('postgres',
 		"SELECT count(*), count(*) FILTER (WHERE error ~ 'violates check constraint') FROM kms.event_quarantine"),
-	'3|3', 'it is set aside, with the reason');
+	'3|3', 'the event is quarantined, with the error');
 is(KmsTest::events($node, 'postgres', "device_id = 'antidote'"), '1',
-	'the same for changes');
+	'a change that cannot be written is quarantined, too');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.event_outbox'), '0',
 	'and the outbox is empty');
 like(KmsClient::findings($node, 'postgres'), qr/^warning: .*set aside/m,
-	'kms_check() says so');
+	'kms_check() reports the quarantined events');
 $node->safe_psql('postgres', 'ALTER TABLE kms.event DROP CONSTRAINT poison');
 dense('poison');
 
@@ -179,7 +180,7 @@ foreach my $case (
 		cmp_ok(
 			$node->safe_psql('postgres',
 				"SELECT min(ticket) FROM kms.event WHERE application_name = 'ring $name'"),
-			'>', $ticket, "ring $name: tickets go on");
+			'>', $ticket, "ring $name: tickets continue");
 		dense("ring $name");
 		unlink $outside;
 	}
@@ -187,10 +188,10 @@ foreach my $case (
 	{
 		like(KmsClient::findings($node, 'postgres'),
 			qr/^error: .*events.* not (?:be )?recorded/m,
-			"ring $name: kms_check() says that nothing is recorded");
+			"ring $name: kms_check() reports that nothing is recorded");
 		rmdir $ring or die "$ring: $!";
 		ok( KmsTest::poll(sub { calls("ring $name gone", 1); -f $ring }),
-			"ring $name: recording starts when it is gone");
+			"ring $name: recording starts after the file is removed");
 	}
 }
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/,
@@ -198,7 +199,7 @@ unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/,
 
 # ---- No place for workers ------------------------------------------------
 
-# One is PostgreSQL's own, one the launcher's.
+# One slot is PostgreSQL's own, one is the launcher's.
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
 is(calls('no slot', 10), '10', 'no slot for a writer: calls work');
@@ -209,9 +210,9 @@ ok( KmsTest::poll(
 		}),
 	'no slot for a writer: kms_check() says what to raise');
 like(slurp_file($node->logfile), qr/no background worker slot is free/,
-	'so does the log');
+	'no slot for a writer: the server log says so');
 is( ($node->psql('postgres', 'SELECT kms_flush_events()'))[0],
-	3, 'who waits for it is told');
+	3, 'no slot for a writer: a session that waits for it gets an error');
 
 $node->append_conf('postgresql.conf', 'max_worker_processes = 1');
 $node->restart;
@@ -219,13 +220,13 @@ like(KmsClient::error($node, 'postgres', "SELECT kms_decrypt($good)"),
 	qr/KM007: master key is not available/, 'no launcher: no master key');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: the launcher of kms does not run \(Raise max_worker_processes/m,
-	'no launcher: kms_check() says what to raise');
+	'no launcher: kms_check() names the setting to raise');
 is(KmsClient::sqlstate($node, 'postgres', 'SELECT kms_flush_events()'),
 	'55000', 'no launcher: kms_flush_events() does not wait for ever');
 
 $node->append_conf('postgresql.conf', 'max_worker_processes = 8');
 $node->restart;
-is(recorded('no slot'), '10', 'what was recorded then is written later');
+is(recorded('no slot'), '10', 'events from that time are written later');
 dense('all');
 $node->stop;
 done_testing();

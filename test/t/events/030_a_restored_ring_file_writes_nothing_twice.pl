@@ -1,6 +1,6 @@
-# A ring file that was put back, so that it is older than the tables, writes
-# nothing twice, loses nothing that is recorded after the start, and leaves a
-# row "gap" for what it may have lost.
+# If the ring file was restored from a copy, and so is older than the tables,
+# nothing is written twice, no event after the start is lost, and a row "gap"
+# marks the events that may be lost.
 use strict;
 use warnings;
 
@@ -28,7 +28,7 @@ sub calls
 		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
 }
 
-# A lock that outlives a crash keeps the writer from writing.
+# Hold a lock that survives a crash, so that the writer cannot write.
 sub hold_writer
 {
 	$node->safe_psql('postgres',
@@ -72,7 +72,7 @@ foreach my $case ('no session', 'sessions at work')
 	$node->start;
 	if ($case eq 'sessions at work')
 	{
-		# past what the tables say was read
+		# push more events than the tables have read
 		calls("$case: after the start", 40);
 		release_writer();
 	}
@@ -83,9 +83,9 @@ foreach my $case ('no session', 'sessions at work')
 	}
 
 	is(recorded("$case: after the start"), '40',
-		"$case: what is recorded after the start is written once");
-	is(recorded("$case: copied"), '10', "$case: what was copied, too");
-	is(recorded("$case: after the copy"), '20', "$case: and what came after");
+		"$case: events after the start are written once");
+	is(recorded("$case: copied"), '10', "$case: events in the copy are written");
+	is(recorded("$case: after the copy"), '20', "$case: events after the copy are written");
 	is_sql("SELECT position >= $position FROM kms.event_epoch WHERE epoch = $epoch",
 		't', "$case: no position goes back");
 	is(KmsTest::events($node, 'postgres', "operation = 'gap'") - $gaps,
@@ -94,11 +94,11 @@ foreach my $case ('no session', 'sessions at work')
 		$node->safe_psql('postgres',
 			"SELECT context FROM kms.event WHERE operation = 'gap' ORDER BY ticket DESC LIMIT 1"),
 		qr/older than the trail: .* position \d+, the trail at $position$/,
-		"$case: which tells where");
+		"$case: the gap names its positions");
 	$node->restart;
 	is(recorded("$case: after the start"), '40', "$case: a restart changes nothing");
 	is(KmsTest::events($node, 'postgres', "operation = 'gap'") - $gaps,
-		1, "$case: nor does it find a gap");
+		1, "$case: a restart adds no gap");
 }
 is_sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event',
 	't', 'tickets have no gaps');

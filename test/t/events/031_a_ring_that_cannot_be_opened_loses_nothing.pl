@@ -1,5 +1,5 @@
-# A ring file with the wrong mode is mended, one that cannot be opened is left
-# alone until it can: neither costs an event that is in it.
+# The mode of a ring file is corrected, and a ring file that cannot be opened
+# is kept and retried later.  Neither loses an event.
 use strict;
 use warnings;
 
@@ -40,7 +40,8 @@ foreach my $mode (0640, 0400)
 {
 	my $name = sprintf 'mode %04o', $mode;
 
-	# a lock that outlives the restart keeps the events in the ring
+	# hold a lock that survives the restart, so that the events stay in the
+	# ring
 	$node->safe_psql('postgres',
 		"BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
 	calls("$name, before", 50);
@@ -52,7 +53,7 @@ foreach my $mode (0640, 0400)
 	is((stat $ring)[1], $inode, "$name: the file stays");
 	if ($mode == 0640)
 	{
-		is((stat $ring)[2] & 07777, 0600, "$name: it is private again");
+		is((stat $ring)[2] & 07777, 0600, "$name: the file has mode 0600 again");
 	}
 	else
 	{
@@ -67,17 +68,17 @@ foreach my $mode (0640, 0400)
 			}),
 		"$name: the writer writes again");
 	is(recorded("$name, before"), '50', "$name: nothing is lost");
-	is(recorded("$name, after"), '10', "$name: recording has gone on")
+	is(recorded("$name, after"), '10', "$name: calls in the meantime are recorded")
 	  if $mode == 0640;
 	KmsTest::poll(sub { calls("$name, later", 1); recorded("$name, later") > 0 });
-	cmp_ok(recorded("$name, later"), '>', 0, "$name: recording goes on");
+	cmp_ok(recorded("$name, later"), '>', 0, "$name: recording continues");
 }
 is( $node->safe_psql('postgres', "SELECT context, calls >= 10, count(*) OVER () FROM kms.event
 		WHERE operation = 'gap'"),
-	'no event ring could be made|t|1', 'a gap says how many calls found no ring, once');
+	'no event ring could be made|t|1', 'a gap states once how many calls found no ring');
 # ---- Rings that were replaced ------------------------------------------------
 
-# They pile up while the trail is locked, each with events.
+# They accumulate while the trail is locked, each with events.
 my $gaps = KmsTest::events($node, 'postgres', "operation = 'gap'");
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
 foreach my $size (qw(128kB 256kB 192kB 320kB 128kB))
@@ -91,12 +92,12 @@ calls('newest ring', 3);
 my @rings = glob $node->data_dir . '/pg_stat_tmp/kms.*';
 is(scalar @rings, 6, 'rings of other sizes are kept');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
-is(recorded('newest ring'), '3', 'the newest is written');
-is(KmsTest::events($node, 'postgres', "application_name ^@ 'ring before'"), '15', 'so are the others');
-is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap is reported, for nothing can be missing');
+is(recorded('newest ring'), '3', 'the newest ring is written');
+is(KmsTest::events($node, 'postgres', "application_name ^@ 'ring before'"), '15', 'the older rings are written');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'no gap is reported, because no event can be missing');
 is($node->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 
-# One that can be read later only, when sessions record into its successor.
+# A ring that can be read only later, when sessions use its successor.
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
 calls('late', 3);
 $node->stop('immediate');
@@ -109,11 +110,11 @@ $node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
 KmsTest::poll(sub { $node->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE application_name = 'after'") == 3 })
   or die 'the newest ring is not written';
 chmod 0600, $late;
-ok(KmsTest::poll(sub { $node->safe_psql('postgres', 'SELECT kms_flush_events()'); !-e $late }), 'a ring that can be read again goes');
-is(recorded('late'), '3', 'with its events written');
-is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'and no gap');
+ok(KmsTest::poll(sub { $node->safe_psql('postgres', 'SELECT kms_flush_events()'); !-e $late }), 'a ring that can be read again is deleted');
+is(recorded('late'), '3', 'its events are written');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'there is no gap for it');
 is( $node->safe_psql('postgres', 'SELECT handed_over_at IS NULL FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1'),
-	't', 'the trail is not handed over, for sessions still record');
+	't', 'the trail is not handed over, because sessions still record');
 
 $node->stop;
 done_testing();

@@ -1,5 +1,5 @@
-# A copy of a ring file under the name of a replaced one is left alone, what
-# was never a ring is removed, and neither holds up the writer.
+# A copy of a ring file under the name of a replaced one is kept, a file that
+# never was a ring is deleted, and neither delays the writer.
 use strict;
 use warnings;
 
@@ -44,12 +44,12 @@ calls('after', 10);
 is( KmsClient::sqlstate($node, 'postgres',
 		"SET statement_timeout = '20s'; SELECT kms_flush_events()"),
 	'00000', 'the writer writes');
-is(recorded('after'), '10', 'what is recorded');
-is(recorded('before'), '10', 'and nothing twice');
-ok(-e "$ring.1", 'the copy is left alone');
+is(recorded('after'), '10', 'the writer writes the recorded events');
+is(recorded('before'), '10', 'no event is written twice');
+ok(-e "$ring.1", 'the copy is kept');
 my $complaints = () = slurp_file($node->logfile) =~
   /event ring ".*\.1" cannot be used: its epoch is not that in its name/g;
-is($complaints, 1, 'the log says so once');
+is($complaints, 1, 'the log reports the copy once');
 ok( KmsTest::poll(
 		sub {
 			$node->safe_psql('postgres',
@@ -64,7 +64,7 @@ append_to_file("$ring.1", 'garbage');
 $node->start;
 calls('with garbage', 10);
 is(KmsTest::events($node, 'postgres', "application_name = 'with garbage'"),
-	'10', 'garbage does not hold it up');
-ok(!-e "$ring.1", 'and is removed');
+	'10', 'garbage does not delay the writer');
+ok(!-e "$ring.1", 'garbage is deleted');
 $node->stop;
 done_testing();

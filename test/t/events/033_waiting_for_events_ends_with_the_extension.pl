@@ -1,5 +1,5 @@
-# kms_flush_events() does not wait for ever for a writer that has nothing to
-# write to: the extension is dropped meanwhile, or is not committed yet.
+# kms_flush_events() does not wait for ever for a writer that has no tables,
+# because the extension is dropped in the meantime or is not committed yet.
 use strict;
 use warnings;
 
@@ -41,7 +41,8 @@ $session->query('SELECT kms_flush_events()');
 is($session->{state}, '55000', 'an extension that is not committed has no writer');
 $session->query('ROLLBACK');
 
-# However long the transaction that makes it takes, it is found at its end.
+# The launcher finds the extension at its commit, however long the transaction
+# takes.
 $session->query('BEGIN');
 $session->query('CREATE EXTENSION kms');
 $session->query('SAVEPOINT s');
@@ -57,7 +58,7 @@ ok( KmsTest::poll(
 	'a new extension is served from its commit on');
 $session->query("SELECT kms_issue_key('phone')");
 $session->query('SELECT kms_flush_events()');
-is($session->{state}, '00000', 'and has a writer');
+is($session->{state}, '00000', 'after the commit the extension has a writer');
 $session->quit;
 $node->stop;
 done_testing();

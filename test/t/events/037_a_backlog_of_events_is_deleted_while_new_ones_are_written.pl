@@ -1,6 +1,7 @@
-# More old events than a batch takes are deleted in the order of tickets, each
-# batch up to a checkpoint and in a transaction of its own, and none of them
-# keeps the writer waiting or walks over what those before it deleted.
+# If more old events than a batch are due, they are deleted in the order of
+# tickets, each batch up to a checkpoint and in its own transaction.  No batch
+# delays the writer, or reads the index entries of events that earlier batches
+# deleted.
 use strict;
 use warnings;
 
@@ -22,7 +23,8 @@ sub sql
 	return $node->safe_psql('postgres', shift);
 }
 
-# As many batches and a half, and wait until all that is signed can go.
+# Write that many batches and a half, and wait until all signed rows can be
+# deleted.
 sub old_events
 {
 	my $batches = shift;
@@ -39,7 +41,8 @@ sub old_events
 		}) or die 'no checkpoint';
 }
 
-# Tickets that were signed: about each 10,000, where a commit of the writer ended.
+# Return the signed tickets: about every 10,000, where a commit of the writer
+# ended.
 sub signed
 {
 	return split /\n/, sql("SELECT DISTINCT ticket FROM kms.event_checkpoint ORDER BY 1");
@@ -62,24 +65,24 @@ my $first = sql('SELECT max(ticket) FROM kms.event_checkpoint');
 
 # ---- The worker ----------------------------------------------------------
 
-# A row of the second batch is locked, so that it waits; the first is there by
-# then, or is not a transaction of its own.
+# Lock a row of the second batch, so that it waits.  If each batch is a
+# transaction of its own, the first one is committed by then.
 old_events(2);
 my $last = sql('SELECT max(ticket) FROM kms.event_checkpoint');
-is(scalar(grep { $_ > $first } signed()), 2, 'two checkpoints more');
+is(scalar(grep { $_ > $first } signed()), 2, 'there are two more checkpoints');
 my $holder = KmsClient->session($node, 'postgres');
 $holder->query("BEGIN; SELECT ticket FROM kms.event WHERE ticket = $first + 1 FOR UPDATE");
 $node->append_conf('postgresql.conf', 'kms.maintenance = on');
 retention('1s');
 ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $first + 1 }),
-	'a batch goes, the oldest first, in a transaction of its own');
+	'the oldest batch is deleted, in a transaction of its own');
 sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
 is(KmsTest::events($node, 'postgres', "operation = 'decrypt' AND status = 'success'"),
-	1, 'events are written while the next one waits');
-is(sql('SELECT min(ticket) FROM kms.event'), $first + 1, 'which is whole or not there');
+	1, 'events are written while the next batch waits');
+is(sql('SELECT min(ticket) FROM kms.event'), $first + 1, 'a batch is deleted as a whole or not at all');
 $holder->query('COMMIT');
 ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $last + 1 }),
-	'the backlog goes');
+	'the backlog is deleted');
 $node->append_conf('postgresql.conf', 'kms.maintenance = off');
 retention('1h');
 $holder->quit;
@@ -92,7 +95,7 @@ sub purge
 		"SELECT done FROM kms_maintain() WHERE task = 'delete old events'");
 }
 
-# Entries of the index by ticket that scans were given.
+# Return the number of index entries by ticket that scans returned.
 sub entries_read
 {
 	my $session = shift;
@@ -102,7 +105,7 @@ sub entries_read
 		WHERE indexrelid = 'kms.event_pkey'::regclass");
 }
 
-# Nothing that is deleted now can be vacuumed away.
+# Keep vacuum from removing rows that are deleted from now on.
 my $old = KmsClient->session($node, 'postgres');
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM kms.event');
 old_events(4);
@@ -116,19 +119,19 @@ my @sizes = map { $ends[$_] - $ends[ $_ - 1 ] } 1 .. $#ends;
 $session->query('BEGIN');
 is(purge($session), $sizes[0], 'a batch that is rolled back');
 $session->query('ROLLBACK');
-is(sql('SELECT min(ticket) FROM kms.event'), $last + 1, 'has deleted nothing');
-is(purge($session), $sizes[0], 'and is made again');
+is(sql('SELECT min(ticket) FROM kms.event'), $last + 1, 'the rolled-back batch has deleted nothing');
+is(purge($session), $sizes[0], 'the batch can be repeated');
 
 my $before = entries_read($session);
 is(purge($session), $sizes[1], 'the next batch');
 my $one = entries_read($session) - $before;
-is(purge($session), $sizes[$_], "and batch $_") foreach 2 .. $#sizes;
+is(purge($session), $sizes[$_], "batch $_") foreach 2 .. $#sizes;
 my $read = entries_read($session) - $before;
 cmp_ok($read, '<', (@sizes - 0.5) * $one,
-	'do not walk over the events that those before them deleted');
-is(purge($session), 0, 'what comes after the last checkpoint stays');
+	'later batches do not read the events that earlier ones deleted');
+is(purge($session), 0, 'events after the last checkpoint stay');
 is(sql('SELECT intact, first_ticket FROM kms_audit_verify()'),
-	't|' . ($ends[-1] + 1), 'and the trail is intact');
+	't|' . ($ends[-1] + 1), 'the trail is intact');
 $_->quit foreach $session, $old;
 
 done_testing();

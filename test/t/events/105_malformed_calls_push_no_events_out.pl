@@ -1,6 +1,6 @@
-# A flood of malformed calls costs no event of a call that matters, and no such
-# call its result, while the writer works and while it cannot; and of the junk
-# nothing gets lost uncounted.
+# A flood of malformed calls costs no event of other calls and no result of
+# such a call, both while the writer works and while it cannot.  Every
+# malformed call is at least counted.
 use strict;
 use warnings;
 
@@ -16,7 +16,8 @@ my $audit = KmsAudit->new('junk', conf => 'kms.event_ring_size = 1MB');
 my $node = $audit->{node};
 my $decrypt = "SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, CALLS)";
 
-# Each kind of malformed call, again and again, until the row in "flood" goes.
+# Make each kind of malformed call again and again until the row in "flood" is
+# deleted.
 $audit->sql("CREATE TABLE flood (); CREATE TABLE made (calls bigint);
 	CREATE FUNCTION junk() RETURNS void LANGUAGE plpgsql AS \$\$
 	DECLARE
@@ -56,20 +57,21 @@ foreach my $mode (qw(best_effort required))
 	$_->send('SELECT junk()') foreach @floods;
 	ok(KmsTest::poll(sub { $audit->in_trail("junk, $mode") > 1000 }), "$mode: there is a flood");
 
-	# No more than there is place for, so that no speed matters.
+	# Make no more calls than there is room for, so that the test depends on no
+	# speed.
 	my $calls = $reserved - 10;
-	is($audit->call($decrypt =~ s/CALLS/$calls/r)->{rows}, $calls, "$mode: calls that matter work");
-	is_deeply([ $audit->failing_changes ], [], "$mode: so do changes");
+	is($audit->call($decrypt =~ s/CALLS/$calls/r)->{rows}, $calls, "$mode: other calls work");
+	is_deeply([ $audit->failing_changes ], [], "$mode: changes work");
 
-	# Until the writer has none of it left, junk has no more place.
+	# Until the writer has released them, malformed calls have no more room.
 	kill 'STOP', my $writer = $audit->writer;
 	my $waiting = KmsClient->session($node, 'postgres');
 	$waiting->query("SET application_name = 'matters more, $mode'");
 	if ($mode eq 'best_effort')
 	{
 		ok( KmsTest::poll(sub { $audit->status('events counted only') > $counted + $slots }),
-			"$mode: where the ring fills up, junk is only counted");
-		is($waiting->query($decrypt =~ s/CALLS/$calls/r), $calls, "$mode: and the rest goes on");
+			"$mode: while the ring is filling up, malformed calls are only counted");
+		is($waiting->query($decrypt =~ s/CALLS/$calls/r), $calls, "$mode: other calls continue");
 	}
 	else
 	{
@@ -79,7 +81,7 @@ foreach my $mode (qw(best_effort required))
 	kill 'CONT', $writer;
 	if ($mode eq 'required')
 	{
-		is($waiting->receive, '1', "$mode: and gets its result");
+		is($waiting->receive, '1', "$mode: the waiting call gets its result");
 		$calls = 1;
 	}
 	$audit->sql('DELETE FROM flood');
@@ -90,15 +92,15 @@ foreach my $mode (qw(best_effort required))
 	is($audit->status('events dropped'), '0', "$mode: nothing is dropped");
 	my $changes = () = KmsAudit::changes();
 	is($audit->in_trail("matters, $mode"), $reserved - 10 + $changes,
-		"$mode: what matters is in the trail");
-	is($audit->in_trail("matters more, $mode"), $calls, "$mode: to the last");
+		"$mode: the other calls are in the trail");
+	is($audit->in_trail("matters more, $mode"), $calls, "$mode: the last of the other calls is in the trail");
 	is( $audit->in_trail("junk, $mode") + $audit->status('events counted only') - $counted,
 		$audit->sql('SELECT sum(calls) FROM made'),
-		"$mode: junk is in the trail or counted");
+		"$mode: malformed calls are in the trail or counted");
 	is($audit->sql("SELECT count(*) FROM kms.event WHERE application_name = 'junk, $mode'
 			AND (status <> 'failure' OR key_id NOT IN (SELECT key_id FROM kms.key)
 				AND key_id !~ '^key_1700000000000_0+\$' OR length(device_id) > 255)"),
-		'0', "$mode: and has left nothing of its own there");
+		'0', "$mode: malformed calls left no argument in the trail");
 	is($audit->intact, 'intact', "$mode: the trail is intact");
 }
 $_->quit foreach @floods, $audit->{session};

@@ -1,6 +1,6 @@
-# With kms.event_detail = failures the trail has no successful decrypts, but
-# everything else, the metrics have all, and nobody deprecates keys by rates
-# that nobody knows.
+# With kms.event_detail = failures the trail has every event except successful
+# decrypts, the metrics count all, and maintenance deprecates no key by an
+# unknown failure rate.
 use strict;
 use warnings;
 
@@ -29,24 +29,24 @@ is( $node->safe_psql('postgres',
 		"SELECT string_agg(operation || ' ' || status || ' ' || count, ', ' ORDER BY operation, status)
 		FROM (SELECT operation, status, count(*) FROM kms.event GROUP BY 1, 2) AS e"),
 	'decrypt failure 6, encrypt success 1, generate success 1, issue success 1, recover success 1',
-	'the trail has all but the successful decrypts');
+	'the trail has all events except the successful decrypts');
 is( $node->safe_psql('postgres',
 		"SELECT sum(count) FROM kms.metric WHERE operation = 'decrypt' AND status = 'success'"),
-	21, 'the metrics have those too');
+	21, 'the metrics count the successful decrypts');
 is( $node->safe_psql('postgres',
 		'SELECT count(*) = max(ticket) FROM kms.event'),
 	't', 'tickets have no gaps');
 is($node->safe_psql('postgres', 'SELECT intact, events FROM kms_audit_verify()'),
-	't|10', 'and the chain is whole');
+	't|10', 'the chain is intact');
 
-# 6 failures of 27 are 22 percent, but the trail says 6 of 6
+# 6 failures of 27 are 22 percent, but in the trail they are 6 of 6
 my ($rc, $stdout, $stderr) =
   $node->psql('postgres', 'SELECT failure_rate FROM kms_problematic_keys()');
 like($stderr, qr/WARNING:  rates of failure are too high/,
-	'rates that are wrong come with a warning');
+	'unknown rates come with a warning');
 $node->safe_psql('postgres', 'SELECT kms_maintain()');
 is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
-	'active', 'and no key is deprecated for them');
+	'active', 'no key is deprecated by an unknown rate');
 is( $node->safe_psql('postgres',
 		"SELECT count(*) FROM kms_check() WHERE finding LIKE '%kms.event_detail%'"),
 	1, 'kms_check() says that successes are not in the trail');
@@ -62,17 +62,17 @@ ok( KmsTest::poll(
 			) eq 't';
 		}),
 	'after a reload they are in it again');
-# 6 failures of 28 and more, of which the trail has few
+# 6 failures of 28 and more; the trail has few of the calls
 $node->safe_psql('postgres', 'SELECT kms_maintain()');
 is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
-	'active', 'but for a day the rates are still unknown');
+	'active', 'after the setting is changed back, the rates are unknown for a day');
 ($rc, $stdout, $stderr) =
   $node->psql('postgres', 'SELECT failure_rate FROM kms_problematic_keys()');
-like($stderr, qr/WARNING:  rates of failure are too high/, 'and come with a warning');
+like($stderr, qr/WARNING:  rates of failure are too high/, 'these rates come with a warning');
 $node->safe_psql('postgres',
 	"UPDATE kms.event_epoch SET left_out_at = left_out_at - interval '25 hours'");
 $node->safe_psql('postgres', 'SELECT kms_maintain()');
 is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
-	'deprecated', 'then keys that fail are deprecated again');
+	'deprecated', 'after that day failing keys are deprecated again');
 $node->stop;
 done_testing();

@@ -1,7 +1,7 @@
-# A flood of calls drops no event of a call that opened something: refusals
-# become counts, calls that serve become counts later, and a session that has
-# pushed much waits.  What is counted or lost is in the trail, once, with its
-# number.
+# A flood of calls drops no event of a call that opened something.  Refused
+# calls are counted first, then calls that serve, and a session that has pushed
+# many events waits.  The trail has the number of counted and lost events,
+# once.
 use strict;
 use warnings;
 
@@ -22,7 +22,7 @@ my $refused = KmsTest::encrypt_with_openssl($pem, 'secret');
 $audit->sql("SELECT kms_disable_key('$disabled')");
 
 sub lost { return $audit->sql("SELECT coalesce(sum(calls), 0) FROM kms.event WHERE operation = 'gap'") }
-# A writer that runs, which one with something to do is, stands still.
+# Stop a running writer; a writer that has work is running.
 sub stop_writer
 {
 	my $pid = KmsTest::poll(
@@ -36,7 +36,7 @@ sub stop_writer
 
 sub settle { $audit->sql('SELECT kms_flush_events()'); return }
 
-# ---- Eight sessions of refusals, and decrypts beside them -----------------
+# ---- Eight sessions of refused calls, and decrypts in the meantime -------
 
 my $batches = 5;
 my $size = 5 * $slots;
@@ -51,41 +51,41 @@ foreach my $flood (@floods)
 $audit->call("SET application_name = 'matters'");
 my $calls = 3 * $slots;
 is($audit->call("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $calls)")->{rows},
-	$calls, 'calls that matter work beside a flood of refusals');
-is($_->receive, $batches * $size, 'each refusal is answered') foreach @floods;
+	$calls, 'decrypts work during a flood of refused calls');
+is($_->receive, $batches * $size, 'each refused call gets its error') foreach @floods;
 settle();
 is($audit->in_trail('matters'), $calls, 'the trail has every call that opened something');
 is($audit->status('events dropped'), '0', 'nothing is dropped');
-is(lost(), '0', 'and no gap tells of anything');
+is(lost(), '0', 'there is no gap');
 is( $audit->sql("SELECT sum(calls) FROM kms.event WHERE operation = 'decrypt'
 		AND reason = 'Encryption key is disabled'"),
-	8 * $batches * $size, 'each refusal is in the trail, by itself or counted');
-cmp_ok($audit->status('events counted only'), '>', 0, 'some were counted');
+	8 * $batches * $size, 'each refused call is in the trail, by itself or counted');
+cmp_ok($audit->status('events counted only'), '>', 0, 'some refused calls were counted');
 is( $audit->sql("SELECT sum(calls) FROM kms.event WHERE operation = 'decrypt' AND calls > 1"
 		. " AND key_id IS NULL AND session_role IS NULL AND device_id IS NULL"),
 	$audit->sql("SELECT sum(calls) FROM kms.event WHERE calls > 1"),
-	'a counted row names nobody');
+	'a counted row names no role or device');
 is( $audit->sql("SELECT sum(count) FROM kms.metric WHERE operation = 'decrypt' AND status = 'failure'"),
-	8 * $batches * $size, 'the metrics have them all');
+	8 * $batches * $size, 'the metrics count all calls');
 
-# ---- The writer stands still ----------------------------------------------
+# ---- The writer is stopped -----------------------------------------------
 
-# In best_effort opens fill the ring, wait for room once, and what is lost then
-# is told of once.
+# With best_effort, calls that open fill the ring and wait for room once, and
+# the events lost then are reported once.
 $audit->mode('best_effort', 1000);
 my $before = $audit->status('events counted only');
 my $writer = stop_writer();
 my $session = KmsClient->session($node, 'postgres');
 $session->query("SET application_name = 'stands'");
 is( $session->query("SELECT count(kms_encrypt('$audit->{key}', 'x')) FROM generate_series(1, 2 * $slots)"),
-	2 * $slots, 'calls that serve go on while the writer stands');
+	2 * $slots, 'calls that serve continue while the writer is stopped');
 my $serves = $audit->status('events counted only') - $before;
-cmp_ok($serves, '>', $slots, 'and are counted above three quarters');
+cmp_ok($serves, '>', $slots, 'above three quarters these calls are counted');
 is( $session->query("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $slots)"),
-	$slots, 'so do calls that open');
+	$slots, 'calls that open continue');
 my $dropped = $audit->status('events dropped');
-cmp_ok($dropped, '>', 0, 'a writer that makes no room loses events');
-cmp_ok($dropped, '<', $slots, 'but not those for which there was room');
+cmp_ok($dropped, '>', 0, 'a stopped writer loses events');
+cmp_ok($dropped, '<', $slots, 'no event is lost for which there was room');
 kill 'CONT', $writer;
 settle();
 is($audit->in_trail('stands') + $serves + $dropped, 3 * $slots,
@@ -94,36 +94,36 @@ is(lost(), $dropped, 'a gap says how many were lost');
 settle();
 is(lost(), $dropped, 'once');
 is($audit->sql("SELECT sum(calls) FROM kms.event WHERE operation = 'encrypt' AND calls > 1"),
-	$serves, 'and counted rows how many were counted');
+	$serves, 'counted rows say how many were counted');
 
-# ---- A session waits for its own debt, and nobody else's -------------------
+# ---- A session waits only for its own events -----------------------------
 
 $audit->mode('best_effort', KmsAudit::LONG_TIMEOUT);
 $writer = stop_writer();
 my $half = int($slots / 2) + 1;
 $session->query("SET application_name = 'owes'");
 $session->send("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $slots)");
-ok($audit->wait_until_waiting($session), 'a session that has pushed much waits');
+ok($audit->wait_until_waiting($session), 'a session that has pushed many events waits');
 my $pushed = $audit->status('ring used');
-cmp_ok($pushed, '<', $half + 20, 'soon after the ring is half full');
+cmp_ok($pushed, '<', $half + 20, 'the session waits soon after the ring is half full');
 my $other = KmsClient->session($node, 'postgres');
-is($other->query("SELECT kms_decrypt($audit->{good})"), 'secret', 'another does not');
+is($other->query("SELECT kms_decrypt($audit->{good})"), 'secret', 'another session does not wait');
 $audit->sql("SELECT pg_cancel_backend($session->{pid})");
 is($session->receive, '', 'the wait can be cancelled');
-is($session->{state}, '57014', 'and says so');
+is($session->{state}, '57014', 'the cancelled wait raises an error');
 
-# Subtransactions that are aborted count as well.
+# Aborted subtransactions count as well.
 $session->query('SET statement_timeout = 0');
 $other->send("DO \$\$ BEGIN FOR i IN 1 .. 40 LOOP BEGIN PERFORM kms_decrypt('$disabled', '$refused');
 	EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END \$\$");
-ok($audit->wait_until_waiting($other), 'events of aborted subtransactions count towards it');
+ok($audit->wait_until_waiting($other), 'events of aborted subtransactions count');
 kill 'CONT', $writer;
 $other->receive;
-is($other->{state}, '00000', 'and the session goes on when the writer does');
+is($other->{state}, '00000', 'the session continues when the writer does');
 settle();
 is($audit->intact, 'intact', 'the trail is intact');
 
-# ---- Killed while it counts -------------------------------------------------
+# ---- Killed while calls are counted --------------------------------------
 
 $audit->mode('best_effort', 1000);
 $writer = stop_writer();
@@ -132,13 +132,13 @@ my $flood = KmsClient->session($node, 'postgres');
 $flood->query("SET application_name = 'killed'");
 is( $flood->query("SELECT count(b.sqlstate) FROM kms_decrypt_batch(array_fill('$disabled'::text, ARRAY[$size]),
 		array_fill('$refused'::text, ARRAY[$size])) AS b"),
-	$size, 'refusals are counted while the writer stands');
+	$size, 'refused calls are counted while the writer is stopped');
 $node->stop('immediate');
 kill 'CONT', $writer;
 $node->start;
 $audit->{session} = undef;
 is( $node->safe_psql('postgres', "SELECT kms_flush_events();
 		SELECT sum(calls) FROM kms.event WHERE application_name = 'killed' OR occurred_at > '$began' AND session_role IS NULL"),
-	"\n$size", 'after a crash each is in the trail once');
+	"\n$size", 'after a crash each counted call is in the trail once');
 $node->stop;
 done_testing();

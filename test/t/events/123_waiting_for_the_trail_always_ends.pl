@@ -1,5 +1,5 @@
-# kms_flush_events() and kms_metrics_summary() end, whatever keeps the event
-# writer from writing, and say what it is.
+# If the event writer cannot write for any reason, kms_flush_events() and
+# kms_metrics_summary() still end, and name the reason.
 use strict;
 use warnings;
 
@@ -15,7 +15,7 @@ use Time::HiRes qw(time);
 my $audit = KmsAudit->new('waiting', conf => "kms.maintenance = off\nkms.event_ring_size = 4MB");
 my $node = $audit->{node};
 
-# Longer than the wait for a writer that makes no progress.
+# Longer than the wait for a writer without progress.
 use constant BOUNDED => 40;
 
 sub ends
@@ -35,7 +35,7 @@ sub works
 		'00000', "$what: both work again");
 }
 
-# ---- What does not pass by itself ----------------------------------------------
+# ---- Permanent causes ----------------------------------------------------
 
 foreach my $table (qw(metric event event_outbox event_epoch))
 {
@@ -47,18 +47,18 @@ foreach my $table (qw(metric event event_outbox event_epoch))
 		$table eq 'metric' ? qr/ERROR:  42P01: .*kms\.metric/
 		: qr/WARNING:  01000: the latest events are not in the summary yet: .*\bkms\.$table\b/, BOUNDED);
 	$audit->sql("ALTER TABLE kms.elsewhere RENAME TO $table");
-	works("kms.$table is back");
+	works("kms.$table exists again");
 }
 $audit->sql("ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (application_name <> 'poison');
 	ALTER TABLE kms.event_quarantine ADD CONSTRAINT full_up CHECK (false) NOT VALID");
 $audit->sql("SET application_name = 'poison'; SELECT length(kms_encrypt('$audit->{key}', 'x'))");
-ends('an event that cannot be set aside', 'SELECT kms_flush_events()',
+ends('an event that cannot be quarantined', 'SELECT kms_flush_events()',
 	qr/ERROR:  55000: the event writer of kms cannot write: .*"full_up"/, BOUNDED);
 $audit->sql('ALTER TABLE kms.event_quarantine DROP CONSTRAINT full_up;
 	ALTER TABLE kms.event DROP CONSTRAINT poison');
-works('it can be set aside');
+works('the event can be quarantined');
 
-# ---- What may pass ----------------------------------------------------------------
+# ---- Causes that may end by themselves -----------------------------------
 
 my $holder = KmsClient->session($node, 'postgres');
 $holder->query('BEGIN; LOCK TABLE kms.event IN SHARE MODE');
@@ -74,7 +74,7 @@ works('no lock');
 ends('the caller has locked the trail', "BEGIN; LOCK TABLE kms.event IN SHARE MODE;
 	SELECT kms_encrypt('$audit->{key}', 'x'); SELECT kms_flush_events()",
 	qr/ERROR:  55000: the event writer of kms cannot write/, BOUNDED);
-works('the caller has ended');
+works('the caller has been terminated');
 $audit->call($audit->results->{encrypt});
 my $writer = $audit->writer;
 kill 'STOP', $writer;
@@ -82,7 +82,7 @@ $audit->call($audit->results->{encrypt});
 ends('the writer is stopped', 'SELECT kms_flush_events()',
 	qr/ERROR:  55000: the event writer of kms cannot write: process $writer makes no progress/, BOUNDED);
 kill 'CONT', $writer;
-works('the writer goes on');
+works('the writer continues');
 
 # ---- Events that come faster than they are written -------------------------------------
 
@@ -91,9 +91,9 @@ my @floods = map { KmsClient->session($node, 'postgres') } 1 .. 2;
 $_->send("SELECT count(kms_encrypt('$audit->{key}', 'x')) FROM generate_series(1, 10000000)") foreach @floods;
 ok(KmsTest::poll(sub { $audit->status('ring used') > 1200 }), 'the ring fills up');
 is( KmsClient::sqlstate($node, 'postgres', "SET statement_timeout = '100s'; SELECT kms_flush_events()"),
-	'00000', 'who waits does not wait for those that come later');
+	'00000', 'kms_flush_events() does not wait for later events');
 is($audit->sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%10000000%' AND state = 'active' AND pid <> pg_backend_pid()"),
-	2, 'which still come');
+	2, 'later events still arrive');
 $audit->sql("SELECT pg_cancel_backend($_->{pid})") foreach @floods;
 $_->receive foreach @floods;
 $audit->sql('ALTER TABLE kms.event DROP CONSTRAINT slow');

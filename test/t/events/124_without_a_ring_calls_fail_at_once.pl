@@ -1,5 +1,6 @@
 # If no event ring can be made, a call whose event must be durable fails at
-# once and says so; with kms.audit = best_effort calls go on and are counted.
+# once and names the reason.  With kms.audit = best_effort, calls continue and
+# are counted.
 use strict;
 use warnings;
 
@@ -37,7 +38,7 @@ foreach my $case (
 		my $outcome = $audit->call($results->{$call});
 		is($outcome->{state}, 'KM008', "$name: $call is refused");
 		cmp_ok($outcome->{seconds}, '<', KmsAudit::AT_ONCE, "$name: $call, at once");
-		is($outcome->{rows}, '', "$name: $call gives nothing");
+		is($outcome->{rows}, '', "$name: $call returns nothing");
 	}
 	foreach my $call (sort keys %$failures)
 	{
@@ -47,20 +48,20 @@ foreach my $case (
 	}
 	like(KmsClient::error($node, 'postgres', $results->{decrypt}),
 		qr/KM008: .*DETAIL:  The event ring of this database cannot be made\..*HINT:  The server log says why/s,
-		"$name: it says why");
+		"$name: the error names the reason");
 	is($audit->failing_changes, 0, "$name: keys can be changed");
 
 	$audit->mode('best_effort');
 	my $before = $audit->sql("SELECT value FROM kms.status WHERE item = 'events without a ring'");
-	is($audit->call($results->{decrypt})->{rows}, 'secret', "$name: best_effort goes on");
+	is($audit->call($results->{decrypt})->{rows}, 'secret', "$name: with best_effort, calls continue");
 	cmp_ok($audit->sql("SELECT value FROM kms.status WHERE item = 'events without a ring'"), '>', $before,
-		"$name: and counts what is not recorded");
-	like($audit->findings, qr/^error: .*events.* not (?:be )?recorded/m, "$name: kms_check() says so");
+		"$name: with best_effort, unrecorded events are counted");
+	like($audit->findings, qr/^error: .*events.* not (?:be )?recorded/m, "$name: kms_check() reports the missing ring");
 
 	$mend->();
 	$audit->mode('required', KmsAudit::LONG_TIMEOUT);
 	ok( KmsTest::poll(sub { $audit->call($results->{decrypt})->{state} eq '00000' }),
-		"$name: calls work when there can be a ring");
+		"$name: calls work again after a ring can be made");
 }
 $audit->{session}->quit;
 $node->stop;

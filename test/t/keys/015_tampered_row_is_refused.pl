@@ -1,7 +1,7 @@
-# A row that was changed behind the extension's back is refused with XX001,
-# by sessions that have the key open too, recorded as that and found by
-# kms_check(); once put back as it was the key works again.  A complete old
-# row is found by kms_check() alone.
+# If a row was changed behind the extension's back, every session refuses it
+# with XX001, even one that has the key open.  The refusal is recorded, and
+# kms_check() finds the row.  After the row is restored, the key works again.
+# Only kms_check() finds a complete old row.
 use strict;
 use warnings;
 
@@ -34,16 +34,17 @@ INSERT INTO kms.key SELECT * FROM good_key;
 INSERT INTO kms.key_secret SELECT * FROM good_secret;
 SQL
 
-# Has the keys open and authenticated all along.
+# This session has the keys open and authenticated throughout.
 my $session = KmsClient->session($node, 'postgres');
 $session->query("SELECT kms_decrypt('$key', '$ciphertext'),
 	kms_decrypt('$other', '$other_ciphertext'), kms_decrypt('$rotated', '$old_ciphertext')");
 is($session->{state}, '00000', 'the keys work as they are');
 unlike(KmsClient::findings($node, 'postgres'), qr/authenticate|older/,
-	'and kms_check() has no complaint');
+	'kms_check() finds nothing');
 
-# Change a row or its secret; decrypt, and what hands the key out, refuse it.
-# "device" is whom issue would hand it out to, undef if to nobody.
+# Change a row or its secret, and require that decrypting and issuing refuse
+# it. "device" is the device to which issue would return the key, undef if
+# none.
 sub refused
 {
 	my ($name, $sql, %opt) = @_;
@@ -70,7 +71,7 @@ sub refused
 			"$name: refused by $call");
 	}
 	$session->query("SELECT $calls{decrypt}");
-	is($session->{state}, 'XX001', "$name: refused where the key is open");
+	is($session->{state}, 'XX001', "$name: refused by a session that has the key open");
 	is( $node->safe_psql('postgres',
 			"SELECT kms_try_decrypt('$asked', '$sent') IS NULL"),
 		't', "$name: NULL for kms_try_decrypt");
@@ -122,7 +123,7 @@ tampered('bit in the seal',
 tampered('seal of another row',
 	"seal = (SELECT seal FROM kms.key WHERE key_id = '$other')");
 
-# What was denied is denied, only with another error.
+# A denied key stays denied, only with another error.
 tampered('made deprecated', "state = 'deprecated'", device => undef);
 tampered('made disabled', "state = 'disabled'", device => undef);
 tampered('made revoked', "state = 'revoked'", device => undef);
@@ -190,14 +191,14 @@ foreach my $state ('disabled', 'revoked', 'pending_deletion')
 		qr/^(?:KM004|XX001)$/, "$state without a seal: refused");
 	$session->query("SELECT kms_decrypt('$key', '$ciphertext')");
 	like($session->{state}, qr/^(?:KM004|XX001)$/,
-		"$state without a seal: also where it is open");
+		"$state without a seal: refused by a session that has the key open");
 	$node->safe_psql('postgres', $put_back);
 }
 
 # ---- A complete old row --------------------------------------------------
 
 is($session->query("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret',
-	'put back as it was, a key works');
+	'after the row is restored, the key works');
 $node->safe_psql('postgres', <<"SQL");
 CREATE TABLE before AS SELECT * FROM kms.key WHERE key_id = '$key';
 SET kms.keygen_limit = 100;
@@ -205,7 +206,7 @@ SELECT kms_rotate_key('phone');
 SELECT kms_flush_events();
 SQL
 unlike(KmsClient::findings($node, 'postgres'), qr/older/,
-	'a rotation is no complaint');
+	'kms_check() does not report a rotation');
 $node->safe_psql('postgres', <<"SQL");
 DELETE FROM kms.key WHERE key_id = '$key';
 INSERT INTO kms.key SELECT * FROM before;
@@ -214,10 +215,10 @@ INSERT INTO kms.key_secret SELECT * FROM good_secret WHERE key_id = '$key';
 SQL
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: keys are older than the trail says they should be: \Q$key\E \(/m,
-	'an old row that was put back is found by kms_check()');
+	'kms_check() finds an old row that was restored');
 $session->quit;
 
-# A backup has keys that were deleted since.
+# Restore a row from a backup whose key was deleted since.
 my ($gone) = KmsClient::issue($node, 'postgres', 'gone phone');
 $node->safe_psql('postgres', <<"SQL");
 CREATE TABLE gone_key AS SELECT * FROM kms.key WHERE key_id = '$gone';
@@ -229,7 +230,7 @@ INSERT INTO kms.key_secret SELECT * FROM gone_secret;
 SQL
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: keys are older than the trail says they should be: .*\Q$gone\E/m,
-	'so is a key that had been destroyed');
+	'kms_check() finds the row of a destroyed key');
 
 $node->stop;
 done_testing();

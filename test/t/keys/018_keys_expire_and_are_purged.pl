@@ -1,6 +1,6 @@
-# Expired keys are swept and purged with nothing configured, by the worker,
-# and by pg_cron where the worker is off.  Deprecated keys open until they
-# expire, revoked ones never; what is purged is recorded.
+# Maintenance expires and purges keys without any configuration, by the worker,
+# or by pg_cron if the worker is off.  Deprecated keys decrypt until they
+# expire, revoked keys never.  The trail records each purge.
 use strict;
 use warnings;
 
@@ -11,7 +11,7 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Keys live one second and are kept for one more: waiting is the test here.
+# Keys live one second and are kept for one more, so this test must wait.
 my $policy = <<'CONF';
 kms.key_lifetime = 1s
 kms.key_retention = 1s
@@ -29,15 +29,15 @@ sub sees
 			}),
 		"$how: a key is purged");
 	is(KmsClient::sqlstate($node, $db, "SELECT kms_key_state('$key')"),
-		'KM002', "$how: it is gone");
+		'KM002', "$how: the key is purged");
 	is($node->safe_psql($db, 'SELECT count(*) FROM kms.key_secret'),
-		'0', "$how: so is its secret");
+		'0', "$how: the secret is purged");
 	$node->safe_psql($db, 'SELECT kms_flush_events()');
 	is( $node->safe_psql($db,
 			"SELECT string_agg(concat_ws(' ', operation, status), ', ' ORDER BY ticket)
 			FROM kms.event WHERE key_id = '$key'"),
 		'generate success, deprecate success, purge success',
-		"$how: its life is in the trail");
+		"$how: the trail records its life");
 }
 
 # ---- The worker ----------------------------------------------------------
@@ -75,8 +75,8 @@ SKIP:
 	skip 'pg_cron is not installed', 9
 	  unless -e "$control/extension/pg_cron.control";
 
-	# Jobs run once a minute at most in pg_cron before 1.5; one that runs when
-	# the server starts, and starts it again, takes the same path.
+	# pg_cron before 1.5 runs jobs once a minute at most.  A job that runs at
+	# the start of the server, with a restart, takes the same path.
 	$node = KmsTest->node('cron', conf => <<"CONF");
 ${policy}shared_preload_libraries = 'kms,pg_cron'
 kms.maintenance = off
@@ -91,9 +91,9 @@ CONF
 	my $due = "SELECT expires_at + interval '1 s' < clock_timestamp() FROM kms.key";
 	$node->poll_query_until('app', $due) or die 'no key';
 	is($node->safe_psql('app', 'SELECT state FROM kms.key'), 'active',
-		'pg_cron: nothing is swept with kms.maintenance = off');
+		'pg_cron: no key expires with kms.maintenance = off');
 
-	# It may have started when the job was made, too.
+	# The job may also have run when it was made.
 	my $runs = $node->safe_psql('app', 'SELECT coalesce(max(runid), 0) FROM cron.job_run_details');
 	$node->restart;
 	ok( $node->poll_query_until('app',
@@ -104,9 +104,9 @@ CONF
 		'pg_cron: the key is purged');
 	is( KmsTest::events($node, 'app', "key_id = '$cron_key' AND status = 'success'
 			AND operation IN ('generate', 'deprecate', 'purge')"),
-		'3', 'pg_cron: its life is in the trail');
+		'3', 'pg_cron: the trail records its life');
 	unlike(KmsClient::findings($node, 'app'), qr/^(?:error|warning): (?!fsync)/m,
-		'pg_cron: kms_check() has no complaint');
+		'pg_cron: kms_check() finds nothing');
 	$node->stop;
 }
 

@@ -1,10 +1,10 @@
-# A purge that would take more than 5 % of the keys, and more than 1,000,
-# within a day deletes nothing and waits for confirmation.  Keys that a
-# foreign key refers to are skipped, reported, and stop nothing else.
+# If a purge would delete more than 5 % of the keys, and more than 1,000,
+# within a day, it deletes nothing and waits for confirmation.  The purge skips
+# and reports keys that a foreign key refers to, and deletes the others.
 #
-# Making thousands of keys would take an hour: these are rows copied from one,
-# which the purge takes only because the server has another master key, and so
-# cannot judge them.
+# Making thousands of keys would take an hour, so the rows are copies of one.
+# The purge deletes them only because the server has another master key and
+# cannot authenticate them.
 use strict;
 use warnings;
 
@@ -25,7 +25,7 @@ $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 KmsTest::write_master_key($file);
 $node->restart;
 
-# No row authenticates, so nothing but the operator tells maintenance the time.
+# No row authenticates, so only the operator tells maintenance the time.
 $node->safe_psql('postgres', 'SELECT FROM kms_maintain(confirm_clock => true)');
 
 sub sql
@@ -33,7 +33,7 @@ sub sql
 	return $node->safe_psql('postgres', $_[0]);
 }
 
-# Copies of the key: so many, expired so long ago, in this state.
+# Copies of the key: the number, the age of the expiry, and the state.
 sub add
 {
 	my ($name, $count, $days, $state) = @_;
@@ -48,7 +48,7 @@ FROM kms.key_secret, generate_series(1, $count) AS n WHERE key_id = '$key';
 SQL
 }
 
-# One call: "done skipped more" of the purge.
+# Return "done skipped more" of the purge in one call.
 sub maintain
 {
 	my ($argument) = @_;
@@ -63,8 +63,9 @@ sub left
 	return sql("SELECT count(*) FROM kms.key WHERE key_id ~ '^${name}[0-9]'");
 }
 
-# Move the day that the purge counts in to the past.  The row has no seal then,
-# so that its day begins anew, with what the trail says was purged within a day.
+# Move the day in which the purge counts into the past.  The row then has no
+# seal, so its day begins again, with the number of keys that the trail says
+# were purged within a day.
 sub next_day
 {
 	sql("SELECT kms_flush_events();
@@ -80,33 +81,33 @@ my $waits = qr/^warning: .*purge.* waits? for confirmation/m;
 
 add('a', 1000, 91);
 add('young', 10, 89);
-is(maintain(), '1000 0 t', '1,000 keys go without confirmation');
-is(left('a'), '0', 'all of them');
-is(left('young'), '10', 'none before its time');
+is(maintain(), '1000 0 t', '1,000 keys are purged without confirmation');
+is(left('a'), '0', 'all 1,000 keys are deleted');
+is(left('young'), '10', 'no key is purged before its time');
 add('b', 1, 91);
-is(maintain(), '0 1 f', 'one more in the same day does not go');
-like(KmsClient::findings($node, 'postgres'), $waits, 'kms_check() says so');
+is(maintain(), '0 1 f', 'one more key in the same day is not purged');
+like(KmsClient::findings($node, 'postgres'), $waits, 'kms_check() reports that the purge waits');
 next_day();
-is(maintain(), '1 0 f', 'it goes on the next day');
-unlike(KmsClient::findings($node, 'postgres'), $waits, 'and the complaint ends');
+is(maintain(), '1 0 f', 'the key is purged on the next day');
+unlike(KmsClient::findings($node, 'postgres'), $waits, 'the finding ends');
 
 next_day();
 add('c', 1101, 91);
 is(maintain(), '0 1101 f', 'more than 1,000 and 5 %: nothing is deleted');
-is(left('c'), '1101', 'not even some');
+is(left('c'), '1101', 'not a single key is deleted');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^warning: .*purge.* waits? for confirmation.*\b1101\b.*confirm_purge => true/m,
-	'kms_check() says how many wait and what to do');
-is(maintain(), '0 1101 f', 'it waits');
+	'kms_check() says how many keys wait and how to continue');
+is(maintain(), '0 1101 f', 'the purge waits');
 $node->restart;
-is(maintain(), '0 1101 f', 'over a restart');
-is(maintain('confirm_purge => true'), '1000 0 t', 'with confirmation it goes on');
-is(maintain(), '101 0 f', 'in batches, which need no other');
-is(left('c'), '0', 'until all are deleted');
-unlike(KmsClient::findings($node, 'postgres'), $waits, 'and the complaint ends');
+is(maintain(), '0 1101 f', 'the purge waits after a restart');
+is(maintain('confirm_purge => true'), '1000 0 t', 'with confirmation the purge continues');
+is(maintain(), '101 0 f', 'further batches need no further confirmation');
+is(left('c'), '0', 'all keys are deleted');
+unlike(KmsClient::findings($node, 'postgres'), $waits, 'the finding ends after the confirmed purge');
 next_day();
 add('d', 1001, 91);
-is(maintain(), '0 1001 f', 'a confirmation is for a day');
+is(maintain(), '0 1001 f', 'a confirmation is valid for a day');
 maintain('true');
 maintain();
 
@@ -115,24 +116,24 @@ maintain();
 next_day();
 add('many', 30000, 1);
 add('e', 1400, 91, 'revoked');
-is(maintain(), '1000 0 t', '1,400 of 31,400 keys, less than 5 %, go');
-is(maintain(), '400 0 f', 'all of them');
+is(maintain(), '1000 0 t', '1,400 of 31,400 keys, less than 5 %, are purged');
+is(maintain(), '400 0 f', 'all 1,400 keys are deleted');
 add('f', 200, 91);
-is(maintain(), '0 200 f', 'in a day that makes 5 %, no more go');
+is(maintain(), '0 200 f', 'after 5 % in a day, no more keys are purged');
 next_day();
-is(maintain(), '200 0 f', 'but the next day');
+is(maintain(), '200 0 f', 'the purge continues on the next day');
 sql("DELETE FROM kms.key WHERE key_id ~ '^many'");
 
-# What was counted goes on without being counted with each batch, and no more.
+# Later batches use the first count of keys.
 next_day();
 add('crowd', 40000, 1);
 add('n', 2100, 91);
-is(maintain(), '1000 0 t', '2,100 of 42,100 keys, less than 5 %, begin to go');
+is(maintain(), '1000 0 t', 'the purge of 2,100 of 42,100 keys, less than 5 %, begins');
 add('o', 500, 91);
-is(maintain(), '1000 0 t', 'they go on while others become due');
-is(maintain(), '0 600 f', 'which stop it when they would make it more than 5 %');
+is(maintain(), '1000 0 t', 'the purge continues while more keys become due');
+is(maintain(), '0 600 f', 'the purge stops when the later keys make more than 5 %');
 next_day();
-is(maintain(), '600 0 f', 'until the next day');
+is(maintain(), '600 0 f', 'the purge continues on the next day, after later keys');
 sql("DELETE FROM kms.key WHERE key_id ~ '^crowd'");
 
 # ---- The clock -----------------------------------------------------------
@@ -140,7 +141,7 @@ sql("DELETE FROM kms.key WHERE key_id ~ '^crowd'");
 next_day();
 add('g', 10, 91);
 sql("UPDATE kms.maintenance SET purge_window_start = now() + interval '10 years'");
-is(maintain(), '10 0 f', 'a clock that went back does not stop it for ever');
+is(maintain(), '10 0 f', 'a clock that was set back does not stop the purge permanently');
 
 # ---- Foreign keys --------------------------------------------------------
 
@@ -153,23 +154,23 @@ CREATE TABLE late (key_id text COLLATE "C" REFERENCES kms.key
 INSERT INTO card VALUES ('h1'), ('h2');
 INSERT INTO late VALUES ('h3'), ('h4');
 SQL
-is(maintain(), '16 4 f', 'keys that are referred to are skipped, the others go');
+is(maintain(), '16 4 f', 'keys with references are skipped, the others are purged');
 is(sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key WHERE key_id ~ '^h'"),
-	'h1 h2 h3 h4', 'it is those');
+	'h1 h2 h3 h4', 'exactly these keys are skipped');
 like(KmsClient::findings($node, 'postgres'), qr/^\w+: .*\b4\b.*(?:foreign key|refer)|^\w+: .*(?:foreign key|refer).*\b4\b/m,
-	'kms_check() reports them');
+	'kms_check() reports the skipped keys');
 add('i', 5, 91);
-is(maintain(), '5 4 f', 'they stand in nobody\'s way, and are tried again');
-is(maintain(), '0 4 f', 'and again');
+is(maintain(), '5 4 f', 'the skipped keys delay no other key, and are retried');
+is(maintain(), '0 4 f', 'the skipped keys are retried again');
 sql("DELETE FROM card WHERE key_id = 'h1'; DELETE FROM late WHERE key_id = 'h3'");
-is(maintain(), '2 2 f', 'they go when the reference is gone');
+is(maintain(), '2 2 f', 'the keys are purged after the references are deleted');
 sql('DELETE FROM card; DELETE FROM late');
-is(maintain(), '2 0 f', 'all of them');
+is(maintain(), '2 0 f', 'all keys are deleted');
 unlike(KmsClient::findings($node, 'postgres'), qr/foreign key|refer/,
-	'and the report ends');
+	'the finding about references ends');
 
-# One that acts on deletes would run triggers with the purge's rights: it is
-# refused now, but may be there from before.
+# A foreign key that acts on deletes would run triggers with the purge's
+# rights.  It is refused now, but may exist from before.
 sql(<<'SQL');
 ALTER EXTENSION kms DROP TABLE kms.key;
 CREATE TABLE acting (key_id text COLLATE "C" REFERENCES kms.key ON DELETE CASCADE);
@@ -177,12 +178,12 @@ ALTER EXTENSION kms ADD TABLE kms.key;
 SQL
 add('acting', 5, 91);
 sql("INSERT INTO acting VALUES ('acting5')");
-is(maintain(), '0 5 f', 'nothing is purged where a foreign key acts on deletes');
-is(sql('SELECT count(*) FROM acting'), '1', 'which has not acted');
+is(maintain(), '0 5 f', 'if a foreign key acts on deletes, nothing is purged');
+is(sql('SELECT count(*) FROM acting'), '1', 'that foreign key did not act');
 like(KmsClient::findings($node, 'postgres'),
-	qr/^error: nothing is deleted from kms\.key .*acting_key_id_fkey/m, 'kms_check() says so');
+	qr/^error: nothing is deleted from kms\.key .*acting_key_id_fkey/m, 'kms_check() reports that foreign key');
 sql('DROP TABLE acting');
-is(maintain(), '5 0 f', 'without it they go');
+is(maintain(), '5 0 f', 'without that foreign key the purge continues');
 
 # ---- No master key -------------------------------------------------------
 
@@ -191,10 +192,10 @@ unlink $file;
 $node->restart;
 add('lost', 5, 91);
 is(maintain(), '0 0 f', 'nothing is purged without a master key');
-is(left('lost'), '5', 'nothing at all');
+is(left('lost'), '5', 'no key is deleted');
 KmsTest::write_master_key($file, split /\n/, $lost);
 $node->restart;
-is(maintain(), '5 0 f', 'with one they go');
+is(maintain(), '5 0 f', 'with a master key the keys are purged');
 
 # ---- Concurrently --------------------------------------------------------
 
@@ -203,31 +204,31 @@ add('j', 300, 91);
 my $session = KmsClient->session($node, 'postgres');
 $session->query('BEGIN');
 $session->query("SELECT FROM kms.key WHERE key_id = 'j7' FOR UPDATE");
-like(maintain(), qr/^299 1 /, 'a key that a session has locked is passed over');
+like(maintain(), qr/^299 1 /, 'a key that a session has locked is skipped');
 $session->query('COMMIT');
-like(maintain(), qr/^1 0 /, 'and goes the next time');
+like(maintain(), qr/^1 0 /, 'the key is purged in the next round');
 add('k', 300, 91);
 my $other = KmsClient->session($node, 'postgres');
 $session->send('SELECT * FROM kms_maintain()');
 $other->send('SELECT * FROM kms_maintain()');
 $session->receive;
 $other->receive;
-is("$session->{state} $other->{state}", '00000 00000', 'two at once do not fail');
+is("$session->{state} $other->{state}", '00000 00000', 'two calls at the same time both succeed');
 maintain();
-is(left('k'), '0', 'and all keys go');
+is(left('k'), '0', 'all keys of the two calls are deleted');
 
-# The wait for it is bounded, and it does not end the round.
+# The wait for the lock has a limit, and exceeding it does not end the round.
 sql('CREATE TABLE held (key_id text COLLATE "C" REFERENCES kms.key)');
 add('m', 3, 91);
 sql("INSERT INTO held VALUES ('m1')");
 $session->query('BEGIN');
 $session->query('SELECT FROM held FOR UPDATE');
 sql("ALTER DATABASE postgres SET lock_timeout = '200ms'");
-is(maintain(), '2 1 f', 'nor does one whose referring row is locked');
+is(maintain(), '2 1 f', 'a key whose referring row is locked is skipped, too');
 sql('ALTER DATABASE postgres RESET lock_timeout');
 $session->query('COMMIT');
 sql('DROP TABLE held');
-is(maintain(), '1 0 f', 'and it goes when there is no reference');
+is(maintain(), '1 0 f', 'the key is purged after its reference is deleted');
 $_->quit foreach $session, $other;
 
 # ---- The trail -----------------------------------------------------------
@@ -235,10 +236,10 @@ $_->quit foreach $session, $other;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 is( sql("SELECT count(*), count(DISTINCT key_id) FROM kms.event WHERE operation = 'purge'
 		AND status = 'success'"),
-	'7951|7951', 'each key that was purged has one event of it');
+	'7951|7951', 'each purged key has one event');
 is(sql("SELECT count(*) FROM kms.event WHERE operation = 'purge' AND status <> 'success'
 		AND reason <> 'Rolled back'"),
-	'0', 'and failures only of what was tried');
+	'0', 'there are failures only of skipped keys');
 
 # ---- With the master key -------------------------------------------------
 
@@ -250,7 +251,7 @@ add('l', 5, 91);
 is(maintain(), '0 5 f', 'rows that do not authenticate are kept for the operator');
 is($node->safe_psql('postgres',
 		"SELECT kms_decrypt('$key', kms_encrypt('$key', 'x'))"),
-	'x', 'and keys work all the same');
+	'x', 'the keys still work');
 
 $node->stop;
 done_testing();

@@ -1,10 +1,10 @@
-# Many calls in one statement do not make a session grow, whatever they end
-# in; nor does the writer grow with what it writes.
+# Many calls in one statement do not make a session grow, for any outcome of
+# the calls, and the writer does not grow either.
 #
-# A leak of one byte a call is found: it takes 16 of palloc and 32 of malloc, so
-# that 6,000 calls with a private key, which takes half a millisecond, lose 94
-# kB at least, and 200,000 without one 3 MB.  A session that loses nothing grows
-# by less than 64.
+# A leak of one byte per call is found: palloc takes 16 for it and malloc 32.
+# So 6,000 calls with a private key, which take half a millisecond each, lose
+# at least 94 kB, and 200,000 calls without one 3 MB.  A session without a leak
+# grows by less than 64 kB.
 use strict;
 use warnings;
 
@@ -38,7 +38,7 @@ my $wrong = "'$key[0]', '$ciphertext[1]'";
 my $cheap = crypt('secret', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
 my $good_bytes = "'$key[0]', decode('$ciphertext[0]', 'base64')";
 
-# A name, how many calls, and an expression in n.
+# A name, the number of calls, and an expression in n.
 my @cases = (
 	[ 'decrypt', 10_000, "kms_decrypt($good)" ],
 	[ 'wrong ciphertext', 10_000, "kms_try_decrypt($wrong)" ],
@@ -77,7 +77,7 @@ BEGIN
 END \$\$;
 SQL
 
-# In kB, what is the process's own: neither buffers nor the ring.
+# Return the private memory of a process in kB, without buffers and the ring.
 sub memory
 {
 	my ($pid) = @_;
@@ -93,7 +93,7 @@ sub writer
 # The server logs each recovery.
 my $quiet = "SET log_min_messages = fatal; SET log_statement = 'none'";
 
-# Two sessions: there are two processors at least.
+# Two sessions, because there are at least two processors.
 my @sessions = map { KmsClient->session($node, 'postgres') } 1, 2;
 $_->query($quiet) foreach @sessions;
 my ($writer, $writer_memory) = ('', 0);
@@ -125,7 +125,8 @@ while (@cases)
 		cmp_ok($grown, '<', 64, "$name: the session has grown by $grown kB");
 	}
 
-	# The writer leaves when there is nothing to write, so it may be another.
+	# The writer ends when there is nothing to write, so this may be another
+	# process.
 	my $pid = writer();
 	if ($pid ne '' && $pid eq $writer)
 	{
@@ -139,7 +140,7 @@ cmp_ok($measured, '>', 0, 'the writer was measured');
 is($sessions[0]->query("SELECT value FROM kms.status WHERE item = 'keys open in this session'"),
 	'3', 'no more keys are open than kms.key_cache_size');
 
-# A result set is given out row by row, so nothing of it is kept.
+# The result set is sent row by row, so it needs no memory.
 my $before = memory($sessions[0]{pid});
 $sessions[0]->query("SELECT kms_try_decrypt('no_such_key', 'AAAA'), generate_series(1, 200000)");
 cmp_ok(memory($sessions[0]{pid}) - $before, '<', 256, 'rows sent to a client');

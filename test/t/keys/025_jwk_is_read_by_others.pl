@@ -1,5 +1,6 @@
-# A JOSE library reads the JWK and the set as the key that the PEM is, and
-# what it encrypts with them the database opens; on a standby, too.
+# A JOSE library reads the JWK and the JWK set as the same key as the PEM, and
+# the database decrypts what it encrypts with them.  A standby returns the
+# same.
 use strict;
 use warnings;
 
@@ -16,8 +17,8 @@ plan skip_all => 'python3-jwcrypto is not installed here (test/install-deps inst
 		'<', \undef, '>', '/dev/null', '2>', '/dev/null');
   };
 
-# Prints the thumbprint of each key of the set and of the PEM, what the first
-# key says of itself, and one block made with it; then the parts of a JWE.
+# Print the thumbprint of each key of the set and of the PEM, the fields of the
+# first key, and one block encrypted with it; then the parts of a JWE.
 my $client = <<'END';
 import base64, json, sys
 from cryptography.hazmat.primitives import hashes, serialization
@@ -46,7 +47,7 @@ token.add_recipient(key)
 print(token.serialize(compact=True))
 END
 
-# What opens the rest of a JWE when its content key is known.
+# Decrypt the content of a JWE with its content key.
 my $opener = <<'END';
 import base64, sys
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -71,7 +72,7 @@ foreach my $case (
 	my $key_id = $node->safe_psql('postgres',
 		"SET kms.oaep_hash = '$digest'; SELECT key_id FROM kms_issue_key('$alg', NULL, '$algorithm')");
 
-	# An older key must not be in the set.
+	# Make an older key, which must not be in the set.
 	$key_id = $node->safe_psql('postgres',
 		"SET kms.oaep_hash = '$digest'; SELECT key_id FROM kms_rotate_key('$alg', NULL, '$algorithm')");
 	my $given = $node->safe_psql('postgres',
@@ -81,20 +82,20 @@ foreach my $case (
 	  split /\n/, python($client, $given);
 
 	is($same, 'True', "$alg: the JWK is the key of the PEM");
-	is($same_set, 'True', "$alg: the set holds it alone");
-	is($by_id, 'True', "$alg: under its key id");
-	is($same_pem, 'True', "$alg: and is written as the PEM is");
-	is($private, 'False', "$alg: there is no private half");
+	is($same_set, 'True', "$alg: the set has only this key");
+	is($by_id, 'True', "$alg: the JWK has its key id");
+	is($same_pem, 'True', "$alg: the numbers are those of the PEM");
+	is($private, 'False', "$alg: there is no private part");
 	is($node->safe_psql('postgres', "SELECT kms_decrypt('$key_id', '$block')"),
-		'päss 4711', "$alg: the database opens what is encrypted with it");
+		'päss 4711', "$alg: the database decrypts a block made with the JWK");
 
 	my $wrapped = (split /\./, $token)[1];
 	my $content_key = $node->safe_psql('postgres',
 		"SELECT encode(kms_decrypt_bytea('$key_id',
 			decode(translate('$wrapped', '-_', '+/') || repeat('=', -length('$wrapped') & 3), 'base64')), 'hex')");
-	is(length $content_key, 64, "$alg: the database opens the key of a JWE");
+	is(length $content_key, 64, "$alg: the database decrypts the key of a JWE");
 	is(python($opener, "$token $content_key"),
-		'a longer secret', "$alg: with which it opens");
+		'a longer secret', "$alg: that key decrypts the JWE");
 }
 
 # ---- A standby -----------------------------------------------------------
@@ -103,7 +104,7 @@ my $standby = KmsTest->standby($node, 'standby');
 $node->wait_for_catchup($standby);
 my $both = q{SELECT kms_jwk(key_id), kms_jwks(device_id) FROM kms.keys WHERE state = 'active' ORDER BY key_id};
 is($standby->safe_psql('postgres', $both), $node->safe_psql('postgres', $both),
-	'a standby serves the same');
+	'a standby returns the same');
 
 $standby->stop;
 $node->stop;

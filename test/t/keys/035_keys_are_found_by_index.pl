@@ -1,7 +1,6 @@
-# However many keys there are, and whatever the statistics say of them, no
-# call and no batch of maintenance reads a table of keys as a whole; each of
-# its indexes is used.  A table without one of them shows that this would be
-# seen.
+# No call and no batch of maintenance reads a table of keys as a whole, for any
+# number of keys and any statistics, and each index is used.  A test without
+# one of the indexes proves that a full read would be detected.
 use strict;
 use warnings;
 
@@ -12,7 +11,7 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Nothing but this test looks at the tables, or at what is in them.
+# Only this test reads the tables.
 my $node = KmsTest->node('plans', conf => <<'CONF');
 kms.maintenance = off
 kms.keygen_limit = 1000
@@ -34,7 +33,7 @@ my ($pem) = run_command([qw(openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_b
 sql("CREATE TABLE old (private_key text);
 	INSERT INTO old VALUES ('$pem')");
 
-# Copies of a row, of other devices: none is ever looked at.
+# Copies of a row, for other devices; no call reads them.
 sql(<<"SQL");
 INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object(
 	'key_id', 'copy' || n, 'device_id', 'copy' || n, 'expires_at', expires_at + n * interval '1 s'))).*
@@ -43,8 +42,8 @@ INSERT INTO kms.key_secret SELECT 'copy' || n, public_key, wrapped_key
 FROM kms.key_secret, generate_series(1, 20000) AS n WHERE key_id = '$key';
 SQL
 
-# Keys that are real: they expire in a second, and are purged a second later.
-# Some cannot be: a row refers to them, or their dates were changed by hand.
+# Real keys: they expire in a second, and are purged a second later.  Some
+# cannot be purged: a row refers to them, or their dates were changed by hand.
 sub add
 {
 	my ($name) = @_;
@@ -59,7 +58,7 @@ SELECT pg_sleep(1.5);
 SQL
 }
 
-# Each so often that a plan for any parameter is made, too.
+# Call each often enough that a generic plan is made, too.
 sub work
 {
 	my ($name) = @_;
@@ -71,7 +70,7 @@ sub work
 	sql("SET kms.key_retention = 0; $maintain");
 	is( sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key
 			WHERE key_id ~ '^${name}[0-9]'"),
-		"${name}1 ${name}11 ${name}12", "$name: the others have gone");
+		"${name}1 ${name}11 ${name}12", "$name: the other keys are purged");
 	sql(<<"SQL");
 DELETE FROM card;
 SELECT kms_issue_key('$name-new-' || n % 4) $each;
@@ -95,7 +94,7 @@ SELECT kms_rewrap_keys(), kms_master_key_status();
 SQL
 }
 
-# In a session of its own: one shows its own a moment later.
+# Use another session, because a session reports its own counts a moment later.
 sub counts
 {
 	my ($what, $of, $names) = @_;
@@ -107,7 +106,8 @@ sub counts
 	return map { $count{$_} || 0 } @$names;
 }
 
-# Tables that were read as a whole, and indexes that were not used.
+# Return the tables that were read as a whole, and the indexes that were not
+# used.
 sub seen
 {
 	my ($name) = @_;
@@ -131,7 +131,7 @@ sub is_good
 
 sql('CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key)');
 
-# As many as ten million are not counted but believed.
+# Claim ten million rows in the statistics.
 my $claim = "UPDATE pg_class SET reltuples = 1e7, relpages = 1e6, relallvisible = 1e6
 	WHERE oid IN ('kms.key'::regclass, 'kms.key_secret'::regclass)";
 
@@ -140,7 +140,8 @@ is_good('a', 'without statistics');
 sql("ANALYZE kms.key, kms.key_secret; $claim");
 is_good('b', 'with statistics');
 
-# Most are expired, say the statistics; and none has such a state.
+# The statistics say that most keys are expired, and that none has such a
+# state.
 sql("BEGIN; SET LOCAL session_replication_role = replica;
 	UPDATE kms.key SET state = 'disabled' WHERE key_id ~ '^copy'; ANALYZE kms.key; ROLLBACK; $claim");
 is_good('c', 'with statistics of other rows');
@@ -150,13 +151,13 @@ foreach my $index (qw(key_expiry_idx key_tried_idx))
 	my $definition = sql("SELECT pg_get_indexdef('kms.$index'::regclass)");
 	sql("DROP INDEX kms.$index");
 	my ($whole, $unused) = seen("no-$index-");
-	isnt("$whole$unused", '', "without $index this would be seen");
+	isnt("$whole$unused", '', "without $index a full read is detected");
 	sql($definition);
 }
 
 # ---- A long trail ----------------------------------------------------------
 
-# Copies of an event, of a key that was denied later.
+# Copies of an event, for a key that was denied later.
 my $denied = join ' ', map { KmsClient::issue($node, 'postgres', "denied$_") && "SELECT kms_disable_key(key_id) FROM kms.keys WHERE device_id = 'denied$_';" } 1 .. 10;
 sql($denied);
 sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
@@ -175,10 +176,11 @@ sub trail_rows_read
 cmp_ok(trail_rows_read(), '<', 20000, 'kms_check() does not read a long trail');
 my $changes = sql("SELECT pg_get_indexdef('kms.event_change_idx'::regclass)");
 sql('DROP INDEX kms.event_change_idx');
-cmp_ok(trail_rows_read(), '>', 20000, 'without an index it would');
+cmp_ok(trail_rows_read(), '>', 20000, 'without an index a full read is detected');
 sql($changes);
 
-# A plan that is made to go by an index looks dear; it is not to be compiled.
+# A plan that is forced to use an index has a high cost, but must not be
+# compiled.
 my $from = -s $node->logfile;
 sql("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
 	SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on;

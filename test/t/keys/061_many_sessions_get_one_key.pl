@@ -1,5 +1,5 @@
-# 24 sessions that ask for a device's key at the same time get the same one;
-# 24 that rotate at the same time stay within the limit.
+# 24 sessions that request a device's key at the same time get the same key.
+# 24 sessions that rotate at the same time stay within the limit.
 use strict;
 use warnings;
 
@@ -24,11 +24,11 @@ $node->command_ok(
 		'pgbench', '-n', '-c', 24, '-j', 2, '-t', 2,
 		'-f', "$dir/issue.sql", $node->connstr('postgres')
 	],
-	'24 sessions ask for a key, twice');
+	'24 sessions request a key, twice');
 is( $node->safe_psql('postgres',
 		'SELECT count(*), count(DISTINCT key_id), count(DISTINCT public_key), count(*) FILTER (WHERE NOT reused) FROM got'),
 	'48|1|1|1',
-	'all get the same, which one made');
+	'all sessions get the key that one made');
 is( $node->safe_psql('postgres',
 		"SELECT count(*), min(state) FROM kms.keys WHERE device_id = 'phone'"),
 	'1|active',
@@ -40,7 +40,7 @@ is( KmsTest::events($node, 'postgres',
 is( KmsTest::events($node, 'postgres',
 		"device_id = 'phone' AND operation = 'issue' AND status = 'success'"),
 	'47',
-	'and each key handed out');
+	'each issued key was recorded');
 
 $node->psql('postgres', 'SELECT 1');
 system_log('pgbench', '-n', '-c', 24, '-j', 2, '-t', 1,
@@ -52,7 +52,7 @@ is( $node->safe_psql('postgres',
 is( KmsTest::events($node, 'postgres',
 		"device_id = 'tablet' AND operation = 'rotate' AND reason = 'Rate limit for key generation exceeded'"),
 	'19',
-	'the others were refused');
+	'the other rotations were refused');
 is( $node->safe_psql('postgres', "SELECT used, allowed FROM kms_rate_limit_status('tablet')"),
 	'5|5', 'the limit is used up');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'object'"),

@@ -1,8 +1,8 @@
-# A session keeps kms.key_cache_size keys open, those that it used last, and
-# none after DISCARD ALL.
+# A session keeps the kms.key_cache_size keys open that it used last, and none
+# after DISCARD ALL.
 #
-# An open key does not read its secret again, so which ones are open shows
-# when all secrets are spoilt.
+# To see which keys are open, this test damages all secrets, because an open
+# key does not read its secret again.
 use strict;
 use warnings;
 
@@ -67,13 +67,13 @@ sub mend
 
 is(open_keys(), '0', 'a new session has no key open');
 use_keys(qw(a b c));
-is(open_keys(), '3', 'it keeps what it used');
+is(open_keys(), '3', 'the session keeps the keys that it used');
 use_keys(qw(a d));
-is(open_keys(), '3', 'but no more than the setting says');
+is(open_keys(), '3', 'the session keeps no more keys than the setting says');
 spoil();
 use_keys(qw(a c d));
-is(decrypts('b'), '', 'the key used longest ago was given up');
-is(open_keys(), '2', 'and another one made room for it');
+is(decrypts('b'), '', 'the least recently used key was closed');
+is(open_keys(), '2', 'another key took its place');
 
 foreach my $statement ('DISCARD PLANS', 'DISCARD SEQUENCES', 'DISCARD TEMP', 'RESET ALL')
 {
@@ -83,26 +83,26 @@ foreach my $statement ('DISCARD PLANS', 'DISCARD SEQUENCES', 'DISCARD TEMP', 'RE
 $session->query('BEGIN; DISCARD ALL');
 is($session->{state}, '25001', 'DISCARD ALL is refused in a transaction');
 $session->query('ROLLBACK');
-is(open_keys(), '2', 'and leaves keys open');
+is(open_keys(), '2', 'after the refused DISCARD ALL, keys stay open');
 use_keys('d');
 
 $session->query('DISCARD ALL');
 is($session->{state}, '00000', 'DISCARD ALL');
-is(open_keys(), '0', 'closes all of them');
-is(decrypts('d'), '', 'so they are opened anew');
+is(open_keys(), '0', 'DISCARD ALL closes all keys');
+is(decrypts('d'), '', 'after DISCARD ALL, keys are opened again');
 mend();
 use_keys(qw(d a));
-is(open_keys(), '2', 'and kept again');
+is(open_keys(), '2', 'after DISCARD ALL, keys are kept open again');
 
 cache_size(5);
 use_keys('a' .. 'e');
-is(open_keys(), '5', 'more are kept after a reload that says so');
+is(open_keys(), '5', 'after a reload with a larger size, more keys are kept');
 cache_size(2);
 use_keys('e');
-is(open_keys(), '2', 'and fewer from the next use on');
+is(open_keys(), '2', 'after a reload with a smaller size, fewer keys are kept from the next use on');
 spoil();
 use_keys(qw(d e));
-is(decrypts('c'), '', 'which are those used last');
+is(decrypts('c'), '', 'the keys used last are kept');
 
 $session->quit;
 $node->stop;
