@@ -71,10 +71,18 @@ kms_opened_get(const KmsKeyRow *row)
 	while (count > kms_key_cache_size && kms_opened_make_room())
 		;
 	entry = find(row->key_id);
-	if (entry == NULL || entry->key == NULL || !still_good(entry, row))
-		return NULL;
-	dlist_move_head(&uses, &entry->use);
-	return entry->key;
+	if (entry != NULL && entry->key != NULL)
+	{
+		if (still_good(entry, row))
+		{
+			dlist_move_head(&uses, &entry->use);
+			return entry->key;
+		}
+		evict(entry);
+	}
+	while (count >= kms_key_cache_size && kms_opened_make_room())
+		;
+	return NULL;
 }
 
 KmsStatus

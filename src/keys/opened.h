@@ -22,8 +22,8 @@ extern void kms_opened_install(void);
 
 /*
  * The private key of a row, if it is open and was authenticated with this row
- * or with an earlier state of it; else NULL.  Good until the next call of this
- * file.
+ * or with an earlier state of it; else NULL, with room made for one more key.
+ * Good until the next call of this file.
  */
 extern KmsRsaKey *kms_opened_get(const KmsKeyRow *row);
 
