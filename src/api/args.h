@@ -9,10 +9,8 @@
 
 #include "fmgr.h"
 
-#include "crypto/base64.h"
 #include "crypto/key_id.h"
-#include "crypto/rsa_oaep.h"
-#include "keys/cipher.h"
+#include "crypto/digest.h"
 #include "pg/fault.h"
 
 /* Buffers that a checked key id or device id is copied to. */
@@ -48,34 +46,7 @@ extern KmsStatus kms_args_digest(FunctionCallInfo fcinfo, int n,
 								 const char *name, KmsDigest *digest,
 								 KmsFault *fault);
 
-/* oaep_hash, mgf1_hash and label, which stand in this order from n. */
-extern KmsStatus kms_args_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep,
-							   KmsFault *fault);
-
-/* The key id of a request, which the call notes. */
-extern KmsStatus kms_args_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
-							  KmsCipherRequest *request, KmsFault *fault);
-
-/* An optional device id and what kms_args_oaep takes, in this order from n. */
-extern KmsStatus kms_args_options(FunctionCallInfo fcinfo, int n,
-								  KmsCipherRequest *request, KmsFault *fault);
-
 /* Length in bytes of a text or bytea argument, without fetching it. */
 extern Size kms_args_size(FunctionCallInfo fcinfo, int n);
-
-/* Base64 as kms_base64_normalize takes it; false if it is none.  palloc'd. */
-extern bool kms_args_decode(const char *in, size_t in_len,
-							const unsigned char **data, size_t *len);
-
-/*
- * A ciphertext, as base64 or as bytes, of at most kms.max_ciphertext_size
- * bytes as it was sent.  *data is palloc'd.
- */
-extern KmsStatus kms_args_base64(FunctionCallInfo fcinfo, int n,
-								 const unsigned char **data, size_t *len,
-								 KmsFault *fault);
-extern KmsStatus kms_args_ciphertext(FunctionCallInfo fcinfo, int n,
-									 const unsigned char **data, size_t *len,
-									 KmsFault *fault);
 
 #endif							/* KMS_API_ARGS_H */

@@ -19,3 +19,23 @@ kms_finish_with_answer(KmsCall *call, KmsStatus status, const KmsFault *fault,
 		kms_fault_raise(fault);
 	return false;
 }
+
+bool
+kms_finish_with_plaintext(KmsCall *call, KmsStatus status,
+						  const KmsFault *fault, KmsStatusTest is_answer,
+						  KmsPlaintext *plaintext)
+{
+	bool		succeeded = false;
+
+	PG_TRY();
+	{
+		succeeded = kms_finish_with_answer(call, status, fault, is_answer);
+	}
+	PG_CATCH();
+	{
+		kms_plaintext_wipe(plaintext);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return succeeded;
+}

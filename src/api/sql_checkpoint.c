@@ -10,15 +10,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "common/base64.h"
 #include "crypto/rsa_key.h"
 #include "keys/call.h"
 #include "keys/sign.h"
 #include "pg/compat.h"
+#include "pg/encoding.h"
 #include "store/service_key_table.h"
 
 static void put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint);
-static text *base64(const unsigned char *data, int len);
 static text *public_key_of(const char *signing_key_id);
 
 PG_FUNCTION_INFO_V1(kms_api_audit_checkpoints);
@@ -58,23 +57,11 @@ put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint)
 	values[1] = CStringGetTextDatum(kms_checkpoint_table_kind_name(checkpoint->kind));
 	values[2] = TimestampTzGetDatum(checkpoint->signed_at);
 	values[3] = CStringGetTextDatum(kms_sign_message(checkpoint));
-	values[4] = PointerGetDatum(base64(checkpoint->signature,
-									   KMS_SIGNATURE_SIZE));
+	values[4] = PointerGetDatum(kms_encoding_encode_base64(checkpoint->signature,
+														   KMS_SIGNATURE_SIZE));
 	values[5] = PointerGetDatum(public_key);
 	nulls[5] = public_key == NULL;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-static text *
-base64(const unsigned char *data, int len)
-{
-	int			size = pg_b64_enc_len(len);
-	char	   *encoded = palloc(size);
-
-	len = pg_b64_encode((const KmsBase64Byte *) data, len, encoded, size);
-	if (len < 0)
-		elog(ERROR, "could not encode in base64");
-	return cstring_to_text_with_len(encoded, len);
 }
 
 /* NULL if its row is gone, or has not the form of one. */

@@ -14,10 +14,12 @@
 
 #include "api/args.h"
 #include "api/finish.h"
+#include "crypto/base64.h"
 #include "crypto/looks.h"
 #include "keys/call.h"
 #include "keys/diagnose.h"
 #include "pg/compat.h"
+#include "pg/encoding.h"
 #include "pg/settings.h"
 
 #define SHORTEST_BLOCK	128		/* bytes: RSA-1024; what is shorter is none */
@@ -140,7 +142,7 @@ examine(FunctionCallInfo fcinfo, const KmsDiagnosis *diagnosis,
 	}
 	if (report_looks(result, "the ciphertext", sent.in, sent.len, block))
 		return status;
-	if (!kms_args_decode(sent.in, sent.len, &data, &len))
+	if (!kms_encoding_decode_base64(sent.in, sent.len, &data, &len))
 	{
 		report_not_base64(result, &sent);
 		return status;
@@ -253,7 +255,7 @@ report_decoded(ReturnSetInfo *result, const unsigned char *data, size_t len)
 	if (report_looks(result, "the ciphertext, once decoded,",
 					 (const char *) data, len, 0))
 		return true;
-	if (!kms_args_decode((const char *) data, len, &again, &again_len) ||
+	if (!kms_encoding_decode_base64((const char *) data, len, &again, &again_len) ||
 		again_len < SHORTEST_BLOCK)
 		return false;
 	report(result, "the ciphertext is in base64 twice",

@@ -1,25 +1,18 @@
 #include "postgres.h"
 
-#include "common/base64.h"
-#include "mb/pg_wchar.h"
-#include "catalog/namespace.h"
 #include "utils/builtins.h"
 
 #include "api/args.h"
 #include "api/finish.h"
-#include "keys/call.h"
-#include "keys/cipher.h"
-#include "pg/compat.h"
+#include "api/request.h"
+#include "keys/plaintext.h"
 
 /* No plaintext that fits a key is longer, in any encoding. */
-#define PLAINTEXT_MAX (KMS_RSA_MAX_BLOCK * MAX_CONVERSION_GROWTH)
+#define PLAINTEXT_MAX (KMS_RSA_MAX_BLOCK * KMS_ENCODING_GROWTH)
 
 static Datum encrypt(FunctionCallInfo fcinfo, bool text_form);
 static KmsStatus fetch(FunctionCallInfo fcinfo, KmsCall *call,
 					   KmsCipherRequest *request, KmsFault *fault);
-static KmsStatus to_utf8(KmsCipherRequest *request, unsigned char *buffer,
-						 size_t size, KmsFault *fault);
-static Datum to_base64(const unsigned char *data, size_t len);
 
 PG_FUNCTION_INFO_V1(kms_api_encrypt);
 PG_FUNCTION_INFO_V1(kms_api_encrypt_bytea);
@@ -52,13 +45,13 @@ encrypt(FunctionCallInfo fcinfo, bool text_form)
 	call = kms_call_begin(KMS_OP_ENCRYPT);
 	status = fetch(fcinfo, call, &request, &fault);
 	if (status == KMS_OK && text_form)
-		status = to_utf8(&request, utf8, sizeof(utf8), &fault);
+		status = kms_plaintext_to_utf8(&request, utf8, sizeof(utf8), &fault);
 	if (status == KMS_OK)
 		status = kms_cipher_encrypt(call, &request, out, &out_len, &fault);
 	explicit_bzero(utf8, sizeof(utf8));
 	kms_finish(call, status, &fault);
 	if (text_form)
-		return to_base64(out, out_len);
+		PG_RETURN_TEXT_P(kms_encoding_encode_base64(out, out_len));
 	return PointerGetDatum(cstring_to_text_with_len((char *) out, out_len));
 }
 
@@ -75,7 +68,7 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 		return status;
 	request->key_id = key_id;
 	kms_call_key(call, key_id);
-	status = kms_args_oaep(fcinfo, 2, &request->oaep, fault);
+	status = kms_request_oaep(fcinfo, 2, &request->oaep, fault);
 	if (status != KMS_OK)
 		return status;
 	if (kms_args_size(fcinfo, 1) > PLAINTEXT_MAX)
@@ -87,48 +80,4 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 	request->data = (const unsigned char *) VARDATA_ANY(plain);
 	request->len = VARSIZE_ANY_EXHDR(plain);
 	return status;
-}
-
-/*
- * Clients encrypt UTF-8.  PostgreSQL's own conversion errors would show the
- * bytes, so it is asked not to raise.
- */
-static KmsStatus
-to_utf8(KmsCipherRequest *request, unsigned char *buffer, size_t size,
-		KmsFault *fault)
-{
-	int			encoding = GetDatabaseEncoding();
-	Oid			conversion;
-	int			done;
-
-	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII ||
-		request->len > KMS_RSA_MAX_BLOCK)
-		return kms_fault(fault, KMS_OK);
-	conversion = FindDefaultConversionProc(encoding, PG_UTF8);
-	done = OidIsValid(conversion)
-		? pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8,
-										unconstify(unsigned char *, request->data),
-										request->len, buffer, size, true)
-		: -1;
-	if (done != (int) request->len)
-		return kms_fault_argument(fault,
-								  "plaintext cannot be converted to UTF8", NULL,
-								  "Use kms_encrypt_bytea() for binary data.");
-	request->data = buffer;
-	request->len = strlen((char *) buffer);
-	return kms_fault(fault, KMS_OK);
-}
-
-static Datum
-to_base64(const unsigned char *data, size_t len)
-{
-	int			size = pg_b64_enc_len(len);
-	text	   *result = palloc(VARHDRSZ + size);
-	int			out_len = pg_b64_encode((const KmsBase64Byte *) data, len,
-										VARDATA(result), size);
-
-	if (out_len < 0)
-		elog(ERROR, "could not encode in base64");
-	SET_VARSIZE(result, VARHDRSZ + out_len);
-	PG_RETURN_TEXT_P(result);
 }

@@ -3,7 +3,6 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -11,7 +10,7 @@
 #include "api/finish.h"
 #include "keys/call.h"
 #include "keys/public.h"
-#include "pg/compat.h"
+#include "pg/encoding.h"
 
 static Datum end(KmsCall *call, KmsStatus status, const KmsFault *fault,
 				 JsonbValue *json);
@@ -130,15 +129,9 @@ push_string(JsonbParseState **state, JsonbIteratorToken token,
 static char *
 base64url(const unsigned char *data, size_t len)
 {
-	int			size = pg_b64_enc_len(len);
-	char	   *out = palloc(size + 1);
-	int			out_len = pg_b64_encode((const KmsBase64Byte *) data, len, out,
-										size);
+	char	   *out = text_to_cstring(kms_encoding_encode_base64(data, len));
 	char	   *c;
 
-	if (out_len < 0)
-		elog(ERROR, "could not encode in base64");
-	out[out_len] = '\0';
 	out[strcspn(out, "=")] = '\0';
 	for (c = out; *c != '\0'; c++)
 	{

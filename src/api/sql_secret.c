@@ -10,6 +10,7 @@
 
 #include "api/args.h"
 #include "api/finish.h"
+#include "api/request.h"
 #include "keys/call.h"
 #include "keys/secret.h"
 #include "pg/compat.h"
@@ -92,12 +93,11 @@ fetch_hash(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 {
 	KmsStatus	status;
 
-	status = kms_args_key(fcinfo, 0, call, request, fault);
+	status = kms_request_key(fcinfo, 0, call, request, fault);
 	if (status == KMS_OK)
-		status = kms_args_options(fcinfo, 2, request, fault);
+		status = kms_request_options(fcinfo, 2, request, fault);
 	if (status == KMS_OK)
-		status = kms_args_base64(fcinfo, 1, &request->data, &request->len,
-								 fault);
+		status = kms_request_base64(fcinfo, 1, request, fault);
 	return status;
 }
 
@@ -110,7 +110,7 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 	KmsStatus	status;
 	KmsStatus	stored;
 
-	status = kms_args_key(fcinfo, VERIFY_KEY_ID, call, &attempt->cipher, fault);
+	status = kms_request_key(fcinfo, VERIFY_KEY_ID, call, &attempt->cipher, fault);
 	if (status == KMS_OK)
 		status = kms_args_line(fcinfo, VERIFY_SUBJECT, "subject", SUBJECT_MAX,
 							   &subject, fault);
@@ -122,8 +122,8 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 	if (subject != NULL)
 		kms_call_remark(call, subject);
 	attempt->subject = subject;
-	status = kms_args_options(fcinfo, VERIFY_DEVICE_ID, &attempt->cipher,
-							  fault);
+	status = kms_request_options(fcinfo, VERIFY_DEVICE_ID, &attempt->cipher,
+								 fault);
 	if (status != KMS_OK)
 		return status;
 	attempt->unusable = fetch_ciphertext(fcinfo, &attempt->cipher);
@@ -149,8 +149,7 @@ fetch_ciphertext(FunctionCallInfo fcinfo, KmsCipherRequest *request)
 
 	if (PG_ARGISNULL(VERIFY_CIPHERTEXT))
 		return KMS_BAD_CIPHERTEXT;
-	return kms_args_base64(fcinfo, VERIFY_CIPHERTEXT, &request->data,
-						   &request->len, &ignored);
+	return kms_request_base64(fcinfo, VERIFY_CIPHERTEXT, request, &ignored);
 }
 
 static KmsStatus

@@ -1,5 +1,7 @@
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "keys/admit.h"
 #include "keys/cipher.h"
 #include "keys/opened.h"
@@ -103,4 +105,17 @@ too_long(size_t len, size_t most, KmsFault *fault)
 							  psprintf("The plaintext has %zu bytes; with this key and digest at most %zu fit.",
 									   len, most),
 							  NULL);
+}
+
+void
+kms_cipher_log_recovery(const KmsCall *call, const char *reason,
+						KmsStatus status)
+{
+	ereport(LOG,
+			(errmsg("kms: role \"%s\" %s data of encryption key \"%s\" with kms_decrypt_recover",
+					GetUserNameFromId(GetSessionUserId(), true),
+					status == KMS_OK ? "opened" : "could not open",
+					kms_call_recorded_key(call)),
+			 errdetail("Reason given: %s", reason != NULL ? reason : "none"),
+			 KMS_HIDE_STATEMENT));
 }

@@ -56,4 +56,11 @@ extern KmsStatus kms_cipher_decrypt(KmsCall *call,
 									bool recover, unsigned char *out,
 									size_t *out_len, KmsFault *fault);
 
+/*
+ * Leave a line in the server log: break-glass does so each time, after the
+ * call has ended.  "reason" is NULL if the call has none.
+ */
+extern void kms_cipher_log_recovery(const KmsCall *call, const char *reason,
+									KmsStatus status);
+
 #endif							/* KMS_KEYS_CIPHER_H */

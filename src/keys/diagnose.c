@@ -1,12 +1,11 @@
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 #include "crypto/rsa_oaep.h"
 #include "keys/admit.h"
 #include "keys/diagnose.h"
+#include "pg/encoding.h"
 #include "store/key_table.h"
 
 typedef struct OtherKeys
@@ -16,10 +15,9 @@ typedef struct OtherKeys
 	int			limit;
 } OtherKeys;
 
-static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
+static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair, const KmsEncoding *encoding,
 						  const unsigned char *data, size_t len);
-static Oid	find_conversion(void);
-static bool is_text(Oid conversion, const unsigned char *plain, size_t len);
+static bool is_text(const KmsEncoding *encoding, const unsigned char *plain, size_t len);
 static bool gather(const KmsKey *key, KmsRowOrigin origin, void *arg);
 
 KmsStatus
@@ -48,9 +46,10 @@ kms_diagnose_digests(const KmsDiagnosis *diagnosis, const unsigned char *data,
 					 size_t len, List **pairs, KmsFault *fault)
 {
 	KmsDigestPair *pair = palloc(sizeof(KmsDigestPair));
-	Oid			conversion = find_conversion();
+	KmsEncoding encoding;
 	int			i;
 
+	(void) kms_encoding_from_utf8(&encoding);
 	*pairs = NIL;
 	for (i = 0; i < (KMS_DIGEST_COUNT - 1) * (KMS_DIGEST_COUNT - 1); i++)
 	{
@@ -59,7 +58,7 @@ kms_diagnose_digests(const KmsDiagnosis *diagnosis, const unsigned char *data,
 		CHECK_FOR_INTERRUPTS();
 		pair->digest = KMS_SHA1 + i / (KMS_DIGEST_COUNT - 1);
 		pair->mgf1 = KMS_SHA1 + i % (KMS_DIGEST_COUNT - 1);
-		status = try_pair(diagnosis->key, pair, conversion, data, len);
+		status = try_pair(diagnosis->key, pair, &encoding, data, len);
 		if (status != KMS_OK)
 			return kms_fault(fault, status);
 		if (pair->opens == KMS_OPENS_NOT)
@@ -72,7 +71,7 @@ kms_diagnose_digests(const KmsDiagnosis *diagnosis, const unsigned char *data,
 
 /* Nothing here may raise: there is plaintext in this frame. */
 static KmsStatus
-try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
+try_pair(KmsRsaKey *key, KmsDigestPair *pair, const KmsEncoding *encoding,
 		 const unsigned char *data, size_t len)
 {
 	unsigned char plain[KMS_RSA_MAX_BLOCK];
@@ -83,44 +82,22 @@ try_pair(KmsRsaKey *key, KmsDigestPair *pair, Oid conversion,
 	pair->opens = KMS_OPENS_NOT;
 	status = kms_rsa_oaep_decrypt(key, &oaep, data, len, plain, &plain_len);
 	if (status == KMS_OK)
-		pair->opens = is_text(conversion, plain, plain_len) ? KMS_OPENS_TEXT
+		pair->opens = is_text(encoding, plain, plain_len) ? KMS_OPENS_TEXT
 			: KMS_OPENS_BYTES;
 	explicit_bzero(plain, sizeof(plain));
 	return status == KMS_REJECTED ? KMS_OK : status;
 }
 
-/* From UTF-8 to the database's encoding; InvalidOid if none is needed. */
-static Oid
-find_conversion(void)
-{
-	int			encoding = GetDatabaseEncoding();
-	Oid			conversion;
-
-	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-		return InvalidOid;
-	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
-
-	/* the first conversion loads its library, which may raise */
-	if (OidIsValid(conversion))
-		(void) is_text(conversion, (const unsigned char *) "x", 1);
-	return conversion;
-}
-
 static bool
-is_text(Oid conversion, const unsigned char *plain, size_t len)
+is_text(const KmsEncoding *encoding, const unsigned char *plain, size_t len)
 {
-	unsigned char out[KMS_RSA_MAX_BLOCK * MAX_CONVERSION_GROWTH + 1];
-	int			done = (int) len;
+	unsigned char out[KMS_RSA_MAX_BLOCK * KMS_ENCODING_GROWTH + 1];
+	bool		converted;
 
-	if (!pg_verify_mbstr(PG_UTF8, (const char *) plain, len, true))
-		return false;
-	if (OidIsValid(conversion))
-		done = pg_do_encoding_conversion_buf(conversion, PG_UTF8,
-											 GetDatabaseEncoding(),
-											 unconstify(unsigned char *, plain),
-											 len, out, sizeof(out), true);
+	converted = kms_encoding_convert(encoding, plain, len, out, sizeof(out),
+									 &len);
 	explicit_bzero(out, sizeof(out));
-	return done == (int) len;
+	return converted;
 }
 
 List *

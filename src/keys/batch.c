@@ -1,0 +1,94 @@
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "keys/batch.h"
+
+static int	decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch,
+						 void *arg);
+static bool is_of_pair(KmsStatus status);
+
+void
+kms_batch_prepare(KmsBatch *batch, int count)
+{
+	batch->count = count;
+	batch->rows = palloc0(Max(1, count) * sizeof(KmsBatchRow));
+	kms_plaintext_prepare(&batch->room, true);
+}
+
+void
+kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(caller, "kms decrypt batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	int			i;
+
+	for (i = 0; i < batch->count; i++)
+	{
+		KmsBatchRow *row = &batch->rows[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!row->given)
+			continue;
+		MemoryContextSwitchTo(scratch);
+		row->sqlstate = decrypt_pair(batch, i, fetch, arg);
+		MemoryContextSwitchTo(caller);
+		if (row->sqlstate == 0)
+		{
+			Size		size = VARSIZE(batch->room.result);
+
+			row->plaintext = palloc(size);
+			memcpy(row->plaintext, batch->room.result, size);
+		}
+		MemoryContextReset(scratch);
+	}
+	kms_call_settle();
+}
+
+/* Return the SQLSTATE of what is wrong with the pair, or 0. */
+static int
+decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch, void *arg)
+{
+	KmsCipherRequest request = {0};
+	KmsFault	fault = {0};
+	KmsCall    *call = kms_call_begin(KMS_OP_DECRYPT);
+	KmsStatus	status;
+
+	status = fetch(arg, i, call, &request, &fault);
+	if (status == KMS_OK)
+		status = kms_plaintext_decrypt(&batch->room, call, &request, false,
+									   &fault);
+	kms_call_submit(call, status);
+	if (status == KMS_OK)
+		return 0;
+	if (!is_of_pair(status))
+	{
+		kms_call_settle();
+		kms_fault_raise(&fault);
+	}
+	return kms_fault_sqlstate(&fault);
+}
+
+static bool
+is_of_pair(KmsStatus status)
+{
+	return kms_fault_is_tried(status) || status == KMS_INVALID_ARGUMENT ||
+		status == KMS_OTHER_MASTER_KEY;
+}
+
+void
+kms_batch_wipe(KmsBatch *batch)
+{
+	int			i;
+
+	for (i = 0; i < batch->count; i++)
+	{
+		text	   *plaintext = batch->rows[i].plaintext;
+
+		if (plaintext != NULL)
+			explicit_bzero(plaintext, VARSIZE(plaintext));
+	}
+	kms_plaintext_wipe(&batch->room);
+}
