@@ -1,111 +1,209 @@
 #include "postgres.h"
 
-#include "miscadmin.h"
-
-#include "crypto/rsa_oaep.h"
 #include "keys/admit.h"
 #include "keys/diagnose.h"
-#include "pg/encoding.h"
+#include "keys/digest_pair.h"
+#include "keys/finding.h"
 #include "store/key_table.h"
+
+#define OTHER_KEYS		3		/* named in a hint */
 
 typedef struct OtherKeys
 {
 	const KmsKey *key;
 	List	   *ids;
-	int			limit;
 } OtherKeys;
 
-static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair, const KmsEncoding *encoding,
-						  const unsigned char *data, size_t len);
-static bool is_text(const KmsEncoding *encoding, const unsigned char *plain, size_t len);
+static KmsStatus admit(KmsCall *call, const char *key_id, KmsKey *key,
+					   KmsRsaKey **private_key, List **findings,
+					   KmsFault *fault);
+static void report_refused(List **findings, KmsStatus refused);
+static void report_length(List **findings, size_t len, size_t block);
+static void report_pairs(List **findings, const KmsKeyRow *row, List *pairs);
+static const char *call_of(const KmsDigestPair *pair, KmsDigest own);
+static void report_none(List **findings, const KmsKey *key);
+static List *other_keys(const KmsKey *key);
 static bool gather(const KmsKey *key, KmsRowOrigin origin, void *arg);
 
 KmsStatus
-kms_diagnose_key(KmsCall *call, const char *key_id, KmsDiagnosis *diagnosis,
-				 KmsFault *fault)
+kms_diagnose_ciphertext(KmsCall *call, const char *key_id,
+						const KmsSent *sent, List **findings, KmsFault *fault)
+{
+	size_t		block = 0;
+	List	   *pairs = NIL;
+	KmsKey		key;
+	KmsRsaKey  *private_key;
+	const unsigned char *data;
+	size_t		len;
+	KmsStatus	status;
+
+	status = admit(call, key_id, &key, &private_key, findings, fault);
+	if (status != KMS_OK)
+		return status;
+	if (private_key != NULL)
+		block = kms_rsa_key_block_size(private_key);
+	if (!kms_diagnose_form_decode(sent, block, &data, &len, findings) ||
+		private_key == NULL)
+		return status;
+	if (len != block)
+	{
+		report_length(findings, len, block);
+		return status;
+	}
+	status = kms_digest_pair_try_all(private_key, data, len, &pairs);
+	if (status != KMS_OK)
+		return kms_fault(fault, status);
+	if (pairs == NIL)
+		report_none(findings, &key);
+	else
+		report_pairs(findings, &key.row, pairs);
+	return status;
+}
+
+/*
+ * Find the key and open it.  *private_key is the cache's (keys/opened.h), or
+ * NULL if its state or expiry refuses it.
+ */
+static KmsStatus
+admit(KmsCall *call, const char *key_id, KmsKey *key, KmsRsaKey **private_key,
+	  List **findings, KmsFault *fault)
 {
 	KmsStatus	status;
 
-	diagnosis->refused = KMS_OK;
-	diagnosis->key = NULL;
-	status = kms_admit_private(call, key_id, NULL, KMS_USE_DECRYPT,
-							   &diagnosis->found, &diagnosis->key, fault);
+	status = kms_admit_private(call, key_id, NULL, KMS_USE_DECRYPT, key,
+							   private_key, fault);
 	if (status == KMS_OK)
 		kms_call_opens(call);
 	else if (kms_admit_is_refusal(status))
 	{
-		diagnosis->refused = status;
-		diagnosis->key = NULL;
+		report_refused(findings, status);
+		*private_key = NULL;
 		status = kms_fault(fault, KMS_OK);
 	}
 	return status;
 }
 
-KmsStatus
-kms_diagnose_digests(const KmsDiagnosis *diagnosis, const unsigned char *data,
-					 size_t len, List **pairs, KmsFault *fault)
+static void
+report_refused(List **findings, KmsStatus refused)
 {
-	KmsDigestPair *pair = palloc(sizeof(KmsDigestPair));
-	KmsEncoding encoding;
-	int			i;
-
-	(void) kms_encoding_from_utf8(&encoding);
-	*pairs = NIL;
-	for (i = 0; i < (KMS_DIGEST_COUNT - 1) * (KMS_DIGEST_COUNT - 1); i++)
+	switch (refused)
 	{
-		KmsStatus	status;
-
-		CHECK_FOR_INTERRUPTS();
-		pair->digest = KMS_SHA1 + i / (KMS_DIGEST_COUNT - 1);
-		pair->mgf1 = KMS_SHA1 + i % (KMS_DIGEST_COUNT - 1);
-		status = try_pair(diagnosis->key, pair, &encoding, data, len);
-		if (status != KMS_OK)
-			return kms_fault(fault, status);
-		if (pair->opens == KMS_OPENS_NOT)
-			continue;
-		*pairs = lappend(*pairs, pair);
-		pair = palloc(sizeof(KmsDigestPair));
+		case KMS_KEY_EXPIRED:
+			kms_finding_add(findings, "the encryption key has expired",
+							"Let the device ask for a key again; until the key is purged kms_decrypt_recover() opens what it protects.");
+			break;
+		case KMS_KEY_DISABLED:
+			kms_finding_add(findings, "the encryption key is disabled",
+							"Enable it again, or let the device ask for another key.");
+			break;
+		case KMS_KEY_REVOKED:
+			kms_finding_add(findings, "the encryption key is revoked",
+							"Let the device ask for another key; until the key is purged kms_decrypt_recover() opens what it protects.");
+			break;
+		default:
+			kms_finding_add(findings, "the encryption key is pending deletion",
+							"Cancel its deletion, or let the device ask for another key.");
+			break;
 	}
-	return kms_fault(fault, KMS_OK);
 }
 
-/* Nothing here may raise: there is plaintext in this frame. */
-static KmsStatus
-try_pair(KmsRsaKey *key, KmsDigestPair *pair, const KmsEncoding *encoding,
-		 const unsigned char *data, size_t len)
+static void
+report_length(List **findings, size_t len, size_t block)
 {
-	unsigned char plain[KMS_RSA_MAX_BLOCK];
-	KmsOaep		oaep = {pair->digest, pair->mgf1, NULL, 0};
-	size_t		plain_len;
-	KmsStatus	status;
+	const char *hint;
 
-	pair->opens = KMS_OPENS_NOT;
-	status = kms_rsa_oaep_decrypt(key, &oaep, data, len, plain, &plain_len);
-	if (status == KMS_OK)
-		pair->opens = is_text(encoding, plain, plain_len) ? KMS_OPENS_TEXT
-			: KMS_OPENS_BYTES;
-	explicit_bzero(plain, sizeof(plain));
-	return status == KMS_REJECTED ? KMS_OK : status;
+	if (len < KMS_SHORTEST_BLOCK)
+		hint = "That is too short for any block of RSA: look whether it is encrypted, and with RSA.";
+	else if (len == block - 1 || len == block - 2 || len == block + 1)
+		hint = "A client that takes the block for a number loses its leading zeros, or adds one: it must have the length of the key.";
+	else if (len == 128 || len == 256 || len == 384 || len == 512)
+		hint = psprintf("It would fit a key of %zu bits: look whether the client has the key of this key id.%s",
+						8 * len,
+						len % block == 0 ? " It may also be several blocks of this key, of which each must be sent alone." : "");
+	else if (len % block == 0)
+		hint = "It may be several blocks of this key, of which each must be sent alone.";
+	else
+		hint = "It fits no usual key: look whether it was cut off, or has other data with it, as a hybrid scheme does.";
+	kms_finding_add(findings,
+					psprintf("the ciphertext has %zu bytes, the key needs %zu", len,
+							 block), hint);
 }
 
-static bool
-is_text(const KmsEncoding *encoding, const unsigned char *plain, size_t len)
+static void
+report_pairs(List **findings, const KmsKeyRow *row, List *pairs)
 {
-	unsigned char out[KMS_RSA_MAX_BLOCK * KMS_ENCODING_GROWTH + 1];
-	bool		converted;
+	KmsDigest	own = kms_digest_by_name(row->oaep_hash);
+	ListCell   *cell;
 
-	converted = kms_encoding_convert(encoding, plain, len, out, sizeof(out),
-									 &len);
-	explicit_bzero(out, sizeof(out));
-	return converted;
+	foreach(cell, pairs)
+	{
+		const KmsDigestPair *pair = lfirst(cell);
+
+		if (pair->digest == own && pair->mgf1 == own)
+			kms_finding_add(findings,
+							psprintf("the ciphertext opens with the key's own digest, %s",
+									 row->oaep_hash),
+							"Nothing is wrong with it; look at how the application calls, and with which arguments.");
+		else
+			kms_finding_add(findings,
+							psprintf("the ciphertext opens with OAEP digest %s and MGF1 digest %s, and the key's own is %s",
+									 kms_digest_name(pair->digest),
+									 kms_digest_name(pair->mgf1), row->oaep_hash),
+							psprintf("Call %s, or let the client use %s for both.",
+									 call_of(pair, own), row->oaep_hash));
+		if (pair->opens == KMS_OPENS_TEXT)
+			kms_finding_add(findings, "the plaintext is text in the database's encoding",
+							"kms_decrypt() returns it.");
+		else
+			kms_finding_add(findings, "the plaintext is not text in the database's encoding",
+							"kms_decrypt_bytea() returns it, with decode(ciphertext, 'base64') and the same other arguments.");
+	}
 }
 
-List *
-kms_diagnose_other_keys(const KmsDiagnosis *diagnosis, int limit)
+static const char *
+call_of(const KmsDigestPair *pair, KmsDigest own)
 {
-	OtherKeys	others = {&diagnosis->found, NIL, limit};
+	StringInfoData out;
 
-	kms_key_table_visit_device(diagnosis->found.row.device_id, gather, &others);
+	initStringInfo(&out);
+	appendStringInfoString(&out, "kms_decrypt(key_id, ciphertext");
+	if (pair->digest != own)
+		appendStringInfo(&out, ", oaep_hash => '%s'",
+						 kms_digest_name(pair->digest));
+	if (pair->mgf1 != pair->digest)
+		appendStringInfo(&out, ", mgf1_hash => '%s'",
+						 kms_digest_name(pair->mgf1));
+	appendStringInfoChar(&out, ')');
+	return out.data;
+}
+
+/* Nobody is told more: see keys/diagnose.h. */
+static void
+report_none(List **findings, const KmsKey *key)
+{
+	List	   *others = other_keys(key);
+	StringInfoData ids;
+	ListCell   *cell;
+
+	kms_finding_add(findings, "the ciphertext does not open, with any pair of digests",
+					"It was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted, or was damaged on its way. Which it is cannot be told.");
+	if (others == NIL)
+		return;
+	initStringInfo(&ids);
+	foreach(cell, others)
+		appendStringInfo(&ids, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
+						 (const char *) lfirst(cell));
+	kms_finding_add(findings, "the device has other keys that decrypt",
+					psprintf("Try this ciphertext with them: %s", ids.data));
+}
+
+/* Return ids of other keys of the device that decrypt now, newest first. */
+static List *
+other_keys(const KmsKey *key)
+{
+	OtherKeys	others = {key, NIL};
+
+	kms_key_table_visit_device(key->row.device_id, gather, &others);
 	return others.ids;
 }
 
@@ -118,5 +216,5 @@ gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
 	if (strcmp(key_id, others->key->row.key_id) != 0 &&
 		kms_admit_judge(key, KMS_USE_DECRYPT) == KMS_OK)
 		others->ids = lappend(others->ids, pstrdup(key_id));
-	return list_length(others->ids) < others->limit;
+	return list_length(others->ids) < OTHER_KEYS;
 }

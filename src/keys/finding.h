@@ -1,8 +1,19 @@
 /*
- * What the checks of kms_check() report.
+ * What kms_check() and kms_diagnose() report: findings, each with a hint how
+ * to fix it.
  */
 #ifndef KMS_KEYS_FINDING_H
 #define KMS_KEYS_FINDING_H
+
+#include "nodes/pg_list.h"
+
+/* Strings are static or palloc'd. */
+typedef struct KmsFinding
+{
+	const char *severity;		/* of kms_check(); else NULL */
+	const char *finding;
+	const char *hint;
+} KmsFinding;
 
 /*
  * Add one finding.  "severity" is "error", "warning" or "notice"; "finding"
@@ -10,5 +21,25 @@
  */
 typedef void (*KmsReport) (void *arg, const char *severity,
 						   const char *finding, const char *hint);
+
+#define KMS_FINDING_SEVERITIES 3
+
+/* What is found, by its severity; begins with "context" set and else zeroed. */
+typedef struct KmsFindings
+{
+	MemoryContext context;		/* of the lists and the strings */
+	List	   *found[KMS_FINDING_SEVERITIES];	/* of KmsFinding */
+} KmsFindings;
+
+/* A KmsReport that copies into the KmsFindings that "arg" is. */
+extern void kms_finding_collect(void *arg, const char *severity,
+								const char *finding, const char *hint);
+
+/* Return all of them, the worst first and each severity in its order. */
+extern List *kms_finding_sort(const KmsFindings *findings);
+
+/* Append a finding that has no severity.  The strings are not copied. */
+extern void kms_finding_add(List **findings, const char *finding,
+							const char *hint);
 
 #endif							/* KMS_KEYS_FINDING_H */
