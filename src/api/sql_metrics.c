@@ -16,7 +16,7 @@
 #include "keys/call.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
-#include "shmem/events.h"
+#include "shmem/wait.h"
 #include "store/problem.h"
 #include "store/summary.h"
 
@@ -167,11 +167,11 @@ kms_api_flush_events(PG_FUNCTION_ARGS)
 				 errmsg("events are not written to tables on a standby"),
 				 errhint("Run it on the primary."),
 				 KMS_HIDE_STATEMENT));
-	if (!kms_events_flush(-1))
+	if (!kms_wait_flush(-1))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the event writer of kms cannot write: %s",
-						kms_events_obstacle()),
+						kms_wait_obstacle()),
 				 errhint("Run kms_check() to see why."),
 				 KMS_HIDE_STATEMENT));
 	PG_RETURN_VOID();
@@ -190,10 +190,10 @@ check_hours(int hours)
 static void
 wait_for_writer(void)
 {
-	if (!RecoveryInProgress() && !kms_events_flush(SUMMARY_WAIT_MS))
+	if (!RecoveryInProgress() && !kms_wait_flush(SUMMARY_WAIT_MS))
 		ereport(WARNING,
 				(errmsg("the latest events are not in the summary yet: %s",
-						kms_events_obstacle()),
+						kms_wait_obstacle()),
 				 errhint("Run kms_check() to see what holds the event writer up."),
 				 KMS_HIDE_STATEMENT));
 }

@@ -24,7 +24,7 @@
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
-#include "shmem/events.h"
+#include "shmem/session_ring.h"
 #include "shmem/master.h"
 #include "store/health.h"
 #include "store/pool_table.h"
@@ -343,7 +343,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	put_status(result, "master key", master_words[master->state]);
 	put_count(result, "master keys", master->count);
 	put_status(result, "master key memory", memory_words[kms_master_memory()]);
-	if (kms_events_counters(&ring, &epoch))
+	if (kms_session_ring_counters(&ring, &epoch))
 	{
 		put_status(result, "ring epoch", psprintf(INT64_FORMAT, epoch));
 		put_count(result, "ring size", ring.slots);

@@ -39,7 +39,8 @@
 #include "pg/line.h"
 #include "pg/preload.h"
 #include "pg/settings.h"
-#include "shmem/durable.h"
+#include "shmem/session_ring.h"
+#include "shmem/wait.h"
 #include "store/outbox_table.h"
 
 #define CALLS_MAX 4
@@ -146,7 +147,7 @@ kms_call_require_library(void)
 				 errmsg("kms does not serve: self-test failed: %s", broken),
 				 errhint("Look at the server's OpenSSL library and its configuration."),
 				 KMS_HIDE_STATEMENT));
-	kms_events_bind(kms_catalog_extension());
+	kms_session_ring_bind(kms_catalog_extension());
 }
 
 KmsCall *
@@ -156,8 +157,8 @@ kms_call_begin(KmsOperation operation)
 
 	kms_call_require_service();
 	if (operation != KMS_OP_ISSUE && must_be_durable(operation))
-		require_audited(kms_durable_outlook());
-	kms_durable_pay();
+		require_audited(kms_wait_outlook());
+	kms_wait_for_debt();
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	call->opens = false;
 	call->end = KMS_CALL_SERVED;
@@ -181,7 +182,7 @@ kms_call_make_room(KmsCall *call)
 	if (call->admitted || RecoveryInProgress())
 		return false;
 	call->admitted = true;
-	audited = kms_durable_claim(&waited);
+	audited = kms_wait_claim(&waited);
 	call->claimed = audited == KMS_AUDITED;
 	if (audited != KMS_AUDITED && must_be_durable(call->event.operation))
 	{
@@ -263,7 +264,7 @@ kms_call_submit(KmsCall *call, KmsStatus status)
 	KmsPromise	promise;
 	KmsAudited	audited;
 
-	kms_events_bind_again();
+	kms_session_ring_bind_again();
 	finish(call, status);
 	if (!must_be_durable(call->event.operation))
 	{
@@ -289,7 +290,7 @@ kms_call_settle(void)
 	if (!promised.pending)
 		return;
 	promised.pending = false;
-	require_audited(kms_durable_await(&promised));
+	require_audited(kms_wait_durable(&promised));
 }
 
 static void
@@ -307,7 +308,7 @@ end_changed(KmsCall *call)
 static void
 end_unchanged(KmsCall *call)
 {
-	kms_events_bind_again();
+	kms_session_ring_bind_again();
 	memset(call->event.remark, 0, sizeof(call->event.remark));
 	finish(call, KMS_UNCHANGED);
 	kms_events_push(&call->event, KMS_CLASS_SERVES);
@@ -407,7 +408,7 @@ submit(KmsCall *call, KmsEventClass class, KmsPromise *promise)
 
 	PG_TRY();
 	{
-		audited = kms_durable_submit(&call->event, class, promise);
+		audited = kms_wait_submit(&call->event, class, promise);
 	}
 	PG_CATCH();
 	{

@@ -7,7 +7,8 @@
 #include "keys/clock.h"
 #include "keys/name_list.h"
 #include "pg/settings.h"
-#include "shmem/events.h"
+#include "shmem/session_ring.h"
+#include "shmem/wait.h"
 #include "shmem/shared.h"
 #include "store/checkpoint_table.h"
 #include "store/health.h"
@@ -27,9 +28,9 @@ kms_check_trail_ring(KmsReport report, void *result)
 		report(result, "error",
 			   psprintf("events not recorded for want of a ring file: " UINT64_FORMAT, unrecorded),
 			   "Look at the server log; there must be room for kms.event_ring_size in pg_stat_tmp.");
-	if (!kms_events_counters(&ring, &epoch))
+	if (!kms_session_ring_counters(&ring, &epoch))
 		return;
-	if (ring.head != ring.tail && !kms_events_flush(WRITER_PATIENCE_MS))
+	if (ring.head != ring.tail && !kms_wait_flush(WRITER_PATIENCE_MS))
 		report(result, "warning",
 			   "events have been waiting to be written for more than a second",
 			   "Other findings name what holds the event writer up: an error, a lock, a standby; see also its row in pg_stat_activity. With kms.audit = required, calls fail with KM008 in the meantime.");

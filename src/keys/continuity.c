@@ -27,7 +27,7 @@
 #include "pg/settings.h"
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
-#include "shmem/events.h"
+#include "shmem/session_ring.h"
 #include "store/latest.h"
 #include "store/link.h"
 #include "store/epoch_table.h"
@@ -79,7 +79,7 @@ judge(KmsContinuity *continuity)
 	continuity->anchored = false;
 	continuity->restored = false;
 	continuity->broken = KMS_ANCHOR_HOLDS;
-	if (!kms_events_anchor(anchor, false) || point->ticket == 0)
+	if (!kms_session_ring_anchor(anchor, false) || point->ticket == 0)
 		return;
 	if (!kms_wal_contains(point->timeline, point->wal))
 	{
@@ -228,7 +228,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 	if (keeper->known)
 		return;
 	keeper->restored = false;
-	if (kms_events_anchor(anchor, true) && point->ticket != 0)
+	if (kms_session_ring_anchor(anchor, true) && point->ticket != 0)
 	{
 		if (kms_wal_contains(point->timeline, point->wal))
 		{
@@ -392,12 +392,12 @@ break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 	KmsAnchor  *anchor = &keeper->anchor;
 	const char *name = get_database_name(MyDatabaseId);
 
-	kms_events_identity(&anchor->identity);
+	kms_session_ring_identity(&anchor->identity);
 	anchor->broken = broken;
 	anchor->has_pending = false;
 	anchor->written_at = GetCurrentTimestamp();
 	keeper->known = true;
-	kms_events_keep_anchor(anchor);
+	kms_session_ring_keep_anchor(anchor);
 	keeper->filed = false;
 	kms_continuity_file(keeper, true);
 	ereport(LOG,
@@ -433,8 +433,8 @@ kms_continuity_commit(KmsKeeper *keeper, const KmsTrail *trail,
 		memcpy(pending->signed_hash, signed_hash, KMS_CHAIN_SIZE);
 	}
 	anchor->has_pending = true;
-	kms_events_identity(&anchor->identity);
-	kms_events_keep_anchor(anchor);
+	kms_session_ring_identity(&anchor->identity);
+	kms_session_ring_keep_anchor(anchor);
 }
 
 /* The commit is flushed. */
@@ -456,7 +456,7 @@ kms_continuity_committed(KmsKeeper *keeper)
 	anchor->has_pending = false;
 	anchor->exact = true;
 	anchor->written_at = GetCurrentTimestamp();
-	kms_events_keep_anchor(anchor);
+	kms_session_ring_keep_anchor(anchor);
 	keeper->filed = false;
 }
 

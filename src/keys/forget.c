@@ -24,7 +24,7 @@
 #include "keys/transition.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
-#include "shmem/events.h"
+#include "shmem/wait.h"
 #include "store/key_lock.h"
 #include "store/key_table.h"
 #include "store/link.h"
@@ -118,7 +118,7 @@ require_room(void)
 				 errmsg("kms_forget_device() must see what others have committed"),
 				 errhint("Call it in a READ COMMITTED transaction."),
 				 KMS_HIDE_STATEMENT));
-	if (!kms_events_flush(FLUSH_MS))
+	if (!kms_wait_flush(FLUSH_MS))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the trail is not up to date, so not all that it tells of a device can be found"),

@@ -25,7 +25,6 @@
 #include "utils/timestamp.h"
 
 #include "pg/compat.h"
-#include "shmem/events.h"
 #include "shmem/shared.h"
 
 KmsShared  *kms_shared = NULL;
@@ -39,7 +38,6 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void request(void);
 static void startup(void);
-static void place_served(void);
 static void initialize(KmsShared *state);
 static Size state_size(void);
 static KmsDatabase *find(Oid database_oid);
@@ -226,26 +224,6 @@ startup(void)
 
 	LWLockRegisterTranche(state->tranche, "kms");
 	kms_shared = state;
-	if (!IsUnderPostmaster)
-		kms_events_close_at_exit();
-	if (!found)
-		place_served();
-}
-
-/*
- * Before any session can come: databases that were served keep their places,
- * older ones before newer.  The launcher frees those of databases that are
- * gone.
- */
-static void
-place_served(void)
-{
-	List	   *served = kms_events_served();
-	ListCell   *cell;
-
-	foreach(cell, served)
-		(void) kms_shared_enter(lfirst_oid(cell));
-	list_free(served);
 }
 
 static void

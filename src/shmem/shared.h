@@ -128,7 +128,7 @@ typedef struct KmsDatabase
 
 	/*
 	 * Those who wait for their event to be durable, in two lanes of which one
-	 * is open; see durable.c.  "closings" counts how often a writer has found
+	 * is open; see wait.c.  "closings" counts how often a writer has found
 	 * the extension dropped or about to be.
 	 */
 	ConditionVariable durable[2];

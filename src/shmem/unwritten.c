@@ -12,7 +12,7 @@
 #include "shmem/unwritten.h"
 
 #include "pg/compat.h"
-#include "shmem/events.h"
+#include "shmem/ring_file.h"
 #include "shmem/ring.h"
 
 static KmsUnwritten *read_ring(const char *path, Oid extension_oid);
@@ -30,7 +30,7 @@ kms_unwritten_rings(Oid extension_oid)
 		int64		epoch;
 		KmsUnwritten *left;
 
-		if (!kms_events_file_name(entry->d_name, &database_oid, &epoch) ||
+		if (!kms_ring_file_parse(entry->d_name, &database_oid, &epoch) ||
 			database_oid != MyDatabaseId)
 			continue;
 		left = read_ring(psprintf("%s/%s", PG_STAT_TMP_DIR, entry->d_name),

@@ -25,7 +25,7 @@
 
 #include "worker/databases.h"
 
-#include "shmem/events.h"
+#include "shmem/ring_file.h"
 #include "shmem/shared.h"
 #include "worker/children.h"
 #include "worker/next_round.h"
@@ -78,7 +78,7 @@ kms_databases_list(TimestampTz now)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		bool		served = kms_events_has_ring(form->oid);
+		bool		served = kms_ring_file_exists(form->oid);
 
 		/* skip a database that is closed to connections, unless it was served */
 		if (!is_usable(form) || (!form->datallowconn && !served))
@@ -195,7 +195,7 @@ kms_databases_sweep(TimestampTz now)
 			database->oid = InvalidOid;
 		LWLockRelease(&kms_shared->lock);
 	}
-	kms_events_sweep(database_exists, NULL);
+	kms_ring_file_sweep(database_exists, NULL);
 	kms_worker_commit();
 	swept_at = now;
 }

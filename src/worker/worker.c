@@ -22,7 +22,7 @@
 #include "pg/fault.h"
 #include "pg/protect.h"
 #include "pg/settings.h"
-#include "shmem/events.h"
+#include "shmem/session_ring.h"
 #include "worker/clean_stop.h"
 #include "worker/worker_settings.h"
 
@@ -340,7 +340,7 @@ detach(int code, Datum arg)
 		state->heartbeat = GetCurrentTimestamp();
 	LWLockRelease(&kms_shared->lock);
 	pg_memory_barrier();
-	if (worker->number == KMS_WRITER && !worker->absent && kms_events_pending())
+	if (worker->number == KMS_WRITER && !worker->absent && kms_session_ring_pending())
 		pg_atomic_write_u32(&state->requested, KMS_REQUEST_MADE);
 	if (pg_atomic_read_u32(&state->requested) != KMS_REQUEST_NONE)
 		kms_shared_wake_launcher();

@@ -34,10 +34,10 @@
  * can be the cause of halves the batch, until one event is left; that is put
  * into kms.event_quarantine, and the rest goes on.
  *
- * Who waits for all that is recorded (kms_events_flush) is woken after a round
+ * Who waits for all that is recorded (kms_wait_flush) is woken after a round
  * that began after his wish and has written what was in the ring when one saw
  * it first, and all of the outbox, or found no extension; who
- * waits for his own event (shmem/durable.c), after the commit that wrote it.
+ * waits for his own event (shmem/wait.c), after the commit that wrote it.
  */
 #include "postgres.h"
 
@@ -66,7 +66,9 @@
 #include "pg/untriggered.h"
 #include "pg/wal.h"
 #include "shmem/acceptance.h"
-#include "shmem/durable.h"
+#include "shmem/retired_ring.h"
+#include "shmem/session_ring.h"
+#include "shmem/wait.h"
 #include "shmem/master.h"
 #include "store/blocker.h"
 #include "store/link.h"
@@ -269,11 +271,11 @@ kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 				blame_drop(&writer, &error);
 			handle_error(&writer, &error);
 			failing = !writer.more;
-			kms_durable_tell(worker->database, true);	/* it may be hopeless */
+			kms_wait_wake(worker->database, true);	/* it may be hopeless */
 			pause = longest_pause(kms_worker_failures(worker), error.sqlstate);
 		}
 		if (writer.absent || writer.replaced || writer.closing)
-			kms_durable_close(worker->database);
+			kms_wait_end_all(worker->database);
 		if (writer.absent)
 		{
 			kms_worker_absent(worker);
@@ -330,7 +332,7 @@ one_round(void *arg)
 
 	if (!prepare(writer))
 		return;
-	ring = kms_events_ring();
+	ring = kms_session_ring_get();
 	if (ring == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -356,7 +358,7 @@ one_round(void *arg)
 		writer->more = true;
 		return;
 	}
-	kms_durable_turn(database);
+	kms_wait_open_lane(database);
 	kms_ring_counters(ring, &counters);
 
 	/* a wish must not wait for what comes after it, while that goes on */
@@ -444,13 +446,13 @@ static bool
 has_all_written(const Writer *writer)
 {
 	return writer->opened && writer->retired_done &&
-		kms_events_ring() != NULL && !kms_events_pending();
+		kms_session_ring_get() != NULL && !kms_session_ring_pending();
 }
 
 static void
 mark_handed_over(void *arg)
 {
-	hand_over_ring(arg, kms_events_ring());
+	hand_over_ring(arg, kms_session_ring_get());
 }
 
 /*
@@ -470,7 +472,7 @@ hand_over_ring(Writer *writer, KmsRing *ring)
 	trail.handed_over = true;
 	kms_event_table_close(&trail);
 	if (ring == writer->retired)
-		kms_event_table_open(&current, kms_ring_epoch(kms_events_ring()), 0, false,
+		kms_event_table_open(&current, kms_ring_epoch(kms_session_ring_get()), 0, false,
 							 kms_continuity_limit(&writer->keeper));
 	commit_trail(writer, &trail);
 }
@@ -566,7 +568,7 @@ write_gap(void *arg)
 
 	kms_worker_begin("accepting a gap of the trail");
 	lock_trail(writer);
-	open_trail(writer, kms_events_ring(), &trail);
+	open_trail(writer, kms_session_ring_get(), &trail);
 	(void) kms_event_table_skip(&trail);
 	kms_event_table_clear(&trail);
 	memcpy(trail.hash, wish->hash, sizeof(trail.hash));
@@ -616,7 +618,7 @@ prepare(Writer *writer)
 	if (!writer->absent && !writer->replaced)
 	{
 		writer->extension = extension;
-		kms_events_bind(extension);
+		kms_session_ring_bind(extension);
 	}
 	kms_worker_commit();
 
@@ -709,7 +711,7 @@ open_trail(Writer *writer, KmsRing *ring, KmsTrail *trail)
 		(void) kms_epoch_table_end(&newest, KMS_TICKET_LIMIT);
 		/* one gap is enough, and a ring that is in use lacks nothing */
 		if (keeper->restored ||
-			newest.epoch == kms_ring_epoch(kms_events_ring()))
+			newest.epoch == kms_ring_epoch(kms_session_ring_get()))
 			complete = newest.epoch;
 	}
 	kms_event_table_open(trail, kms_ring_epoch(ring), complete,
@@ -772,9 +774,9 @@ drain_retired(Writer *writer)
 
 		/* one that an error has kept us from finishing comes first */
 		if (writer->retired == NULL)
-			writer->retired = kms_events_retired(newest,
-												 &writer->retired_intact,
-												 &unread);
+			writer->retired = kms_retired_ring_open(newest,
+													&writer->retired_intact,
+													&unread);
 		if (writer->retired == NULL)
 			break;
 
@@ -789,7 +791,7 @@ drain_retired(Writer *writer)
 		(void) write_counts(writer, writer->retired);
 		if (writer->retired_intact)
 			hand_over_ring(writer, writer->retired);
-		removed = kms_events_discard(writer->retired);
+		removed = kms_retired_ring_discard(writer->retired);
 		writer->retired = NULL;
 	}
 	writer->retired_done = !unread;
@@ -856,7 +858,7 @@ compare(Writer *writer, KmsRing *ring)
 		kms_ring_checked(ring);
 		return true;
 	}
-	renewed = kms_events_renew();
+	renewed = kms_session_ring_renew();
 	if (renewed)
 	{
 		writer->epoch = writer->renewed = kms_ring_epoch(ring);
@@ -954,9 +956,9 @@ write_ring(Writer *writer, KmsRing *ring, uint64 upto)
 		}
 		kms_ring_release(ring, (uint64) trail.position);
 		kms_ring_counters(ring, &counters);
-		kms_durable_tell(writer->worker.database,
-						 ring == writer->retired ||
-						 counters.head == counters.tail);
+		kms_wait_wake(writer->worker.database,
+					  ring == writer->retired ||
+					  counters.head == counters.tail);
 	}
 	if ((uint64) trail.position >= upto)
 		return true;
@@ -1148,7 +1150,7 @@ write_outbox(Writer *writer)
 	writer->looked_at = GetCurrentTimestamp();
 	kms_worker_begin("moving events of the outbox");
 	lock_trail(writer);
-	open_trail(writer, kms_events_ring(), &trail);
+	open_trail(writer, kms_session_ring_get(), &trail);
 	if (source->set_aside)
 		count = kms_outbox_table_quarantine(&trail, source->error) ? 1 : 0;
 	else
@@ -1277,7 +1279,7 @@ has_nothing_left(Writer *writer)
 	if (pg_atomic_read_u64(&database->flush_wanted) !=
 		pg_atomic_read_u64(&database->flush_done))
 		return false;
-	return !kms_events_pending();
+	return !kms_session_ring_pending();
 }
 
 /* Maintenance has no use for the place of a reserved writer. */
