@@ -10,15 +10,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "crypto/rsa_key.h"
 #include "keys/call.h"
 #include "keys/sign.h"
 #include "pg/compat.h"
 #include "pg/encoding.h"
-#include "store/service_key_table.h"
 
 static void put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint);
-static text *public_key_of(const char *signing_key_id);
 
 PG_FUNCTION_INFO_V1(kms_api_audit_checkpoints);
 
@@ -51,7 +48,7 @@ put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint)
 {
 	Datum		values[6];
 	bool		nulls[6] = {false};
-	text	   *public_key = public_key_of(checkpoint->signing_key_id);
+	const char *pem = kms_audit_key_pem(checkpoint->signing_key_id);
 
 	values[0] = Int64GetDatum(checkpoint->ticket);
 	values[1] = CStringGetTextDatum(kms_checkpoint_table_kind_name(checkpoint->kind));
@@ -59,21 +56,8 @@ put(ReturnSetInfo *result, const KmsCheckpoint *checkpoint)
 	values[3] = CStringGetTextDatum(kms_sign_message(checkpoint));
 	values[4] = PointerGetDatum(kms_encoding_encode_base64(checkpoint->signature,
 														   KMS_SIGNATURE_SIZE));
-	values[5] = PointerGetDatum(public_key);
-	nulls[5] = public_key == NULL;
+	nulls[5] = pem == NULL;
+	if (pem != NULL)
+		values[5] = CStringGetTextDatum(pem);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-/* NULL if its row is gone, or has not the form of one. */
-static text *
-public_key_of(const char *signing_key_id)
-{
-	char		pem[KMS_RSA_MAX_PEM];
-	KmsServiceKey key;
-
-	if (!kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key) ||
-		kms_rsa_key_public_pem(key.public_key, key.public_len, pem,
-							   sizeof(pem)) != KMS_OK)
-		return NULL;
-	return cstring_to_text(pem);
 }

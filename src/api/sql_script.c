@@ -9,11 +9,13 @@
 #include "fmgr.h"
 #include "utils/lsyscache.h"
 
+#include "keys/call.h"
 #include "keys/check_publication.h"
 #include "pg/script.h"
 
 PG_FUNCTION_INFO_V1(kms_api_begin_script);
 PG_FUNCTION_INFO_V1(kms_api_end_script);
+PG_FUNCTION_INFO_V1(kms_api_start);
 
 Datum
 kms_api_begin_script(PG_FUNCTION_ARGS)
@@ -31,5 +33,13 @@ kms_api_end_script(PG_FUNCTION_ARGS)
 	kms_script_require();
 	kms_script_close_members();
 	kms_check_publication_warn();
+	PG_RETURN_VOID();
+}
+
+/* The install script's last line: makes the database known to the launcher. */
+Datum
+kms_api_start(PG_FUNCTION_ARGS)
+{
+	kms_call_installed();
 	PG_RETURN_VOID();
 }

@@ -1,5 +1,6 @@
 #include "postgres.h"
 
+#include "crypto/rsa_key.h"
 #include "keys/audit_key.h"
 #include "keys/service_key.h"
 
@@ -108,4 +109,18 @@ kms_audit_key_verify(KmsAuditPublic *last, const char *signing_key_id,
 		return last->status;
 	return kms_signature_verify(last->public_key, sizeof(last->public_key),
 								data, len, signature);
+}
+
+char *
+kms_audit_key_pem(const char *signing_key_id)
+{
+	char	   *pem = palloc(KMS_RSA_MAX_PEM);
+	KmsServiceKey key;
+
+	if (kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key) &&
+		kms_rsa_key_public_pem(key.public_key, key.public_len, pem,
+							   KMS_RSA_MAX_PEM) == KMS_OK)
+		return pem;
+	pfree(pem);
+	return NULL;
 }

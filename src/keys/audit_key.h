@@ -49,4 +49,11 @@ extern KmsStatus kms_audit_key_verify(KmsAuditPublic *last,
 									  const void *data, size_t len,
 									  const unsigned char *signature);
 
+/*
+ * The public key with this id as its row has it, in PEM, palloc'd: whether it
+ * is authentic is for the reader to find out.  NULL if its row is gone, or if
+ * what it holds is not a public key.
+ */
+extern char *kms_audit_key_pem(const char *signing_key_id);
+
 #endif							/* KMS_KEYS_AUDIT_KEY_H */

@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "crypto/rsa_oaep.h"
+#include "crypto/self_test.h"
 #include "keys/admit.h"
 #include "keys/check.h"
 #include "keys/check_clock.h"
@@ -45,7 +46,9 @@ typedef struct Check
 	bool		served;			/* only in a database that has a place */
 } Check;
 
+static void run_all(KmsReport report, void *arg);
 static bool run_check(const Check *check, KmsReport report, void *arg);
+static bool opens_one_key(const char **what);
 
 static const Check checks[] = {
 	{"the launcher", kms_check_server_launcher},
@@ -81,8 +84,17 @@ static const Check checks[] = {
 	{"the memory of keys", kms_check_keys_memory}
 };
 
-void
-kms_check_run(KmsReport report, void *arg)
+List *
+kms_check_run(void)
+{
+	KmsFindings findings = {.context = CurrentMemoryContext};
+
+	run_all(kms_finding_collect, &findings);
+	return kms_finding_sort(&findings);
+}
+
+static void
+run_all(KmsReport report, void *arg)
 {
 	List	   *locked = NIL;
 	bool		served = RecoveryInProgress() || kms_shared_database() != NULL;
@@ -155,7 +167,14 @@ run_check(const Check *check, KmsReport report, void *arg)
 }
 
 bool
-kms_check_one_key(const char **what)
+kms_check_self_test(const char **what)
+{
+	return kms_self_test_run(what) == KMS_OK && opens_one_key(what);
+}
+
+/* "what" is left alone if it does. */
+static bool
+opens_one_key(const char **what)
 {
 	static const unsigned char plain[] = "kms self-test";
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];

@@ -345,3 +345,17 @@ fill_pool(KmsTaskResult *result)
 	result->skipped = result->done == 0 ? missing : 0;
 	result->more = result->done > 0 && missing > result->done;
 }
+
+void
+kms_maintain_run_all(bool confirm_purge, bool confirm_clock,
+					 KmsTaskResult results[KMS_TASK_COUNT])
+{
+	KmsClock	clock;
+	int			i;
+
+	/* without a master key most tasks do nothing */
+	kms_master_await();
+	kms_clock_advance(confirm_clock, &clock);
+	for (i = 0; i < KMS_TASK_COUNT; i++)
+		kms_maintain_run((KmsTask) i, &clock, confirm_purge, &results[i]);
+}

@@ -33,4 +33,12 @@ typedef enum KmsTask
 extern void kms_maintain_run(KmsTask task, const KmsClock *clock,
 							 bool confirm_purge, KmsTaskResult *result);
 
+/*
+ * kms_maintain(): wait for the master key, advance the clock and run one batch
+ * of each task, in the order of KmsTask.  For "confirm_clock" see
+ * kms_clock_advance.
+ */
+extern void kms_maintain_run_all(bool confirm_purge, bool confirm_clock,
+								 KmsTaskResult results[KMS_TASK_COUNT]);
+
 #endif							/* KMS_KEYS_MAINTAIN_H */

@@ -39,6 +39,7 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
+#include "keys/clock.h"
 #include "keys/each.h"
 #include "keys/month_key.h"
 #include "keys/admit.h"
@@ -361,4 +362,38 @@ kms_rewrap_log_missing(void)
 				(errmsg("kms: keys of database \"%s\" need more master keys, which kms_master_key_status() lists",
 						get_database_name(MyDatabaseId)),
 				 KMS_HIDE_STATEMENT));
+}
+
+KmsStatus
+kms_rewrap_on_request(int limit, KmsRewrap *result, KmsFault *fault)
+{
+	KmsClock	clock;
+	KmsStatus	status;
+
+	kms_master_await();
+	if (kms_master_generation() == 0)
+		return kms_fault(fault, KMS_NO_MASTER_KEY);
+	if (kms_wrapped_are_replicated())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("keys that come by a subscription are wrapped by their publisher"),
+				 errhint("Call kms_rewrap_keys() there; what it does arrives here."),
+				 KMS_HIDE_STATEMENT));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("kms_rewrap_keys() must see what others commit in the meantime"),
+				 errhint("Call it in a READ COMMITTED transaction."),
+				 KMS_HIDE_STATEMENT));
+
+	/* the clock is sealed, so it moves to the current master key, too */
+	kms_clock_advance(false, &clock);
+	status = kms_rewrap(limit, true, result, fault);
+	if (status == KMS_OK && result->refused > 0)
+		ereport(WARNING,
+				(errmsg("keys or peppers that do not authenticate were left under their master key: " INT64_FORMAT,
+						result->refused),
+				 errhint("Keep that master key. kms_check() names some of the keys; restore their rows from a backup."),
+				 KMS_HIDE_STATEMENT));
+	return status;
 }

@@ -31,6 +31,15 @@ extern KmsStatus kms_rewrap(int limit, bool wait, KmsRewrap *result,
 							KmsFault *fault);
 
 /*
+ * kms_rewrap_keys(): wrap at most "limit" keys again and wait for rows that
+ * others hold.  Raise 55000 if a subscription brings the keys, and 25000 under
+ * an isolation level that does not see what others commit; warn of what does
+ * not authenticate.  KMS_NO_MASTER_KEY if there is none; else as kms_rewrap.
+ */
+extern KmsStatus kms_rewrap_on_request(int limit, KmsRewrap *result,
+									   KmsFault *fault);
+
+/*
  * Of a row that this transaction has just inserted with its secret: wrap it
  * anew if the master keys have changed since it was wrapped.
  */

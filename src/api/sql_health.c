@@ -1,0 +1,85 @@
+/*
+ * The functions that tell how the service is: its checks, its self-test and
+ * its status.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "keys/call.h"
+#include "keys/check.h"
+#include "keys/service_status.h"
+#include "pg/compat.h"
+#include "pg/fault.h"
+
+PG_FUNCTION_INFO_V1(kms_api_check);
+PG_FUNCTION_INFO_V1(kms_api_self_test);
+PG_FUNCTION_INFO_V1(kms_api_read_status);
+PG_FUNCTION_INFO_V1(kms_api_version);
+
+Datum
+kms_api_check(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+
+	kms_call_require_library();
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, kms_check_run())
+	{
+		const KmsFinding *finding = lfirst(cell);
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		values[0] = CStringGetTextDatum(finding->severity);
+		values[1] = CStringGetTextDatum(finding->finding);
+		values[2] = CStringGetTextDatum(finding->hint);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* False, with a warning that names it, if something does not work. */
+Datum
+kms_api_self_test(PG_FUNCTION_ARGS)
+{
+	const char *what = NULL;
+	bool		passed;
+
+	kms_call_require_service();
+	passed = kms_check_self_test(&what);
+	if (!passed)
+		ereport(WARNING,
+				(errmsg("self-test failed: %s", what),
+				 errhint("Do not trust results of kms on this server; look at its OpenSSL library and at kms_check()."),
+				 KMS_HIDE_STATEMENT));
+	PG_RETURN_BOOL(passed);
+}
+
+Datum
+kms_api_read_status(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+
+	kms_call_require_service();
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, kms_service_status_read())
+	{
+		const KmsStatusItem *item = lfirst(cell);
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		values[0] = CStringGetTextDatum(item->item);
+		values[1] = CStringGetTextDatum(item->value);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+kms_api_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(KMS_VERSION));
+}

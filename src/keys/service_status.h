@@ -1,0 +1,18 @@
+/*
+ * What kms.read_status() says of the service in this database.
+ */
+#ifndef KMS_KEYS_SERVICE_STATUS_H
+#define KMS_KEYS_SERVICE_STATUS_H
+
+#include "nodes/pg_list.h"
+
+typedef struct KmsStatusItem
+{
+	const char *item;
+	const char *value;
+} KmsStatusItem;
+
+/* A list of KmsStatusItem. */
+extern List *kms_service_status_read(void);
+
+#endif							/* KMS_KEYS_SERVICE_STATUS_H */
