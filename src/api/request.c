@@ -6,7 +6,7 @@
 #include "pg/encoding.h"
 #include "pg/settings.h"
 
-/* OAEP hashes the label, whatever its length; a bound keeps it from being one. */
+/* Bytes.  OAEP hashes a label of any length, so it needs a limit. */
 #define LABEL_MAX_BYTES 4096
 
 static KmsStatus check_size(FunctionCallInfo fcinfo, int n, KmsFault *fault);

@@ -24,7 +24,7 @@ extern KmsStatus kms_request_decrypt(FunctionCallInfo fcinfo, bool is_text,
 extern KmsStatus kms_request_key(FunctionCallInfo fcinfo, int n, KmsCall *call,
 								 KmsCipherRequest *request, KmsFault *fault);
 
-/* An optional device id and what kms_request_oaep takes, in this order from n. */
+/* An optional device id, then what kms_request_oaep takes, in order from n. */
 extern KmsStatus kms_request_options(FunctionCallInfo fcinfo, int n,
 									 KmsCipherRequest *request,
 									 KmsFault *fault);

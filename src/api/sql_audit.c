@@ -1,5 +1,5 @@
 /*
- * What the auditor asks: where the trail ends, and whether it is intact.
+ * The auditor's functions: where the trail ends, and whether it is intact.
  */
 #include "postgres.h"
 

@@ -132,11 +132,11 @@ check_private_key(FunctionCallInfo fcinfo, KmsFault *fault)
 }
 
 /*
- * What stands in the row as it is, is read there: a copy is made only of what
- * is stored elsewhere or compressed, in two steps so that both copies are
- * ours to wipe.  They go with a memory context of their own, also when
- * decompressing raises.  (If fetching raises, on a damaged table, what it had
- * read by then is freed by the server as it is.)
+ * Read the private key in its row if it is stored there uncompressed.  Else
+ * fetch and decompress it in two steps, so that both copies are ours to wipe.
+ * Both are in a memory context of their own, so they are wiped also if
+ * decompressing raises.  (If fetching raises, because a table is damaged, the
+ * server frees the part that was read without wiping it.)
  */
 static KmsStatus
 read_private_key(FunctionCallInfo fcinfo, const KmsImport *import,

@@ -1,8 +1,8 @@
 /*
- * What the extension's scripts call when they begin and when they end.
+ * The functions that the extension's scripts call when they begin and end.
  *
- * The scripts make these functions, call them and drop them, so nobody else
- * finds them.
+ * The scripts create them, call them and drop them, so no other session sees
+ * them; except kms.start(), which stays.
  */
 #include "postgres.h"
 

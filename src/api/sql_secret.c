@@ -1,5 +1,5 @@
 /*
- * Hashing and verifying secrets.  The plaintext exists within src/keys/secret.c
+ * Hashing and verifying secrets.  The plaintext exists in src/keys/secret.c
  * only and never becomes a SQL value.
  */
 #include "postgres.h"
@@ -101,7 +101,7 @@ fetch_hash(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 	return status;
 }
 
-/* What is wrong with ciphertext or hash is no error but an answer. */
+/* A bad ciphertext or hash is an answer (false), not an error. */
 static KmsStatus
 fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 			 KmsSecretAttempt *attempt, KmsFault *fault)
@@ -133,7 +133,7 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 	return status;
 }
 
-/* It would stand in the trail. */
+/* The subject is recorded in the trail, and a hash must not be. */
 static bool
 is_hash(const char *subject)
 {

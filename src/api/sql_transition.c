@@ -100,7 +100,7 @@ kms_api_destroy_key(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text("destroyed"));
 }
 
-/* Those that return the new state. */
+/* The functions that return the new state. */
 static Datum
 change(FunctionCallInfo fcinfo, KmsOperation operation, const char *function)
 {

@@ -2,15 +2,15 @@
  * Decrypting many ciphertexts in one call.
  *
  * Each pair of a key id and a ciphertext is a call of its own for the record;
- * the wait for the record is one for all.  What is wrong with a pair leaves
- * the others alone; anything else ends the batch.
+ * the wait for the record is one for all.  An error of one pair leaves the
+ * others alone; any other error ends the batch.
  */
 #ifndef KMS_KEYS_BATCH_H
 #define KMS_KEYS_BATCH_H
 
 #include "keys/plaintext.h"
 
-/* What has become of a pair. */
+/* The result of a pair. */
 typedef struct KmsBatchRow
 {
 	bool		given;			/* else there is no ciphertext, and no call */

@@ -2,7 +2,7 @@
  * Looking for what keeps a ciphertext from being opened, for the operator
  * whose client does not work.
  *
- * What may be told is whether a pair of digests opens the ciphertext, and
+ * A caller may be told whether a pair of digests opens the ciphertext, and
  * whether the plaintext is text.  Nothing here may tell of a block that does
  * not open why it does not: not whether it has the padding of PKCS#1 v1.5,
  * nor where its padding is wrong.  Either would be an oracle by which any

@@ -112,7 +112,7 @@ report_not_base64(List **findings, const KmsSent *sent)
 						"It was cut off, has characters or padding too much, or is in another encoding.");
 }
 
-/* What was encoded more than once, or never encrypted, shows as text. */
+/* Bytes that were encoded twice, or never encrypted, are printable. */
 static bool
 report_decoded(List **findings, const unsigned char *data, size_t len)
 {

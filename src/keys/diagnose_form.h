@@ -10,7 +10,7 @@
 
 #define KMS_SHORTEST_BLOCK 128	/* bytes: RSA-1024; what is shorter is none */
 
-/* What a caller sent, as far as kms.max_ciphertext_size goes. */
+/* The text that a caller sent, cut off at kms.max_ciphertext_size. */
 typedef struct KmsSent
 {
 	const char *text;			/* NULL: it was NULL */

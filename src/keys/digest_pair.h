@@ -1,6 +1,6 @@
 /*
- * Trying pairs of digests with a ciphertext.  What may be told of the outcome
- * is in keys/diagnose.h.
+ * Trying pairs of digests with a ciphertext.  See keys/diagnose.h for what a
+ * caller may be told of the outcome.
  */
 #ifndef KMS_KEYS_DIGEST_PAIR_H
 #define KMS_KEYS_DIGEST_PAIR_H
@@ -10,7 +10,7 @@
 #include "crypto/digest.h"
 #include "crypto/rsa_key.h"
 
-/* What a pair of digests does with a ciphertext. */
+/* The outcome of a pair of digests with a ciphertext. */
 typedef enum KmsOpens
 {
 	KMS_OPENS_NOT = 0,

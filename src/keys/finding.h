@@ -1,6 +1,6 @@
 /*
- * What kms_check() and kms_diagnose() report: findings, each with a hint how
- * to fix it.
+ * Findings that kms_check() and kms_diagnose() report, each with a hint how to
+ * fix it.
  */
 #ifndef KMS_KEYS_FINDING_H
 #define KMS_KEYS_FINDING_H
@@ -24,7 +24,7 @@ typedef void (*KmsReport) (void *arg, const char *severity,
 
 #define KMS_FINDING_SEVERITIES 3
 
-/* What is found, by its severity; begins with "context" set and else zeroed. */
+/* Findings by severity; begins zeroed, but for "context". */
 typedef struct KmsFindings
 {
 	MemoryContext context;		/* of the lists and the strings */

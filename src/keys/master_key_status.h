@@ -1,5 +1,5 @@
 /*
- * What kms_master_key_status() says of the master keys.
+ * The master keys as kms_master_key_status() lists them.
  */
 #ifndef KMS_KEYS_MASTER_KEY_STATUS_H
 #define KMS_KEYS_MASTER_KEY_STATUS_H

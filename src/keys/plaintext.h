@@ -2,9 +2,9 @@
  * Plaintext on its way into the result of a SQL call.
  *
  * Plaintext exists in a buffer on the stack, which is wiped before the frame
- * is left, and in the result, which is the caller's.  Whatever may raise
- * (allocation, look-up of an encoding conversion) is done before there is
- * any.  After that only the wait for the record (kms.audit = required) may
+ * is left, and in the result, which is the caller's.  Every step that may
+ * raise (allocation, look-up of an encoding conversion) is done before there
+ * is any.  After that only the wait for the record (kms.audit = required) may
  * raise; the caller wipes the result then.
  */
 #ifndef KMS_KEYS_PLAINTEXT_H

@@ -1,5 +1,5 @@
 /*
- * What kms.read_status() says of the service in this database.
+ * The state of the service in this database, as kms.read_status() lists it.
  */
 #ifndef KMS_KEYS_SERVICE_STATUS_H
 #define KMS_KEYS_SERVICE_STATUS_H
