@@ -90,7 +90,7 @@ foreach my $step (1 .. 4)
 		qr/^no row of this database needs it: its line can be removed$/,
 		'the runbook quotes what the status says then') if $step == 3;
 }
-like($runbooks, qr/says of the old one `no row of this database needs it: its line can be removed`/, 'it does');
+like($runbooks, qr/`no row of this database needs it: its line can be removed`/, 'it does');
 is(query("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 'the hash verifies');
 
 # ---- It has leaked -------------------------------------------------------
