@@ -6,6 +6,7 @@
 #include "api/discard.h"
 #include "keys/call.h"
 #include "keys/opened.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 #include "pg/foreign_key.h"
 #include "pg/protect.h"
@@ -36,6 +37,7 @@ _PG_init(void)
 	kms_ring_file_install();
 	kms_master_install();
 	kms_lockout_install();
+	kms_service_install();
 	kms_call_install();
 	kms_opened_install();
 	kms_discard_install();

@@ -8,7 +8,7 @@
 
 #include "api/args.h"
 #include "keys/verify.h"
-#include "keys/call.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 
@@ -30,7 +30,7 @@ kms_api_audit_head(PG_FUNCTION_ARGS)
 {
 	char		head[KMS_AUDIT_HEAD_SIZE];
 
-	kms_call_require_service();
+	kms_service_require();
 	kms_verify_head(head);
 	PG_RETURN_TEXT_P(cstring_to_text(head));
 }
@@ -45,7 +45,7 @@ kms_api_audit_verify(PG_FUNCTION_ARGS)
 	Datum		values[COLUMNS] = {0};
 	bool		nulls[COLUMNS] = {false};
 
-	kms_call_require_service();
+	kms_service_require();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!PG_ARGISNULL(0) &&
@@ -82,7 +82,7 @@ kms_api_audit_accept(PG_FUNCTION_ARGS)
 	char	   *reason;
 	int64		ticket = 0;
 
-	kms_call_require_service();
+	kms_service_require();
 	status = kms_args_reason(fcinfo, 0, &reason, &fault);
 	if (status == KMS_OK)
 		status = kms_verify_accept(reason, &ticket, &fault);

@@ -10,7 +10,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "keys/call.h"
+#include "keys/service.h"
 #include "keys/sign.h"
 #include "pg/compat.h"
 #include "pg/encoding.h"
@@ -28,7 +28,7 @@ kms_api_audit_checkpoints(PG_FUNCTION_ARGS)
 	MemoryContext old;
 	ListCell   *cell;
 
-	kms_call_require_service();
+	kms_service_require();
 	InitMaterializedSRF(fcinfo, 0);
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "kms checkpoints",
 									ALLOCSET_DEFAULT_SIZES);

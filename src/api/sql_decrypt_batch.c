@@ -11,6 +11,7 @@
 
 #include "api/request.h"
 #include "keys/batch.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 
 #define BATCH_MAX 100000		/* pairs */
@@ -46,7 +47,7 @@ kms_api_decrypt_batch(PG_FUNCTION_ARGS)
 	KmsBatch	batch;
 	int			i;
 
-	kms_call_require_service();
+	kms_service_require();
 	InitMaterializedSRF(fcinfo, 0);
 	InitFunctionCallInfoData(*call, fcinfo->flinfo, 6, InvalidOid, NULL, NULL);
 	fetch_pairs(fcinfo, &pairs);

@@ -7,8 +7,8 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "keys/call.h"
 #include "keys/check.h"
+#include "keys/service.h"
 #include "keys/service_status.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
@@ -24,7 +24,7 @@ kms_api_check(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell   *cell;
 
-	kms_call_require_library();
+	kms_service_require_library();
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, kms_check_run())
 	{
@@ -47,7 +47,7 @@ kms_api_self_test(PG_FUNCTION_ARGS)
 	const char *what = NULL;
 	bool		passed;
 
-	kms_call_require_service();
+	kms_service_require();
 	passed = kms_check_self_test(&what);
 	if (!passed)
 		ereport(WARNING,
@@ -63,7 +63,7 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell   *cell;
 
-	kms_call_require_service();
+	kms_service_require();
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, kms_service_status_read())
 	{

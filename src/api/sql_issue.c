@@ -10,6 +10,7 @@
 #include "keys/admit.h"
 #include "keys/issue.h"
 #include "keys/public.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 
 typedef KmsStatus (*IssueFunction) (KmsCall *call, const KmsIssueRequest *request,
@@ -69,7 +70,7 @@ kms_api_key_state(PG_FUNCTION_ARGS)
 	KmsFault	fault = {0};
 	KmsStatus	status;
 
-	kms_call_require_service();
+	kms_service_require();
 	status = kms_args_key_id(fcinfo, 0, key_id, &fault);
 	if (status == KMS_OK)
 		status = kms_admit_state(key_id, &state, &fault);
@@ -85,7 +86,7 @@ kms_api_key_valid(PG_FUNCTION_ARGS)
 	KmsKeyIdBuffer key_id;
 	KmsFault	fault = {0};
 
-	kms_call_require_service();
+	kms_service_require();
 	if (kms_args_key_id(fcinfo, 0, key_id, &fault) != KMS_OK)
 		kms_fault_raise(&fault);
 	PG_RETURN_BOOL(kms_admit_is_valid(key_id));
@@ -100,7 +101,7 @@ kms_api_rate_limit_status(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 
-	kms_call_require_service();
+	kms_service_require();
 	if (kms_args_device_id(fcinfo, 0, device_id, &fault) != KMS_OK)
 		kms_fault_raise(&fault);
 	kms_issue_rate_limit(device_id, &limit);

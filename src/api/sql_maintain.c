@@ -7,8 +7,8 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "keys/call.h"
 #include "keys/maintain.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 
 PG_FUNCTION_INFO_V1(kms_api_maintain);
@@ -25,7 +25,7 @@ kms_api_maintain(PG_FUNCTION_ARGS)
 	KmsTaskResult tasks[KMS_TASK_COUNT];
 	int			i;
 
-	kms_call_require_service();
+	kms_service_require();
 	PreventCommandDuringRecovery("kms_maintain()");
 	PreventCommandIfReadOnly("kms_maintain()");
 	InitMaterializedSRF(fcinfo, 0);

@@ -7,9 +7,9 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "keys/call.h"
 #include "keys/master_key_status.h"
 #include "keys/rewrap.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 
@@ -23,7 +23,7 @@ kms_api_master_key_status(PG_FUNCTION_ARGS)
 {
 	ListCell   *cell;
 
-	kms_call_require_service();
+	kms_service_require();
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, kms_master_key_status_read())
 		put((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell));
@@ -61,7 +61,7 @@ kms_api_rewrap_keys(PG_FUNCTION_ARGS)
 	KmsFault	fault = {0};
 	KmsRewrap	rewrapped;
 
-	kms_call_require_service();
+	kms_service_require();
 	PreventCommandDuringRecovery("kms_rewrap_keys()");
 	PreventCommandIfReadOnly("kms_rewrap_keys()");
 	if (batch < 1 || batch > KMS_REWRAP_MAX)

@@ -9,10 +9,10 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "keys/call.h"
 #include "keys/flush.h"
 #include "keys/metrics_summary.h"
 #include "keys/problematic.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 
@@ -31,7 +31,7 @@ kms_api_metrics_summary(PG_FUNCTION_ARGS)
 	int			hours = PG_ARGISNULL(0) ? 24 : PG_GETARG_INT32(0);
 	char	   *json;
 
-	kms_call_require_service();
+	kms_service_require();
 	check_hours(hours);
 	json = kms_metrics_summary_json(hours);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
@@ -45,7 +45,7 @@ kms_api_read_metrics(PG_FUNCTION_ARGS)
 	int			hours = PG_GETARG_INT32(0);
 	ListCell   *cell;
 
-	kms_call_require_service();
+	kms_service_require();
 	check_hours(hours);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, kms_metrics_summary_lines(hours))
@@ -82,7 +82,7 @@ kms_api_problematic_keys(PG_FUNCTION_ARGS)
 	int			hours = PG_ARGISNULL(2) ? 24 : PG_GETARG_INT32(2);
 	ListCell   *cell;
 
-	kms_call_require_service();
+	kms_service_require();
 	check_hours(hours);
 	threshold = PG_ARGISNULL(0) ? 10.0
 		: DatumGetFloat8(DirectFunctionCall1(numeric_float8, PG_GETARG_DATUM(0)));
@@ -114,7 +114,7 @@ kms_api_problematic_keys(PG_FUNCTION_ARGS)
 Datum
 kms_api_flush_events(PG_FUNCTION_ARGS)
 {
-	kms_call_require_service();
+	kms_service_require();
 	kms_flush_events();
 	PG_RETURN_VOID();
 }

@@ -25,19 +25,16 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "replication/walsender.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "crypto/key_id.h"
-#include "crypto/self_test.h"
+#include "keys/audited.h"
 #include "keys/call.h"
-#include "pg/catalog.h"
+#include "keys/service.h"
 #include "pg/client.h"
-#include "pg/fault.h"
 #include "pg/line.h"
-#include "pg/preload.h"
 #include "pg/settings.h"
 #include "shmem/session_ring.h"
 #include "shmem/wait.h"
@@ -62,9 +59,6 @@ typedef struct PendingChange
 	SubTransactionId subid;
 	KmsEvent	event;
 } PendingChange;
-
-/* the known answer that came out wrong, or NULL */
-static const char *broken = NULL;
 
 static KmsCall calls[CALLS_MAX];
 static int	depth = 0;
@@ -96,58 +90,16 @@ static KmsAudited submit(KmsCall *call, KmsEventClass class,
 						 KmsPromise *promise);
 static void release_claim(KmsCall *call);
 static void forget_calls(void);
-static void require_audited(KmsAudited audited);
 static void finish(KmsCall *call, KmsStatus status);
 static void remember_change(const KmsEvent *event);
 static void abort_calls(SubTransactionId from);
 static void abort_changes(SubTransactionId subid);
 
-/*
- * Known answers are tried once, when the server loads the library: what gets
- * one wrong must not serve.
- */
 void
 kms_call_install(void)
 {
-	if (kms_self_test_run(&broken) == KMS_OK)
-		broken = NULL;
-	else
-		ereport(WARNING,
-				(errmsg("kms does not serve: self-test failed: %s", broken),
-				 KMS_HIDE_STATEMENT));
 	RegisterXactCallback(on_transaction, NULL);
 	RegisterSubXactCallback(on_subtransaction, NULL);
-}
-
-void
-kms_call_require_service(void)
-{
-	kms_call_require_library();
-
-	/* a standby records nothing and so needs no place */
-	if (kms_shared_database() == NULL && !RecoveryInProgress())
-		kms_fault_too_many_databases();
-}
-
-void
-kms_call_require_library(void)
-{
-	kms_preload_require();
-
-	/* it ends after the writers, who could not record what it does */
-	if (am_walsender)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("kms is not served over a replication connection"),
-				 errhint("Connect without the parameter \"replication\"."),
-				 KMS_HIDE_STATEMENT));
-	if (broken != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("kms does not serve: self-test failed: %s", broken),
-				 errhint("Look at the server's OpenSSL library and its configuration."),
-				 KMS_HIDE_STATEMENT));
-	kms_session_ring_bind(kms_catalog_extension());
 }
 
 KmsCall *
@@ -155,9 +107,9 @@ kms_call_begin(KmsOperation operation)
 {
 	KmsCall    *call;
 
-	kms_call_require_service();
+	kms_service_require();
 	if (operation != KMS_OP_ISSUE && must_be_durable(operation))
-		require_audited(kms_wait_outlook());
+		kms_audited_require(kms_wait_outlook(), installed);
 	kms_wait_for_debt();
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	call->opens = false;
@@ -188,7 +140,7 @@ kms_call_make_room(KmsCall *call)
 	{
 		finish(call, KMS_NOT_AUDITED);
 		kms_events_push(&call->event, KMS_CLASS_REFUSED);
-		require_audited(audited);
+		kms_audited_require(audited, installed);
 	}
 	return waited;
 }
@@ -273,14 +225,14 @@ kms_call_submit(KmsCall *call, KmsStatus status)
 		return;
 	}
 	audited = submit(call, class, &promise);
-	require_audited(audited);
+	kms_audited_require(audited, installed);
 	if (!promise.pending)
 		return;
 
 	/* those before in a batch are in a ring that nobody can ask any more */
 	if (promised.pending &&
 		promised.receipt.generation != promise.receipt.generation)
-		require_audited(KMS_AUDIT_CLOSED);
+		kms_audited_require(KMS_AUDIT_CLOSED, installed);
 	promised = promise;
 }
 
@@ -290,7 +242,7 @@ kms_call_settle(void)
 	if (!promised.pending)
 		return;
 	promised.pending = false;
-	require_audited(kms_wait_durable(&promised));
+	kms_audited_require(kms_wait_durable(&promised), installed);
 }
 
 static void
@@ -426,58 +378,6 @@ release_claim(KmsCall *call)
 	if (call->claimed)
 		kms_events_release_claim();
 	call->claimed = false;
-}
-
-/* KM008 unless it is so, or if no writer sees the extension yet. */
-static void
-require_audited(KmsAudited audited)
-{
-	KmsFault	fault = {0};
-
-	if (audited == KMS_AUDITED && !installed)
-		return;
-	pg_atomic_fetch_add_u64(&kms_shared->refused, 1);
-	kms_fault(&fault, KMS_NOT_AUDITED);
-	if (installed)
-	{
-		fault.detail = "This transaction has created the extension, so nobody else sees it yet.";
-		fault.hint = "Commit, then call again.";
-		kms_fault_raise(&fault);
-	}
-	switch (audited)
-	{
-		case KMS_AUDIT_STANDBY:
-			fault.detail = "A standby records nothing.";
-			fault.hint = "Call the primary, or set kms.audit = best_effort on the standby.";
-			break;
-		case KMS_AUDIT_NO_LAUNCHER:
-			fault.detail = "The launcher of kms does not run.";
-			fault.hint = "Raise max_worker_processes and restart the server; its log says why the launcher was not started.";
-			break;
-		case KMS_AUDIT_NO_WRITER:
-			fault.detail = "The event writer cannot work.";
-			fault.hint = "kms_check() and kms.status show its last error.";
-			break;
-		case KMS_AUDIT_NO_RING:
-			fault.detail = "The event ring of this database cannot be made.";
-			fault.hint = "The server log says why; there must be room for kms.event_ring_size in pg_stat_tmp.";
-			break;
-		case KMS_AUDIT_ALONE:
-			fault.detail = "There is no synchronous standby: synchronous_standby_names is empty, and kms.audit_wait_for_standby is on.";
-			fault.hint = "Name one, or turn kms.audit_wait_for_standby off.";
-			break;
-		case KMS_AUDIT_CLOSED:
-			fault.detail = "The extension is being dropped or changed.";
-			break;
-		default:
-			fault.detail = psprintf("Its event was not recorded within %d ms (kms.audit_timeout).",
-									kms_audit_timeout);
-			fault.hint = kms_audit_wait_for_standby ?
-				"See kms_check(), and whether a synchronous standby is connected (kms.audit_wait_for_standby)." :
-				"See kms_check(), and whether a transaction, this one perhaps, has locked kms.event.";
-			break;
-	}
-	kms_fault_raise(&fault);
 }
 
 /* Stamp the end and take the call off the stack. */

@@ -101,13 +101,4 @@ extern void kms_call_wish(int worker);
 extern void kms_call_installed(void);
 extern bool kms_call_is_installing(void);
 
-/*
- * The service works here: preloaded, the database among kms.max_databases,
- * extension there; else raises.
- */
-extern void kms_call_require_service(void);
-
-/* The same in a database without a place: for kms_check(). */
-extern void kms_call_require_library(void);
-
 #endif							/* KMS_KEYS_CALL_H */

@@ -6,7 +6,7 @@
  * together, under one master key, in one transaction.  Killed at any point
  * there is the old row or the new one, and the server has both master keys
  * until the operator takes one away.  Who reads a row and its secret on
- * different sides of the commit reads again (kms_admit_authenticate); an open
+ * different sides of the commit reads again (keys/admit.c); an open
  * key is opened again, as its wrap is another.  Neither state nor row version
  * changes, and the trail has nothing to record of the key: it is the same.
  *

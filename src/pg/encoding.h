@@ -2,8 +2,9 @@
  * Bytes as text: between UTF-8 and the database's encoding, and as base64.
  *
  * Plaintext goes through here.  PostgreSQL's own conversion errors show the
- * bytes, so kms_encoding_find does what may raise (finding a conversion,
- * loading its library), and kms_encoding_convert never raises.
+ * bytes, so kms_encoding_from_utf8 and kms_encoding_to_utf8 do what may raise
+ * (finding a conversion, loading its library), and kms_encoding_convert never
+ * raises.
  */
 #ifndef KMS_PG_ENCODING_H
 #define KMS_PG_ENCODING_H

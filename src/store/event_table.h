@@ -27,7 +27,7 @@ typedef struct KmsTrail
 	int64		position;		/* every event before it has been dealt with */
 	int64		last_ticket;	/* over all epochs */
 	int64		counted;		/* number of the last counts (tally.h) written */
-	bool		handed_over;	/* nothing comes after this; see trail_epoch.h */
+	bool		handed_over;	/* nothing comes after this; see epoch_table.h */
 	bool		resumed;		/* it was, when it was opened */
 	TimestampTz left_out_at;	/* when an event was left out since it was
 								 * opened (kms.event_detail); 0: none was */

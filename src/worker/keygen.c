@@ -18,9 +18,9 @@
 
 #include "worker/keygen.h"
 
-#include "keys/call.h"
 #include "keys/opened.h"
 #include "keys/pool.h"
+#include "keys/service.h"
 #include "pg/settings.h"
 #include "worker/prime_search.h"
 #include "worker/worker.h"
@@ -136,7 +136,7 @@ look(Keygen *keygen)
 	keygen->absent = !OidIsValid(kms_worker_extension());
 	if (!keygen->absent)
 	{
-		kms_call_require_service();
+		kms_service_require();
 		missing = kms_pool_missing(true);
 		if (missing > 0)
 			kms_pool_reserve(worker->database);

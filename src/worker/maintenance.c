@@ -8,8 +8,8 @@
 
 #include "worker/maintenance.h"
 
-#include "keys/call.h"
 #include "keys/maintain.h"
+#include "keys/service.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "worker/worker.h"
@@ -122,7 +122,7 @@ batch(void *arg)
 	if (maintenance->task == KMS_TASK_POOL && kms_keygen_workers == 0)
 		return;
 	kms_worker_begin("maintaining keys, events and metrics");
-	kms_call_require_service();
+	kms_service_require();
 	kms_clock_advance(false, &clock);
 	kms_maintain_run(maintenance->task, &clock, false, &result);
 	kms_worker_commit();

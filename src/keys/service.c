@@ -1,0 +1,57 @@
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "replication/walsender.h"
+
+#include "crypto/self_test.h"
+#include "keys/service.h"
+#include "pg/catalog.h"
+#include "pg/fault.h"
+#include "pg/preload.h"
+#include "shmem/session_ring.h"
+#include "shmem/shared.h"
+
+/* the known answer that came out wrong, or NULL */
+static const char *broken = NULL;
+
+void
+kms_service_install(void)
+{
+	if (kms_self_test_run(&broken) == KMS_OK)
+		broken = NULL;
+	else
+		ereport(WARNING,
+				(errmsg("kms does not serve: self-test failed: %s", broken),
+				 KMS_HIDE_STATEMENT));
+}
+
+void
+kms_service_require(void)
+{
+	kms_service_require_library();
+
+	/* a standby records nothing and so needs no place */
+	if (kms_shared_database() == NULL && !RecoveryInProgress())
+		kms_fault_too_many_databases();
+}
+
+void
+kms_service_require_library(void)
+{
+	kms_preload_require();
+
+	/* it ends after the writers, who could not record what it does */
+	if (am_walsender)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("kms is not served over a replication connection"),
+				 errhint("Connect without the parameter \"replication\"."),
+				 KMS_HIDE_STATEMENT));
+	if (broken != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("kms does not serve: self-test failed: %s", broken),
+				 errhint("Look at the server's OpenSSL library and its configuration."),
+				 KMS_HIDE_STATEMENT));
+	kms_session_ring_bind(kms_catalog_extension());
+}
