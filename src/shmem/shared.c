@@ -419,6 +419,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 		worker->last_error[0] = '\0';
 	}
 	database->has_extension = false;
+	database->handed_over = false;
 	database->probed = false;
 	database->probing = false;
 	database->maintained_at = 0;

@@ -65,6 +65,8 @@ typedef struct KmsDatabase
 	Oid			oid;			/* InvalidOid: free; under state->lock */
 	bool		has_extension;	/* seen by a worker; under state->lock */
 	bool		probed;			/* a worker has looked; under state->lock */
+	bool		handed_over;	/* a writer has done that at this stop of the
+								 * server, so none needs to do it again */
 	bool		probing;		/* it is only looked at, and has no place
 								 * among kms.max_databases; under state->lock */
 	TimestampTz maintained_at;	/* 0: never since start; under state->lock */

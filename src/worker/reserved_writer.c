@@ -212,7 +212,7 @@ await_order(void)
 /*
  * The server is being stopped, and starts no process any more: serve a database
  * whose events have no writer, if one comes up while there are sessions, and
- * then any that has no writer to hand it over.
+ * then any that has no writer and is not handed over yet.
  */
 static void
 take_over(int *polls)
@@ -234,7 +234,8 @@ take_over(int *polls)
 			kms_reserved_writer_serves(database->oid))
 			continue;
 		if (wanted ||
-			(idle && database->has_extension && !OidIsValid(mine->database)))
+			(idle && database->has_extension && !database->handed_over &&
+			 !OidIsValid(mine->database)))
 			mine->database = database->oid;
 		if (wanted)
 			break;

@@ -117,6 +117,7 @@ typedef struct Writer
 								 * PG_UINT64_MAX: see anew */
 	bool		stopping;		/* the server is, and this empties the ring */
 	TimestampTz stop_until;
+	bool		handed_over;	/* nothing is left to do */
 	bool		asked;			/* somebody has asked since the outbox was
 								 * looked at: it may hold something */
 	TimestampTz looked_at;		/* at the outbox */
@@ -148,6 +149,7 @@ typedef struct Writer
 	bool		more;			/* and has left something */
 } Writer;
 
+static void take_request(Writer *writer);
 static void one_round(void *arg);
 static void hand_over(Writer *writer);
 static bool has_all_written(const Writer *writer);
@@ -212,7 +214,6 @@ kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 {
 	static Writer writer;
 	KmsWorker  *worker = &writer.worker;
-	KmsWorkerState *state;
 	TimestampTz started;
 	TimestampTz last_work;
 
@@ -222,7 +223,6 @@ kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 	SetConfigOption("session_replication_role", "replica", PGC_SUSET,
 					PGC_S_OVERRIDE);
 	kms_untriggered_install();
-	state = &worker->database->worker[KMS_WRITER];
 	started = last_work = GetCurrentTimestamp();
 	writer.events = MemoryContextAllocHuge(TopMemoryContext,
 										   BATCH_SIZE * sizeof(KmsEvent));
@@ -247,9 +247,7 @@ kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 		if (kms_worker_must_leave(worker))
 			break;
 
-		if (pg_atomic_exchange_u32(&state->requested,
-								   KMS_REQUEST_NONE) != KMS_REQUEST_NONE)
-			writer.asked = true;
+		take_request(&writer);
 		writer.wrote = false;
 		writer.more = false;
 		writer.unlocked = false;
@@ -312,9 +310,21 @@ kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 							 PG_WAIT_EXTENSION);
 	}
 
-	if (!writer.absent && (writer.asked || !has_nothing_left(&writer)))
+	if (!writer.absent && !writer.handed_over &&
+		(writer.asked || !has_nothing_left(&writer)))
 		kms_shared_request(worker->database, KMS_WRITER);
 	kms_worker_end(worker);
+}
+
+/* What is asked for from here on is asked for again. */
+static void
+take_request(Writer *writer)
+{
+	KmsWorkerState *state = &writer->worker.database->worker[KMS_WRITER];
+
+	if (pg_atomic_exchange_u32(&state->requested,
+							   KMS_REQUEST_NONE) != KMS_REQUEST_NONE)
+		writer->asked = true;
 }
 
 static void
@@ -410,6 +420,7 @@ hand_over(Writer *writer)
 		bool		good;
 
 		others = kms_clean_stop_count_others(MyDatabaseId);
+		take_request(writer);
 		writer->more = false;
 		writer->wrote = false;
 		writer->current = NULL;
@@ -421,7 +432,13 @@ hand_over(Writer *writer)
 		if (others == 0 && has_all_written(writer))
 		{
 			if (kms_worker_try(mark_handed_over, writer, &error))
+			{
+				LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+				writer->worker.database->handed_over = true;
+				LWLockRelease(&kms_shared->lock);
+				writer->handed_over = true;
 				error.message[0] = '\0';
+			}
 			break;
 		}
 		again = others > 0 || writer->more || (good && writer->wrote);
