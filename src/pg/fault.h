@@ -1,5 +1,6 @@
 /*
- * The one place where a status becomes a SQLSTATE, a message and a hint.
+ * The one place that raises a status, with the SQLSTATE, the message and the
+ * hint of its row in crypto/status_list.h.
  */
 #ifndef KMS_PG_FAULT_H
 #define KMS_PG_FAULT_H
@@ -24,10 +25,10 @@
 typedef struct KmsFault
 {
 	KmsStatus	status;
-	int			sqlstate;		/* of KMS_INVALID_ARGUMENT; 0: 22023 */
+	int			sqlstate;		/* 0: the status's own */
 	const char *key_id;			/* NULL if none may be named */
 	const char *device_id;
-	const char *message;		/* of argument faults; NULL: made from status */
+	const char *message;		/* NULL: the status's own */
 	const char *detail;			/* NULL: none */
 	const char *hint;			/* NULL: the status's own, if it has one */
 	TimestampTz retry_at;		/* of KMS_RATE_LIMITED, KMS_LOCKED_OUT */

@@ -90,45 +90,31 @@ foreach (rows('app',
 	is("@missing", '', "kms.$name: all columns are named");
 }
 
-# Errors: every SQLSTATE and message that a status becomes, and every reason
-# that the trail may give.
+# Errors: every SQLSTATE, message and reason of a status.
 my $errors = reference('errors');
 my $events = reference('events');
-my $source = join '', map { slurp_file($_) } glob("$top/src/pg/{errors,fault}*.c"), "$top/src/crypto/status.c";
-foreach ($source =~ /MAKE_SQLSTATE\('K', 'M', '0', '0', '(\d)'\)/g)
+my %sqlstates;
+foreach (statuses())
 {
-	ok($errors =~ m/^\| `KM00$_` \|/m, "KM00$_ is in the reference");
-}
-my ($share) = run_command([ 'pg_config', '--sharedir' ]);
-my %sqlstate = map { /^(\w{5})\s+[ESW]\s+(ERRCODE_\w+)/ ? ($2 => $1) : () }
-  split /\n/, slurp_file("$share/errcodes.txt");
-my %of_source = map { $_ => 1 } $source =~ /\b(ERRCODE_(?!KMS_)\w+)/g;
-foreach (sort keys %of_source)
-{
-	ok($errors =~ m/^\| .*`$sqlstate{$_}`.* \|/m, "$_ is in the reference");
-}
-foreach ($source =~ /\berrmsg\("((?:[^"\\]|\\.)*)"/g)
-{
-	next if $_ eq '%s';
-	my $pattern = join '.*', map { quotemeta } split /\\"%s\\"|%s/, $_, -1;
-	ok($errors =~ m/$pattern/, "\"$_\" is in the reference");
-}
-foreach ($source =~ /\breturn "([A-Z][^"]*)";/g)
-{
-	ok("$errors$events" =~ /`$_`/, "reason \"$_\" is in the reference");
+	my ($status, $sqlstate, $reason, $message) = @$_;
+	next if $sqlstate eq '00000';
+	ok($errors =~ m/^\| .*`$sqlstate`.* \|/m, "$sqlstate is in the reference")
+	  unless $sqlstates{$sqlstate}++;
+	my $pattern = join '.*', map { quotemeta } split /\{\w+\}/, $message, -1;
+	ok($errors =~ m/$pattern/, "$status: \"$message\" is in the reference");
+	ok("$errors$events" =~ /`$reason`/, "reason \"$reason\" is in the reference");
 }
 foreach ($errors =~ /^\| `(KM\w+)`/mg)
 {
-	ok($source =~ m/MAKE_SQLSTATE\('K', 'M', '0', '0', '\Q@{[ substr $_, 4 ]}\E'\)/,
-		"there is a $_");
+	ok($sqlstates{$_}, "there is a $_");
 }
 
 # Operations of events.
-$source = slurp_file("$top/src/shmem/ring.h");
-foreach ($source =~ /^\tKMS_OP_(\w+) = \d/mg)
+my @operations = slurp_file("$top/src/shmem/event.h") =~ /^\tKMS_OP_(\w+) = \d/mg;
+cmp_ok(scalar @operations, '>', 15, 'the operations can be read');
+foreach (map { lc } @operations)
 {
-	my $name = lc $_;
-	ok($events =~ /`$name`/, "operation $name is in the reference");
+	ok($events =~ /`$_`/, "operation $_ is in the reference");
 }
 
 # The manual names nothing that is not there.
@@ -172,6 +158,21 @@ $node->stop;
 done_testing();
 
 # ---- Tools ---------------------------------------------------------------
+
+# The rows of the table of statuses: name, SQLSTATE, reason, message.
+sub statuses
+{
+	my $table = slurp_file("$top/src/crypto/status_list.h");
+	my %macro = $table =~ /^#define (KMS_\w+) (?:\\\n)?\s*"(.*)"$/mg;
+	my $string = qr/(?:"(?:[^"\\]|\\.)*"|NULL|KMS_\w+)/;
+	my @rows;
+	while ($table =~ /^\tKMS_STATUS\((\w+), \d+, \w+, ($string),[\s\\]*($string),[\s\\]*($string),/mg)
+	{
+		push @rows, [ $1, map { $macro{$_} // s/^"|"$//gr } $2, $3, $4 ];
+	}
+	cmp_ok(scalar @rows, '>', 30, 'the table of statuses can be read');
+	return @rows;
+}
 
 # The text of a page of the reference.
 sub reference
