@@ -14,12 +14,12 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 OBJS = $(SOURCES:.c=.o)
 
 # Files that compile and link without PostgreSQL, for unit tests and fuzzers.
-PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/crc32c.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
 # A program that reads the rings of servers that do not run, without PostgreSQL.
 SCRIPTS_built = build/kms_ring
-RING_OBJS = src/tools/kms_ring.o src/shmem/event.o src/shmem/ring.o src/shmem/tally.o src/crypto/status.o
+RING_OBJS = src/tools/kms_ring.o $(addprefix src/shmem/,event.o ring.o tally.o crc32c.o) src/crypto/status.o
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
@@ -51,6 +51,8 @@ PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DKMS_VERSION='"$(KMS_VERSION)"'
 PG_CFLAGS = -std=gnu99
+# CRC-32C for programs; the extension uses the server's.
+PGPORT = -L$(pkglibdir) -lpgport
 SHLIB_LINK = -lcrypto -lcrypt -lpthread
 
 # The default target.
@@ -71,7 +73,7 @@ $(OBJS) $(OBJS:.o=.bc) $(RING_OBJS): Makefile kms.control
 
 build/kms_ring: $(RING_OBJS)
 	@$(MKDIR_P) $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PGPORT)
 
 # ---- Tests against a server of their own, never as root ------------------
 
@@ -121,7 +123,8 @@ check-clients:
 
 # ---- Tests of the pure layer ---------------------------------------------
 
-PURE_FLAGS = -std=gnu99 -D_GNU_SOURCE -Isrc -Itest/unit -g -O1 \
+PURE_FLAGS = -std=gnu99 -D_GNU_SOURCE -Isrc -Itest/unit \
+	-isystem $(includedir_server) -g -O1 \
 	-fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-Wall -Wextra $(WERROR) -MMD -MP
 UNIT_CC = gcc
@@ -137,7 +140,7 @@ build/unit/%.o: %.c Makefile
 	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
 
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_OBJS)
-	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ -lcrypto -lcrypt -lm
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ $(PGPORT) -lcrypto -lcrypt -lm
 
 unit: $(UNIT_PROGRAMS)
 ifneq ($(UNIT_TESTS),)
@@ -158,7 +161,7 @@ build/fuzz/%.o: %.c Makefile
 	$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lcrypto -lcrypt
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(PGPORT) -lcrypto -lcrypt
 
 # The fuzzers keep new inputs in build/fuzz/corpus, and crashing ones in build/fuzz.
 fuzz: $(FUZZ_PROGRAMS)

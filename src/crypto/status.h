@@ -1,5 +1,5 @@
 /*
- * What an operation of kms ended with.
+ * How an operation of kms ended.
  *
  * One enumeration serves every layer.  The pure layer returns the statuses
  * of the first group, keys/ adds those of the second, pg/fault raises them,

@@ -143,7 +143,7 @@ value_of(const char *name, size_t len, const KmsFault *fault)
 	}
 	if (strncmp(name, "time", len) == 0)
 		return psprintf(" %s", timestamptz_to_str(fault->retry_at));
-	elog(ERROR, "no value has the name in \"%s\"", name);
+	elog(ERROR, "unknown value in the text of a status");
 }
 
 static const char *

@@ -17,10 +17,10 @@
 #define KMS_HIDE_STATEMENT	errhidestmt(true), errhidecontext(true)
 
 /*
- * What a failed call has to say.  Filled by the functions below, which return
- * its status so that a check reads "return kms_fault_…(fault, …)".  Strings
- * are the caller's or static and must live until it is raised; none may hold
- * plaintext, key bytes, or an id that has not been found to be one.
+ * The details of a failed call.  The functions below fill it and return its
+ * status, so that a check reads "return kms_fault_…(fault, …)".  Strings are
+ * the caller's or static and must live until the fault is raised.  None may
+ * hold plaintext, key bytes, or an id that has not been found to be one.
  */
 typedef struct KmsFault
 {

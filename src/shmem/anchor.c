@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "shmem/crc32c.h"
+
 #define ANCHOR_MAGIC	UINT64_C(0x726f68636e61736b)	/* "ksanchor" */
 
 #define READ_TRIES		10
@@ -33,7 +35,7 @@ kms_anchor_encode(const KmsAnchor *anchor, unsigned char *out)
 	stored.format = KMS_ANCHOR_FORMAT;
 	stored.size = sizeof(Stored);
 	memcpy(&stored.anchor, anchor, sizeof(stored.anchor));
-	stored.crc = kms_ring_crc(0, &stored, offsetof(Stored, crc));
+	stored.crc = kms_crc32c(NULL, 0, &stored, offsetof(Stored, crc));
 	memcpy(out, &stored, sizeof(stored));
 }
 
@@ -45,7 +47,7 @@ kms_anchor_decode(const unsigned char *in, KmsAnchor *anchor)
 	memcpy(&stored, in, sizeof(stored));
 	if (stored.magic != ANCHOR_MAGIC || stored.format != KMS_ANCHOR_FORMAT ||
 		stored.size != sizeof(Stored) ||
-		stored.crc != kms_ring_crc(0, &stored, offsetof(Stored, crc)))
+		stored.crc != kms_crc32c(NULL, 0, &stored, offsetof(Stored, crc)))
 	{
 		memset(anchor, 0, sizeof(*anchor));
 		return false;

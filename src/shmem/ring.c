@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "crypto/status.h"
+#include "shmem/crc32c.h"
 
 #define RING_MAGIC		UINT64_C(0x676e69722d736d6b)	/* "kms-ring" */
 #define CACHE_LINES		128		/* two: adjacent lines are fetched together */
@@ -114,7 +115,7 @@ kms_ring_format(KmsRing *ring, size_t slots, int64_t epoch,
 	ring->epoch = epoch;
 	ring->fixed.identity = *identity;
 	ring->fixed.event_size = sizeof(KmsEvent);
-	ring->fixed.crc = kms_ring_crc(0, &ring->fixed, offsetof(RingFixed, crc));
+	ring->fixed.crc = kms_crc32c(NULL, 0, &ring->fixed, offsetof(RingFixed, crc));
 }
 
 size_t
@@ -123,7 +124,7 @@ kms_ring_size(const KmsRing *ring)
 	const RingFixed *fixed = &ring->fixed;
 
 	if (fixed->magic != RING_MAGIC || fixed->format != KMS_RING_FORMAT ||
-		fixed->crc != kms_ring_crc(0, fixed, offsetof(RingFixed, crc)))
+		fixed->crc != kms_crc32c(NULL, 0, fixed, offsetof(RingFixed, crc)))
 		return 0;
 	return kms_ring_bytes(fixed->slots);
 }
@@ -142,7 +143,7 @@ kms_ring_valid(const KmsRing *ring, size_t bytes,
 		fixed->slot_size != KMS_RING_SLOT_SIZE ||
 		fixed->event_size != sizeof(KmsEvent))
 		return false;
-	if (fixed->crc != kms_ring_crc(0, fixed, offsetof(RingFixed, crc)))
+	if (fixed->crc != kms_crc32c(NULL, 0, fixed, offsetof(RingFixed, crc)))
 		return false;
 	if (fixed->slots != kms_ring_slots(bytes) ||
 		bytes != kms_ring_bytes(fixed->slots) || load(&ring->epoch) <= 0)
@@ -433,84 +434,5 @@ event_crc(uint64_t position, const KmsEvent *event)
 
 	prefix[0] = position;
 	prefix[1] = KMS_RING_FORMAT;
-	return kms_ring_crc(kms_ring_crc(0, prefix, sizeof(prefix)), event, sizeof(KmsEvent));
-}
-
-/*
- * CRC-32C (Castagnoli; RFC 3720, appendix B.4): the instruction where the
- * processor has it, else eight bytes a step from tables.  Lengths here are
- * multiples of 4, most of 8.
- */
-static uint32_t crc_table[8][256];
-
-#if defined(__x86_64__)
-static bool crc_instruction;
-
-__attribute__((target("sse4.2")))
-static uint32_t
-crc32c_sse42(uint32_t crc, const unsigned char *p, size_t len)
-{
-	uint64_t	c = crc;
-
-	for (; len >= 8; len -= 8, p += 8)
-	{
-		uint64_t	v;
-
-		memcpy(&v, p, 8);
-		c = __builtin_ia32_crc32di(c, v);
-	}
-	for (; len > 0; len--, p++)
-		c = __builtin_ia32_crc32qi((uint32_t) c, *p);
-	return (uint32_t) c;
-}
-#endif
-
-__attribute__((constructor))
-static void
-crc32c_prepare(void)
-{
-	uint32_t	i;
-	int			k;
-
-	for (i = 0; i < 256; i++)
-	{
-		uint32_t	c = i;
-
-		for (k = 0; k < 8; k++)
-			c = (c >> 1) ^ ((c & 1) ? UINT32_C(0x82f63b78) : 0);
-		crc_table[0][i] = c;
-	}
-	for (i = 0; i < 256; i++)
-		for (k = 1; k < 8; k++)
-			crc_table[k][i] = (crc_table[k - 1][i] >> 8) ^
-				crc_table[0][crc_table[k - 1][i] & 0xff];
-#if defined(__x86_64__)
-	__builtin_cpu_init();
-	crc_instruction = __builtin_cpu_supports("sse4.2");
-#endif
-}
-
-uint32_t
-kms_ring_crc(uint32_t crc, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	crc = ~crc;
-#if defined(__x86_64__)
-	if (crc_instruction)
-		return ~crc32c_sse42(crc, p, len);
-#endif
-	for (; len >= 8; len -= 8, p += 8)
-	{
-		uint32_t	low = crc ^ ((uint32_t) p[0] | (uint32_t) p[1] << 8 |
-								 (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24);
-
-		crc = crc_table[7][low & 0xff] ^ crc_table[6][(low >> 8) & 0xff] ^
-			crc_table[5][(low >> 16) & 0xff] ^ crc_table[4][low >> 24] ^
-			crc_table[3][p[4]] ^ crc_table[2][p[5]] ^
-			crc_table[1][p[6]] ^ crc_table[0][p[7]];
-	}
-	for (; len > 0; len--, p++)
-		crc = (crc >> 8) ^ crc_table[0][(crc ^ *p) & 0xff];
-	return ~crc;
+	return kms_crc32c(prefix, sizeof(prefix), event, sizeof(KmsEvent));
 }

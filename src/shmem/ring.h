@@ -154,9 +154,6 @@ extern bool kms_ring_released(const KmsRing *ring, uint64_t position);
 /* Room in the header, zero in an empty ring, for who writes the trail. */
 extern void *kms_ring_anchor(KmsRing *ring);
 
-/* CRC-32C, begun with 0, of a length that is a multiple of 4. */
-extern uint32_t kms_ring_crc(uint32_t crc, const void *data, size_t len);
-
 /* The one consumer's side. */
 extern KmsRingRead kms_ring_read(KmsRing *ring, uint64_t position, KmsEvent *event);
 
