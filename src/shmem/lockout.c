@@ -34,7 +34,7 @@
 
 #include "crypto/kdf.h"
 #include "pg/boot.h"
-#include "pg/catalog.h"
+#include "pg/lock.h"
 #include "shmem/shared.h"
 
 #define ENTRIES (1024 * 1024)
@@ -62,25 +62,20 @@ void
 kms_lockout_enter(KmsLockout *lockout, const char *subject)
 {
 	unsigned char digest[KMS_HMAC_SIZE];
-	uint32		block;
-	uint16		offset;
 
 	if (!kms_kdf_hmac_sha256(digest_key, sizeof(digest_key), &MyDatabaseId,
 							 sizeof(MyDatabaseId), subject, strlen(subject),
 							 digest))
 		elog(ERROR, "could not compute the digest of a subject");
 	memcpy(lockout->subject, digest, sizeof(lockout->subject));
-	memcpy(&block, digest, sizeof(block));
-	memcpy(&offset, digest + sizeof(block), sizeof(offset));
-	SET_LOCKTAG_TUPLE(lockout->tag, MyDatabaseId, kms_catalog()->key,
-					  block | 0x80000000, offset | 0x8000);
-	(void) LockAcquire(&lockout->tag, ExclusiveLock, false, false);
+	kms_lock_subject(&lockout->tag, digest);
+	kms_lock_wait(&lockout->tag);
 }
 
 void
 kms_lockout_leave(const KmsLockout *lockout)
 {
-	(void) LockRelease(&lockout->tag, ExclusiveLock, false);
+	kms_lock_release(&lockout->tag);
 }
 
 bool

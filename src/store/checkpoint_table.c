@@ -1,6 +1,5 @@
 #include "postgres.h"
 
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -10,6 +9,7 @@
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
+#include "pg/lock.h"
 #include "store/checkpoint_table.h"
 #include "store/latest.h"
 #include "store/link.h"
@@ -325,16 +325,10 @@ kms_checkpoint_table_late(int seconds)
 	return count;
 }
 
-/* Sub-object 3: the writer has 1, and who rolls up metrics 2. */
 bool
 kms_checkpoint_table_lock_start(void)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   kms_catalog()->extension, 3);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
+	return kms_lock_try_extension(kms_catalog()->extension, KMS_LOCK_START);
 }
 
 /* What others have is passed over, and so all are locked before any goes. */

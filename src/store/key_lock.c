@@ -5,20 +5,17 @@
 #include "access/multixact.h"
 #include "access/subtrans.h"
 #include "access/table.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "storage/procarray.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
+#include "pg/lock.h"
 #include "store/key_lock.h"
 #include "store/key.h"
 #include "store/prepared.h"
@@ -31,28 +28,20 @@
 #define WAITS_FOR_PREPARED \
 	"The call waits until COMMIT PREPARED or ROLLBACK PREPARED ends it."
 
-/*
- * Locks of our own are heavyweight object locks of a class that no SQL
- * command locks objects of: a table of ours for devices, a number that is no
- * catalog for places to generate.
- */
-
 static void wait_for_device(const LOCKTAG *tag);
 static void hint_while_waiting(ErrorContextCallback *callback);
 static void add_hint(void *arg);
 static char *row_holder(const char *key_id);
 static char *prepared_among(TransactionId xmax, uint16 infomask);
 static char *prepared_name(TransactionId xid);
-static void set_device_tag(LOCKTAG *tag, const char *device_id);
 void
 kms_key_lock_device(const char *device_id)
 {
 	LOCKTAG		tag;
 
-	set_device_tag(&tag, device_id);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	kms_lock_device(&tag, device_id);
+	if (!kms_lock_try(&tag))
 		wait_for_device(&tag);
-	AcceptInvalidationMessages();
 }
 
 /* A prepared transaction may have been left behind, and may never end. */
@@ -69,7 +58,7 @@ wait_for_device(const LOCKTAG *tag)
 				 errhint(WAITS_FOR_PREPARED),
 				 KMS_HIDE_STATEMENT));
 	hint_while_waiting(&callback);
-	(void) LockAcquire(tag, ExclusiveLock, false, false);
+	kms_lock_wait(tag);
 	error_context_stack = callback.previous;
 }
 
@@ -97,18 +86,8 @@ kms_key_lock_release_device(const char *device_id)
 {
 	LOCKTAG		tag;
 
-	set_device_tag(&tag, device_id);
-	(void) LockRelease(&tag, ExclusiveLock, false);
-}
-
-static void
-set_device_tag(LOCKTAG *tag, const char *device_id)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) device_id,
-										   strlen(device_id), 0);
-
-	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, kms_catalog()->key,
-					   (uint32) (hash >> 32), (uint16) hash);
+	kms_lock_device(&tag, device_id);
+	kms_lock_release(&tag);
 }
 
 bool

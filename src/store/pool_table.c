@@ -23,14 +23,13 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
+#include "pg/lock.h"
 #include "store/pool_table.h"
 #include "store/scan.h"
 #include "store/spi.h"
@@ -62,13 +61,7 @@ static bool delete_row(PoolScan *scan, ItemPointer tid);
 bool
 kms_pool_table_lock(bool wait)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, kms_catalog()->pool_key, 0, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	AcceptInvalidationMessages();
-	return true;
+	return kms_lock_making(kms_catalog()->pool_key, wait);
 }
 
 bool

@@ -2,17 +2,16 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_extension.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "pg/catalog.h"
 #include "pg/compat.h"
+#include "pg/lock.h"
 #include "pg/settings.h"
 #include "store/metric.h"
-#include "pg/catalog.h"
 #include "store/retention.h"
 #include "store/spi.h"
 
@@ -35,7 +34,6 @@ static int64 purge(SPIPlanPtr *plan, const char *query, TimestampTz before,
 				   int limit, Reached *reached);
 static TimestampTz start_of_batch(const Reached *reached);
 static void end_of_batch(Reached *reached, TimestampTz last);
-static bool lock_roll_up(void);
 static TimestampTz add_hour(KmsMetric *hours, int *count, uint64 row);
 
 int64
@@ -73,7 +71,7 @@ kms_retention_roll_metrics(TimestampTz now, int limit)
 	int			h;
 
 	/* two at once would wait for each other's hours */
-	if (!lock_roll_up())
+	if (!kms_lock_try_extension(kms_catalog()->extension, KMS_LOCK_ROLL_UP))
 		return 0;
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -165,18 +163,6 @@ end_of_batch(Reached *reached, TimestampTz last)
 	reached->at = GetCurrentTimestamp();
 	reached->transaction = TIMESTAMP_IS_NOBEGIN(last) ? InvalidTransactionId
 		: GetCurrentTransactionId();
-}
-
-/* Sub-object 2: the writer has 1. */
-static bool
-lock_roll_up(void)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   kms_catalog()->extension, 2);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
 }
 
 /*

@@ -2,15 +2,13 @@
 
 #include "access/genam.h"
 #include "access/table.h"
-#include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
+#include "pg/lock.h"
 #include "store/scan.h"
 #include "store/service_key_table.h"
 #include "store/spi.h"
@@ -95,13 +93,7 @@ kms_service_key_table_all(KmsServiceKeyKind kind)
 bool
 kms_service_key_table_lock(KmsServiceKeyKind kind, bool wait)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table_of(kind), 0, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	AcceptInvalidationMessages();
-	return true;
+	return kms_lock_making(table_of(kind), wait);
 }
 
 void

@@ -16,8 +16,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_database.h"
-#include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -25,6 +23,7 @@
 
 #include "worker/databases.h"
 
+#include "pg/lock.h"
 #include "shmem/ring_file.h"
 #include "shmem/shared.h"
 #include "worker/children.h"
@@ -51,7 +50,6 @@ static bool is_list_due(TimestampTz now);
 static bool is_usable(Form_pg_database database);
 static int	compare_listed(const void *a, const void *b);
 static bool was_probed(Oid database_oid);
-static bool is_locked(Oid database_oid);
 static void release_probe_slot(int slot);
 static bool is_sweep_due(TimestampTz now);
 static bool database_exists(Oid database_oid, void *arg);
@@ -119,7 +117,7 @@ kms_databases_probe(TimestampTz now)
 		if (listed->probed)
 			continue;
 		kms_worker_begin("looking at a database");
-		locked = is_locked(listed->oid);
+		locked = kms_lock_bars_connections(listed->oid);
 		kms_worker_commit();
 		if (locked)
 		{
@@ -150,7 +148,7 @@ kms_databases_is_open(int slot, int number, TimestampTz now)
 		ReleaseSysCache(tuple);
 	}
 	if (usable)
-		locked = is_locked(database->oid);
+		locked = kms_lock_bars_connections(database->oid);
 	kms_worker_commit();
 
 	if (locked)
@@ -277,20 +275,6 @@ was_probed(Oid database_oid)
 			return databases[i].probed;
 	}
 	return false;
-}
-
-/*
- * Whether a process would have to wait to connect to the database.  To be
- * called in a transaction.
- */
-static bool
-is_locked(Oid database_oid)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database_oid, 0);
-	return LockAcquire(&tag, RowExclusiveLock, false, true) ==
-		LOCKACQUIRE_NOT_AVAIL;
 }
 
 /* Free the slot of a database that was only to be looked at. */

@@ -43,13 +43,10 @@
 
 #include "access/xact.h"
 #include "commands/extension.h"
-#include "catalog/pg_extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -61,6 +58,7 @@
 #include "keys/continuity.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
+#include "pg/lock.h"
 #include "pg/settings.h"
 #include "pg/standby.h"
 #include "pg/untriggered.h"
@@ -646,23 +644,16 @@ prepare(Writer *writer)
 }
 
 /*
- * Sub-object 0 is what DROP EXTENSION locks before any table: who has it need
- * not wait for a DROP half-way.  Without it the two may wait for each other's
- * tables, which the lock_timeout ends.  Sub-object 1 makes the writer the only
- * one.
+ * DROP EXTENSION locks the extension before any table, so a writer that holds
+ * this lock never waits for a DROP half-way.  Without it the two may wait for
+ * each other's tables, which the lock_timeout ends.
  */
 static void
 lock_trail(Writer *writer)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   writer->extension, 0);
-	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (!kms_lock_try_extension(writer->extension, KMS_LOCK_EXTENSION))
 		writer->unlocked = true;
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   writer->extension, 1);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (!kms_lock_try_extension(writer->extension, KMS_LOCK_WRITER))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("another process writes the trail")));
