@@ -16,8 +16,8 @@
 #define DELETION_MAX_DAYS 30
 
 static KmsStatus run(FunctionCallInfo fcinfo, KmsCall *call,
-					 KmsStateRequest *request, KmsKey *key,
-					 KmsFault *fault);
+					 KmsStateRequest *request,
+					 KmsStateOutcome *outcome, KmsFault *fault);
 static Datum change(FunctionCallInfo fcinfo, KmsOperation operation,
 					const char *function);
 static KmsStatus fetch_delete_at(FunctionCallInfo fcinfo, int n,
@@ -68,16 +68,16 @@ kms_api_schedule_key_deletion(PG_FUNCTION_ARGS)
 {
 	KmsStateRequest request = {0};
 	KmsFault	fault = {0};
-	KmsKey		key;
+	KmsStateOutcome outcome;
 	KmsCall    *call;
 	KmsStatus	status;
 
 	request.function = "kms_schedule_key_deletion()";
 	request.operation = KMS_OP_SCHEDULE_DELETION;
 	call = kms_call_begin(request.operation);
-	status = run(fcinfo, call, &request, &key, &fault);
+	status = run(fcinfo, call, &request, &outcome, &fault);
 	kms_finish(call, status, &fault);
-	PG_RETURN_TIMESTAMPTZ(kms_key_delete_at(&key));
+	PG_RETURN_TIMESTAMPTZ(outcome.delete_at);
 }
 
 Datum
@@ -106,20 +106,20 @@ change(FunctionCallInfo fcinfo, KmsOperation operation, const char *function)
 {
 	KmsStateRequest request = {0};
 	KmsFault	fault = {0};
-	KmsKey		key;
+	KmsStateOutcome outcome;
 	KmsCall    *call = kms_call_begin(operation);
 	KmsStatus	status;
 
 	request.function = function;
 	request.operation = operation;
-	status = run(fcinfo, call, &request, &key, &fault);
+	status = run(fcinfo, call, &request, &outcome, &fault);
 	kms_finish(call, status, &fault);
-	PG_RETURN_TEXT_P(cstring_to_text(kms_key_state_name(kms_key_state(&key))));
+	PG_RETURN_TEXT_P(cstring_to_text(outcome.state));
 }
 
 static KmsStatus
 run(FunctionCallInfo fcinfo, KmsCall *call, KmsStateRequest *request,
-	KmsKey *key, KmsFault *fault)
+	KmsStateOutcome *outcome, KmsFault *fault)
 {
 	char	   *key_id = palloc(sizeof(KmsKeyIdBuffer));
 	char	   *reason = NULL;
@@ -142,7 +142,7 @@ run(FunctionCallInfo fcinfo, KmsCall *call, KmsStateRequest *request,
 		status = fetch_delete_at(fcinfo, 1, &request->delete_at, fault);
 	if (status != KMS_OK)
 		return status;
-	return kms_transition_change(call, request, key, fault);
+	return kms_transition_change(call, request, outcome, fault);
 }
 
 /* A month has 30 days, as where PostgreSQL compares intervals. */

@@ -12,10 +12,13 @@
 #include "shmem/shared.h"
 #include "store/checkpoint_table.h"
 #include "store/health.h"
+#include "store/latest.h"
 #include "store/service_key_table.h"
 
 /* A writer has written what there is in less. */
 #define WRITER_PATIENCE_MS	1000
+
+static TimestampTz find_unsigned(void);
 
 void
 kms_check_trail_ring(KmsReport report, void *result)
@@ -66,7 +69,7 @@ kms_check_trail(KmsReport report, void *result)
 	TimestampTz now = GetCurrentTimestamp();
 	int64		patience = 2 * ((int64) kms_audit_checkpoint_interval +
 								kms_maintenance_interval) * USECS_PER_SEC;
-	TimestampTz unsigned_since = kms_checkpoint_table_unsigned_since();
+	TimestampTz unsigned_since = find_unsigned();
 	TimestampTz oldest = kms_checkpoint_table_oldest_event(0);
 	KmsClock	clock;
 	List	   *bad = NIL;
@@ -95,4 +98,14 @@ kms_check_trail(KmsReport report, void *result)
 			   psprintf("events are older than kms.event_retention: the oldest is of %s",
 						timestamptz_to_str(oldest)),
 			   "Maintenance deletes them up to a checkpoint of that age that authenticates, and signs the rest again, for which it needs the master key; see kms_audit_verify().");
+}
+
+/* Return when the first event after the last signature occurred; 0: none. */
+static TimestampTz
+find_unsigned(void)
+{
+	KmsCheckpoint last;
+
+	(void) kms_latest_checkpoint(kms_checkpoint_table_newest_row(), &last);
+	return kms_checkpoint_table_oldest_event(last.ticket);
 }

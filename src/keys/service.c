@@ -8,6 +8,7 @@
 #include "pg/catalog.h"
 #include "pg/fault.h"
 #include "pg/preload.h"
+#include "pg/settings.h"
 #include "shmem/session_ring.h"
 #include "shmem/shared.h"
 
@@ -32,7 +33,14 @@ kms_service_require(void)
 
 	/* a standby records nothing and so needs no place */
 	if (kms_shared_database() == NULL && !RecoveryInProgress())
-		kms_fault_too_many_databases();
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many databases of this server use kms"),
+				 errdetail_plural("%d database is served already.",
+								  "%d databases are served already.",
+								  kms_max_databases, kms_max_databases),
+				 errhint("Raise kms.max_databases in postgresql.conf and restart the server."),
+				 KMS_HIDE_STATEMENT));
 }
 
 void

@@ -20,10 +20,13 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "pgtime.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "keys/sign.h"
+#include "pg/encoding.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
@@ -95,6 +98,36 @@ kms_sign_verify(const KmsCheckpoint *checkpoint, KmsAuditPublic *last)
 								  strlen(message), checkpoint->signature);
 	pfree(message);
 	return status;
+}
+
+void
+kms_sign_visit(int64 after, KmsSignedVisitor visit, void *arg)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "kms checkpoints",
+												  ALLOCSET_DEFAULT_SIZES);
+	List	   *checkpoints = kms_checkpoint_table_after(after);
+	ListCell   *cell;
+
+	foreach(cell, checkpoints)
+	{
+		const KmsCheckpoint *checkpoint = lfirst(cell);
+		MemoryContext old = MemoryContextSwitchTo(scratch);
+		KmsSigned	shown;
+
+		CHECK_FOR_INTERRUPTS();
+		shown.ticket = checkpoint->ticket;
+		shown.kind = kms_checkpoint_table_kind_name(checkpoint->kind);
+		shown.signed_at = checkpoint->signed_at;
+		shown.message = kms_sign_message(checkpoint);
+		shown.signature = kms_encoding_encode_base64(checkpoint->signature,
+													 KMS_SIGNATURE_SIZE);
+		shown.public_key = kms_audit_key_pem(checkpoint->signing_key_id);
+		visit(&shown, arg);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(scratch);
+	}
+	MemoryContextDelete(scratch);
 }
 
 bool

@@ -30,6 +30,25 @@ extern char *kms_sign_message(const KmsCheckpoint *checkpoint);
 extern KmsStatus kms_sign_verify(const KmsCheckpoint *checkpoint,
 								 KmsAuditPublic *last);
 
+/* A checkpoint as it leaves the database; see kms_audit_checkpoints(). */
+typedef struct KmsSigned
+{
+	int64		ticket;
+	const char *kind;			/* "acceptance", "checkpoint" or "start" */
+	TimestampTz signed_at;
+	const char *message;		/* the text that is signed */
+	text	   *signature;		/* in base64 */
+	const char *public_key;		/* PEM; NULL if the key is gone */
+} KmsSigned;
+
+typedef void (*KmsSignedVisitor) (const KmsSigned *checkpoint, void *arg);
+
+/*
+ * Show the visitor each checkpoint after a ticket, in their order.  What it
+ * is shown, and all that it allocates, goes when it returns.
+ */
+extern void kms_sign_visit(int64 after, KmsSignedVisitor visit, void *arg);
+
 #define KMS_MARKS 64
 
 /* A row that the writer has written, and that is to be signed. */

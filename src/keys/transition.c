@@ -76,6 +76,9 @@ static const Transition transitions[] = {
 	KMS_STATE_DISABLED, false}
 };
 
+static KmsStatus find_and_change(KmsCall *call,
+								 const KmsStateRequest *request, KmsKey *key,
+								 KmsFault *fault);
 static const Transition *find_transition(KmsOperation operation);
 static KmsStatus check_from(const Transition *transition, const KmsKey *key,
 							bool locked, bool *already, KmsFault *fault);
@@ -100,16 +103,31 @@ static KmsKeyState home(const KmsKeyRow *row);
 
 KmsStatus
 kms_transition_change(KmsCall *call, const KmsStateRequest *request,
-					  KmsKey *key, KmsFault *fault)
+					  KmsStateOutcome *outcome, KmsFault *fault)
+{
+	KmsKey		key;
+	KmsStatus	status;
+
+	PreventCommandDuringRecovery(request->function);
+	PreventCommandIfReadOnly(request->function);
+	PreventCommandIfParallelMode(request->function);
+	status = find_and_change(call, request, &key, fault);
+	if (status != KMS_OK)
+		return status;
+	outcome->state = kms_key_state_name(kms_key_state(&key));
+	outcome->delete_at = kms_key_delete_at(&key);
+	return status;
+}
+
+static KmsStatus
+find_and_change(KmsCall *call, const KmsStateRequest *request, KmsKey *key,
+				KmsFault *fault)
 {
 	const Transition *transition = find_transition(request->operation);
 	bool		already;
 	bool		locked;
 	KmsStatus	status;
 
-	PreventCommandDuringRecovery(request->function);
-	PreventCommandIfReadOnly(request->function);
-	PreventCommandIfParallelMode(request->function);
 	status = kms_admit_find(request->key_id, NULL, key, fault);
 	if (status != KMS_OK)
 		return status;

@@ -18,9 +18,16 @@ typedef struct KmsStateRequest
 	TimestampTz delete_at;		/* of a scheduled deletion; else 0 */
 } KmsStateRequest;
 
+/* The key as it is afterwards. */
+typedef struct KmsStateOutcome
+{
+	const char *state;			/* its name, static */
+	TimestampTz delete_at;		/* 0: no deletion is scheduled */
+} KmsStateOutcome;
+
 /*
  * Change the state; the call ends as a change, or as one that changed nothing
- * if the key was there already.  *key is the key as it is afterwards.
+ * if the key was there already.
  *
  * KMS_KEY_NOT_FOUND; the status of a state from which there is no such
  * transition (KM004), with a hint; what authenticating may end with.  What
@@ -30,7 +37,8 @@ typedef struct KmsStateRequest
  */
 extern KmsStatus kms_transition_change(KmsCall *call,
 									   const KmsStateRequest *request,
-									   KmsKey *key, KmsFault *fault);
+									   KmsStateOutcome *outcome,
+									   KmsFault *fault);
 
 /*
  * Delete the key, whatever its state and whether or not it is authentic.

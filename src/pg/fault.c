@@ -5,7 +5,6 @@
 
 #include "pg/fault.h"
 #include "pg/month.h"
-#include "pg/settings.h"
 
 static const char *expand(const char *text, const KmsFault *fault);
 static const char *value_of(const char *name, size_t len,
@@ -78,19 +77,6 @@ kms_fault_raise(const KmsFault *fault)
 			 errmsg("%s", message),
 			 fault->detail != NULL ? errdetail("%s", fault->detail) : 0,
 			 hint != NULL ? errhint("%s", hint) : 0,
-			 KMS_HIDE_STATEMENT));
-}
-
-void
-kms_fault_too_many_databases(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("too many databases of this server use kms"),
-			 errdetail_plural("%d database is served already.",
-							  "%d databases are served already.",
-							  kms_max_databases, kms_max_databases),
-			 errhint("Raise kms.max_databases in postgresql.conf and restart the server."),
 			 KMS_HIDE_STATEMENT));
 }
 

@@ -51,7 +51,4 @@ extern int	kms_fault_sqlstate(const KmsFault *fault);
 /* Raise it.  The statement and context are kept out of the server log. */
 pg_noreturn extern void kms_fault_raise(const KmsFault *fault);
 
-/* 53400: this database has no place among kms.max_databases. */
-pg_noreturn extern void kms_fault_too_many_databases(void);
-
 #endif							/* KMS_PG_FAULT_H */

@@ -15,19 +15,20 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "utils/timestamp.h"
 
 #include "shmem/generation.h"
 
 #include "pg/compat.h"
 #include "pg/settings.h"
-#include "shmem/shared.h"
 
 #define SLICE_MS			1000	/* between two looks, should a wake be
 									 * lost */
 #define FULL_PAUSE_MS		50	/* when the queue itself is full */
 #define REMEMBERED			64	/* keys of this session */
 
+static KmsGeneration *generation = NULL;
 static KmsGenerator *mine = NULL;
 static TimestampTz began_at[REMEMBERED];
 static int	began = 0;			/* keys that this session ever began */
@@ -35,7 +36,7 @@ static TimestampTz waiting_since;
 
 static KmsGenerator *line_up(void);
 static bool is_my_turn(void);
-static void choose_next(KmsGeneration *generation);
+static void choose_next(void);
 static bool goes_before(const KmsGenerator *a, const KmsGenerator *b);
 static int	count_recent(void);
 static int	count_role(Oid role);
@@ -46,13 +47,19 @@ static void note_wait(void);
 static void leave_at_exit(int code, Datum arg);
 
 void
-kms_generation_initialize(KmsGeneration *generation, int tranche)
+kms_generation_initialize(KmsGeneration *queue, int tranche)
 {
 	int			i;
 
-	LWLockInitialize(&generation->lock, tranche);
+	LWLockInitialize(&queue->lock, tranche);
 	for (i = 0; i < KMS_GENERATORS_MAX; i++)
-		ConditionVariableInit(&generation->generators[i].chosen);
+		ConditionVariableInit(&queue->generators[i].chosen);
+}
+
+void
+kms_generation_attach(KmsGeneration *queue)
+{
+	generation = queue;
 }
 
 void
@@ -94,7 +101,6 @@ kms_generation_enter(void)
 void
 kms_generation_leave(void)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 
 	if (mine == NULL)
 		return;
@@ -104,14 +110,13 @@ kms_generation_leave(void)
 	mine->pid = 0;
 	mine->running = false;
 	mine = NULL;
-	choose_next(generation);
+	choose_next();
 	LWLockRelease(&generation->lock);
 }
 
 TimestampTz
 kms_generation_late(int64 *late_ms)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 	TimestampTz late_at;
 
 	LWLockAcquire(&generation->lock, LW_SHARED);
@@ -125,7 +130,6 @@ kms_generation_late(int64 *late_ms)
 static KmsGenerator *
 line_up(void)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 	KmsGenerator *generator = NULL;
 	int			i;
 
@@ -149,12 +153,11 @@ line_up(void)
 static bool
 is_my_turn(void)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 	bool		turn;
 
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
 	mine->made = count_recent();
-	choose_next(generation);
+	choose_next();
 	turn = mine->running;
 	if (turn)
 	{
@@ -167,7 +170,7 @@ is_my_turn(void)
 
 /* Must hold the lock exclusively. */
 static void
-choose_next(KmsGeneration *generation)
+choose_next(void)
 {
 	int			running = 0;
 	int			i;
@@ -255,7 +258,6 @@ note_key(void)
 static void
 note_key_of_role(Oid role)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 	KmsGeneratorRole *counted = find_role(role);
 	int64		minute = GetCurrentTimestamp() / USECS_PER_MINUTE;
 	int			i;
@@ -286,7 +288,6 @@ note_key_of_role(Oid role)
 static KmsGeneratorRole *
 find_role(Oid role)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 	int			i;
 
 	for (i = 0; i < KMS_GENERATOR_ROLES; i++)
@@ -301,7 +302,6 @@ find_role(Oid role)
 static void
 note_wait(void)
 {
-	KmsGeneration *generation = &kms_shared->generation_queue;
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (now - waiting_since <= KMS_GENERATION_LATE_MS * INT64CONST(1000))

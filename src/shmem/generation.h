@@ -43,7 +43,11 @@ typedef struct KmsGeneration
 	int64		late_ms;		/* how long it was */
 } KmsGeneration;
 
-extern void kms_generation_initialize(KmsGeneration *generation, int tranche);
+/* Initialize the queue, once after each start of the server or crash restart. */
+extern void kms_generation_initialize(KmsGeneration *queue, int tranche);
+
+/* Use this queue, in this process and its children. */
+extern void kms_generation_attach(KmsGeneration *queue);
 
 /*
  * Wait until this session may generate a key.  Of those that wait, the one

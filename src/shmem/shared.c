@@ -224,6 +224,7 @@ startup(void)
 
 	LWLockRegisterTranche(state->tranche, "kms");
 	kms_shared = state;
+	kms_generation_attach(&state->generation_queue);
 }
 
 static void

@@ -11,7 +11,6 @@
 #include "pg/compat.h"
 #include "pg/lock.h"
 #include "store/checkpoint_table.h"
-#include "store/latest.h"
 #include "store/link.h"
 #include "store/scan.h"
 #include "store/spi.h"
@@ -43,7 +42,6 @@ static bool is_kind(const text *name, KmsCheckpointKind kind);
 static List *fetch(const KmsSpi *spi);
 static int64 count_prefix(SPIPlanPtr *plan, const char *query, int64 after,
 						  int64 upto);
-static int64 newest_ticket(void);
 static int64 run_on_prefix(SPIPlanPtr *plan, const char *query, int expected,
 						   int64 after, int64 upto);
 
@@ -411,17 +409,8 @@ run_on_prefix(SPIPlanPtr *plan, const char *query, int expected, int64 after,
 	return count;
 }
 
-TimestampTz
-kms_checkpoint_table_unsigned_since(void)
-{
-	KmsCheckpoint last;
-
-	(void) kms_latest_checkpoint(newest_ticket(), &last);
-	return kms_checkpoint_table_oldest_event(last.ticket);
-}
-
-static int64
-newest_ticket(void)
+int64
+kms_checkpoint_table_newest_row(void)
 {
 	static SPIPlanPtr plan = NULL;
 	int64		found = 0;

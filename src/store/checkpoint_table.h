@@ -99,12 +99,11 @@ extern bool kms_checkpoint_table_lock_start(void);
  */
 extern int64 kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy);
 
-/*
- * When the first event after this ticket occurred, and the first that is not
- * signed; 0: there is none.
- */
+/* Return when the first event after this ticket occurred; 0: there is none. */
 extern TimestampTz kms_checkpoint_table_oldest_event(int64 after);
-extern TimestampTz kms_checkpoint_table_unsigned_since(void);
+
+/* Return the highest ticket in kms.event; 0: it is empty. */
+extern int64 kms_checkpoint_table_newest_row(void);
 
 /*
  * The first ticket, after one and up to another, of an event that occurred
