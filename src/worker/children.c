@@ -13,23 +13,24 @@
 #include "worker/reserved_writer.h"
 #include "worker/worker.h"
 
-#define NO_SLOT_PAUSE_MS	200 /* before the next attempt to register */
-#define NO_SLOT_PATIENCE_MS 500 /* others may release a slot in that time */
+#define NO_SLOT_PAUSE_MS	200 /* pause before the next attempt to register */
+#define NO_SLOT_PATIENCE_MS 500 /* time for other workers to release a slot */
 #define NO_SLOT_LOG_MS		60000	/* between two log lines about it */
-#define KEYGEN_PATIENCE_MS	60000	/* a longer wait for a slot is an error */
+#define KEYGEN_PATIENCE_MS	60000	/* a longer wait is an error */
 #define FAILED_WRITER_PAUSE_MS	200
 
-/* What only the launcher knows of a worker that it has started. */
+/* The launcher's private record of a worker that it has started. */
 typedef struct Child
 {
-	BackgroundWorkerHandle *handle; /* NULL: none */
+	BackgroundWorkerHandle *handle; /* NULL if not started */
 	TimestampTz started_at;
-	TimestampTz no_slot_since;	/* 0: the last attempt found a slot */
-	int			reserved_pid;	/* if a reserved writer serves; else 0 */
-	int			reserved;		/* number of that reserved writer */
+	TimestampTz no_slot_since;	/* 0 if the last attempt found a slot */
+	int			reserved_pid;	/* of a reserved writer that serves instead,
+								 * or 0 */
+	int			reserved;		/* its number */
 } Child;
 
-/* Names by kind; all workers that generate keys are of one kind. */
+/* Names by kind.  All workers that generate keys are of one kind. */
 static const struct
 {
 	const char *name;
@@ -40,8 +41,9 @@ static const struct
 	[KMS_KEYGEN] = {"kms key generation", "kms_keygen_main"}
 };
 
-static Child (*children)[KMS_WORKERS];	/* of each slot of kms_shared */
-static TimestampTz no_slot_until = 0;	/* no worker could be registered */
+static Child (*children)[KMS_WORKERS];	/* by slot of kms_shared */
+static TimestampTz no_slot_until = 0;	/* end of the pause after no slot was
+										 * free */
 static TimestampTz no_slot_logged_at = 0;
 
 static void reap_child(int slot, int number, TimestampTz now);
@@ -212,7 +214,10 @@ kms_children_assign(int slot, Oid database_oid, TimestampTz now)
 	return true;
 }
 
-/* Notice whether a worker has ended, and whether it ever worked. */
+/*
+ * If a worker has ended, free its entry, and set the pause before it is
+ * started again if it failed or never worked.
+ */
 static void
 reap_child(int slot, int number, TimestampTz now)
 {
@@ -247,7 +252,7 @@ reap_child(int slot, int number, TimestampTz now)
 	{
 		long		pause = kms_worker_backoff(state->failures);
 
-		/* it did work: it may have left because others wait */
+		/* A writer that has worked may have left because others wait. */
 		if (number == KMS_WRITER && worked)
 			pause = Min(pause, FAILED_WRITER_PAUSE_MS);
 		state->not_before = TimestampTzPlusMilliseconds(now, pause);
@@ -266,14 +271,17 @@ note_start(Child *child, KmsWorkerState *state, TimestampTz now)
 	LWLockRelease(&kms_shared->lock);
 }
 
-/* No background worker slot was free. */
+/*
+ * Record that no background worker slot was free, and set the pause before the
+ * next attempt.
+ */
 static void
 note_no_slot(Child *child, KmsWorkerState *state, int number, TimestampTz now)
 {
 	if (child->no_slot_since == 0 || child->no_slot_since > now)
 		child->no_slot_since = now;
 
-	/* keys can wait for a while, events cannot */
+	/* Keys can wait for a while, events cannot. */
 	if (number < KMS_KEYGEN)
 		send_keygen_away();
 	if ((number < KMS_KEYGEN && !(number == KMS_WRITER && is_turn_certain())) ||
@@ -292,7 +300,10 @@ note_no_slot(Child *child, KmsWorkerState *state, int number, TimestampTz now)
 	kms_next_round_by(no_slot_until);
 }
 
-/* Whether a reserved writer will serve even if others have all slots. */
+/*
+ * Return true if there are reserved writers: one of them will serve, even if
+ * other processes have all slots.
+ */
 static bool
 is_turn_certain(void)
 {
@@ -305,7 +316,7 @@ is_turn_certain(void)
 }
 
 /*
- * Have the workers that generate keys leave until a worker is started again,
+ * Make the key generation workers leave until a worker is started again,
  * because a writer or maintenance needs a slot.
  */
 static void

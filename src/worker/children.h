@@ -1,8 +1,8 @@
 /*
- * The workers that the launcher has started: starting them, noticing that they
- * have ended, and counting those that run.
+ * The launcher's child processes: start workers, notice that they have ended,
+ * and count the running ones.
  *
- * A worker is named by the slot of its database in kms_shared and by its
+ * A worker is identified by the slot of its database in kms_shared and by its
  * number (KmsWorkerKind).
  */
 #ifndef KMS_WORKER_CHILDREN_H
@@ -10,42 +10,53 @@
 
 #include "datatype/timestamp.h"
 
-/* Once, when the launcher starts. */
+/* Allocate the list of children; call once, when the launcher starts. */
 extern void kms_children_prepare(void);
 
 /*
- * Notice which workers have ended, and keep one that never worked, or whose
- * last round failed, from being started again at once.
+ * Notice which workers have ended.  A worker that ended before its first
+ * round, or whose last round failed, is not started again before a pause.
  */
 extern void kms_children_reap(TimestampTz now);
 
-/* Whether the worker runs, or a reserved writer was told to serve for it. */
+/*
+ * Return true if the worker is running, or if a reserved writer was told to
+ * serve in its place.
+ */
 extern bool kms_children_is_running(int slot, int number);
 
-/* Whether any worker of the database runs. */
+/* Return true if any worker of the database is running. */
 extern bool kms_children_any_running(int slot);
 
-/* Count workers with these numbers that run, in all databases. */
+/*
+ * Return how many workers with the numbers "first" to "last" are running in
+ * all databases.
+ */
 extern int	kms_children_count(int first, int last);
 
-/* Count writers and maintenance workers that run, without reserved writers. */
+/*
+ * Return how many writers and maintenance workers are running, not counting
+ * reserved writers.
+ */
 extern int	kms_children_count_in_places(void);
 
 /*
- * Return false if no background worker slot was free a moment ago, so that it
- * is too early to try again.
+ * Return false if it is too early to register another worker, because no
+ * background worker slot was free a moment ago.
  */
 extern bool kms_children_may_register(void);
 
 /*
- * Start a worker in a background worker slot.  Return false if none is free:
- * that is logged, and key generation leaves if the worker does not generate
- * keys itself.
+ * Start a worker in a background worker slot.  If no slot is free, log that
+ * and return false; if the worker does not generate keys itself, also make the
+ * key generation workers leave.
  */
 extern bool kms_children_start(int slot, int number, Oid database_oid,
 							   TimestampTz now);
 
-/* Have a reserved writer serve the database.  Return false if none waits. */
+/*
+ * Tell a reserved writer to serve the database.  Return false if none is idle.
+ */
 extern bool kms_children_assign(int slot, Oid database_oid, TimestampTz now);
 
 #endif							/* KMS_WORKER_CHILDREN_H */

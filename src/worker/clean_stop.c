@@ -25,7 +25,7 @@ kms_clean_stop_defer(void)
 	pqsignal(SIGTERM, on_sigterm);
 }
 
-/* It may come twice: to the process and to its group. */
+/* The signal may come twice: to the process and to its process group. */
 static void
 on_sigterm(SIGNAL_ARGS)
 {
@@ -50,7 +50,7 @@ kms_clean_stop_requested(void)
 	return noted;
 }
 
-/* The postmaster writes that down before it tells anybody. */
+/* The postmaster updates postmaster.pid before it signals any process. */
 bool
 kms_clean_stop_of_server(void)
 {
@@ -70,8 +70,9 @@ kms_clean_stop_of_server(void)
 }
 
 /*
- * Who has left this list has recorded its last.  A walsender stays until all
- * others are gone, and no call of ours is served there.
+ * A process that is no longer in this list has recorded its last event.
+ * Walsenders are left out: they stay until all other processes are gone, and
+ * kms serves no calls in them.
  */
 int
 kms_clean_stop_count_others(Oid database_oid)

@@ -1,11 +1,11 @@
 /*
- * The launcher's side of a command: it has a supervisor started, reads what
- * the command prints, and takes the report of how the command ended.
+ * The launcher's side of a command: start a supervisor, read what the command
+ * prints, and take the report of how it ended.
  *
- * The launcher owns its ends of the pipes and the buffer for the output; no
- * other process has any of them.  The buffer is static, so that an error
- * cannot lose it.  It is wiped when the result has been taken, when the
- * command is ended, and at exit.
+ * Only the launcher has its ends of the pipes and the buffer for the output.
+ * The buffer is static, so that an error cannot lose it.  It is wiped when the
+ * command is forgotten: after the result has been taken, at a reload, and at
+ * exit.
  *
  * docs/design/decisions.md says why there is a supervisor, and how it ends the
  * command.
@@ -32,21 +32,21 @@
 								 * logged */
 #define LINES_MAX		200		/* lines of standard error that are logged */
 #define PIECE_SIZE		4096	/* bytes of standard error read at once */
-#define PIECES_AT_ONCE	16		/* read in one poll */
-#define EXIT_WAIT_MS	1000	/* for the supervisor, when the launcher exits */
+#define PIECES_AT_ONCE	16		/* pieces read in one poll */
+#define EXIT_WAIT_MS	1000	/* longest wait for the supervisor at exit */
 
 typedef enum Outcome
 {
 	OUTCOME_NONE,				/* not yet known */
-	OUTCOME_EXIT,				/* it exited, or another process killed it */
+	OUTCOME_EXIT,				/* it ended by itself or by another's signal */
 	OUTCOME_LATE,				/* it was killed at the deadline */
 	OUTCOME_TOO_MUCH			/* it printed more than the buffer holds */
 } Outcome;
 
 static struct
 {
-	pid_t		pid;			/* of the supervisor; 0: there is none */
-	bool		told;			/* to end; its further reports do not count */
+	pid_t		pid;			/* of the supervisor, or 0 */
+	bool		told;			/* told to end; later reports do not count */
 	Outcome		outcome;
 	KmsSupervisorReport report;
 	KmsSupervisorEnds ends;
@@ -138,7 +138,10 @@ kms_command_poll(void)
 	if (running.told)
 		return KMS_COMMAND_LEAVING;
 
-	/* first: all that was written before the end is then in the pipes */
+	/*
+	 * Receive the report first: then all that the command wrote before it
+	 * ended is in the pipes.
+	 */
 	exited = receive_report();
 	take_output();
 	take_errors();
@@ -214,7 +217,10 @@ open_ends(KmsSupervisorEnds *ours, KmsSupervisorEnds *theirs)
 		open_lifeline(&ours->lifeline, &theirs->lifeline);
 }
 
-/* Our end does not block.  The command's end does, as a program expects. */
+/*
+ * Our end does not block.  The command's end does, because programs expect
+ * that.
+ */
 static bool
 open_pipe(int *read_end, int *write_end)
 {
@@ -249,8 +255,9 @@ close_ends(KmsSupervisorEnds *ends)
 }
 
 /*
- * In the supervisor: its name in the process list, and no shared memory of the
- * server, so that a server that starts in the meantime does not find it in use.
+ * Runs in the supervisor: set its name in the process list, and detach the
+ * server's shared memory, so that a server that starts in the meantime does
+ * not find it in use.
  */
 static void
 let_go_of_server(void)
@@ -344,7 +351,7 @@ log_left(void)
 			 errhidecontext(true)));
 }
 
-/* Set the outcome before logging, which may raise. */
+/* Set the outcome before logging, because logging may raise an error. */
 static void
 end_with(Outcome outcome)
 {

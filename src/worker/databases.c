@@ -1,12 +1,12 @@
 /*
- * Which databases there are: looking at each of them once, and clearing up
- * after those that are gone.
+ * The databases of the server: probe each of them once, and clear up after
+ * those that are gone.
  *
- * A database is looked at ("probed") by a maintenance worker, which leaves if
- * it finds no extension.  That needs a slot of kms_shared, so only
- * KMS_PROBES_MAX databases are looked at together.  A database that is locked
- * as a whole comes later, because the worker would wait for the lock while it
- * holds the slot; see also drop_guard.c.
+ * A maintenance worker probes a database, and leaves if it finds no extension.
+ * It needs a slot of kms_shared, so only KMS_PROBES_MAX databases are probed
+ * at the same time.  A database that is locked as a whole is probed later,
+ * because the worker would wait for the lock while it holds the slot; see also
+ * drop_guard.c.
  */
 #include "postgres.h"
 
@@ -32,7 +32,8 @@
 
 #define SWEEP_INTERVAL_MS	300000
 #define LIST_INTERVAL_MS	30000	/* between two looks for new databases */
-#define LOCKED_PAUSE_MS		100 /* a database is being copied, renamed, ... */
+#define LOCKED_PAUSE_MS		100 /* pause while a database is copied, renamed,
+								 * ... */
 
 typedef struct Listed
 {
@@ -43,7 +44,7 @@ typedef struct Listed
 
 static Listed *databases = NULL;
 static int	database_count = 0;
-static TimestampTz listed_at = 0;	/* 0: not since recovery */
+static TimestampTz listed_at = 0;	/* 0 if not listed since recovery */
 static TimestampTz swept_at = 0;
 
 static bool is_list_due(TimestampTz now);
@@ -78,7 +79,10 @@ kms_databases_list(TimestampTz now)
 
 		bool		served = kms_ring_file_exists(form->oid);
 
-		/* skip a database that is closed to connections, unless it was served */
+		/*
+		 * Skip a database that is closed to connections, unless it was served
+		 * before.
+		 */
 		if (!is_usable(form) || (!form->datallowconn && !served))
 			continue;
 		if (count == size)
@@ -126,7 +130,7 @@ kms_databases_probe(TimestampTz now)
 		}
 		database = kms_shared_probe(listed->oid);
 		if (database == NULL)
-			return;				/* wait until others have been looked at */
+			return;				/* probe other databases first */
 		listed->probed = true;
 		kms_shared_request(database, KMS_MAINTENANCE);
 	}
@@ -223,7 +227,7 @@ kms_databases_free_unused(void)
 	LWLockRelease(&kms_shared->lock);
 }
 
-/* At the start, every 30 s, and when a database has been made. */
+/* Return true at the start, every 30 s, and when a database was created. */
 static bool
 is_list_due(TimestampTz now)
 {
@@ -240,12 +244,15 @@ is_list_due(TimestampTz now)
 static bool
 is_usable(Form_pg_database database)
 {
-	/* a limit of -2 marks a database whose DROP was interrupted */
+	/* A limit of -2 marks a database whose DROP was interrupted. */
 	return database->datconnlimit != -2 &&
 		strcmp(NameStr(database->datname), "template0") != 0;
 }
 
-/* Databases that have been served come first, and older before newer. */
+/*
+ * Sort databases that were served before first, and older ones before newer
+ * ones.
+ */
 static int
 compare_listed(const void *a, const void *b)
 {
@@ -257,7 +264,10 @@ compare_listed(const void *a, const void *b)
 	return left->oid < right->oid ? -1 : left->oid > right->oid;
 }
 
-/* A database for which there was no place is looked at again. */
+/*
+ * Return true if a probe of the database was requested.  A database that then
+ * found no place (kms_shared->beyond) is probed again.
+ */
 static bool
 was_probed(Oid database_oid)
 {
@@ -299,7 +309,10 @@ release_probe_slot(int slot)
 	}
 }
 
-/* At the start, every five minutes, and when a DROP DATABASE should be done. */
+/*
+ * Return true at the start, every five minutes, and when a DROP DATABASE
+ * should have ended.
+ */
 static bool
 is_sweep_due(TimestampTz now)
 {
@@ -328,8 +341,8 @@ is_sweep_due(TimestampTz now)
 }
 
 /*
- * A database whose DROP was interrupted does not exist.  To be called in a
- * transaction.
+ * Return true if the database exists.  A database whose DROP was interrupted
+ * counts as gone.  Call it in a transaction.
  */
 static bool
 database_exists(Oid database_oid, void *arg)

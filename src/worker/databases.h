@@ -1,5 +1,5 @@
 /*
- * Which databases there are, and which of them the launcher has to look at.
+ * The databases of the server, and which of them the launcher has to probe.
  */
 #ifndef KMS_WORKER_DATABASES_H
 #define KMS_WORKER_DATABASES_H
@@ -8,21 +8,22 @@
 
 /*
  * List all databases that can be connected to, if that is due: at the start,
- * every 30 s, and when a database has been made.
+ * every 30 s, and when a database was created.
  */
 extern void kms_databases_list(TimestampTz now);
 
 /*
- * Have each listed database looked at once by a maintenance worker, as far as
+ * Have each listed database probed once by a maintenance worker, as far as
  * there are slots.
  */
 extern void kms_databases_probe(TimestampTz now);
 
 /*
- * Whether a worker can connect to the database in this slot now.  If the
- * database is gone, or its DROP was interrupted, the request for the worker is
- * dropped.  If the database is being dropped, renamed, moved or copied, the
- * worker would only wait for that.
+ * Return true if a worker can connect to the database in this slot now.
+ *
+ * If the database is gone, or its DROP was interrupted, also cancel the
+ * request for the worker.  While the database is being dropped, renamed, moved
+ * or copied, return false, because the worker would only wait for that.
  */
 extern bool kms_databases_is_open(int slot, int number, TimestampTz now);
 
@@ -32,7 +33,9 @@ extern bool kms_databases_is_open(int slot, int number, TimestampTz now);
  */
 extern void kms_databases_sweep(TimestampTz now);
 
-/* Free the slots of databases that were looked at and have no extension. */
+/*
+ * Free the slots of databases that were probed and do not have the extension.
+ */
 extern void kms_databases_free_unused(void);
 
 #endif							/* KMS_WORKER_DATABASES_H */

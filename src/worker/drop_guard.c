@@ -1,32 +1,20 @@
 /*
- * Makes the workers leave a database that is dropped, copied, renamed or
+ * Makes the workers leave a database that is being dropped, copied, renamed or
  * moved.
  *
- * PostgreSQL locks such a database, waits five seconds for other processes to
- * leave it, and then the statement fails.  So the session that runs the
- * statement closes the database to workers (closed_until), wakes those that
- * run, waits until they have gone, and opens the database when the statement
- * ends.  DROP DATABASE leaves it closed if it succeeds.
+ * PostgreSQL waits five seconds for other processes to leave such a database,
+ * and then the statement fails.  So the session that runs the statement closes
+ * the database to workers (closed_until), wakes the running ones, waits until
+ * they have left, and opens the database when the statement ends.
+ * docs/design/workers.md describes the steps, and why the owner of a database
+ * cannot stop its trail by them.
  *
- * The owner of a database may act on it as a whole, but must not stop its
- * trail by that.  So before the database is closed, or PostgreSQL locks it:
- *
- * - The rights are checked: PostgreSQL locks first, and refuses then.
- * - Clients are waited for, as long as PostgreSQL would do that.  The error
- *   for those that stay is raised here.  So the database is never locked for
- *   seconds, nor its writer sent away, while somebody can make calls in it.
- *   DROP ... WITH (FORCE) does not wait for them.
- * - The session claims the database: alone (closer), or to copy it together
- *   with others (copiers).  The next claim needs the database to have been
- *   open for REOPENED_MS, so that a writer can come.  Statements that succeed
- *   may follow each other or copy at once for as long, all together, so that
- *   a template can be copied many times.  A copy may wait for a name that
- *   another transaction has taken, so others join it after CLIENTS_MS.
- *
- * The claim is taken when the database has been locked, as PostgreSQL will do:
- * a session that has a claim does not wait for the lock of the database, and
- * one that waits for a claim does not hold it.  The claim is given back at the
- * end of the statement (for DROP, of the transaction), and if the session ends.
+ * A session claims the database alone (closer), or together with others that
+ * copy it (copiers).  All of these fields are changed under kms_shared->lock.
+ * The claim is taken after the database has been locked: a session that has a
+ * claim does not wait for the lock of the database, and a session that waits
+ * for a claim does not hold that lock.  The claim is released at the end of
+ * the statement (for DROP, of the transaction) and at the end of the session.
  */
 #include "postgres.h"
 
@@ -53,34 +41,34 @@
 #include "pg/compat.h"
 #include "shmem/shared.h"
 
-#define LEAVE_MS		1000	/* for workers to leave */
-#define CLIENTS_MS		5000	/* for clients to leave: PostgreSQL's time */
+#define LEAVE_MS		1000	/* longest wait for workers to leave */
+#define CLIENTS_MS		5000	/* for clients to leave, as in PostgreSQL */
 #define STEP_MS			10
-#define REOPENED_MS		2000	/* before it is closed again */
+#define REOPENED_MS		2000	/* the database stays open at least as long */
 
-/* What a statement does to a database as a whole. */
+/* A statement that acts on a database as a whole. */
 typedef struct Act
 {
-	Oid			database_oid;	/* InvalidOid: nothing that concerns us */
+	Oid			database_oid;	/* InvalidOid if it does not concern us */
 	const char *name;
-	LOCKMODE	lock;			/* that PostgreSQL takes */
+	LOCKMODE	lock;			/* lock that PostgreSQL takes */
 	bool		copies;
 	bool		drops;
-	bool		force;			/* it ends the sessions of others */
+	bool		force;			/* it ends other sessions */
 } Act;
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
-/* the database that this session has claimed, and what for */
+/* The database that this session has claimed, and for what. */
 static Oid	claimed_oid = InvalidOid;
 static bool copying = false;
 static bool dropping = false;
 
-/* what this subtransaction has locked, perhaps to its end */
+/* The database that this subtransaction has locked, maybe until its end. */
 static Oid	locked_oid = InvalidOid;
 static SubTransactionId locked_subid = InvalidSubTransactionId;
 
-/* the current transaction makes a database */
+/* The current transaction has created a database. */
 static bool made_database = false;
 
 static void on_utility(PlannedStmt *pstmt, const char *query,
@@ -189,14 +177,14 @@ on_subtransaction(SubXactEvent event, SubTransactionId mine,
 		locked_subid = parent;
 }
 
-/* PG_FINALLY is skipped by FATAL. */
+/* FATAL skips PG_FINALLY, so release the claim here as well. */
 static void
 on_exit_of_session(int code, Datum arg)
 {
 	give_back(false, true);
 }
 
-/* Whether the statement acts on a database as a whole. */
+/* Return true if the statement acts on a database as a whole. */
 static bool
 concerns(Node *statement)
 {
@@ -230,7 +218,7 @@ look_at(Node *statement, Act *act)
 			act->lock = ShareLock;
 			act->copies = true;
 			if (!may_create_databases())
-				return;			/* PostgreSQL refuses it without a lock */
+				return;			/* PostgreSQL refuses it without locking */
 			break;
 		case T_DropdbStmt:
 			act->name = ((DropdbStmt *) statement)->dbname;
@@ -255,7 +243,10 @@ look_at(Node *statement, Act *act)
 		refuse_current(act, IsA(statement, RenameStmt));
 }
 
-/* With PostgreSQL's messages, but before the database is locked. */
+/*
+ * Check the rights with PostgreSQL's messages, but before the database is
+ * locked.
+ */
 static void
 require_rights(const Act *act, bool renames)
 {
@@ -275,7 +266,10 @@ require_rights(const Act *act, bool renames)
 				 errmsg("permission denied to rename database")));
 }
 
-/* Likewise; PostgreSQL raises these when it has the lock. */
+/*
+ * Raise PostgreSQL's error for the current database before the lock is taken;
+ * PostgreSQL itself raises it while it holds the lock.
+ */
 static void
 refuse_current(const Act *act, bool renames)
 {
@@ -290,7 +284,9 @@ refuse_current(const Act *act, bool renames)
 			 errmsg("cannot change the tablespace of the currently open database")));
 }
 
-/* NULL if it is not there or has no value. */
+/*
+ * Return the value of an option, or NULL if it is not given or has no value.
+ */
 static const char *
 find_option(List *options, const char *name)
 {
@@ -378,7 +374,7 @@ claim(const Act *act)
 	send_away(act->database_oid);
 }
 
-/* PostgreSQL's error. */
+/* Raise PostgreSQL's error for a database that is in use. */
 static void
 raise_in_use(const Act *act, int clients)
 {
@@ -395,8 +391,8 @@ raise_in_use(const Act *act, int clients)
 }
 
 /*
- * All processes that PostgreSQL waits for, others' background workers, too,
- * but not this session and our workers.
+ * Count the processes that PostgreSQL waits for, including background workers
+ * of other extensions, but not this session and our workers.
  */
 static int
 count_clients(Oid database_oid)
@@ -417,7 +413,7 @@ count_clients(Oid database_oid)
 	return Max(count, 0);
 }
 
-/* PostgreSQL ends those. */
+/* Count autovacuum workers, which PostgreSQL ends itself. */
 static int
 count_autovacuum(Oid database_oid)
 {
@@ -439,8 +435,8 @@ count_autovacuum(Oid database_oid)
 }
 
 /*
- * Whether a session that has waited from "since" on can claim the database.
- * Without state->lock the answer may be old.
+ * Return true if a session that has waited since "since" can claim the
+ * database.  Without kms_shared->lock, the result may be outdated.
  */
 static bool
 is_claimable(const KmsDatabase *database, const Act *act, TimestampTz since)
@@ -461,7 +457,7 @@ is_within(TimestampTz time, int ms)
 	return kms_shared_pausing(TimestampTzPlusMilliseconds(time, ms), ms);
 }
 
-/* Close the database; false if it cannot be claimed now. */
+/* Claim and close the database.  Return false if it cannot be claimed now. */
 static bool
 take(const Act *act, TimestampTz since)
 {
@@ -492,7 +488,10 @@ take(const Act *act, TimestampTz since)
 	return taken;
 }
 
-/* Open the database unless it is gone.  Raises nothing: for callbacks. */
+/*
+ * Release the claim, and open the database unless it is gone.  Raises no
+ * error, because callbacks call it.
+ */
 static void
 give_back(bool gone, bool failed)
 {
@@ -526,7 +525,10 @@ give_back(bool gone, bool failed)
 	copying = dropping = false;
 }
 
-/* ALTER DATABASE RENAME keeps its lock, so the database is open from now on. */
+/*
+ * ALTER DATABASE RENAME keeps its lock until the transaction ends, so count
+ * the database as reopened only now.
+ */
 static void
 note_unlocked(void)
 {
@@ -561,7 +563,7 @@ send_away(Oid database_oid)
 
 /*
  * Count processes, not pids in shared memory: a worker that has just started
- * has not entered itself yet.
+ * has not registered there yet.
  */
 static void
 await_workers(Oid database_oid)

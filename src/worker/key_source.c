@@ -1,13 +1,9 @@
 /*
- * Where the master keys come from.
+ * The source of the master keys.
  *
- * A file is read at once.  A command is started, and looked after in the
- * launcher's rounds; until it has ended the keys that are in force stay, and
- * where there are none callers wait as they do for the first read.  It is run
- * once for each start of the launcher and for each reload, and not again by
- * itself when it fails: a wrong PIN given three times locks a token.
- *
- * On a standby all is the same, from consistent state on.
+ * A file is read at once.  A command is started, and polled in the launcher's
+ * rounds.  docs/design/master-key-memory.md says which keys are in force in
+ * the meantime, and why a command that failed is not retried.
  */
 #include "postgres.h"
 
@@ -18,7 +14,7 @@
 #include "shmem/master_file.h"
 #include "worker/command.h"
 
-/* The command is to be started, when the one before is gone. */
+/* The command is to be started as soon as the previous one has ended. */
 static bool wanted = false;
 
 static bool is_set(const char *setting);
@@ -97,7 +93,7 @@ start(void)
 		refuse(KMS_MASTER_COMMAND, reason);
 }
 
-/* Nothing may raise between the parsing and the wiping. */
+/* Nothing may raise an error between parsing the keys and wiping them. */
 static void
 take(void)
 {

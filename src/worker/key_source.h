@@ -1,19 +1,20 @@
 /*
- * Where the master keys come from: kms.master_key_file or
- * kms.master_key_command.
+ * The source of the master keys: kms.master_key_file or
+ * kms.master_key_command.  Only the launcher calls these functions.
  */
 #ifndef KMS_WORKER_KEY_SOURCE_H
 #define KMS_WORKER_KEY_SOURCE_H
 
 /*
- * The launcher's, at its start and at each reload: read the file and publish
- * it, or have the command run; one that still runs is killed.
+ * Call at the launcher's start and at each reload: read the file and publish
+ * its keys, or schedule the command.  A command that still runs is killed.
  */
 extern void kms_key_source_read(void);
 
 /*
- * The launcher's, in each round: go on with the command, and publish what it
- * printed.  Whether it wants to be called again soon; never waits.
+ * Call in each round of the launcher: continue with the command, and publish
+ * the keys that it printed.  Return true if it should be called again soon.
+ * Never waits.
  */
 extern bool kms_key_source_poll(void);
 

@@ -1,12 +1,17 @@
 /*
- * A worker that fills the pool of its database; see keys/pool.c.
+ * A worker that fills the pool of keys of its database; see keys/pool.c.
  *
- * It makes a key after the other until none is missing, and leaves.  Several
- * of them (kms.keygen_workers) may serve the same database: the first is asked
- * for, and each that finds more than one key missing asks for the next.
- * While another database waits for its turn, it leaves after each key; while
- * a writer waits for a slot, at once; and in any case after some seconds, as
- * only a new process sees what ALTER DATABASE has set.
+ * The worker generates one key after another until none is missing, and
+ * leaves.  Several workers (kms.keygen_workers) may serve the same database:
+ * callers request the first one, and each worker that finds more than one key
+ * missing requests the next.
+ *
+ * A worker leaves
+ *
+ * - after each key, if another database waits for its turn;
+ * - at once, if a writer or maintenance waits for a slot;
+ * - after some seconds in any case, because only a new process sees what ALTER
+ *   DATABASE has set.
  */
 #include "postgres.h"
 
@@ -31,9 +36,9 @@ typedef struct Keygen
 {
 	KmsWorker	worker;
 	bool		absent;
-	bool		again;			/* there may be more to do */
-	int			bits;			/* of the key that is being made */
-	KmsRsaKey  *key;			/* made, and not yet in the pool */
+	bool		again;			/* there may be more work */
+	int			bits;			/* size of the key that is being generated */
+	KmsRsaKey  *key;			/* generated, and not yet in the pool */
 	KmsPoolKey	room;
 } Keygen;
 
@@ -55,7 +60,11 @@ kms_keygen_main(Datum arg)
 	kms_worker_order(&order);
 	kms_worker_start(worker, &order);
 	before_shmem_exit(release_at_exit, PointerGetDatum(worker));
-	/* as maintenance: whoever adds a key waits for those who commit one */
+
+	/*
+	 * As in maintenance.c: adding a key waits for transactions that commit
+	 * one.
+	 */
 	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
 	do
 	{
@@ -104,9 +113,9 @@ one_round(void *arg)
 	if (keygen->bits == 0)
 		return;
 	if (kms_worker_failures(&keygen->worker) == 0)
-		kms_worker_good(&keygen->worker);	/* a key may take a minute */
+		kms_worker_good(&keygen->worker);	/* a key can take a minute */
 
-	(void) kms_opened_opener(); /* this process now holds secrets */
+	(void) kms_opened_opener(); /* this process holds secrets from now on */
 	status = kms_prime_search_run(keygen->bits, must_stop, keygen, &keygen->key);
 	if (status == KMS_OK)
 	{
@@ -125,7 +134,9 @@ one_round(void *arg)
 	keygen->again = true;
 }
 
-/* The size of the key to be made; 0: none. */
+/*
+ * Return the size in bits of the key to be generated, or 0 if none is missing.
+ */
 static int
 look(Keygen *keygen)
 {
@@ -155,7 +166,10 @@ must_leave(const KmsWorker *worker)
 		pg_atomic_read_u32(&kms_shared->keygen_unwanted) != 0;
 }
 
-/* Also if a reload has changed what is wanted. */
+/*
+ * Return true if the search must stop: the worker must leave, or a reload has
+ * changed the settings so that this key is not wanted.
+ */
 static bool
 must_stop(void *arg)
 {
@@ -167,7 +181,7 @@ must_stop(void *arg)
 		keygen->worker.number >= KMS_KEYGEN + kms_keygen_workers;
 }
 
-/* One that is terminated leaves its work to another. */
+/* If the worker is terminated, another one continues its work. */
 static void
 release_at_exit(int code, Datum arg)
 {

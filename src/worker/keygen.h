@@ -1,5 +1,5 @@
 /*
- * The workers that fill a database's pool of keys.
+ * The workers that generate keys for the pool of a database.
  */
 #ifndef KMS_WORKER_KEYGEN_H
 #define KMS_WORKER_KEYGEN_H

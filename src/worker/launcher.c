@@ -1,16 +1,16 @@
 /*
- * The launcher: one process a server, from consistent state on, connected to
- * shared catalogs only.  In each round it
+ * The launcher: one process per server.  It starts at consistent state, and is
+ * connected to shared catalogs only.  In each round it
  *
- * - reads the master key, at the start and at each reload (key_source.c);
- * - has the keys of all databases looked at after a reload or a change of the
- *   master keys, because maintenance reports rows whose master key is gone,
- *   and the pools follow the master keys and the size of keys;
- * - tells the log once a day if a month has no master key
- *   (kms.master_key_epochs);
- * - and, once recovery has ended, has new databases looked at (databases.c),
- *   starts workers (schedule.c, children.c), and clears up after databases
- *   that are gone.
+ * - reads the master keys, at the start and at each reload (key_source.c);
+ * - requests maintenance and key generation for all databases after a reload
+ *   or a change of the master keys, because maintenance reports rows whose
+ *   master key is gone, and the pools depend on the master keys and on the
+ *   size of keys;
+ * - logs once a day if a month has no master key (kms.master_key_epochs);
+ * - once recovery has ended, probes new databases (databases.c), starts
+ *   workers (schedule.c, children.c), and clears up after databases that are
+ *   gone.
  *
  * docs/design/workers.md describes how the workers take turns.
  */
@@ -45,9 +45,9 @@
 #define RECOVERY_POLL_MS	1000
 #define COMMAND_POLL_MS		20	/* while kms.master_key_command runs */
 
-static bool key_read = false;	/* since the last start or reload */
-static uint64 key_generation = 0;	/* for which the pools were looked at */
-static TimestampTz epochs_at = 0;	/* when the log was told of months */
+static bool key_read = false;	/* read since the last start or reload */
+static uint64 key_generation = 0;	/* for which the pools were checked */
+static TimestampTz epochs_at = 0;	/* last check for months without a key */
 
 static void detach(int code, Datum arg);
 static void run_round(void *arg);
@@ -129,7 +129,7 @@ run_round(void *arg)
 
 	if (ConfigReloadPending || !key_read)
 	{
-		key_read = false;		/* in case one of these raises */
+		key_read = false;		/* in case one of these raises an error */
 		kms_worker_reload();
 		kms_key_source_read();
 		request_keys();
@@ -159,7 +159,10 @@ run_round(void *arg)
 	kms_schedule_start_workers(now);
 }
 
-/* Have the keys looked at of all databases that have the extension. */
+/*
+ * Request key generation and maintenance for all databases that have the
+ * extension.
+ */
 static void
 request_keys(void)
 {

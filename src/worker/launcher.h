@@ -5,9 +5,10 @@
 #define KMS_WORKER_LAUNCHER_H
 
 /*
- * From _PG_init while preloading, after kms_shared_install and
- * kms_master_install: registers the launcher and the reserved writers, and sets
- * the hooks of drop_guard.h.  Not to be called under IsBinaryUpgrade.
+ * Register the launcher and the reserved writers, and set the hooks of
+ * drop_guard.h.  Call it from _PG_init while preloading, after
+ * kms_shared_install and kms_master_install, but not if IsBinaryUpgrade is
+ * set.
  */
 extern void kms_launcher_install(void);
 

@@ -21,7 +21,7 @@ typedef struct Maintenance
 	KmsWorker	worker;
 	bool		present;
 	KmsTask		task;
-	bool		more;			/* of this task */
+	bool		more;			/* of this task is left */
 } Maintenance;
 
 static void look(void *arg);
@@ -41,7 +41,11 @@ kms_maintenance_main(Datum arg)
 
 	kms_worker_order(&order);
 	kms_worker_start(worker, &order);
-	/* it comes by less often than the writer, so it is more patient */
+
+	/*
+	 * Maintenance runs less often than the writer, so it waits longer for
+	 * locks.
+	 */
 	SetConfigOption("lock_timeout", "800ms", PGC_SUSET, PGC_S_OVERRIDE);
 	pg_atomic_write_u32(&worker->database->worker[KMS_MAINTENANCE].requested,
 						KMS_REQUEST_NONE);
@@ -63,7 +67,7 @@ kms_maintenance_main(Datum arg)
 	{
 		KmsWorkerError task_error;
 
-		/* one that fails does not keep the others from their turn */
+		/* A task that fails does not prevent the others. */
 		do
 		{
 			maintenance.more = false;
@@ -87,7 +91,7 @@ kms_maintenance_main(Datum arg)
 		worker->database->maintained_at = GetCurrentTimestamp();
 		LWLockRelease(&kms_shared->lock);
 
-		/* over its time: others first, then again */
+		/* If the time is over, let others have a turn first. */
 		if (unfinished)
 			kms_shared_request(worker->database, KMS_MAINTENANCE);
 	}
@@ -118,7 +122,10 @@ batch(void *arg)
 
 	kms_worker_reload();
 
-	/* the pool is none of this worker's work, for it takes a core */
+	/*
+	 * With kms.keygen_workers = 0 this task would generate the keys itself.
+	 * Do not do that here, because it takes a whole core.
+	 */
 	if (maintenance->task == KMS_TASK_POOL && kms_keygen_workers == 0)
 		return;
 	kms_worker_begin("maintaining keys, events and metrics");

@@ -1,6 +1,6 @@
 /*
- * The maintenance worker of a database: short-lived, runs batches of
- * keys/maintenance until nothing is left.
+ * The maintenance worker of a database.  It runs batches of keys/maintain.c
+ * until nothing is left, and leaves.
  */
 #ifndef KMS_WORKER_MAINTENANCE_H
 #define KMS_WORKER_MAINTENANCE_H

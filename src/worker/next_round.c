@@ -11,7 +11,7 @@
 
 #define LONGEST_NAP_MS	60000
 
-static TimestampTz next_round_at = 0;	/* 0: no time is named */
+static TimestampTz next_round_at = 0;	/* 0 if no time is named */
 
 void
 kms_next_round_clear(void)

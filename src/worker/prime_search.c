@@ -1,29 +1,20 @@
 /*
- * Generating a key where no other process wants the processor.
+ * Generate a key in idle time of the processor.
  *
- * A search for primes takes a tenth of a second to seconds of a core, which
- * queries should have first.  The priority of a whole worker must not be
- * lowered for that: it takes locks that queries wait for, and could then be
- * kept from giving them back by the very processes that wait; and the way up
- * again is not allowed to it.  On Linux each thread has a priority of its own.
- * So the search, which takes no lock but malloc's and OpenSSL's, runs in a
- * thread of the class SCHED_IDLE, and the process waits for it at its latch.
+ * The search runs in a thread of the class SCHED_IDLE, and the process waits
+ * for it at its latch.  docs/design/decisions.md says why, and what autogroup
+ * is.
  *
- * Where the kernel groups processes by session (autogroup), priorities count
- * within a session only, and each process of PostgreSQL has its own.  There
- * the weight of the session is lowered as well for the time of the search,
- * and raised before anything else is done; this is allowed both ways, though
- * only ten times a second in the whole system.  The file for it is opened
- * before kms_protect_process makes it root's.
+ * Rules:
  *
- * Rules.  The thread calls OpenSSL only, never PostgreSQL; all its signals are
- * blocked, so that handlers run in the process's own thread.  There is one at
- * a time, and the process never goes on, raises or ends before it has ended:
- * kms_prime_search_run joins it on each way out, a callback before exit if that
- * is the way.  It is told to stop by a flag that the search looks at every few
- * milliseconds of processor time; on a machine without idle time that can
- * take seconds.  Barriers that other processes wait for are served meanwhile.
- * (A SIGQUIT or SIGKILL ends both at once.)
+ * - The thread calls OpenSSL only, never PostgreSQL.  All its signals are
+ *   blocked, so that handlers run in the process's own thread.
+ * - There is one thread at a time.  The process never continues, raises an
+ *   error or exits before the thread has ended: kms_prime_search_run joins it
+ *   on each exit path, and otherwise a callback before exit does.  (SIGQUIT or
+ *   SIGKILL ends both at once.)
+ * - The thread is told to stop by a flag.  While the process waits for it, it
+ *   absorbs barriers, because other processes wait for them.
  */
 #include "postgres.h"
 
@@ -51,19 +42,19 @@
 #define AUTOGROUP_PAUSE_US	20000
 #define STOP_STEP_MS		50
 
-/* The search under way; what the two threads share, and the pipe's ends. */
+/* The current search: what the two threads share, and the ends of the pipe. */
 static struct
 {
-	bool		running;		/* there is a thread to be joined */
+	bool		running;		/* a thread has to be joined */
 	pthread_t	thread;
-	int			done[2];		/* the thread writes a byte when it has ended */
+	int			done[2];		/* the thread writes a byte at its end */
 	bool		stop;			/* atomic */
 	int			bits;
-	KmsStatus	status;			/* the thread's, until it is joined */
+	KmsStatus	status;			/* the thread's until it is joined */
 	KmsRsaKey  *key;
 }			search;
 
-/* /proc/self/autogroup, open for writing, or -1 */
+/* /proc/self/autogroup, open for writing, or -1. */
 static int	autogroup = -1;
 
 static void start(int bits);
@@ -121,7 +112,7 @@ start(int bits)
 		before_shmem_exit(stop_at_exit, (Datum) 0);
 		registered = true;
 	}
-	stop_at_exit(0, (Datum) 0); /* if a barrier has raised in end() */
+	stop_at_exit(0, (Datum) 0); /* if a barrier raised an error in end() */
 	search.bits = bits;
 	search.stop = false;
 	search.status = KMS_FAILED;
@@ -150,7 +141,10 @@ start(int bits)
 	set_session_nice("19");
 }
 
-/* Tried again while others have done it too often of late. */
+/*
+ * Set the weight of the session.  The kernel limits how often that is possible
+ * in the whole system (EAGAIN), so retry.
+ */
 static void
 set_session_nice(const char *nice)
 {
@@ -164,7 +158,7 @@ set_session_nice(const char *nice)
 	}
 }
 
-/* The thread. */
+/* The main function of the thread. */
 static void *
 run(void *arg)
 {
@@ -177,14 +171,17 @@ run(void *arg)
 	return NULL;
 }
 
-/* Where there is no such thing the search runs like any other process. */
+/*
+ * Lower the thread's priority.  On other systems than Linux the search runs at
+ * normal priority.
+ */
 static void
 lower_priority(void)
 {
 #ifdef __linux__
 	struct sched_param parameter = {0};
 
-	/* both are the calling thread's */
+	/* Both calls change the calling thread only. */
 	(void) setpriority(PRIO_PROCESS, 0, 19);
 	(void) sched_setscheduler(0, SCHED_IDLE, &parameter);
 #endif
@@ -231,7 +228,10 @@ end(void)
 	close(search.done[1]);
 }
 
-/* Raises nothing, as it is a way out of errors and of the process, too. */
+/*
+ * Wait until the thread has ended.  At exit this raises no error; otherwise a
+ * barrier may.
+ */
 static void
 wait_out(void)
 {

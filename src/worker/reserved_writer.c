@@ -1,18 +1,11 @@
 /*
  * Writers that hold a background worker slot from the start of the server.
+ * docs/design/workers.md says why, and how they take turns.
  *
- * Anybody can take the slots of max_worker_processes with parallel queries.
- * So these workers are registered while the library is preloaded, when the
- * slots are still free.  Each waits without a database until the launcher
- * tells it which one to serve.  A process can connect to one database in its
- * life, so it ends when another database needs it, and the postmaster starts
- * it again in the same slot, at once (bgw_restart_time 0).  It serves its
- * database for as long as no other waits for a writer.
- *
- * An exit code of 0 would give the slot up for good, so it always ends with 1,
- * which the postmaster logs.  That would be a line per turn where databases
- * take turns, so on_log leaves it out if the process had left a note that it
- * ends by its own will.  An error that ends one is logged as of any process.
+ * A reserved writer always ends with exit code 1, because 0 would release its
+ * slot for good.  The postmaster starts it again at once in the same slot
+ * (bgw_restart_time 0), and logs each such exit.  on_log suppresses that line
+ * if the process had noted in left_pid that it ends by its own decision.
  */
 #include "postgres.h"
 
@@ -156,8 +149,8 @@ kms_reserved_writer_main(Datum arg)
 }
 
 /*
- * In the postmaster: leave out that a reserved writer has ended by its own
- * will.
+ * Runs in the postmaster: suppress the line for a reserved writer that ended
+ * by its own decision.
  */
 static void
 on_log(ErrorData *edata)
@@ -181,7 +174,7 @@ on_log(ErrorData *edata)
 	}
 }
 
-/* Which database to serve. */
+/* Wait for an assignment.  Return the database to serve. */
 static Oid
 await_order(void)
 {
@@ -210,9 +203,11 @@ await_order(void)
 }
 
 /*
- * The server is being stopped, and starts no process any more: serve a database
- * whose events have no writer, if one comes up while there are sessions, and
- * then any that has no writer and is not handed over yet.
+ * Choose a database to serve while the server is being stopped, when the
+ * postmaster starts no process any more.  First choice is a database whose
+ * events have no writer; once there are no sessions left, any database that
+ * has no writer and whose trail is not handed over yet.  End the process if
+ * there is nothing to do.
  */
 static void
 take_over(int *polls)

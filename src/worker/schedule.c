@@ -1,17 +1,11 @@
 /*
- * Which workers are started next.
+ * The choice of the workers that are started next.
  *
- * A worker is started if it was asked for (kms_shared_request) or if
- * maintenance is due.  Writers and maintenance together never number more than
- * kms.max_workers, workers that generate keys never more than
- * kms.keygen_workers.  The databases take turns: each round goes on after the
- * database for which the last worker of that number was started.
- *
- * If a reserved writer waits, it serves the database; else a process is
- * started.  If more databases want writers than there are places, or slots of
- * max_worker_processes, kms_shared->waiting tells the writers that run, and
- * each leaves soon.  Neither writers nor maintenance may take all places from
- * the other.  If there is only one place, they take turns.
+ * A worker is started if it was requested (kms_shared_request) or if
+ * maintenance is due.  Writers and maintenance workers together never number
+ * more than kms.max_workers, key generation workers never more than
+ * kms.keygen_workers.  docs/design/workers.md says how they share these
+ * places, and how the databases take turns.
  *
  * If the workers of a database keep failing, they are started again after a
  * pause that grows to half a minute.
@@ -31,7 +25,7 @@
 #include "worker/reserved_writer.h"
 #include "worker/worker.h"
 
-/* A worker to be started, as seen under the lock. */
+/* A worker that may have to be started, as seen under the lock. */
 typedef struct Candidate
 {
 	Oid			oid;
@@ -39,11 +33,12 @@ typedef struct Candidate
 	TimestampTz due;
 } Candidate;
 
-static int	next_slot[KMS_WORKERS]; /* to be served first, by number */
+static int	next_slot[KMS_WORKERS]; /* slot to begin with, by number */
 static int	last_started;		/* KMS_WRITER or KMS_MAINTENANCE */
-static TimestampTz (*waiting_since)[KMS_WORKERS];	/* by slot; 0: the worker
-													 * does not wait */
-static int	callers_waiting;	/* databases whose callers wait for a writer */
+static TimestampTz (*waiting_since)[KMS_WORKERS];	/* by slot; 0 if the
+													 * worker does not wait */
+static int	callers_waiting;	/* number of databases whose callers wait for
+								 * a writer */
 
 static void start_keygen(TimestampTz now);
 static bool is_due(int number, TimestampTz now);
@@ -114,7 +109,7 @@ start_keygen(TimestampTz now)
 	pg_atomic_write_u32(&kms_shared->keygen_waiting, waiting);
 }
 
-/* Whether some database waits for its worker of this number. */
+/* Return true if any database waits for its worker of this number. */
 static bool
 is_due(int number, TimestampTz now)
 {
@@ -131,7 +126,9 @@ is_due(int number, TimestampTz now)
 	return false;
 }
 
-/* Start at most "most" workers.  Return how many have to wait. */
+/*
+ * Start at most "most" workers of this number.  Return how many have to wait.
+ */
 static int
 start_number(int number, int most, TimestampTz now)
 {
@@ -182,7 +179,7 @@ start_number(int number, int most, TimestampTz now)
 	return waiting;
 }
 
-/* See whether, and when, a worker has to be started. */
+/* Find out whether a worker has to be started, and when. */
 static void
 look_at(int slot, int number, TimestampTz now, Candidate *candidate)
 {
@@ -226,13 +223,13 @@ maintenance_due(const KmsDatabase *database, TimestampTz now)
 	due = TimestampTzPlusMilliseconds(database->maintained_at,
 									  (int64) kms_maintenance_interval * 1000);
 
-	/* the clock was set back */
+	/* If the clock was set back, maintenance is due now. */
 	if (database->maintained_at > now)
 		return 0;
 	return due;
 }
 
-/* Whether calls wait for the writer of the database. */
+/* Return true if calls wait for the writer of the database. */
 static bool
 has_callers(int slot)
 {
@@ -243,7 +240,7 @@ has_callers(int slot)
 		pg_atomic_read_u64(&database->flush_done);
 }
 
-/* A worker has been started: note how long it had to wait. */
+/* Note how long a worker that has been started had to wait. */
 static void
 end_turn_wait(int slot, int number, TimestampTz now)
 {
@@ -261,7 +258,7 @@ end_turn_wait(int slot, int number, TimestampTz now)
 	*since = 0;
 }
 
-/* A writer with nothing to write leaves if others wait. */
+/* Wake all writers: an idle writer leaves if others wait. */
 static void
 wake_writers(void)
 {

@@ -12,7 +12,7 @@
 
 #include "worker/supervisor.h"
 
-#define GROUP_WAIT_MS	2000	/* for the process group that was killed */
+#define GROUP_WAIT_MS	2000	/* for the killed group to end */
 
 static void supervise(const char *command, KmsSupervisorEnds *ends,
 					  void (*let_go) (void)) __attribute__((noreturn));
@@ -27,7 +27,7 @@ static bool has_exited(pid_t shell);
 static bool reap_group(pid_t shell, KmsSupervisorReport *report);
 static void send_report(int lifeline, const KmsSupervisorReport *report);
 
-/* All signals are blocked, so that no handler of ours runs in the child. */
+/* All signals are blocked, so that none of our handlers runs in the child. */
 pid_t
 kms_supervisor_start(const char *command, KmsSupervisorEnds *ends,
 					 void (*let_go) (void))
@@ -124,7 +124,10 @@ become_shell(const char *command, pid_t parent, const KmsSupervisorEnds *ends)
 	char		line[256];
 	ssize_t		written;
 
-	/* the supervisor does this too: the group exists for both from here on */
+	/*
+	 * The supervisor does this, too, so the group exists for both processes
+	 * from here on.
+	 */
 	(void) setpgid(0, 0);
 	(void) signal(SIGCHLD, SIG_DFL);
 	(void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -172,12 +175,15 @@ watch_shell(pid_t shell, int lifeline, KmsSupervisorReport *report)
 		report->left = !reap_group(shell, report);
 	}
 
-	/* what has left the group */
+	/* Reap processes that have left the group. */
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }
 
-/* The shell is not reaped yet, so its id cannot become another's. */
+/*
+ * Return true if the shell has exited.  It is not reaped here, so that its
+ * process group id cannot be reused.
+ */
 static bool
 has_exited(pid_t shell)
 {

@@ -1,9 +1,9 @@
 /*
- * The process that stands between the launcher and the shell which runs
- * kms.master_key_command: it ends the shell, and tells the launcher how the
- * shell ended.
+ * The process between the launcher and the shell that runs
+ * kms.master_key_command.  It ends the shell, and reports to the launcher how
+ * the shell ended.
  *
- * It runs after a fork and executes nothing, so neither this file nor
+ * The process runs after a fork and never calls exec, so neither this file nor
  * supervisor.c includes anything of PostgreSQL.  docs/design/decisions.md says
  * why there is such a process.
  */
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Descriptors of one of the two sides; -1 is a closed one. */
+/* The descriptors of one of the two sides; -1 if closed. */
 typedef struct KmsSupervisorEnds
 {
 	int			lifeline;		/* a socket; see below */
@@ -25,10 +25,13 @@ typedef struct KmsSupervisorEnds
 #define KMS_SUPERVISOR_NO_ENDS \
 	{.lifeline = -1, .null = -1, .output = -1, .errors = -1}
 
-/* What the supervisor sends through the lifeline; the last report counts. */
+/*
+ * A report that the supervisor sends through the lifeline; the last one
+ * counts.
+ */
 typedef struct KmsSupervisorReport
 {
-	int			error;			/* errno, if the shell could not be started */
+	int			error;			/* errno if the shell could not be started */
 	bool		waited;			/* "status" is set, as wait() returns it */
 	int			status;
 	bool		left;			/* not all of the process group has ended */
@@ -36,12 +39,12 @@ typedef struct KmsSupervisorReport
 
 /*
  * Fork a supervisor that runs "/bin/sh -c command" with its side of the
- * descriptors, and return its process id, or -1 with errno.
+ * descriptors.  Return its process id, or -1 with errno.
  *
- * The supervisor calls let_go first, with all signals blocked, to let go of
- * what the caller has in memory.  When the other side of the lifeline is closed
- * or shut down for writing, it kills the shell with all of its process group.
- * It exits with code 0 in any case.
+ * The supervisor first calls let_go, with all signals blocked, to release what
+ * the caller has in memory.  If the other side of the lifeline is closed or
+ * shut down for writing, it kills the shell with all of its process group.
+ * The supervisor exits with code 0 in any case.
  */
 extern pid_t kms_supervisor_start(const char *command,
 								  KmsSupervisorEnds *ends,

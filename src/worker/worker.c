@@ -28,7 +28,8 @@
 
 #define BACKOFF_FIRST_MS	200
 #define LOG_PAUSE_MS		60000
-#define ABSENT_PAUSE_MS		1000	/* before an extension is looked for again */
+#define ABSENT_PAUSE_MS		1000	/* pause before the next look for the
+									 * extension */
 
 static void attach(KmsWorker *worker);
 static void detach(int code, Datum arg);
@@ -52,14 +53,14 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 		kms_clean_stop_defer();
 	else
 		pqsignal(SIGTERM, die);
-	/* a reload since the fork was ignored: see StartBackgroundWorker */
+	/* A reload since the fork was ignored: see StartBackgroundWorker. */
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 
 	kms_worker_settings_pin(MyBgworkerEntry->bgw_type,
 							order->number == KMS_WRITER);
 
-	/* ALLOW_CONNECTIONS false closes the database to users, not to us */
+	/* ALLOW_CONNECTIONS false closes the database to users, not to us. */
 	BackgroundWorkerInitializeConnectionByOid(order->database_oid, InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
 	kms_worker_settings_reset();
@@ -70,7 +71,7 @@ kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order)
 }
 
 /*
- * A slot is given up for good by an exit code of 0, and kept by 1; see
+ * Exit code 0 releases a background worker slot for good, and 1 keeps it; see
  * reserved_writer.c.
  */
 void
@@ -113,19 +114,22 @@ kms_worker_present(KmsWorker *worker)
 	database->probed = true;
 	LWLockRelease(&kms_shared->lock);
 
-	/* what a ring or the outbox has kept since before the server started */
+	/*
+	 * The ring or the outbox may have kept events since before the server
+	 * started.
+	 */
 	if (first && worker->number != KMS_WRITER)
 		kms_shared_request(database, KMS_WRITER);
 
-	/* its pool may be empty, and no round of maintenance may come to it */
+	/* The pool may be empty, and no round of maintenance may be due. */
 	if (first)
 		kms_shared_request(database, KMS_KEYGEN);
 	return true;
 }
 
 /*
- * The session that makes the extension asks when it has committed that; before,
- * each of its calls may ask, hence the pause.
+ * The session that creates the extension requests a worker after its commit.
+ * Before that, each of its calls may request one, hence the pause.
  */
 void
 kms_worker_absent(KmsWorker *worker)
@@ -285,10 +289,10 @@ kms_worker_begin(const char *activity)
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, activity);
 	StartTransactionCommand();
-	/* who waits for a standby does so after the commit */
+	/* A worker that waits for a standby does so after the commit. */
 	(void) set_config_option("synchronous_commit", "local", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	/* SPI wants one around what it runs */
+	/* SPI needs an active snapshot. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -314,8 +318,8 @@ attach(KmsWorker *worker)
 	if (state->pid != 0 || worker->database->oid != MyDatabaseId)
 	{
 		/*
-		 * A launcher that was restarted has started a second one, or freed
-		 * the slot.
+		 * The launcher was restarted, and has started a second worker or
+		 * freed the slot.
 		 */
 		LWLockRelease(&kms_shared->lock);
 		kms_worker_end(worker);
@@ -326,7 +330,10 @@ attach(KmsWorker *worker)
 	before_shmem_exit(detach, PointerGetDatum(worker));
 }
 
-/* Pairs with kms_shared_request and kms_events_push: see shmem/shared.c. */
+/*
+ * The memory barrier pairs with those in kms_shared_request and
+ * kms_events_push: see shmem/shared.c.
+ */
 static void
 detach(int code, Datum arg)
 {
@@ -347,8 +354,8 @@ detach(int code, Datum arg)
 }
 
 /*
- * Somebody has to do something: a table is gone or has been changed, say.
- * Locks, lack of space and a cancel pass.
+ * Return true if an operator has to act, for example because a table is
+ * missing or was changed.  Locks, lack of space and a cancel are temporary.
  */
 static bool
 is_hopeless(int sqlstate)
@@ -358,8 +365,8 @@ is_hopeless(int sqlstate)
 }
 
 /*
- * The message only: a detail may show a row.  Messages of data exceptions
- * show the value.
+ * Keep only the message, because a detail may show a row.  The message of a
+ * data exception shows the value, so replace it.
  */
 static void
 note_error(KmsWorkerError *error, const ErrorData *edata)

@@ -1,5 +1,5 @@
 /*
- * What the workers of a database have in common.
+ * The common part of the workers of a database.
  */
 #ifndef KMS_WORKER_WORKER_H
 #define KMS_WORKER_WORKER_H
@@ -7,83 +7,93 @@
 #include "pg/compat.h"
 #include "shmem/shared.h"
 
-#define KMS_WORKER_IDLE_MS	2000	/* a worker with nothing to do leaves */
-#define KMS_WORKER_BACKOFF_MS	30000	/* the longest after failures */
+#define KMS_WORKER_IDLE_MS	2000	/* an idle worker leaves after this time */
+#define KMS_WORKER_BACKOFF_MS	30000	/* longest pause after failures */
 
-/* How the launcher tells a worker what it is to do, in bgw_extra. */
+/* The launcher's order to a worker, in bgw_extra. */
 typedef struct KmsWorkerOrder
 {
 	Oid			database_oid;
-	int			number;			/* of the worker: see KmsWorkerKind */
+	int			number;			/* the worker's number: see KmsWorkerKind */
 } KmsWorkerOrder;
 
 typedef struct KmsWorker
 {
 	KmsDatabase *database;
 	int			number;
-	bool		leaving;		/* it ends because it wants to */
-	bool		absent;			/* there is no extension here to work for */
-	KmsReserved *reserved;		/* of a reserved writer; NULL: it is none */
-	TimestampTz logged_at;		/* of the last error in the log */
+	bool		leaving;		/* it ends by its own decision */
+	bool		absent;			/* the database does not have the extension */
+	KmsReserved *reserved;		/* NULL if this is no reserved writer */
+	TimestampTz logged_at;		/* time of the last error in the log */
 } KmsWorker;
 
-/* The error that ended a round; no data of an event. */
+/* The error that ended a round.  The message has no data of an event. */
 typedef struct KmsWorkerError
 {
 	int			sqlstate;
 	char		message[KMS_ERROR_SIZE];
 } KmsWorkerError;
 
-/* What the launcher has told the process that it started. */
+/* Copy the launcher's order to this process. */
 extern void kms_worker_order(KmsWorkerOrder *order);
 
 /*
- * Connect to the database, set the session up and enter the worker in the
- * shared state; ends the process if there is nothing to do for it.  The worker
- * is zero but for "reserved".
+ * Connect to the database, set up the session, and register the worker in
+ * shared memory.  End the process if there is nothing to do for it.  All
+ * fields of "worker" except "reserved" must be zero.
  */
 extern void kms_worker_start(KmsWorker *worker, const KmsWorkerOrder *order);
 
 /* End the process because there is nothing left to do for it. */
 pg_noreturn extern void kms_worker_end(KmsWorker *worker);
 
-/* Whether it has to leave at once, because its database is being dropped. */
+/*
+ * Return true if the worker has to leave at once, because its database is
+ * being dropped, copied, renamed or moved.
+ */
 extern bool kms_worker_must_leave(const KmsWorker *worker);
 
-/* OID of the extension, or InvalidOid; in a transaction. */
+/*
+ * Return the OID of the extension, or InvalidOid.  Call it in a transaction.
+ */
 extern Oid	kms_worker_extension(void);
 
 /*
- * Tell that this database has the extension, or has not (and leave).  False:
- * it is beyond kms.max_databases, and is not to be served.
+ * Record that this database has the extension.  Return false if it does not
+ * fit into kms.max_databases: then it is not served, and the worker has to
+ * leave.
  */
 extern bool kms_worker_present(KmsWorker *worker);
 extern void kms_worker_absent(KmsWorker *worker);
 
 /*
- * Run one round, whatever it raises: false with the error, the transaction
- * aborted and nothing logged.  Does not return when the process is told to
- * end, unless that is only noted (clean_stop.h).
+ * Run one round.  If it raises an error, return false with the error; the
+ * transaction is aborted and nothing is logged.  Does not return if the
+ * process is told to end, unless SIGTERM is only noted (clean_stop.h).
  */
 extern bool kms_worker_try(void (*round) (void *arg), void *arg,
 						   KmsWorkerError *error);
 
 /*
- * Keep the outcome of a round where kms_check() sees it; not in a transaction.
+ * Record the outcome of a round for kms_check().  Do not call these in a
+ * transaction.
  */
 extern void kms_worker_good(KmsWorker *worker);
 extern void kms_worker_failed(KmsWorker *worker, const KmsWorkerError *error);
 
-/* Name of the database, for messages; may not be called in a transaction. */
+/*
+ * Return the name of the database for messages.  Do not call it in a
+ * transaction.
+ */
 extern const char *kms_worker_database(void);
 
-/* How many rounds have failed in a row. */
+/* Return how many rounds have failed in a row. */
 extern int	kms_worker_failures(const KmsWorker *worker);
 
-/* Milliseconds to wait after so many failures in a row. */
+/* Return the pause in milliseconds after so many failures in a row. */
 extern long kms_worker_backoff(int failures);
 
-/* Re-read the configuration if the server was told to. */
+/* Read the configuration again if the server was told to reload it. */
 extern void kms_worker_reload(void);
 
 extern void kms_worker_begin(const char *activity);

@@ -1,14 +1,14 @@
 /*
- * ALTER DATABASE … SET and ALTER ROLE … SET reach background workers as they do
- * sessions, and the owner of a database may set what he likes: to end a worker
- * at its first error, to have it act as another role, to keep it from its
+ * ALTER DATABASE ... SET and ALTER ROLE ... SET apply to background workers as
+ * they do to sessions, and the owner of a database may set anything: to end a
+ * worker at its first error, to have it act as another role, or to hide its
  * tables.
  *
- * A setting of a higher source is not overridden by one of a lower.  So what
- * workers rely on is set as PGC_S_OVERRIDE before they connect.  The rest is
- * too much to name and differs between versions: it is remembered as the
- * postmaster has it, and whatever differs after connecting because of a
- * database or a role is set back.
+ * A value from a lower source does not override one from a higher source.  So
+ * the settings that workers rely on are set as PGC_S_OVERRIDE before they
+ * connect.  There are too many other settings to list, and they differ between
+ * versions.  So the postmaster's values are remembered, and after connecting,
+ * each value that came from a database or a role is reset to them.
  */
 #include "postgres.h"
 
@@ -32,14 +32,14 @@
 
 #include "pg/compat.h"
 
-/* Each that this version of PostgreSQL has is set. */
+/* Settings that this version of PostgreSQL does not have are skipped. */
 static const struct
 {
 	const char *name;
 	const char *value;
 }			fixed[] = {
 
-	/* who it is, and what becomes of it */
+	/* Identity, and what happens at an error. */
 	{"exit_on_error", "off"},
 	{"role", "none"},
 	{"kms.audit_context", ""},
@@ -48,9 +48,9 @@ static const struct
 	{"restrict_nonsystem_relation_kind", ""},
 
 	/*
-	 * How long it may take.  The lock_timeout is shorter than
-	 * deadlock_timeout (1 s unless set): in a deadlock with a user's DDL it
-	 * is always the worker that gives up.  It tries again.
+	 * Time limits.  lock_timeout is shorter than deadlock_timeout (1 s unless
+	 * set), so in a deadlock with a user's DDL it is always the worker that
+	 * is cancelled.  It retries.
 	 */
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},
@@ -58,13 +58,13 @@ static const struct
 	{"statement_timeout", "0"},
 	{"transaction_timeout", "0"},
 
-	/* its transactions */
+	/* Transactions. */
 	{"default_transaction_deferrable", "off"},
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"synchronous_commit", "local"},
 
-	/* what its statements mean, and where they write */
+	/* The meaning of statements, and the place they write to. */
 	{"search_path", "pg_catalog, pg_temp"},
 	{"array_nulls", "on"},
 	{"standard_conforming_strings", "on"},
@@ -78,12 +78,14 @@ static const struct
 	{"default_tablespace", ""},
 	{"temp_tablespaces", ""},
 
-	/* what they cost; slots of parallel workers are for others */
+	/* Cost.  Slots of parallel workers are for others. */
 	{"jit", "off"},
 	{"max_parallel_workers_per_gather", "0"}
 };
 
-/* A setting as the postmaster has it; names are the server's own. */
+/*
+ * A setting with the postmaster's value.  The name is the server's own string.
+ */
 typedef struct Remembered
 {
 	const char *name;
@@ -145,7 +147,7 @@ kms_worker_settings_reset(void)
 	int			count;
 	int			i;
 
-	/* the one that cannot be fixed before the catalogs can be read */
+	/* The session user cannot be pinned before the catalogs can be read. */
 	if (GetSessionUserId() != BOOTSTRAP_SUPERUSERID)
 		SetSessionAuthorization(BOOTSTRAP_SUPERUSERID, true);
 
@@ -169,7 +171,7 @@ kms_worker_settings_reset(void)
 			value = policy_of_database(setting->name);
 		else if (strcmp(setting->name, "client_encoding") == 0)
 			value = GetDatabaseEncodingName();
-		/* not a setting that only the catalog has made up */
+		/* Skip a setting that exists only because the catalog names it. */
 		if (value != NULL)
 			(void) set_config_option(setting->name, value, PGC_SUSET,
 									 PGC_S_OVERRIDE, GUC_ACTION_SET, true,
@@ -185,7 +187,10 @@ is_policy(const struct config_generic *setting)
 		strncmp(setting->name, "kms.", strlen("kms.")) == 0;
 }
 
-/* As the postmaster has it; NULL if it does not, or it is none for sessions. */
+/*
+ * Return the postmaster's value, or NULL if it does not know the setting or a
+ * session cannot set it.
+ */
 static const char *
 value_of(const char *name)
 {
@@ -199,7 +204,10 @@ value_of(const char *name)
 	return NULL;
 }
 
-/* A value of the role has hidden it. */
+/*
+ * Return the value that the database or the server has for all roles.  A value
+ * of the role may have hidden it, so read the catalog.
+ */
 static const char *
 policy_of_database(const char *name)
 {
@@ -218,7 +226,10 @@ policy_of_database(const char *name)
 	return value != NULL ? value : value_of(name);
 }
 
-/* What the database, or with InvalidOid the server, sets for all roles. */
+/*
+ * Return the value that the database, or the server if database_oid is
+ * InvalidOid, sets for all roles, or NULL.
+ */
 static char *
 find_in_catalog(Relation rel, Oid database_oid, const char *name)
 {
@@ -248,7 +259,7 @@ find_in_catalog(Relation rel, Oid database_oid, const char *name)
 	return value;
 }
 
-/* Of an array of "name=value". */
+/* Return the value of a setting in an array of "name=value" texts, or NULL. */
 static char *
 find_in_array(Datum array, const char *name)
 {

@@ -1,20 +1,21 @@
 /*
- * Settings of background workers, which no database and no role decides on.
+ * Settings of background workers that no database and no role may override.
  */
 #ifndef KMS_WORKER_WORKER_SETTINGS_H
 #define KMS_WORKER_WORKER_SETTINGS_H
 
 /*
- * Before connecting to a database: give what the worker relies on its value,
- * so that no other takes effect even for a moment.  "name" is shown as
- * application_name.
+ * Set what the worker relies on, so that no other value takes effect even for
+ * a moment.  Call it before connecting to a database.  "name" is shown as
+ * application_name.  If "awaits_standby" is true, synchronous_commit keeps the
+ * server's value.
  */
 extern void kms_worker_settings_pin(const char *name, bool awaits_standby);
 
 /*
- * After that: give all else that the database, or the role that the worker
- * runs as, has set the value that the server has.  But a database keeps its
- * own policy of kms (settings of context PGC_SUSET).
+ * Reset all other settings that the database, or the role that the worker runs
+ * as, has set, to the server's values.  A database keeps its own policy of kms
+ * (settings of context PGC_SUSET).  Call it after connecting.
  */
 extern void kms_worker_settings_reset(void);
 
