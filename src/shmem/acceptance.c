@@ -1,7 +1,10 @@
 /*
- * kms_shared->acceptance holds one wish and its answer, under kms_shared->lock.
- * Whoever asks takes it back when the wait ends in whatever way; if its
- * process has gone, the next one does.
+ * kms_shared->acceptance holds one request and its answer, under
+ * kms_shared->lock.
+ *
+ * The process that asks removes its request when the wait ends, also by an
+ * error.  If the process has died, the next one that asks overwrites the
+ * request.
  */
 #include "postgres.h"
 
@@ -65,7 +68,7 @@ kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
 	return answered;
 }
 
-/* False if another waits. */
+/* Return false if another process waits for an answer. */
 static bool
 ask(const KmsAcceptance *wish)
 {

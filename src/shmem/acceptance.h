@@ -1,7 +1,7 @@
 /*
- * The wish of a trail's owner to accept that the trail is not intact, which
- * the event writer fulfils: only it writes the trail and its anchor.  One at a
- * time in a server.
+ * A request of the trail's owner to accept that the trail is not intact.  The
+ * event writer carries it out, because only the writer writes the trail and
+ * its anchor.  A server handles one request at a time.
  */
 #ifndef KMS_SHMEM_ACCEPTANCE_H
 #define KMS_SHMEM_ACCEPTANCE_H
@@ -12,25 +12,30 @@
 
 typedef struct KmsAcceptance
 {
-	int64		after;			/* ticket from which the gap is to follow */
-	unsigned char hash[KMS_CHAIN_SIZE]; /* and its hash */
+	int64		after;			/* of the row before it */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* hash of that row */
 	KmsEvent	gap;
 } KmsAcceptance;
 
 typedef struct KmsAcceptanceAnswer
 {
-	int64		ticket;			/* of the gap; 0: it could not be written */
-	char		error[KMS_ERROR_SIZE];	/* why not */
+	int64		ticket;			/* of the gap; 0 if it could not be written */
+	char		error[KMS_ERROR_SIZE];	/* why not, or "" */
 } KmsAcceptanceAnswer;
 
 /*
- * Ask the writer of this database and wait for it, cancellable; what it has
- * been asked it may do all the same.  False if it has not answered in time.
+ * Ask the writer of this database, and wait for its answer.  The wait can be
+ * cancelled.  Return false if the writer has not answered in 30 s; it may
+ * still carry out the request later.
  */
 extern bool kms_acceptance_ask(const KmsAcceptance *wish,
 							   KmsAcceptanceAnswer *answer);
 
-/* The writer: whether it is asked, which costs nothing; and its answer. */
+/*
+ * For the writer.  kms_acceptance_wanted returns true, with the request, if
+ * there is one for its database; if not, it takes no lock.
+ * kms_acceptance_answer ends the request.
+ */
 extern bool kms_acceptance_wanted(KmsAcceptance *wish);
 extern void kms_acceptance_answer(const KmsAcceptanceAnswer *answer);
 

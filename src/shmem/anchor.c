@@ -13,10 +13,10 @@ typedef struct Stored
 {
 	uint64_t	magic;
 	uint32_t	format;
-	uint32_t	size;			/* of what is stored */
+	uint32_t	size;			/* bytes of the stored form */
 	KmsAnchor	anchor;
 	uint32_t	reserved;
-	uint32_t	crc;			/* of all before it */
+	uint32_t	crc;			/* of all fields before it */
 } Stored;
 
 typedef char stored_fits[sizeof(Stored) <= KMS_ANCHOR_SIZE ? 1 : -1];
@@ -57,7 +57,8 @@ kms_anchor_decode(const unsigned char *in, KmsAnchor *anchor)
 }
 
 /*
- * Into the place of the older one: whoever is killed in here leaves the other.
+ * Overwrite the older version, so that a process that is killed here leaves
+ * the newer one complete.
  */
 void
 kms_anchor_write(void *area, KmsAnchor *anchor)
@@ -85,7 +86,7 @@ kms_anchor_read(const void *area, KmsAnchor *anchor)
 {
 	int			i;
 
-	/* the writer may write both places while they are read */
+	/* The writer may overwrite both versions while they are read, so retry. */
 	for (i = 0; i < READ_TRIES; i++)
 	{
 		if (read_once(area, anchor))

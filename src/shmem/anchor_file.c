@@ -1,8 +1,9 @@
 /*
  * The anchor of a trail in a file.
  *
- * pg_stat is part of base backups, pg_stat_tmp is not.  The server itself
- * removes nothing there but its own statistics.
+ * The file is in pg_stat because base backups contain that directory, but not
+ * pg_stat_tmp.  The server itself removes nothing there but its own
+ * statistics.
  */
 #include "postgres.h"
 
@@ -112,7 +113,7 @@ file_path(Oid database_oid, char *path)
 			 PGSTAT_STAT_PERMANENT_DIRECTORY, database_oid);
 }
 
-/* errno says why not. */
+/* Write a file and sync it.  Return false with errno on failure. */
 static bool
 write_whole(const char *path, const unsigned char *data, size_t len)
 {
@@ -125,7 +126,7 @@ write_whole(const char *path, const unsigned char *data, size_t len)
 			  S_IRUSR | S_IWUSR);
 	if (fd < 0)
 		return false;
-	errno = ENOSPC;				/* if it does not write all and says no more */
+	errno = ENOSPC;				/* if the write is short and sets no errno */
 	written = write(fd, data, len);
 	if (written != (ssize_t) len || pg_fsync(fd) != 0)
 		error = errno;
@@ -135,7 +136,10 @@ write_whole(const char *path, const unsigned char *data, size_t len)
 	return error == 0;
 }
 
-/* "kms.<oid>" and "kms.<oid>.new"; InvalidOid for any other name. */
+/*
+ * Return the database OID in "kms.<oid>" or "kms.<oid>.new", or InvalidOid for
+ * any other name.
+ */
 static Oid
 database_of(const char *name)
 {

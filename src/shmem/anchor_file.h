@@ -1,6 +1,6 @@
 /*
- * The file that holds the anchor of a database's trail where base backups
- * take it along: pg_stat/kms.<database oid>.
+ * The file pg_stat/kms.<database oid>, which holds the anchor of a database's
+ * trail and is part of base backups.
  */
 #ifndef KMS_SHMEM_ANCHOR_FILE_H
 #define KMS_SHMEM_ANCHOR_FILE_H
@@ -8,18 +8,22 @@
 #include "shmem/anchor.h"
 
 /*
- * False if there is none of this cluster, this database and that extension.
- * What it says is not exact: rows may have come since.
+ * Read the file.  Return false if there is none, or if it is not of this
+ * cluster, this database and that extension.  The anchor is not exact: rows
+ * may have been added since.
  */
 extern bool kms_anchor_file_read(Oid extension_oid, KmsAnchor *anchor);
 
 /*
- * Put a file into the place of the last one, synced to disk; false, with a
- * line in the log, if that cannot be done.  Raises nothing.
+ * Replace the file, synced to disk.  Return false, with a line in the log, if
+ * that fails.  Raises no error.
  */
 extern bool kms_anchor_file_write(const KmsAnchor *anchor);
 
-/* Delete the files of databases for which "exists" says no.  May raise. */
+/*
+ * Delete the files of databases for which "exists" returns false.  May raise
+ * an error.
+ */
 extern void kms_anchor_file_sweep(bool (*exists) (Oid database_oid, void *arg),
 								  void *arg);
 

@@ -1,19 +1,24 @@
 /*
  * The log of failed attempts.
  *
- * Positions count up from 1 for ever; the failure at position p lies in slot
- * p mod entries.  A bucket, chosen by the subject's digest, holds the newest
- * position of its failures, and each failure that of the one before it in
- * its bucket; 0 is none.  Nothing is ever unlinked: a position that the ring
- * has left behind is recognised by its age, and what lies before it in the
- * bucket is older still.
+ * Positions count up from 1 for ever; the failure at position p is in slot p
+ * mod entries.  A bucket, chosen by the subject's digest, has the newest
+ * position of its failures, and each failure has the previous position of its
+ * bucket; 0 means none.  Nothing is ever unlinked: a position that the ring
+ * has overwritten is recognized by its age, and all positions before it in the
+ * bucket are older still.
  *
- * An addition fills the slot, then moves the head on, then writes the
- * bucket.  The slot at the head belongs to no position that counts, so one
- * that is half filled when its process is killed is nobody's.  After the
- * head has moved and before the bucket is written, the position is used up
- * and on no chain.  (With the bucket before the head, the next addition
- * would fill the same slot again, and cut off the chain of that bucket.)
+ * An addition has three steps:
+ *
+ * 1. fill the slot,
+ * 2. advance the head,
+ * 3. write the bucket.
+ *
+ * The slot at the head belongs to no valid position, so a slot that is half
+ * filled when its process is killed does not count.  If the process is killed
+ * between 2 and 3, the position is used up and in no chain.  (If 3 came before
+ * 2, the next addition would fill the same slot again and cut off the chain of
+ * that bucket.)
  */
 #include <stdbool.h>
 #include <string.h>
@@ -29,7 +34,7 @@ typedef struct Failure
 
 struct KmsAttempts
 {
-	uint64_t	entries;		/* slots, and as many buckets */
+	uint64_t	entries;		/* number of slots, and of buckets */
 	uint64_t	head;			/* next position */
 };
 
@@ -72,7 +77,10 @@ kms_attempts_count(const KmsAttempts *log, const unsigned char *subject,
 			break;
 		}
 
-		/* positions only fall, so that the walk ends whatever is there */
+		/*
+		 * Positions must decrease, so that the walk ends even if memory is
+		 * damaged.
+		 */
 		if (failure->previous >= position)
 			break;
 		position = failure->previous;
@@ -94,7 +102,10 @@ kms_attempts_add(KmsAttempts *log, const unsigned char *subject, int64_t now)
 	__atomic_store_n(bucket, position, __ATOMIC_RELEASE);
 }
 
-/* A digest's bytes are as good as random, so any of them choose. */
+/*
+ * Return the bucket of a subject.  The bytes of a digest are as good as
+ * random, so use the first ones.
+ */
 static uint64_t *
 bucket_of(const KmsAttempts *log, const unsigned char *subject)
 {
@@ -113,7 +124,10 @@ slot_of(const KmsAttempts *log, uint64_t position)
 	return &slots[position % log->entries];
 }
 
-/* The slot at the head may be half overwritten, so it does not count. */
+/*
+ * Return true if the slot still has this position.  The slot at the head may
+ * be half overwritten, so it does not count.
+ */
 static bool
 is_kept(const KmsAttempts *log, uint64_t position)
 {

@@ -137,7 +137,7 @@ kms_event_operation_number(const char *name)
 	return 0;
 }
 
-/* The caller's reason for a change, or our reason for a failure. */
+/* Return the caller's reason for a change, or our reason for a failure. */
 static const char *
 reason_of(const KmsEvent *event)
 {

@@ -1,12 +1,13 @@
 /*
- * An event: what a call leaves behind, from the moment when it is pushed to
- * its row in kms.event, and the one table of its fields.
+ * An event: the record of a call, from the moment when it is pushed to its row
+ * in kms.event, and the one table of its fields.
  *
- * Everything that handles all fields is a loop over this table: the ring, the
+ * All code that handles every field is a loop over this table: the ring, the
  * outbox, the insert into kms.event, the reading of a row, the chain, the
  * forgetting of a device and kms_ring.
  *
- * It knows no PostgreSQL, so that kms_ring and the unit tests can use it.
+ * This code does not use PostgreSQL, so that kms_ring and the unit tests can
+ * use it.
  */
 #ifndef KMS_SHMEM_EVENT_H
 #define KMS_SHMEM_EVENT_H
@@ -17,10 +18,13 @@
 
 #include "crypto/chain.h"
 
-/* What is recorded.  Numbers are kept in ring files and never change. */
+/*
+ * The recorded operations.  Ring files contain the numbers, so they never
+ * change.
+ */
 typedef enum KmsOperation
 {
-	KMS_OP_GENERATE = 1,		/* a key was made for a device */
+	KMS_OP_GENERATE = 1,		/* a key was created for a device */
 	KMS_OP_ISSUE = 2,			/* an existing key was handed out */
 	KMS_OP_ROTATE = 3,
 	KMS_OP_IMPORT = 4,
@@ -38,94 +42,103 @@ typedef enum KmsOperation
 	KMS_OP_PURGE = 16,			/* maintenance deleted a key */
 	KMS_OP_GAP = 17,			/* the trail may lack events here */
 	KMS_OP_DIAGNOSE = 18,
-	KMS_OP_FORGET = 19			/* a device; remark: how much there was */
+	KMS_OP_FORGET = 19			/* a device; remark: what was forgotten */
 } KmsOperation;
 
 #define KMS_OPERATION_COUNT 20
 
 /*
- * One event as producers fill it.  Text is NUL-terminated, in the database's
- * encoding, cut at a character; "" stands for none.  Bytes not used are zero:
- * fill it from memset(&event, 0, sizeof event), because it is written to a
- * file and to the trail.
+ * One event as producers fill it.
  *
- * A new member gets a line in kms_event_fields.
+ * A text is NUL-terminated, in the database's encoding, truncated at a
+ * character boundary; "" means none.  Unused bytes are zero: start with
+ * memset(&event, 0, sizeof event), because the event is written to a file and
+ * to the trail.
+ *
+ * A new member needs a line in kms_event_fields.
  */
 typedef struct KmsEvent
 {
 	int64_t		occurred_at;	/* microseconds since 2000-01-01 UTC */
-	int64_t		duration_us;	/* of all its calls; -1: not known */
-	int64_t		calls;			/* it stands for; of a gap: lost, 0: unknown */
+	int64_t		duration_us;	/* of all its calls; -1 if not known */
+	int64_t		calls;			/* calls that it stands for; in a gap: lost
+								 * events, 0 if unknown */
 	uint8_t		operation;		/* KmsOperation */
 	uint8_t		status;			/* KmsStatus; KMS_OK is success */
 	uint8_t		reserved[6];
 	char		key_id[136];	/* up to 128 bytes */
 	char		device_id[256];
-	char		session_role[64];	/* who logged in */
-	char		caller_role[64];	/* who calls: after SET ROLE, outside of
+	char		session_role[64];	/* the role that logged in */
+	char		caller_role[64];	/* the caller: after SET ROLE, outside of
 									 * SECURITY DEFINER */
-	char		effective_role[64]; /* whose rights the call has */
+	char		effective_role[64]; /* the role whose rights the call has */
 	char		client_addr[64];
 	char		application_name[64];
-	char		remark[256];	/* of the caller: a reason, a subject */
+	char		remark[256];	/* the caller's text: a reason, a subject */
 	char		audit_note[256];	/* kms.audit_context of the transaction */
-	char		form[64];		/* of what was sent; "" until it is known */
+	char		form[64];		/* reserved, "": format of the data sent */
 } KmsEvent;
 
-/* What the value of a field is, in the event and in its column. */
+/* The type of a field, in the event and in its column. */
 typedef enum KmsEventFieldKind
 {
 	KMS_FIELD_TIME,				/* int64_t; timestamptz */
 	KMS_FIELD_NUMBER,			/* int64_t; bigint */
-	KMS_FIELD_DURATION,			/* int64_t, in microseconds, -1: none; double
-								 * precision, in milliseconds, or NULL */
+	KMS_FIELD_DURATION,			/* int64_t, microseconds, -1: none; double
+								 * precision, milliseconds, or NULL */
 	KMS_FIELD_TEXT,				/* char[]; text, or NULL for "" */
 	KMS_FIELD_OPERATION,		/* uint8_t; text, its name */
 	KMS_FIELD_STATUS,			/* uint8_t; text, "success" or "failure" */
-	KMS_FIELD_REASON			/* no member: it follows from the others;
-								 * text, or NULL */
+	KMS_FIELD_REASON			/* no member, because it follows from the
+								 * others; text, or NULL */
 } KmsEventFieldKind;
 
 typedef struct KmsEventField
 {
 	const char *name;			/* of the column of kms.event and
 								 * kms.event_outbox, and in JSON */
-	int			column;			/* its number in kms.event, from 0 */
+	int			column;			/* column number in kms.event, from 0 */
 	KmsEventFieldKind kind;
-	KmsChainCover cover;		/* KMS_CHAIN_PERSONAL: is blanked when the
-								 * device is forgotten */
+	KmsChainCover cover;		/* KMS_CHAIN_PERSONAL: deleted when the device
+								 * is forgotten */
 	uint16_t	offset;			/* of the member of KmsEvent */
-	uint16_t	size;			/* of it, in bytes; 0: there is none */
+	uint16_t	size;			/* of the member in bytes; 0 if none */
 } KmsEventField;
 
-/* All fields, in the order in which the chain has them. */
+/* All fields, in the order in which the chain hashes them. */
 extern const KmsEventField kms_event_fields[];
 extern const int kms_event_field_count;
 
 /*
- * The index in this table of the field that has the member at this offset, as
- * in kms_event_field_at(offsetof(KmsEvent, key_id)); -1 if there is none.
+ * Return the index in this table of the field whose member has this offset, as
+ * in kms_event_field_at(offsetof(KmsEvent, key_id)), or -1 if there is none.
  */
 extern int	kms_event_field_at(size_t offset);
 
 /*
- * The value of a field that is text in its column; NULL for none.  It points
- * into the event or to a constant.
+ * Return the value of a field whose column is text, or NULL for none.  The
+ * result points into the event or to a constant.
  */
 extern const char *kms_event_text(const KmsEvent *event,
 								  const KmsEventField *field);
 
-/* The value of any other field. */
+/* Return the value of any other field. */
 extern int64_t kms_event_number(const KmsEvent *event,
 								const KmsEventField *field);
 
-/* Give each text its NUL, where the event comes from memory of others. */
+/*
+ * Terminate each text with a NUL; needed if the event comes from memory that
+ * other processes can write.
+ */
 extern void kms_event_terminate(KmsEvent *event);
 
-/* "generate", "schedule_deletion", …; "unknown" for any other number. */
+/*
+ * Return "generate", "schedule_deletion", …, or "unknown" for any other
+ * number.
+ */
 extern const char *kms_event_operation_name(int operation);
 
-/* 0 for a name that is none of these. */
+/* Return the number of an operation, or 0 for any other name. */
 extern int	kms_event_operation_number(const char *name);
 
 #endif							/* KMS_SHMEM_EVENT_H */

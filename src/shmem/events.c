@@ -9,11 +9,11 @@
 #include "pg/fault.h"
 #include "shmem/session_ring.h"
 
-#define DEBT_FREE		16		/* events of a session while the ring is full */
+#define DEBT_FREE		16		/* events of a session before it has to wait */
 
-static KmsDatabase *claimed_in = NULL;	/* where this session has claims */
+static KmsDatabase *claimed_in = NULL;	/* NULL if the session has no claims */
 static Oid	claimed_oid = InvalidOid;
-static uint64 debt = 0;			/* events pushed since it was half empty */
+static uint64 debt = 0;			/* events pushed since it was half full */
 
 static KmsPush push_into_ring(KmsDatabase *database, const KmsEvent *event,
 							  KmsEventClass class, KmsReceipt *receipt);
@@ -71,7 +71,7 @@ kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 	}
 }
 
-/* Without a ring there is nothing to wait for: true. */
+/* Without a ring there is nothing to wait for, so return true. */
 bool
 kms_events_claim(void)
 {
@@ -95,9 +95,9 @@ kms_events_claim(void)
 }
 
 /*
- * The launcher may have freed the slot of the database since, and given it to
- * another; then the claim is gone.  Never below zero: that would leave no room
- * for anybody.
+ * The launcher may have freed the slot of the database in the meantime and
+ * given it to another database; then the claim is gone.  The count never goes
+ * below zero, because that would leave no room for any session.
  */
 void
 kms_events_release_claim(void)
@@ -178,7 +178,10 @@ push_into_ring(KmsDatabase *database, const KmsEvent *event,
 	}
 }
 
-/* At half, events of refused calls are counted, and so it stays. */
+/*
+ * Return true if the ring is at least half full.  From then on, events of
+ * refused calls are only counted.
+ */
 static bool
 is_half_full(KmsRing *ring)
 {

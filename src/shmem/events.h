@@ -1,9 +1,9 @@
 /*
  * Recording events in this database's ring, from any session.
  *
- * Nothing here raises: an event that cannot be recorded is counted.  A push is
- * not interrupted half-way in a living server, because signals that end a
- * session only set flags.
+ * No function raises an error: an event that cannot be recorded is counted.
+ * In a running server a push is never interrupted half-way, because signals
+ * that end a session only set flags.
  */
 #ifndef KMS_SHMEM_EVENTS_H
 #define KMS_SHMEM_EVENTS_H
@@ -11,14 +11,16 @@
 #include "shmem/ring.h"
 
 /*
- * Record one event.  Never raises and never waits for the writer; usable in
- * abort callbacks, read-only transactions and parallel workers (it opens a
- * file, once a session, and touches no catalog).  One that its class has no
- * room for is only counted.  On a standby it only counts, and logs a failure.
+ * Record one event.  Raises no error and never waits for the writer.  It can
+ * be used in abort callbacks, in read-only transactions and in parallel
+ * workers (it opens a file, once a session, and reads no catalog).
+ *
+ * An event for whose class there is no room is only counted.  On a standby,
+ * all events are only counted, and failures are logged.
  */
 extern void kms_events_push(const KmsEvent *event, KmsEventClass class);
 
-/* Where an event is that is in the ring of this session. */
+/* The place of an event in the ring of this session. */
 typedef struct KmsReceipt
 {
 	uint64		generation;		/* of the ring */
@@ -33,33 +35,34 @@ typedef enum KmsPush
 	KMS_PUSH_NO_RING
 } KmsPush;
 
-/* The same for a caller that may try again: nothing is counted. */
+/* The same for a caller that may retry: nothing is counted. */
 extern KmsPush kms_events_try(const KmsEvent *event, KmsEventClass class,
 							  KmsReceipt *receipt);
 
 /*
- * Count an event that found no room until its caller gave up, "pushed" being
- * the outcome of the last try.
+ * Count an event whose caller stops waiting for room.  "pushed" is the outcome
+ * of the last attempt.
  */
 extern void kms_events_give_up(const KmsEvent *event, KmsPush pushed);
 
 /*
  * Claim a slot for the event of a call that is about to open something, so
- * that there will be room for it; false if there is none now.  Each claim is
- * released once, after the event was pushed.
+ * that there will be room for the event.  Return false if there is no room
+ * now.  If true, release the claim once, after the event was pushed.
  */
 extern bool kms_events_claim(void);
 extern void kms_events_release_claim(void);
 
 /*
- * Whether this session has pushed so much since the ring was last less than
- * half full that it has to wait while the ring is fuller than that.
+ * Return true if this session has to wait while the ring is more than half
+ * full, because it has pushed many events since the ring was last less than
+ * half full.
  */
 extern bool kms_events_in_debt(void);
 
 /*
- * Whether an event is durable in the tables, or its ring has been replaced so
- * that nobody will know.
+ * The fate of an event.  KMS_FATE_UNKNOWN means that its ring has been
+ * replaced, so that nobody can tell.
  */
 typedef enum KmsFate
 {

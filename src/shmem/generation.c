@@ -1,14 +1,15 @@
 /*
- * Who generates a key next.
+ * The queue of sessions that generate a key.
  *
- * Generating takes a core for some tenths of a second, and a device id costs a
- * caller nothing.  So only some sessions do it at a time, and a session that
- * makes key after key lets each one pass that has not.  A session that begins
- * anew for each key has made none, hence the second criterion: its role.
+ * Generating a key takes a core for some tenths of a second, and a caller can
+ * name any number of devices.  So only some sessions generate at a time, and a
+ * session that generates key after key lets the others go first.  A client
+ * that connects again for each key has a session without any keys, hence the
+ * second criterion: the keys of its role.
  *
- * All is under generation->lock, which is held for a scan of the queue, no
- * longer.  Each session that comes or leaves chooses who goes next, and wakes
- * only that one.
+ * All is under generation->lock, which is held only for a scan of the queue.
+ * Each session that comes or leaves chooses which one is next, and wakes only
+ * that one.
  */
 #include "postgres.h"
 
@@ -23,15 +24,15 @@
 #include "pg/compat.h"
 #include "pg/settings.h"
 
-#define SLICE_MS			1000	/* between two looks, should a wake be
+#define SLICE_MS			1000	/* between two looks, in case a wake-up is
 									 * lost */
-#define FULL_PAUSE_MS		50	/* when the queue itself is full */
-#define REMEMBERED			64	/* keys of this session */
+#define FULL_PAUSE_MS		50	/* pause if the queue itself is full */
+#define REMEMBERED			64	/* keys of this session that are remembered */
 
 static KmsGeneration *generation = NULL;
 static KmsGenerator *mine = NULL;
 static TimestampTz began_at[REMEMBERED];
-static int	began = 0;			/* keys that this session ever began */
+static int	began = 0;			/* keys that this session ever started */
 static TimestampTz waiting_since;
 
 static KmsGenerator *line_up(void);
@@ -106,7 +107,7 @@ kms_generation_leave(void)
 		return;
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
 	if (!mine->running)
-		note_wait();			/* it gives up */
+		note_wait();			/* it stops waiting */
 	mine->pid = 0;
 	mine->running = false;
 	mine = NULL;
@@ -126,7 +127,7 @@ kms_generation_late(int64 *late_ms)
 	return late_at;
 }
 
-/* NULL if the queue is full. */
+/* Enter this session in the queue.  Return NULL if the queue is full. */
 static KmsGenerator *
 line_up(void)
 {
@@ -149,7 +150,7 @@ line_up(void)
 	return generator;
 }
 
-/* Whether it is this session's turn; then it begins. */
+/* Return true if it is this session's turn, and count the key as started. */
 static bool
 is_my_turn(void)
 {
@@ -216,7 +217,10 @@ goes_before(const KmsGenerator *a, const KmsGenerator *b)
 	return a->arrival < b->arrival;
 }
 
-/* Keys that this session began in the last minute; not above REMEMBERED. */
+/*
+ * Return how many keys this session started in the last minute, at most
+ * REMEMBERED.
+ */
 static int
 count_recent(void)
 {
@@ -246,7 +250,7 @@ count_role(Oid role)
 	return counted->minute == minute - 1 ? counted->made : 0;
 }
 
-/* Keys that are begun count, so that nothing is gained by cancelling them. */
+/* Count a key when it is started, so that cancelling it gains nothing. */
 static void
 note_key(void)
 {

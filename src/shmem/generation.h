@@ -1,5 +1,6 @@
 /*
- * Who generates a key next: kms.keygen_concurrency sessions at a time.
+ * The queue of sessions that generate a key: kms.keygen_concurrency of them at
+ * a time.
  */
 #ifndef KMS_SHMEM_GENERATION_H
 #define KMS_SHMEM_GENERATION_H
@@ -8,22 +9,23 @@
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 
-#define KMS_GENERATORS_MAX	1024	/* more poll for a place in the queue */
-#define KMS_GENERATOR_ROLES	64	/* whose keys are counted */
-#define KMS_GENERATION_LATE_MS	5000	/* a wait that kms_check() tells of */
+#define KMS_GENERATORS_MAX	1024	/* size of the queue; further sessions
+									 * poll */
+#define KMS_GENERATOR_ROLES	64	/* roles whose keys are counted */
+#define KMS_GENERATION_LATE_MS	5000	/* kms_check() reports a longer wait */
 
 /* A session that generates a key, or waits for its turn. */
 typedef struct KmsGenerator
 {
-	int			pid;			/* 0: free */
-	bool		running;		/* it is its turn */
-	int			made;			/* keys that it began in the last minute */
+	int			pid;			/* 0 if the entry is free */
+	bool		running;		/* it may generate now */
+	int			made;			/* keys that it started in the last minute */
 	Oid			role;			/* of the session */
 	uint64		arrival;
 	ConditionVariable chosen;	/* signalled when its turn comes */
 } KmsGenerator;
 
-/* Keys that the sessions of a role began in this minute and the last. */
+/* The keys that sessions of a role started in this minute and in the last. */
 typedef struct KmsGeneratorRole
 {
 	Oid			role;
@@ -39,8 +41,8 @@ typedef struct KmsGeneration
 	uint64		arrivals;
 	KmsGenerator generators[KMS_GENERATORS_MAX];
 	KmsGeneratorRole roles[KMS_GENERATOR_ROLES];
-	TimestampTz late_at;		/* end of the last late wait; 0: none */
-	int64		late_ms;		/* how long it was */
+	TimestampTz late_at;		/* end of the last late wait; 0 if none */
+	int64		late_ms;		/* duration of that wait */
 } KmsGeneration;
 
 /* Initialize the queue, once after each start of the server or crash restart. */
@@ -50,20 +52,24 @@ extern void kms_generation_initialize(KmsGeneration *queue, int tranche);
 extern void kms_generation_attach(KmsGeneration *queue);
 
 /*
- * Wait until this session may generate a key.  Of those that wait, the one
- * that began the fewest keys in the last minute goes first; then the one whose
- * role did; then the one that came first.  Can be cancelled, which raises.
+ * Wait until this session may generate a key.  Of the waiting sessions, the
+ * one that started the fewest keys in the last minute goes first; then the one
+ * whose role started the fewest; then the one that came first.  A cancel
+ * raises an error.
  */
 extern void kms_generation_enter(void);
 
 /*
- * Let the next one in.  Must be called after each kms_generation_enter that
- * has returned, also if an error is raised; a process that ends does so by
- * itself.
+ * Let the next session in.  Call it after each kms_generation_enter that has
+ * returned, also if an error is raised in between.  A process that exits does
+ * this by itself.
  */
 extern void kms_generation_leave(void);
 
-/* When the last wait of over five seconds ended, and its length; else 0. */
+/*
+ * Return the time at which the last wait of over five seconds ended, and its
+ * duration, or 0 if there was none.
+ */
 extern TimestampTz kms_generation_late(int64 *late_ms);
 
 #endif							/* KMS_SHMEM_GENERATION_H */

@@ -1,27 +1,29 @@
 /*
  * Failed attempts of a subject.
  *
- * The log is a mapping that the postmaster makes while it preloads and every
- * process inherits; PostgreSQL's own segment would be laid out anew after a
- * crash, and whoever can crash a session could try again.
- * kms_shared->attempts_lock guards it, for microseconds.
+ * The log is a mapping that the postmaster makes while it preloads the
+ * library, and every process inherits.  PostgreSQL's own segment is
+ * initialized again after a crash, so a user who can crash a session could try
+ * again.  kms_shared->attempts_lock protects the log, and is held for
+ * microseconds.
  *
- * An attempt takes tens of milliseconds, and between its look at the count
- * and its failure no other of the same subject may look.  That is what a
- * heavyweight lock is for: waits are seen in pg_locks, can be cancelled, and
- * end with the transaction of whoever holds it.  Its tag is that of a tuple
- * of kms.key that cannot be there, as its block and offset have their high
- * bits set: locks of objects and relations are refused on a standby in a mode
- * that excludes itself, those of tuples are not, and advisory locks could be
- * taken by any user.
+ * An attempt takes tens of milliseconds.  From its look at the count to its
+ * failure, no other attempt of the same subject may look.  So a heavyweight
+ * lock is used: waits for it are shown in pg_locks and can be cancelled, and
+ * it is released with the transaction of its holder.  Its tag is that of a
+ * tuple of kms.key that cannot exist, because its block and offset have their
+ * high bits set.  Locks of objects and relations in a mode that conflicts with
+ * itself are refused on a standby, locks of tuples are not, and any user could
+ * take an advisory lock.
  *
- * A failure costs a core about 60 ms, so a core makes some 16 a second.
- * 1,048,576 of them last 64 busy cores for 17 minutes, and one for 18 hours
- * (against hashes of other systems that cost less it is less); they take 40 MB if all are used, and memory only as they come.
+ * A failure costs a core about 60 ms, so a core can cause 16 failures a
+ * second.  1,048,576 entries last 17 minutes with 64 busy cores, and 18 hours
+ * with one (less with hashes of other systems that cost less).  They take 40
+ * MB if all are used, and memory is allocated only as they are used.
  *
- * The subject is kept as a digest, of 16 bytes, under a key that is the
- * server's own and dies with it: nobody can choose subjects that meet in one
- * bucket, nor tell from memory whose they are.
+ * The subject is stored as a digest of 16 bytes under a random key of this
+ * server, which is lost when the server stops.  So nobody can choose subjects
+ * that share a bucket, or read subjects from memory.
  */
 #include "postgres.h"
 
@@ -86,7 +88,10 @@ kms_lockout_refuses(const KmsLockout *lockout, int limit, int window,
 	int64		free_at;
 	int			count;
 
-	/* no clock of the operator's: setting the time must not end a lock-out */
+	/*
+	 * Use a clock that the operator cannot set: setting the time must not end
+	 * a lock-out.
+	 */
 	LWLockAcquire(&kms_shared->attempts_lock, LW_SHARED);
 	now = kms_boot_time();
 	count = kms_attempts_count(attempts, lockout->subject, now,

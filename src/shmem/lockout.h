@@ -1,16 +1,15 @@
 /*
  * Failed attempts of a subject (an account), counted for the whole server.
  *
- *	kms_lockout_enter(&lockout, subject);
- *	if (kms_lockout_refuses(&lockout, limit, window, &retry_at)) …
- *	else if (the attempt fails)
- *		kms_lockout_failed(&lockout);
- *	kms_lockout_leave(&lockout);
+ *  *	kms_lockout_enter(&lockout, subject);
+ *  *	if (kms_lockout_refuses(&lockout, limit, window, &retry_at)) …
+ *  *	else if (the attempt fails)
+ *  *		kms_lockout_failed(&lockout);
+ *  *	kms_lockout_leave(&lockout);
  *
  * Attempts of one subject exclude each other from enter to leave, so that no
- * two of them pass on the same count.  What is counted is undone by no
- * ROLLBACK and survives a crash restart, and is forgotten when the server
- * stops.
+ * two of them are allowed by the same count.  The counts are not undone by a
+ * ROLLBACK, survive a crash restart, and are forgotten when the server stops.
  */
 #ifndef KMS_SHMEM_LOCKOUT_H
 #define KMS_SHMEM_LOCKOUT_H
@@ -26,19 +25,20 @@ typedef struct KmsLockout
 	unsigned char subject[KMS_ATTEMPT_SUBJECT_SIZE];
 } KmsLockout;
 
-/* From _PG_init while preloading: makes the mapping. */
+/* Create the mapping.  Call it from _PG_init while preloading. */
 extern void kms_lockout_install(void);
 
 /*
- * Wait for the subject's turn, cancellable.  Works in read-only transactions
- * and on standbys.  An error ends it with the (sub)transaction.
+ * Wait until no other attempt of this subject is under way.  The wait can be
+ * cancelled.  Works in read-only transactions and on standbys.  If an error is
+ * raised, the end of the (sub)transaction does what kms_lockout_leave does.
  */
 extern void kms_lockout_enter(KmsLockout *lockout, const char *subject);
 extern void kms_lockout_leave(const KmsLockout *lockout);
 
 /*
- * Whether "limit" attempts or more have failed in the last "window" seconds;
- * then *retry_at is when one of them leaves the window.
+ * Return true if at least "limit" attempts have failed in the last "window"
+ * seconds.  Then *retry_at is the time at which one of them leaves the window.
  */
 extern bool kms_lockout_refuses(const KmsLockout *lockout, int limit,
 								int window, TimestampTz *retry_at);

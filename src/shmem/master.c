@@ -1,26 +1,11 @@
 /*
- * The master keys, read once by the launcher into a mapping that all
- * processes share.
+ * The master keys, read by the launcher into a mapping that all processes
+ * share; see docs/design/master-key-memory.md.
  *
- * Two places.  The keys are in a mapping of their own, made by the
- * postmaster while it preloads and inherited by every process: memfd_secret
- * where the kernel has it (not even root's debugger sees it), else anonymous
- * shared memory, locked and left out of core dumps.  PostgreSQL's segment is
- * no place for them: huge pages, core dumps.  State, reason, fingerprints and
- * the lock are in PostgreSQL's shared memory, which is laid out anew after a
- * crash: so keys that were being replaced when a process was killed are never
- * used; the launcher reads them again.
- *
- * Whether there are epochs is published with the keys, for the setting comes
- * to each process at another time, and keys must not be wrapped under two
- * rules at once.
- *
- * Both are guarded by master->lock; the generation may be read without.
- *
- * What reads them is in master_file.c and, for a command, in worker/.  A file
- * or a command that cannot be used at a reload leaves the keys in force, with
- * the reason in the log and in the status; so do not settings that name
- * nothing any more: then the keys are wiped.
+ * The keys are in the mapping, and state, reason, fingerprints and the lock
+ * are in PostgreSQL's shared memory.  master->lock protects both; the
+ * generation may be read without the lock.  A file is read by master_file.c, a
+ * command is run by worker/key_source.c.
  */
 #include "postgres.h"
 
@@ -45,16 +30,16 @@
 #include "pg/settings.h"
 #include "shmem/shared.h"
 
-#define FIRST_READ_MS	5000	/* how long a call waits for the launcher */
-#define LAUNCHER_PATIENCE_MS	1000	/* and when there is none */
+#define FIRST_READ_MS	5000	/* longest wait of a call for the first read */
+#define LAUNCHER_PATIENCE_MS	1000	/* the same if there is no launcher */
 
 typedef struct Master
 {
 	LWLock		lock;
 	int			tranche;
-	pg_atomic_uint64 generation;	/* 0: not ready */
+	pg_atomic_uint64 generation;	/* 0 if not ready */
 	uint64		last_generation;
-	ConditionVariable read;		/* the first read is done */
+	ConditionVariable read;		/* signalled after the first read */
 	KmsMasterStatus status;
 } Master;
 
@@ -135,7 +120,10 @@ kms_master_get_of_month(const char *month, KmsMasterKey *key)
 	return get(NULL, month, key);
 }
 
-/* By fingerprint, or by month if that matters, else the current one. */
+/*
+ * Copy the key with this fingerprint, or the key of this month if there are
+ * epochs, or the current key.
+ */
 static KmsStatus
 get(const unsigned char *id, const char *month, KmsMasterKey *key)
 {
@@ -241,7 +229,7 @@ kms_master_running(void)
 	status->running_since = GetCurrentTimestamp();
 	if (status->state != KMS_MASTER_READY)
 	{
-		/* whatever was wrong is being mended: callers wait again */
+		/* The command may correct what was wrong, so callers wait again. */
 		status->state = KMS_MASTER_UNREAD;
 		status->reason[0] = '\0';
 	}
@@ -311,7 +299,7 @@ kms_master_publish(KmsMasterSource source, KmsMasterKeys *keys,
 				 KMS_HIDE_STATEMENT));
 }
 
-/* Zeroed memory that forked processes share; NULL with errno. */
+/* Return zeroed memory that forked processes share, or NULL with errno. */
 static void *
 map_secret(size_t size)
 {
@@ -418,7 +406,7 @@ launcher_runs(void)
 	return runs;
 }
 
-/* Never the command itself: somebody may have put a password into it. */
+/* Do not log the command itself, because it may contain a password. */
 static void
 log_refused(KmsMasterSource source, bool kept, const char *reason)
 {

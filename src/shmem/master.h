@@ -1,6 +1,6 @@
 /*
- * The master keys, read once by the launcher into a mapping that all
- * processes share.
+ * The master keys, read by the launcher into a mapping that all processes
+ * share.  docs/design/master-key-memory.md describes it.
  */
 #ifndef KMS_SHMEM_MASTER_H
 #define KMS_SHMEM_MASTER_H
@@ -11,21 +11,21 @@
 
 typedef enum KmsMasterState
 {
-	KMS_MASTER_UNREAD,			/* the launcher has not come to it yet */
+	KMS_MASTER_UNREAD,			/* the launcher has not read them yet */
 	KMS_MASTER_READY,
-	KMS_MASTER_UNSET,			/* no setting names one */
-	KMS_MASTER_REFUSED			/* they cannot be used; see the reason */
+	KMS_MASTER_UNSET,			/* neither setting is set */
+	KMS_MASTER_REFUSED			/* cannot be used; see the reason */
 } KmsMasterState;
 
-/* What was read last. */
+/* The source that was read last. */
 typedef enum KmsMasterSource
 {
-	KMS_MASTER_NOWHERE,			/* nothing, or settings that contradict */
+	KMS_MASTER_NOWHERE,			/* none, or both settings are set */
 	KMS_MASTER_FILE,
 	KMS_MASTER_COMMAND
 } KmsMasterSource;
 
-/* What the kernel gives for the page that holds the keys. */
+/* The protection of the memory that holds the keys. */
 typedef enum KmsMasterMemory
 {
 	KMS_MASTER_PLAIN,			/* may be swapped out or dumped */
@@ -39,83 +39,88 @@ typedef struct KmsMasterStatus
 {
 	KmsMasterState state;
 	KmsMasterSource source;
-	TimestampTz running_since;	/* of the command, 0: it does not run */
-	bool		epochs;			/* kms.master_key_epochs, as it was when they
-								 * were read */
+	TimestampTz running_since;	/* of the command; 0 if it is not running */
+	bool		epochs;			/* kms.master_key_epochs when they were read */
 	int			count;
-	uint64		generation;		/* changes with every successful change of
-								 * keys */
+	uint64		generation;		/* changes whenever the keys change */
 	TimestampTz read_at;
 	char		reason[KMS_MASTER_REASON];	/* why the last read was refused,
-											 * "" if it was not; never a byte
-											 * of the content.  When READY:
-											 * the keys read before are in
+											 * or ""; never a byte of the
+											 * content.  If the state is
+											 * READY, the earlier keys are in
 											 * force */
-	/* of each key, without the key */
+	/* Of each key, without the key itself. */
 	unsigned char id[KMS_MASTER_KEYS_MAX][KMS_MASTER_KEY_ID_SIZE];
 	char		label[KMS_MASTER_KEYS_MAX][KMS_MASTER_KEY_LABEL];
 } KmsMasterStatus;
 
-/* From _PG_init while preloading: makes the mapping. */
+/* Create the mapping.  Call it from _PG_init while preloading. */
 extern void kms_master_install(void);
 
 /*
- * Wait for the first read after a start, cancellable and bounded (5 s; 1 s if
- * there is no launcher); may raise for a cancel only.
+ * Wait for the first read after a start, at most 5 s, or 1 s if there is no
+ * launcher.  The wait can be cancelled; it raises no other error.
  */
 extern void kms_master_await(void);
 
 /*
- * Copy the key with fingerprint "id" (NULL: the current one) to *key, which
- * the caller wipes.  KMS_NO_MASTER_KEY: none is there; KMS_OTHER_MASTER_KEY:
- * not this one.  Waits for the first read as above.
+ * Copy the key with fingerprint "id" (NULL: the current key) to *key.  The
+ * caller wipes it.  Return KMS_NO_MASTER_KEY if there are no keys, and
+ * KMS_OTHER_MASTER_KEY if this one is not among them.  Waits for the first
+ * read as above.
  */
 extern KmsStatus kms_master_get(const unsigned char *id, KmsMasterKey *key);
 
-/* The same without waiting: raises nothing, so secrets may be in hand. */
+/*
+ * The same without waiting.  Raises no error, so the caller may hold secrets.
+ */
 extern KmsStatus kms_master_get_now(const unsigned char *id, KmsMasterKey *key);
 
 /*
- * The one for keys of this month ("2026-11"), without waiting: where there
- * are epochs the key with that label, KMS_NO_EPOCH_KEY if there is none; else
- * the current one.
+ * Copy the master key for keys of this month ("2026-11") to *key, without
+ * waiting.  With kms.master_key_epochs that is the key with this label, or
+ * KMS_NO_EPOCH_KEY if there is none; otherwise it is the current key.
  */
 extern KmsStatus kms_master_get_of_month(const char *month, KmsMasterKey *key);
 
-/* Never waits. */
+/* Copy the status.  Never waits. */
 extern void kms_master_status(KmsMasterStatus *status);
 
-/* Where the key with this fingerprint is in "status", -1 if it is not. */
+/* Return the index of the key with this fingerprint in "status", or -1. */
 extern int	kms_master_place(const KmsMasterStatus *status,
 							 const unsigned char *id);
 
 /*
- * Changes whenever the keys change; one atomic read.  0: not ready.  An
- * opened key is good for as long as this is what it was.
+ * Return a number that changes whenever the keys change, or 0 if there are
+ * none.  An opened key is valid as long as the number is the same.  Costs one
+ * atomic read.
  */
 extern uint64 kms_master_generation(void);
 
-/* What holds the keys, from kms_master_install on. */
+/* Return the protection of the keys; valid after kms_master_install. */
 extern KmsMasterMemory kms_master_memory(void);
 
-/* As messages call it: "master key file", …; static. */
+/*
+ * Return the name of the source for messages: "master key file", … The text is
+ * static.
+ */
 extern const char *kms_master_source_name(KmsMasterSource source);
 
 /*
- * As kms_master_key_parse; on false "reason" says why, with the line.  Raises
- * nothing.
+ * Parse as kms_master_key_parse does.  On failure return false; "reason" then
+ * says why, with the line.  Raises no error.
  */
 extern bool kms_master_parse(const char *content, size_t len,
 							 KmsMasterKeys *keys,
 							 char *reason, size_t reason_size);
 
-/* The launcher's: the command runs, until something is published. */
+/* For the launcher: record that the command runs, until keys are published. */
 extern void kms_master_running(void);
 
 /*
- * The launcher's: put what was read into force and wipe *keys; then log it if
- * something is new or wrong.  When refused, *keys has none, and those in force
- * stay.
+ * For the launcher: publish what was read, wipe *keys, and log it if anything
+ * is new or wrong.  If the state is KMS_MASTER_REFUSED, *keys is empty and the
+ * current keys stay in force.
  */
 extern void kms_master_publish(KmsMasterSource source, KmsMasterKeys *keys,
 							   KmsMasterState state, const char *reason);

@@ -1,7 +1,8 @@
 /*
- * A master key file is opened once, and what was opened is examined: links
- * are followed, and who can change a link gains nothing by it.  It is read
- * twice, so that one that is being written is not taken for a whole one.
+ * A master key file is opened once, and the opened file is checked.  Links are
+ * followed: a user who can change a link gains nothing by it, because the file
+ * that is opened must pass the same checks.  The file is read twice, so that a
+ * file that is being written is not taken for a complete one.
  */
 #include "postgres.h"
 
@@ -36,7 +37,7 @@ kms_master_file_read(KmsMasterKeys *keys, char *reason, size_t reason_size)
 	bool		good = false;
 	int			fd;
 
-	/* O_NONBLOCK: opening a FIFO must not hang */
+	/* O_NONBLOCK, because opening a FIFO must not hang. */
 	fd = open(kms_master_key_file,
 			  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
@@ -63,7 +64,9 @@ kms_master_file_warning(void)
 	if (kms_master_key_file == NULL || kms_master_key_file[0] == '\0')
 		return NULL;
 
-	/* backends run in the data directory */
+	/*
+	 * Relative paths are relative to the data directory, where backends run.
+	 */
 	if (realpath(kms_master_key_file, file) == NULL ||
 		realpath(DataDir, directory) == NULL)
 		return NULL;
@@ -74,7 +77,7 @@ kms_master_file_warning(void)
 	return NULL;
 }
 
-/* Raises nothing. */
+/* Raises no error, because the buffers hold keys. */
 static bool
 read_open_file(int fd, char *first, char *second, KmsMasterKeys *keys,
 			   char *reason, size_t reason_size)
@@ -135,7 +138,7 @@ check_file(const struct stat *st, char *reason, size_t reason_size)
 	return why == NULL;
 }
 
-/* Two reads that differ show a file that is being written. */
+/* If two reads differ, the file is being written. */
 static bool
 read_twice(int fd, char *first, char *second, size_t *len,
 		   char *reason, size_t reason_size)

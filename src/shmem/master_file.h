@@ -1,5 +1,5 @@
 /*
- * The file that kms.master_key_file names.
+ * Reading the file of kms.master_key_file.
  */
 #ifndef KMS_SHMEM_MASTER_FILE_H
 #define KMS_SHMEM_MASTER_FILE_H
@@ -7,16 +7,16 @@
 #include "crypto/master_key.h"
 
 /*
- * Read it.  On false *keys is wiped, and "reason" says why without a byte of
- * the content.  The caller wipes *keys.  Raises for want of memory only, and
- * before there is anything to wipe.
+ * Read the file.  On failure return false with *keys wiped; "reason" then says
+ * why, without a byte of the content.  The caller wipes *keys.  Raises an
+ * error only for lack of memory, and only before there is anything to wipe.
  */
 extern bool kms_master_file_read(KmsMasterKeys *keys,
 								 char *reason, size_t reason_size);
 
 /*
- * Things about the file that work but should not be: inside the data
- * directory, and the like; NULL or a palloc'd sentence.
+ * Return a warning about a file that works but is badly placed, for example
+ * inside the data directory: a palloc'd sentence, or NULL.
  */
 extern char *kms_master_file_warning(void);
 

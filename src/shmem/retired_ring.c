@@ -13,7 +13,8 @@
 #include "shmem/ring_file.h"
 #include "shmem/session_ring.h"
 
-static char retired_path[MAXPGPATH];	/* of the ring opened last */
+static char retired_path[MAXPGPATH];	/* path of the ring that was opened
+										 * last */
 
 static KmsRing *open_retired(int64 epoch, bool *unread);
 
@@ -43,7 +44,10 @@ kms_retired_ring_open(int64 first, bool *intact, bool *unread)
 	return retired;
 }
 
-/* The replaced ring of this epoch; NULL if it is not there, or of no use. */
+/*
+ * Map the replaced ring of this epoch.  Return NULL if it does not exist or is
+ * of no use; then delete it if it is no ring of this extension.
+ */
 static KmsRing *
 open_retired(int64 epoch, bool *unread)
 {

@@ -1,6 +1,6 @@
 /*
  * Rings of this database that were replaced and may hold events that are not
- * written; for the writer.
+ * yet in the tables; for the writer.
  */
 #ifndef KMS_SHMEM_RETIRED_RING_H
 #define KMS_SHMEM_RETIRED_RING_H
@@ -8,16 +8,18 @@
 #include "shmem/ring.h"
 
 /*
- * Map one of them, that of epoch "first" if it is there, after
- * kms_session_ring_bind.  NULL if there is none; *unread is set if there are
- * some that cannot be opened now.  *intact is false if the machine went down
- * under it.  May raise.
+ * Map a replaced ring, if possible that of epoch "first".  Call it after
+ * kms_session_ring_bind.
+ *
+ * Return NULL if there is none.  *unread is set if a ring exists that cannot
+ * be opened now.  *intact is false if the machine has crashed since the ring
+ * was in use.  May raise an error.
  */
 extern KmsRing *kms_retired_ring_open(int64 first, bool *intact, bool *unread);
 
 /*
- * Unmap that ring and delete its file; false, with a line in the log, if the
- * file stays.
+ * Unmap that ring and delete its file.  Return false, with a line in the log,
+ * if the file cannot be deleted.
  */
 extern bool kms_retired_ring_discard(KmsRing *retired);
 

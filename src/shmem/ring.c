@@ -1,28 +1,12 @@
 /*
- * The event ring: a bounded queue in plain memory with many producers and
- * one consumer.
+ * The event ring; see docs/design/ring.md for the layout, the three steps of a
+ * push (reserve, fill, commit) and the commit word of a slot.
  *
- * Layout: one header page, the tally, then the slots.  What changes with every push
- * (head) and every release (tail) has cache lines of its own.
- *
- *	reserve		compare-and-swap head from p to p + 1, only while p is less
- *				than tail + slots: then the slot is the producer's alone
- *	fill		copy the event, which is zero where it is not used
- *	commit		CRC, then the commit word p + 1 with release semantics
- *
- * The commit word of a slot tells which position it holds, so nothing needs
- * to be reset between laps: a word of an earlier lap means "not yet".  Two
- * flag bits in it tell positions whose producer died between reserve and
- * commit (set by kms_ring_take_over) and entries found damaged (set by the
- * consumer, so that each is counted once).
- *
- * The CRC-32C covers position, format and event.  It is there for memory
- * that went through a crash of the machine, not for ordinary operation.
- *
- * Everything that is read here may be garbage, for the file is writable to
- * the server's user: sizes are checked once by kms_ring_valid, texts get
- * their NUL when read, a commit word that no producer can have written is
- * damage.
+ * Producers change the head, and the slots that they have reserved; the
+ * consumer changes the tail.  No locks are used.  Every byte that is read here
+ * may be garbage, because the server's user can write the file: sizes are
+ * checked once by kms_ring_valid, texts are terminated when they are read, and
+ * a commit word that no producer can have written counts as damage.
  */
 #include "shmem/ring.h"
 
@@ -32,13 +16,14 @@
 #include "shmem/crc32c.h"
 
 #define RING_MAGIC		UINT64_C(0x676e69722d736d6b)	/* "kms-ring" */
-#define CACHE_LINES		128		/* two: adjacent lines are fetched together */
+#define CACHE_LINES		128		/* two, because adjacent lines are fetched
+								 * together */
 
 #define WORD_ABANDONED	(UINT64_C(1) << 63)
 #define WORD_DAMAGED	(UINT64_C(1) << 62)
 #define WORD_POSITION	(~(WORD_ABANDONED | WORD_DAMAGED))
 
-/* What never changes after kms_ring_format; covered by its CRC. */
+/* The part that never changes after kms_ring_format; covered by its CRC. */
 typedef struct RingFixed
 {
 	uint64_t	magic;
@@ -47,16 +32,16 @@ typedef struct RingFixed
 	uint64_t	slots;
 	KmsRingIdentity identity;
 	uint32_t	event_size;
-	uint32_t	crc;			/* of all before it */
+	uint32_t	crc;			/* of all fields before it */
 } RingFixed;
 
 struct KmsRing
 {
 	RingFixed	fixed;
 	int64_t		epoch;
-	uint64_t	generation;		/* server generation that took it over */
-	uint64_t	found;			/* 1 + head as it was taken over; 0: checked */
-	uint64_t	boot;			/* run of the operating system it was used in */
+	uint64_t	generation;		/* the server generation that took it over */
+	uint64_t	found;			/* 1 + head when taken over; 0 once checked */
+	uint64_t	boot;			/* run of the operating system that used it */
 	uint32_t	closed;			/* synced by a server that stopped */
 
 	uint64_t	head __attribute__((aligned(CACHE_LINES)));
@@ -151,7 +136,7 @@ kms_ring_valid(const KmsRing *ring, size_t bytes,
 	if (memcmp(&fixed->identity, identity, sizeof(KmsRingIdentity)) != 0)
 		return false;
 
-	/* the tail first: producers move the head on while we look */
+	/* Read the tail first, because producers may advance the head. */
 	tail = load(&ring->tail);
 	head = load(&ring->head);
 	if (head < tail || (head & ~WORD_POSITION) != 0)
@@ -173,7 +158,7 @@ kms_ring_take_over(KmsRing *ring, uint64_t generation)
 
 	/*
 	 * After a crash of the machine the header on disk may be older than the
-	 * slots: what is committed further on is part of the ring.
+	 * slots: committed slots after the head are part of the ring.
 	 */
 	for (i = 0; i < slots; i++)
 	{
@@ -222,7 +207,10 @@ kms_ring_checked(KmsRing *ring)
 	store(&ring->found, 0);
 }
 
-/* The epoch last but one: a kill in between leaves a ring to be renewed. */
+/*
+ * Set the epoch before the last step, so that a kill in between leaves a ring
+ * that will be renewed.
+ */
 void
 kms_ring_renew(KmsRing *ring, int64_t epoch)
 {
@@ -287,7 +275,7 @@ kms_ring_push(KmsRing *ring, const KmsEvent *event, KmsEventClass class,
 
 		if (head < tail)
 		{
-			/* our head is stale: the consumer has passed it */
+			/* Our head is outdated: the consumer has passed it. */
 			head = load(&ring->head);
 			continue;
 		}
@@ -320,7 +308,7 @@ kms_ring_count(KmsRing *ring, const KmsEvent *event)
 	count(&ring->counted);
 }
 
-/* Any status would do, as long as it is the same one. */
+/* Always use the same status; which one does not matter. */
 void
 kms_ring_drop(KmsRing *ring)
 {
@@ -394,7 +382,7 @@ kms_ring_release(KmsRing *ring, uint64_t upto)
 	if (upto <= tail)
 		return;
 
-	/* until the tail has moved no producer touches them */
+	/* No producer touches these slots until the tail has moved. */
 	for (i = tail; i < upto; i++)
 		memset(&slot_of(ring, i)->event, 0, sizeof(KmsEvent));
 	store(&ring->tail, upto);
@@ -406,7 +394,10 @@ kms_ring_anchor(KmsRing *ring)
 	return (char *) ring + ANCHOR_OFFSET;
 }
 
-/* How many slots may be in use before an event of this class has no room. */
+/*
+ * Return how many slots may be in use before an event of this class has no
+ * room.
+ */
 static uint64_t
 room_of(uint64_t slots, KmsEventClass class, uint32_t claimed)
 {

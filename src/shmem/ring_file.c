@@ -1,7 +1,7 @@
 /*
  * The files in pg_stat_tmp that hold event rings; see docs/design/ring.md.
  *
- * Nothing here that a push may come to raises an error or allocates.
+ * No function that a push may call raises an error or allocates memory.
  */
 #include "postgres.h"
 
@@ -48,10 +48,10 @@ kms_ring_file_install(void)
 }
 
 /*
- * Must run after the hook of shmem/shared.c has made the table of databases,
- * and before any session can come: databases that were served keep their
- * places, older ones before newer.  The launcher frees the places of databases
- * that are gone.
+ * Give the databases that were served before their places, older ones before
+ * newer ones.  This must run after the hook of shmem/shared.c has made the
+ * table of databases, and before any session can start.  The launcher frees
+ * the places of databases that are gone.
  */
 static void
 place_served_databases(void)
@@ -70,7 +70,7 @@ place_served_databases(void)
 	list_free(databases);
 }
 
-/* The databases that have ring files, in ascending order. */
+/* Return the databases that have ring files, in ascending order. */
 static List *
 find_databases(void)
 {
@@ -181,7 +181,7 @@ kms_ring_file_open(const char *path, KmsRing **found, size_t *size, Oid *extensi
 		if (error == ENOENT)
 			return KMS_RING_FILE_ABSENT;
 		kms_ring_file_complain(path, "opened", error);
-		/* a link, a directory, a socket */
+		/* These errors mean a link, a directory or a socket. */
 		return error == ELOOP || error == EISDIR || error == ENXIO ?
 			KMS_RING_FILE_ABSENT : KMS_RING_FILE_UNREADABLE;
 	}
@@ -204,7 +204,10 @@ kms_ring_file_open(const char *path, KmsRing **found, size_t *size, Oid *extensi
 	return result;
 }
 
-/* Whatever the file contains: KMS_RING_FILE_ABSENT if it cannot be a ring of ours. */
+/*
+ * Map the file without a look at its contents.  Return KMS_RING_FILE_ABSENT if
+ * it cannot be a ring of ours.
+ */
 static KmsRingFileState
 map_file(const char *path, int fd, KmsRing **found, size_t *size)
 {
@@ -221,7 +224,7 @@ map_file(const char *path, int fd, KmsRing **found, size_t *size)
 		st.st_size > (off_t) MaxAllocHugeSize)
 		return KMS_RING_FILE_ABSENT;
 
-	/* somebody has changed modes throughout the data directory */
+	/* An operator may have changed modes throughout the data directory. */
 	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
 		fchmod(fd, S_IRUSR | S_IWUSR) < 0)
 	{
@@ -289,7 +292,11 @@ kms_ring_file_make(const char *path, size_t size, Oid extension_oid)
 	{
 		kms_ring_file_identity(&identity, extension_oid);
 		kms_ring_format(made, kms_ring_slots(size), epoch, &identity);
-		/* before others find it: without a mark it seems to be damaged */
+
+		/*
+		 * Mark it before other sessions find it, because without a mark it
+		 * seems to be damaged.
+		 */
 		kms_ring_mark(made, kms_ring_file_boot(), false);
 		if (rename(temporary, path) < 0)
 		{
@@ -364,8 +371,8 @@ kms_ring_file_boot(void)
 }
 
 /*
- * In the postmaster, when all producers have ended.  After a crash of the
- * server the code is not 0.
+ * Runs in the postmaster, when all producers have ended.  After a crash of the
+ * server, "code" is not 0.
  */
 static void
 close_rings(int code, Datum arg)
@@ -412,7 +419,7 @@ close_ring_of(Oid database_oid)
 	close(fd);
 }
 
-/* What the writer could not write when the server was stopped. */
+/* Log the events that the writer could not write before the server stopped. */
 static void
 report_unwritten(const char *path, KmsRing *header, Oid database_oid)
 {

@@ -1,10 +1,11 @@
 /*
- * The ring of this database as this session has mapped it; see "The file" in
+ * The ring of this database, as this session has mapped it; see "The file" in
  * docs/design/ring.md for when a ring is taken over, replaced or renewed.
  *
- * The first session that maps a ring after the server started takes it over,
- * under database->ring_lock, and increments database->ring_generation.  The
- * others compare that with the generation of the ring that they have mapped.
+ * The first session that maps a ring after the server has started takes it
+ * over, under database->ring_lock, and increments database->ring_generation.
+ * The other sessions compare that with the generation of the ring that they
+ * have mapped.
  */
 #include "postgres.h"
 
@@ -23,18 +24,18 @@
 #include "shmem/anchor_file.h"
 #include "shmem/ring_file.h"
 
-#define FAILURE_PAUSE_MS	1000	/* before a ring is tried again */
+#define FAILURE_PAUSE_MS	1000	/* pause before the next attempt */
 
 typedef enum MapResult
 {
 	RING_MAPPED,
-	RING_OF_OTHERS,				/* the ring there is another extension's */
+	RING_OF_OTHERS,				/* the ring belongs to another extension */
 	RING_UNAVAILABLE
 } MapResult;
 
 static KmsRing *ring = NULL;
 static size_t ring_size;
-static uint64 ring_generation;	/* of the database when it was mapped */
+static uint64 ring_generation;	/* of the database when the ring was mapped */
 static Oid	bound_extension = InvalidOid;
 static TimestampTz failed_until = 0;
 
@@ -68,9 +69,9 @@ kms_session_ring_bind(Oid extension_oid)
 	result = map_ring(database, false);
 
 	/*
-	 * Another extension's ring is replaced only by one that is really there:
-	 * a session that has not heard of a DROP yet must not undo what the new
-	 * one has.
+	 * Replace another extension's ring only if our extension really exists: a
+	 * session that has not yet noticed a DROP must not replace the ring of
+	 * the new extension.
 	 */
 	if (result == RING_OF_OTHERS)
 	{
@@ -166,7 +167,10 @@ kms_session_ring_renew(void)
 	if (database == NULL || epoch == 0)
 		return false;
 
-	/* whoever replaces a ring names its file after its epoch */
+	/*
+	 * Hold the lock, because a session that replaces the ring names the old
+	 * file after its epoch.
+	 */
 	LWLockAcquire(&database->ring_lock, LW_EXCLUSIVE);
 	if (kms_session_ring_is_current(database))
 	{
@@ -189,7 +193,7 @@ kms_session_ring_anchor(KmsAnchor *anchor, bool comparing)
 		return false;
 	if (!RecoveryInProgress())
 	{
-		/* the writer works on the ring that it has mapped */
+		/* The writer uses the ring that it has mapped. */
 		if (!comparing)
 			(void) kms_session_ring_map(database);
 		found = ring != NULL && kms_anchor_read(kms_ring_anchor(ring), anchor);
@@ -235,7 +239,7 @@ map_ring(KmsDatabase *database, bool may_replace)
 	return result;
 }
 
-/* Must hold database->ring_lock exclusively.  Does not raise. */
+/* Must hold database->ring_lock exclusively.  Raises no error. */
 static MapResult
 map_ring_locked(KmsDatabase *database, bool may_replace)
 {
@@ -276,7 +280,10 @@ map_ring_locked(KmsDatabase *database, bool may_replace)
 			return RING_UNAVAILABLE;
 		if (anchored)
 		{
-			/* the machine may have gone down before the last one was kept */
+			/*
+			 * The machine may have crashed before the last anchor was on
+			 * disk.
+			 */
 			anchor.exact = 0;
 			kms_anchor_write(kms_ring_anchor(ring), &anchor);
 		}
@@ -289,8 +296,8 @@ map_ring_locked(KmsDatabase *database, bool may_replace)
 }
 
 /*
- * Unmap the ring and leave its file to the writer, under the name of its
- * epoch.  Its anchor goes on in the next ring.
+ * Unmap the ring, and rename its file after its epoch, for the writer.  The
+ * next ring continues its anchor.
  */
 static bool
 retire_ring(const char *path, KmsAnchor *anchor, bool *anchored)
@@ -306,7 +313,10 @@ retire_ring(const char *path, KmsAnchor *anchor, bool *anchored)
 	return false;
 }
 
-/* Must hold database->ring_lock exclusively, as the first one to map it. */
+/*
+ * Must hold database->ring_lock exclusively.  The caller is the first session
+ * that maps the ring.
+ */
 static void
 take_over_ring(KmsDatabase *database)
 {
@@ -314,7 +324,7 @@ take_over_ring(KmsDatabase *database)
 
 	if (abandoned > 0)
 		ereport(LOG,
-				(errmsg("kms: %llu events that were being recorded when a process was killed are passed over",
+				(errmsg("kms: %llu events that were being recorded when a process was killed are skipped",
 						(unsigned long long) abandoned),
 				 KMS_HIDE_STATEMENT));
 	kms_ring_mark(ring, kms_ring_file_boot(), false);

@@ -9,64 +9,73 @@
 #include "shmem/shared.h"
 
 /*
- * Tell which extension this session records for, and map its ring if needed.
- * To be called in a transaction, before what it does is recorded; costs
- * nothing if nothing has changed.  Raises only what looking at a catalog may
- * raise.
+ * Set the extension for which this session records events, and map its ring if
+ * needed.  Call it in a transaction, before anything is recorded; it costs
+ * nothing if nothing has changed.  Raises only errors of catalog lookups.
  */
 extern void kms_session_ring_bind(Oid extension_oid);
 
 /*
- * The same for the extension bound last, right before an event is recorded:
- * others may have replaced the ring while the call waited for a lock.
+ * The same for the extension that was bound last, right before an event is
+ * recorded, because the ring may have been replaced while the call waited for
+ * a lock.
  */
 extern void kms_session_ring_bind_again(void);
 
 /*
- * Map the ring of the extension bound last, unless it is mapped.  False if
- * there is none and none can be made now.  Does not raise, and never waits for
- * long.
+ * Map the ring of the extension that was bound last, unless it is mapped.
+ * Return false if there is none and none can be made now.  Raises no error,
+ * and never waits for long.
  */
 extern bool kms_session_ring_map(KmsDatabase *database);
 extern bool kms_session_ring_available(void);
 
-/* The ring that is mapped, or NULL; it may have been replaced since. */
+/* Return the mapped ring, or NULL.  The ring may have been replaced since. */
 extern KmsRing *kms_session_ring_get(void);
 
-/* Of that ring, 0 if there is none; a ring that is replaced gets another. */
+/*
+ * Return the generation of that ring, or 0 if there is none.  A ring that
+ * replaces another one gets a new generation.
+ */
 extern uint64 kms_session_ring_generation(void);
 
-/* Whether a ring is mapped and has not been replaced. */
+/* Return true if a ring is mapped and has not been replaced. */
 extern bool kms_session_ring_is_current(KmsDatabase *database);
 
 /*
- * Whether it holds events or counts that are not written, or has been replaced
- * by one that may hold some.
+ * Return true if the mapped ring has events or counts that are not written, or
+ * has been replaced by a ring that may have some.
  */
 extern bool kms_session_ring_pending(void);
 
-/* False if this session has no ring. */
+/*
+ * Copy the counters and the epoch of the ring.  Return false if there is no
+ * ring.
+ */
 extern bool kms_session_ring_counters(KmsRingCounters *counters,
 									  int64 *epoch);
 
 /*
- * Give the ring a new epoch (see kms_ring_renew); for the writer.  False if it
- * is no longer the ring of this database, or there is no new epoch.
+ * For the writer: give the ring a new epoch (see kms_ring_renew).  Return
+ * false if it is no longer the ring of this database, or no epoch can be made.
  */
 extern bool kms_session_ring_renew(void);
 
 /*
- * The anchor of this database's trail: that of the ring file or, if the ring
- * has none or an older one, that of the anchor file.  False if there is none.
- * It is exact only if it is the ring's own and has been compared with the
- * tables, or if "comparing": the writer, which does that.
+ * Read the anchor of this database's trail: that of the ring file or, if the
+ * ring has none or an older one, that of the anchor file.  Return false if
+ * there is none.
+ *
+ * The anchor is exact only if it comes from the ring, and if it has been
+ * compared with the tables or "comparing" is set (by the writer, which is
+ * about to compare it).
  */
 extern bool kms_session_ring_anchor(KmsAnchor *anchor, bool comparing);
 
-/* Keep the anchor in the ring file; for the writer. */
+/* For the writer: store the anchor in the ring file. */
 extern void kms_session_ring_keep_anchor(KmsAnchor *anchor);
 
-/* Whose anchor is written here. */
+/* Return the identity for anchors that are written here. */
 extern void kms_session_ring_identity(KmsRingIdentity *identity);
 
 #endif							/* KMS_SHMEM_SESSION_RING_H */

@@ -1,21 +1,25 @@
 /*
- * What all processes share in PostgreSQL's shared memory.
+ * The state that all processes share in PostgreSQL's shared memory.
  *
- * The segment is laid out anew at each start and after each crash restart,
- * with a new random generation: that is how the first session that maps an
- * event ring knows that every producer before it is dead.
+ * The memory is initialized at each start and after each crash restart, with a
+ * new random generation.  From it, the first session that maps an event ring
+ * knows that every earlier producer is dead.
  *
- * state->lock guards the table of databases and the launcher's fields.  The
+ * state->lock protects the table of databases and the launcher's fields.  The
  * "requested" words, the counters and the ring generations are atomics.  The
- * pid and latch of a worker are written under the lock and may be read
- * without: a latch lives in a PGPROC, which stays, so that at worst a process
- * that has taken it over wakes for nothing.
+ * pid and latch of a worker are written under the lock and may be read without
+ * it: a latch is in a PGPROC, which stays, so that at worst a process that has
+ * reused the PGPROC wakes for nothing.
  *
- * A worker that leaves and a session that has just made work for it meet
- * like this.  The session makes the work visible, passes a full barrier,
- * looks at the worker's pid, and asks the launcher if it is 0.  The worker
- * sets its pid to 0, passes a full barrier, looks for work, and asks the
- * launcher itself if there is any.  One of the two sees the other.
+ * A session that has just made work, and a worker that leaves, must not miss
+ * each other:
+ *
+ * - The session makes the work visible, executes a full barrier, and reads the
+ *   worker's pid.  If that is 0, it asks the launcher for a worker.
+ * - The worker sets its pid to 0, executes a full barrier, and looks for work.
+ *   If there is any, it asks the launcher for a worker.
+ *
+ * So at least one of the two sees the other.
  */
 #include "postgres.h"
 
@@ -64,7 +68,7 @@ kms_shared_install(void)
 KmsDatabase *
 kms_shared_database(void)
 {
-	/* the launcher frees the slots of databases that are gone */
+	/* The launcher frees the slots of databases that are gone, so check it. */
 	if (session_database == NULL || session_database->oid != MyDatabaseId ||
 		session_database->probing)
 		session_database = OidIsValid(MyDatabaseId) ?
@@ -81,7 +85,10 @@ kms_shared_enter(Oid database_oid)
 	if (kms_shared == NULL)
 		return NULL;
 
-	/* nothing to change: it has a place, or it is known that none is free */
+	/*
+	 * Nothing needs to change if it has a place, or if none is free and that
+	 * is noted.
+	 */
 	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	database = find(database_oid);
 	if (database != NULL)
@@ -209,7 +216,7 @@ startup(void)
 	KmsShared  *state;
 	bool		found;
 
-	/* this runs again after a crash restart */
+	/* This runs again after a crash restart. */
 	kms_shared = NULL;
 	session_database = NULL;
 
@@ -317,7 +324,7 @@ count_places(void)
 
 /*
  * Must hold state->lock exclusively.  There are KMS_PROBES_MAX more slots than
- * places, so one is free if a place is, or if a database may be looked at.
+ * places, so a slot is free if a place is free or if a database may be probed.
  */
 static KmsDatabase *
 take_slot(Oid database_oid)
@@ -338,7 +345,8 @@ take_slot(Oid database_oid)
 
 /*
  * Must hold state->lock exclusively.  Give a database that has a slot a place
- * among those that are served; NULL has none.
+ * among the served ones, if one is free.  Return true if it has a place.
+ * "database" is NULL if it has no slot.
  */
 static bool
 settle(KmsDatabase *database, Oid database_oid)
@@ -396,8 +404,8 @@ state_size(void)
 }
 
 /*
- * Must hold state->lock exclusively.  Lock and condition variable stay as
- * they are, and so do the flush counts, which only ever grow.
+ * Must hold state->lock exclusively.  The lock and the condition variables
+ * stay as they are, and so do the flush counts, which only grow.
  */
 static void
 reset_database(KmsDatabase *database, Oid database_oid)

@@ -23,7 +23,7 @@ kms_slow_clock_begin(int64_t youngest, const KmsSlowClock *now)
 	return move(youngest, DAY, now);
 }
 
-/* By "by" at most, and no further than the server's clock. */
+/* Move the clock by at most "by", and not beyond the server's clock. */
 static KmsSlowClock
 move(int64_t from, int64_t by, const KmsSlowClock *now)
 {

@@ -1,36 +1,37 @@
 /*
  * Counts of events.
  *
- * A cell belongs to the pair whose key was first set there, for ever.  Beside
- * the counts it has those that are being written ("taken") and those that are
- * in the tables ("written").  head->taken says under which number the taken
- * ones are; 0: they mean nothing.
+ * A cell belongs for ever to the pair whose key was first set there.  Besides
+ * the counts it has the counts that are being written ("taken") and those that
+ * are in the tables ("written").  head->taken is the number of the taken ones;
+ * if it is 0, they mean nothing.
  *
- *	take		settle what a kill has left: if the tables have its number,
- *				what was taken is written.  Then number 0, take, number n + 1.
- *	commit		the tables have n + 1.
- *	written		taken becomes written, cell by cell, then number 0.
+ * 1. take: settle what a kill has left (if the tables have its number, the
+ *    taken counts are written).  Then set number 0, take, and set number n +
+ *    1.
+ * 2. commit: the tables have n + 1.
+ * 3. written: copy taken to written, cell by cell, then set number 0.
  *
- * An add counts itself last, and the consumer reads that number first, so
- * that whatever it misses shows as pending.
+ * An addition increments head->added last, and the consumer reads that first,
+ * so that anything that the consumer misses shows as pending.
  *
- * A kill at any point leaves a state that the next take settles, because
- * number 0 comes before the first cell is changed and after the last one.
+ * A kill at any point leaves a state that the next take settles, because the
+ * number is 0 before the first cell is changed and after the last one.
  */
 #include "shmem/tally.h"
 
 typedef struct Head
 {
-	uint64_t	added;			/* goes up with each add, after it */
-	uint64_t	looked;			/* "added" when something was taken last */
-	uint64_t	seen;			/* "looked" when that was written */
+	uint64_t	added;			/* incremented at the end of each addition */
+	uint64_t	looked;			/* "added" at the last take */
+	uint64_t	seen;			/* "looked" when that take was written */
 	int64_t		taken;
 	uint64_t	reserved[4];
 } Head;
 
 typedef struct Cell
 {
-	uint64_t	key;			/* 1 + operation * 256 + status; 0: free */
+	uint64_t	key;			/* 1 + operation * 256 + status; 0 if free */
 	int64_t		calls;
 	int64_t		duration_us;
 	int64_t		calls_taken;
@@ -130,7 +131,10 @@ find_cell(KmsTally *tally, uint64_t key)
 	return 0;
 }
 
-/* A number ahead of the tables' is that of a transaction that did not commit. */
+/*
+ * Settle what was taken last.  A number greater than that in the tables
+ * belongs to a transaction that did not commit.
+ */
 static void
 settle(KmsTally *tally, int64_t written)
 {
@@ -157,7 +161,10 @@ take_cell(Cell *cell, KmsTallyEntry *entry)
 	int64_t		calls = load(&cell->calls);
 	int64_t		duration = load(&cell->duration_us);
 
-	/* a duration is added before its call, and waits for it */
+	/*
+	 * A duration is added before its call, and is taken only together with
+	 * it.
+	 */
 	if (calls <= cell->calls_written)
 	{
 		calls = cell->calls_written;

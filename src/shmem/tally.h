@@ -1,13 +1,13 @@
 /*
- * Counts of events, for when there is no room to record each: by operation
- * and status, how many and how long they took together.
+ * Counts of events that could not be recorded for lack of room: by operation
+ * and status, the number and the total duration.
  *
- * Like the ring, in whose file it lies, a tally is plain memory with many
+ * A tally is in the ring's file and, like the ring, is plain memory with many
  * producers and one consumer, without locks, PostgreSQL or allocations.
- * Counts only ever grow.  The consumer writes what has been added since it
- * wrote last, under a number that goes up by one each time and that it stores
- * in the same transaction; so a kill at any moment neither loses a count nor
- * has one written twice.
+ * Counts only grow.  The consumer writes the difference since its last write,
+ * under a number that increases by one each time and is stored in the same
+ * transaction.  So a kill at any moment neither loses a count nor writes one
+ * twice.
  */
 #ifndef KMS_SHMEM_TALLY_H
 #define KMS_SHMEM_TALLY_H
@@ -18,37 +18,45 @@
 #define KMS_TALLY_CELLS		256 /* pairs of operation and status */
 #define KMS_TALLY_SIZE		(64 * (KMS_TALLY_CELLS + 1))	/* bytes */
 
-typedef struct KmsTally KmsTally;	/* all zero is empty */
+typedef struct KmsTally KmsTally;	/* empty if all zero */
 
-/* What is to be written of an operation and status. */
+/* The counts to be written for one operation and status. */
 typedef struct KmsTallyEntry
 {
 	uint8_t		operation;
 	uint8_t		status;
 	int64_t		calls;
-	int64_t		duration_us;	/* of all of them */
+	int64_t		duration_us;	/* total of all calls */
 } KmsTallyEntry;
 
-/* Count calls; false if there is no cell left.  Safe from any process. */
+/*
+ * Count calls.  Return false if there is no cell left.  Any process may do
+ * that.
+ */
 extern bool kms_tally_add(KmsTally *tally, uint8_t operation, uint8_t status,
 						  int64_t calls, int64_t duration_us);
 
-/* The consumer's side; also safe for others that only want to know. */
+/*
+ * Return true if there are counts that are not written.  For the consumer;
+ * other processes may ask, too.
+ */
 extern bool kms_tally_pending(const KmsTally *tally);
 
 /*
- * Begin to write: put what has been added since "written", the number that is
- * stored with what was written last, into "entries", which has room for
- * KMS_TALLY_CELLS, and return how many there are.  What they say is to be
- * stored in one transaction with the number written + 1.
+ * For the consumer: begin to write.
+ *
+ * Store the counts since the last write in "entries", which has room for
+ * KMS_TALLY_CELLS, and return how many there are.  "written" is the number
+ * that is stored with the last write.  The caller must store the entries and
+ * the number written + 1 in one transaction.
  */
 extern int	kms_tally_take(KmsTally *tally, int64_t written,
 						   KmsTallyEntry *entries);
 
-/* That transaction has committed. */
+/* For the consumer: that transaction has committed. */
 extern void kms_tally_written(KmsTally *tally, int64_t written);
 
-/* Pass over what has been added so far. */
+/* For the consumer: skip all counts so far. */
 extern void kms_tally_skip(KmsTally *tally);
 
 #endif							/* KMS_SHMEM_TALLY_H */

@@ -42,7 +42,7 @@ kms_unwritten_rings(Oid extension_oid)
 	return rings;
 }
 
-/* NULL if it is no ring of ours. */
+/* Read the header of a ring.  Return NULL if it is no ring of ours. */
 static KmsUnwritten *
 read_ring(const char *path, Oid extension_oid)
 {
@@ -61,7 +61,10 @@ read_ring(const char *path, Oid extension_oid)
 	if (fd < 0)
 		return NULL;
 
-	/* not mapped: somebody may cut the file off */
+	/*
+	 * Read the file instead of mapping it, because it may be truncated at any
+	 * time.
+	 */
 	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 		pread(fd, header, KMS_RING_HEADER_SIZE, 0) == KMS_RING_HEADER_SIZE;
 	close(fd);

@@ -18,7 +18,7 @@
 #include "shmem/shared.h"
 
 #define SLICE_MS			100
-#define LAUNCHER_PATIENCE_MS	1000	/* for a launcher to come */
+#define LAUNCHER_PATIENCE_MS	1000	/* for a launcher to start */
 #define FLUSH_SLICE_MS		200
 #define FLUSH_PATIENCE_MS	10000	/* for a writer that makes no progress */
 
@@ -31,13 +31,13 @@ typedef struct Wait
 	ConditionVariable *lane;
 } Wait;
 
-/* What shows that a writer works. */
+/* The values that show whether a writer makes progress. */
 typedef struct Progress
 {
 	TimestampTz heartbeat;
 	uint64		tail;			/* of the ring */
 	uint64		flushed;
-	instr_time	since;			/* when this was first seen so */
+	instr_time	since;			/* when these values were first seen */
 } Progress;
 
 static void begin_wait(Wait *wait, instr_time since);
@@ -82,7 +82,10 @@ kms_wait_outlook(void)
 	if (outlook == KMS_AUDITED && !kms_session_ring_available())
 		outlook = KMS_AUDIT_NO_RING;
 
-	/* who is refused records nothing for which one would be started */
+	/*
+	 * A refused call records no event that would start a writer, so request
+	 * one.
+	 */
 	if (outlook == KMS_AUDIT_NO_WRITER)
 		kms_shared_request(database, KMS_WRITER);
 	return outlook;
@@ -148,7 +151,7 @@ kms_wait_durable(const KmsPromise *promise)
 	begin_wait(&wait, promise->since);
 	while ((fate = kms_events_fate(&promise->receipt)) == KMS_FATE_PENDING)
 	{
-		/* after the last slice, look once more */
+		/* Check once more after the last slice. */
 		if (audited != KMS_AUDITED)
 			break;
 		audited = sleep_a_slice(&wait);
@@ -268,7 +271,7 @@ begin_wait(Wait *wait, instr_time since)
 	join_open_lane(wait);
 }
 
-/* Before the condition is looked at, so that no broadcast is missed. */
+/* Join before the condition is checked, so that no broadcast is missed. */
 static void
 join_open_lane(Wait *wait)
 {
@@ -278,7 +281,10 @@ join_open_lane(Wait *wait)
 	ConditionVariablePrepareToSleep(wait->lane);
 }
 
-/* Sleep until something may have changed; not KMS_AUDITED ends the wait. */
+/*
+ * Sleep until something may have changed.  If the result is not KMS_AUDITED,
+ * the wait ends.
+ */
 static KmsAudited
 sleep_a_slice(Wait *wait)
 {
@@ -302,7 +308,10 @@ sleep_a_slice(Wait *wait)
 	return KMS_AUDITED;
 }
 
-/* A cancel gives up an event that has no place yet. */
+/*
+ * Sleep a slice for an event that is not in the ring yet.  If that is
+ * cancelled, count the event.
+ */
 static KmsAudited
 sleep_or_give_up(Wait *wait, const KmsEvent *event, KmsPush pushed)
 {
@@ -328,9 +337,9 @@ is_out_of_debt(void)
 }
 
 /*
- * Wait until "is_done" as the writer empties the ring, at most for
- * kms.audit_timeout.  A whole time without a release is noted, so that in
- * best_effort nobody else waits for a writer that stands still.
+ * Wait until "is_done" returns true as the writer empties the ring, at most
+ * for kms.audit_timeout.  If no slot was released in all that time, note that,
+ * so that in best_effort no other call waits for a stalled writer.
  */
 static KmsAudited
 wait_for_writer(bool (*is_done) (void))
@@ -366,7 +375,7 @@ wait_for_writer(bool (*is_done) (void))
 	return audited;
 }
 
-/* Not if there is no launcher, or no place for a writer. */
+/* Return false if there is no launcher, or no slot for a writer. */
 static bool
 may_be_written(KmsDatabase *database)
 {
@@ -380,7 +389,10 @@ may_be_written(KmsDatabase *database)
 	return may;
 }
 
-/* A round that began after the wish has met what does not pass by itself. */
+/*
+ * Return true if a round after "since" has failed with an error that is not
+ * temporary.
+ */
 static bool
 is_hopeless(KmsDatabase *database, TimestampTz since)
 {
@@ -417,7 +429,10 @@ look_for_progress(KmsDatabase *database, Progress *progress)
 	INSTR_TIME_SET_CURRENT(progress->since);
 }
 
-/* How long to sleep now; 0 or less at the time limit, of which -1 is none. */
+/*
+ * Return how long to sleep now, in ms; 0 or less if the time limit is over.  A
+ * limit of -1 means none.
+ */
 static long
 next_slice(instr_time start, long limit_ms, long longest_ms)
 {
