@@ -7,7 +7,7 @@
 #include "api/args.h"
 #include "pg/line.h"
 
-/* Longer names of digests and the like are not looked at. */
+/* Longest name of a digest that is looked up. */
 #define NAME_MAX_BYTES 64
 
 static KmsStatus take_device_id(FunctionCallInfo fcinfo, int n,
@@ -76,14 +76,14 @@ kms_args_line(FunctionCallInfo fcinfo, int n, const char *name, size_t most,
 			return kms_fault(fault, KMS_OK);
 		}
 
-		/* what is sealed and chained is UTF-8 */
+		/* The seal and the chain cover UTF-8. */
 		if (judged == KMS_LINE_NOT_TEXT)
 			return kms_fault_argument(fault,
 									  psprintf("%s is not text in UTF8", name),
 									  NULL, NULL);
 	}
 	return kms_fault_argument(fault, psprintf("invalid %s", name),
-							  psprintf("It has 1 to %zu bytes and no " KMS_LINE_REFUSES ".", most),
+							  psprintf("The value must have 1 to %zu bytes and no " KMS_LINE_REFUSES ".", most),
 							  NULL);
 }
 

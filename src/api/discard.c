@@ -1,6 +1,6 @@
 /*
- * A pooler runs DISCARD ALL when it gives a connection to somebody else.
- * PostgreSQL tells an extension of it by no other way than this hook.
+ * A pooler runs DISCARD ALL before it gives a connection to another client.
+ * PostgreSQL notifies extensions only through this hook.
  */
 #include "postgres.h"
 

@@ -4,7 +4,7 @@
 #ifndef KMS_API_DISCARD_H
 #define KMS_API_DISCARD_H
 
-/* From _PG_init while preloading. */
+/* Install the hook.  Call it from _PG_init while preloading. */
 extern void kms_discard_install(void);
 
 #endif							/* KMS_API_DISCARD_H */

@@ -1,5 +1,6 @@
 /*
- * The one end of a SQL call: its event, and its error if it failed.
+ * The one place that ends a SQL call: it records the event, and raises the
+ * error if the call failed.
  */
 #ifndef KMS_API_FINISH_H
 #define KMS_API_FINISH_H
@@ -10,8 +11,8 @@
 extern void kms_finish(KmsCall *call, KmsStatus status, const KmsFault *fault);
 
 /*
- * The same where some statuses are an answer and no error: return whether the
- * status is KMS_OK.
+ * The same for a function for which some statuses are an answer and no error.
+ * Return true if the status is KMS_OK.
  */
 typedef bool (*KmsStatusTest) (KmsStatus status);
 
@@ -19,7 +20,7 @@ extern bool kms_finish_with_answer(KmsCall *call, KmsStatus status,
 								   const KmsFault *fault,
 								   KmsStatusTest is_answer);
 
-/* The same; wipe the plaintext if the event cannot be recorded. */
+/* The same, and wipe the plaintext if an error is raised. */
 extern bool kms_finish_with_plaintext(KmsCall *call, KmsStatus status,
 									  const KmsFault *fault,
 									  KmsStatusTest is_answer,

@@ -6,7 +6,7 @@
 #include "pg/encoding.h"
 #include "pg/settings.h"
 
-/* Bytes.  OAEP hashes a label of any length, so it needs a limit. */
+/* In bytes.  OAEP hashes a label of any length, so a limit is needed. */
 #define LABEL_MAX_BYTES 4096
 
 static KmsStatus check_size(FunctionCallInfo fcinfo, int n, KmsFault *fault);
@@ -83,7 +83,7 @@ kms_request_oaep(FunctionCallInfo fcinfo, int n, KmsOaep *oaep, KmsFault *fault)
 		return status;
 	if (kms_args_size(fcinfo, n + 2) > LABEL_MAX_BYTES)
 		return kms_fault_argument(fault, "label is too long",
-								  psprintf("It may have %d bytes.", LABEL_MAX_BYTES),
+								  psprintf("The label may have at most %d bytes.", LABEL_MAX_BYTES),
 								  NULL);
 	{
 		bytea	   *label = PG_GETARG_BYTEA_PP(n + 2);

@@ -1,5 +1,5 @@
 /*
- * The auditor's functions: where the trail ends, and whether it is intact.
+ * The auditor's functions: the end of the trail, and whether it is intact.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ kms_api_audit_verify(PG_FUNCTION_ARGS)
 	{
 		kms_fault_argument(&fault,
 						   "head is not a ticket, a colon and 64 hexadecimal digits",
-						   NULL, "Give what kms_audit_head() gave once.");
+						   NULL, "Pass an earlier result of kms_audit_head().");
 		kms_fault_raise(&fault);
 	}
 	kms_verify_trail(PG_ARGISNULL(0) ? NULL : &head, &report);
@@ -91,7 +91,7 @@ kms_api_audit_accept(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(ticket);
 }
 
-/* 0: there is none. */
+/* Set a column to a ticket, or to NULL if it is 0 (none). */
 static void
 set_ticket(Datum *values, bool *nulls, int column, int64 ticket)
 {

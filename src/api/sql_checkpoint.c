@@ -1,6 +1,6 @@
 /*
- * kms_audit_checkpoints(): the signatures of the trail, to be verified outside
- * the database.
+ * kms_audit_checkpoints(): the signatures of the trail, for verification
+ * outside the database.
  */
 #include "postgres.h"
 

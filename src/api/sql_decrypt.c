@@ -1,5 +1,5 @@
 /*
- * kms_decrypt and its family: one ciphertext, its plaintext.
+ * kms_decrypt and its family: decrypt one ciphertext.
  */
 #include "postgres.h"
 
@@ -55,7 +55,7 @@ kms_api_decrypt_recover_bytea(PG_FUNCTION_ARGS)
 	return recover(fcinfo, false);
 }
 
-/* A status that is an answer gives NULL. */
+/* Decrypt.  Return NULL if the status is an answer. */
 static Datum
 decrypt(FunctionCallInfo fcinfo, bool is_text, KmsStatusTest is_answer)
 {
@@ -110,7 +110,10 @@ recover(FunctionCallInfo fcinfo, bool is_text)
 	PG_RETURN_POINTER(plaintext.result);
 }
 
-/* The line in the server log comes before the error. */
+/*
+ * Treat each status as an answer, because the line in the server log must be
+ * written before the error is raised.
+ */
 static bool
 is_logged_first(KmsStatus status)
 {

@@ -1,5 +1,5 @@
 /*
- * kms_decrypt_batch: two arrays of equal length, a row a pair.
+ * kms_decrypt_batch: two arrays of equal length, one row for each pair.
  */
 #include "postgres.h"
 
@@ -28,7 +28,7 @@ typedef struct Pairs
 {
 	Array		key_ids;
 	Array		ciphertexts;
-	FunctionCallInfo call;		/* of kms_decrypt, for one pair */
+	FunctionCallInfo call;		/* a call of kms_decrypt for one pair */
 } Pairs;
 
 static void fetch_pairs(FunctionCallInfo fcinfo, Pairs *pairs);
@@ -131,7 +131,7 @@ fetch_pair(void *arg, int i, KmsCall *call, KmsCipherRequest *request,
 	return kms_request_decrypt(pair, true, call, request, NULL, fault);
 }
 
-/* All in memory: plaintext must not spill to a file. */
+/* Return all rows from memory, because plaintext must not spill to a file. */
 static void
 return_batch(ReturnSetInfo *result, const KmsBatch *batch)
 {

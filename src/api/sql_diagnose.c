@@ -1,5 +1,6 @@
 /*
- * kms_diagnose(): why a ciphertext does not open, in rows of finding and hint.
+ * kms_diagnose(): the reasons why a ciphertext cannot be decrypted, in rows of
+ * finding and hint.
  */
 #include "postgres.h"
 
@@ -44,7 +45,7 @@ kms_api_diagnose(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* No more of it than kms.max_ciphertext_size. */
+/* Fetch the ciphertext, but at most kms.max_ciphertext_size bytes of it. */
 static void
 fetch_ciphertext(FunctionCallInfo fcinfo, KmsSent *sent)
 {

@@ -7,7 +7,7 @@
 #include "api/request.h"
 #include "keys/plaintext.h"
 
-/* No plaintext that fits a key is longer, in any encoding. */
+/* Longest plaintext that can fit any key, in any encoding. */
 #define PLAINTEXT_MAX (KMS_RSA_MAX_BLOCK * KMS_ENCODING_GROWTH)
 
 static Datum encrypt(FunctionCallInfo fcinfo, bool text_form);

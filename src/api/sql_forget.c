@@ -13,7 +13,7 @@
 
 PG_FUNCTION_INFO_V1(kms_api_forget_device);
 
-/* Its call names no device, for the device is to be forgotten. */
+/* The event names no device, because the device is being forgotten. */
 Datum
 kms_api_forget_device(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
- * The functions that tell how the service is: its checks, its self-test and
- * its status.
+ * The functions that report the state of the service: its checks, its
+ * self-test and its status.
  */
 #include "postgres.h"
 
@@ -40,7 +40,9 @@ kms_api_check(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* False, with a warning that names it, if something does not work. */
+/*
+ * Return false, with a warning that names the failed test, if any test fails.
+ */
 Datum
 kms_api_self_test(PG_FUNCTION_ARGS)
 {

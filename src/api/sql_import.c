@@ -11,20 +11,23 @@
 #include "keys/import.h"
 #include "pg/compat.h"
 
-/* arguments of kms_import_key */
+/* Arguments of kms_import_key. */
 enum
 {
 	ARG_DEVICE_ID, ARG_PRIVATE_KEY, ARG_KEY_ID, ARG_APP_VERSION,
 	ARG_CREATED_AT, ARG_EXPIRES_AT, ARG_OAEP_HASH, ARG_DEPRECATED
 };
 
-/* Our copies of the private key; what needs none is the same as before. */
+/*
+ * Our copies of the private key.  A step that needs no copy keeps the pointer
+ * of the step before.
+ */
 typedef struct Copies
 {
 	MemoryContextCallback callback;
 	struct varlena *given;
-	struct varlena *stored;		/* no longer elsewhere */
-	struct varlena *plain;		/* nor compressed */
+	struct varlena *stored;		/* fetched from the TOAST table */
+	struct varlena *plain;		/* and decompressed */
 } Copies;
 
 static KmsStatus fetch(FunctionCallInfo fcinfo, KmsCall *call,
@@ -60,7 +63,10 @@ kms_api_import_key(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(import->row.key_id));
 }
 
-/* All but the private key, of which only the size is looked at. */
+/*
+ * Fetch all arguments except the private key, of which only the size is
+ * checked.
+ */
 static KmsStatus
 fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsImportRequest *request,
 	  KmsFault *fault)
@@ -110,7 +116,7 @@ fetch_key_id(FunctionCallInfo fcinfo, KmsCall *call, KmsImportRequest *request,
 	status = kms_args_key_id(fcinfo, ARG_KEY_ID, key_id, fault);
 	if (status != KMS_OK)
 	{
-		fault->hint = "Check the order of the arguments, or leave the key id NULL to have one made.";
+		fault->hint = "Check the order of the arguments, or pass NULL as the key id to have one generated.";
 		return status;
 	}
 	request->key_id = key_id;
@@ -125,18 +131,19 @@ check_private_key(FunctionCallInfo fcinfo, KmsFault *fault)
 		return kms_fault_null(fault, "private key must not be null");
 	if (kms_args_size(fcinfo, ARG_PRIVATE_KEY) > KMS_RSA_MAX_IMPORT)
 		return kms_fault_argument(fault, "private key is too long",
-								  psprintf("It may have %d bytes.",
+								  psprintf("The private key may have at most %d bytes.",
 										   KMS_RSA_MAX_IMPORT),
 								  NULL);
 	return kms_fault(fault, KMS_OK);
 }
 
 /*
- * Read the private key in its row if it is stored there uncompressed.  Else
- * fetch and decompress it in two steps, so that both copies are ours to wipe.
- * Both are in a memory context of their own, so they are wiped also if
- * decompressing raises.  (If fetching raises, because a table is damaged, the
- * server frees the part that was read without wiping it.)
+ * Read the private key in place if it is stored in the row uncompressed.
+ * Otherwise fetch and decompress it in two steps, so that both copies are ours
+ * to wipe.  Both are in a memory context of their own, so they are wiped also
+ * if decompression raises an error.  (If fetching raises an error because a
+ * table is damaged, the server frees the part that was read without wiping
+ * it.)
  */
 static KmsStatus
 read_private_key(FunctionCallInfo fcinfo, const KmsImport *import,
@@ -164,7 +171,7 @@ read_private_key(FunctionCallInfo fcinfo, const KmsImport *import,
 	return status;
 }
 
-/* Called before the memory goes. */
+/* Called before the memory is freed. */
 static void
 wipe(void *arg)
 {

@@ -61,7 +61,7 @@ kms_api_public_key(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(pem));
 }
 
-/* No operation and no event: it tells of a key, and serves nothing. */
+/* This records no event, because it only reports the state of a key. */
 Datum
 kms_api_key_state(PG_FUNCTION_ARGS)
 {
@@ -79,7 +79,10 @@ kms_api_key_state(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(state));
 }
 
-/* Whether kms_decrypt would take it now; a key that is not there would not. */
+/*
+ * Return true if kms_decrypt would use the key now; false if the key does not
+ * exist.
+ */
 Datum
 kms_api_key_valid(PG_FUNCTION_ARGS)
 {

@@ -87,7 +87,10 @@ end(KmsCall *call, KmsStatus status, const KmsFault *fault, JsonbValue *json)
 	PG_RETURN_JSONB_P(result);
 }
 
-/* A digest without a registered name leaves "alg" out. */
+/*
+ * Push the members of a JWK.  "alg" is left out if the digest has no
+ * registered name.
+ */
 static JsonbValue *
 push_jwk(JsonbParseState **state, const KmsPublicKey *key)
 {
@@ -112,7 +115,7 @@ push_member(JsonbParseState **state, const char *name, const char *value)
 	push_string(state, WJB_VALUE, value);
 }
 
-/* "value" must live until the document is made. */
+/* Push a string; "value" must live until the document is complete. */
 static void
 push_string(JsonbParseState **state, JsonbIteratorToken token,
 			const char *value)
@@ -125,7 +128,7 @@ push_string(JsonbParseState **state, JsonbIteratorToken token,
 	pushJsonbValue(state, token, &string);
 }
 
-/* RFC 4648, 5, without padding. */
+/* Return base64url (RFC 4648, section 5) without padding. */
 static char *
 base64url(const unsigned char *data, size_t len)
 {

@@ -1,5 +1,5 @@
 /*
- * kms_maintain(): a row for each task of maintenance.
+ * kms_maintain(): run maintenance, and return a row for each task.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@ kms_api_maintain(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool		confirm_purge = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
 
-	/* the SQL objects of an older version do not have it */
+	/* The SQL function of an older version does not have this argument. */
 	bool		confirm_clock = PG_NARGS() > 1 && !PG_ARGISNULL(1) &&
 	PG_GETARG_BOOL(1);
 	KmsTaskResult tasks[KMS_TASK_COUNT];

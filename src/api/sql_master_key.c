@@ -1,5 +1,5 @@
 /*
- * The functions for the operator's master keys.
+ * The operator's functions for master keys.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * The functions that add up what has been recorded.
+ * The functions that summarize the recorded events.
  */
 #include "postgres.h"
 
@@ -37,7 +37,7 @@ kms_api_metrics_summary(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
-/* The source of the views; never waits for the writer. */
+/* The source of the views.  Never waits for the writer. */
 Datum
 kms_api_read_metrics(PG_FUNCTION_ARGS)
 {

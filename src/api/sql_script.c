@@ -1,8 +1,8 @@
 /*
- * The functions that the extension's scripts call when they begin and end.
+ * The functions that the extension's scripts call at their begin and end.
  *
- * The scripts create them, call them and drop them, so no other session sees
- * them; except kms.start(), which stays.
+ * The scripts create, call and drop them, so no other session sees them,
+ * except kms.start(), which stays.
  */
 #include "postgres.h"
 
@@ -36,7 +36,10 @@ kms_api_end_script(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The install script's last line: makes the database known to the launcher. */
+/*
+ * Make the database known to the launcher; the last line of the install script
+ * calls it.
+ */
 Datum
 kms_api_start(PG_FUNCTION_ARGS)
 {

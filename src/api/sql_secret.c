@@ -1,6 +1,6 @@
 /*
- * Hashing and verifying secrets.  The plaintext exists in src/keys/secret.c
- * only and never becomes a SQL value.
+ * Hashing and verifying secrets.  The plaintext exists only in
+ * src/keys/secret.c and never becomes a SQL value.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 
 #define SUBJECT_MAX 255			/* bytes */
 
-/* arguments of kms_verify_secret */
+/* Arguments of kms_verify_secret. */
 enum
 {
 	VERIFY_KEY_ID, VERIFY_CIPHERTEXT, VERIFY_HASH, VERIFY_SUBJECT,
@@ -70,9 +70,9 @@ kms_api_verify_secret(PG_FUNCTION_ARGS)
 	call = kms_call_begin(KMS_OP_VERIFY);
 
 	/*
-	 * Processes that share a query share its locks, that of a subject too.
-	 * The function's label keeps it out of workers; not so if one that calls
-	 * it is labelled PARALLEL SAFE.
+	 * Processes that share a query share its locks, including the lock of a
+	 * subject.  The function's label keeps it out of parallel workers, but
+	 * not if a function that calls it is labelled PARALLEL SAFE.
 	 */
 	if (IsParallelWorker())
 		ereport(ERROR,
@@ -133,7 +133,10 @@ fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 	return status;
 }
 
-/* The subject is recorded in the trail, and a hash must not be. */
+/*
+ * Return true if the subject is a hash.  The subject is recorded in the trail,
+ * and a hash must not be.
+ */
 static bool
 is_hash(const char *subject)
 {

@@ -100,7 +100,7 @@ kms_api_destroy_key(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text("destroyed"));
 }
 
-/* The functions that return the new state. */
+/* Change the state of a key, and return the new state. */
 static Datum
 change(FunctionCallInfo fcinfo, KmsOperation operation, const char *function)
 {
@@ -145,7 +145,10 @@ run(FunctionCallInfo fcinfo, KmsCall *call, KmsStateRequest *request,
 	return kms_transition_change(call, request, outcome, fault);
 }
 
-/* A month has 30 days, as where PostgreSQL compares intervals. */
+/*
+ * Fetch the time of deletion.  A month has 30 days, as in PostgreSQL's
+ * comparison of intervals.
+ */
 static KmsStatus
 fetch_delete_at(FunctionCallInfo fcinfo, int n, TimestampTz *delete_at,
 				KmsFault *fault)
@@ -161,7 +164,7 @@ fetch_delete_at(FunctionCallInfo fcinfo, int n, TimestampTz *delete_at,
 	if (!(days >= DELETION_MIN_DAYS && days <= DELETION_MAX_DAYS))
 		return kms_fault_argument(fault, "a key is deleted after 7 to 30 days",
 								  NULL,
-								  "Until then kms_cancel_key_deletion() can call it back. kms_destroy_key() deletes at once.");
+								  "Until then kms_cancel_key_deletion() can cancel it. kms_destroy_key() deletes at once.");
 	*delete_at = GetCurrentTimestamp() +
 		(TimestampTz) (after->month * DAYS_PER_MONTH + after->day) * USECS_PER_DAY +
 		after->time;
@@ -178,5 +181,5 @@ check_confirmation(FunctionCallInfo fcinfo, int n, const char *key_id,
 		memcmp(VARDATA_ANY(PG_GETARG_TEXT_PP(n)), key_id, strlen(key_id)) == 0)
 		return kms_fault(fault, KMS_OK);
 	return kms_fault_argument(fault, "confirmation is not the key id", NULL,
-							  "What is destroyed is lost for ever, with all that was encrypted for it: repeat the key id to confirm.");
+							  "A destroyed key is lost for ever, with all data that was encrypted for it. To confirm, repeat the key id.");
 }

@@ -21,7 +21,7 @@ kms_boot_time(void)
 	return now.tv_sec * USECS_PER_SEC + now.tv_nsec / 1000;
 }
 
-/* A container without /proc has none. */
+/* A container without /proc does not provide an id. */
 void
 kms_boot_id(char *id)
 {

@@ -22,10 +22,10 @@
 #include "pg/fault.h"
 
 /*
- * Each step of a look-up may receive an invalidation, so what the steps found
- * need not belong together.  Look up again as long as that happens; but not
- * for ever, because a server that is built to discard its caches at every
- * step never comes to an end.
+ * Each step of a look-up may receive an invalidation, so the results of the
+ * steps may not belong together.  Repeat the look-up as long as that happens,
+ * but not for ever, because a server that is built to discard its caches at
+ * every step would never finish.
  */
 #define LOOK_UP_ATTEMPTS 8
 
@@ -34,7 +34,9 @@ static bool catalog_complete = false;
 static bool catalog_valid = false;
 static bool callback_registered = false;
 
-/* counts what invalidates the catalog, and anything during a look-up */
+/*
+ * Counts invalidations of the catalog, and any invalidation during a look-up.
+ */
 static uint64 invalidations = 0;
 
 static void forget_owner(Datum arg, int cache, uint32 hash);
@@ -101,7 +103,10 @@ renew(void)
 		look_up();
 }
 
-/* The owner may have changed since: who is dropped owns nothing. */
+/*
+ * The owner may have changed since, because a role that is dropped owns
+ * nothing.
+ */
 static void
 forget_owner(Datum arg, int cache, uint32 hash)
 {
@@ -109,7 +114,7 @@ forget_owner(Datum arg, int cache, uint32 hash)
 	invalidations++;
 }
 
-/* While the catalog is not valid, it cannot tell which tables matter. */
+/* If the catalog is not valid, any table may matter. */
 static void
 invalidate(Datum arg, Oid relid)
 {
@@ -139,7 +144,7 @@ look_up(void)
 	catalog_valid = catalog_complete && invalidations == before;
 }
 
-/* An object that is not there leaves InvalidOid. */
+/* Look up all objects.  A missing object leaves InvalidOid. */
 static void
 find_objects(void)
 {
@@ -185,8 +190,9 @@ is_complete(void)
 }
 
 /*
- * REASSIGN OWNED changes it together with the owner of the tables, which
- * invalidates the cache; ALTER TABLE … OWNER TO changes only that of a table.
+ * Return the owner of the extension.  REASSIGN OWNED changes that owner
+ * together with the owner of the tables, which invalidates the cache; ALTER
+ * TABLE … OWNER TO changes only the owner of a table.
  */
 static Oid
 owner_of(Oid extension)

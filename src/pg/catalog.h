@@ -1,5 +1,5 @@
 /*
- * Where the extension's objects are in this database.
+ * The OIDs of the extension's objects in this database.
  */
 #ifndef KMS_PG_CATALOG_H
 #define KMS_PG_CATALOG_H
@@ -25,12 +25,16 @@ typedef struct KmsCatalog
 } KmsCatalog;
 
 /*
- * The objects of this database; cached, and looked up again after a change of
- * the tables.  Raises 55000 where the extension, or one of them, is not there.
+ * Return the objects of this database.  The result is cached, and looked up
+ * again after a change of the tables.  Raises 55000 if the extension, or one
+ * of the objects, does not exist.
  */
 extern const KmsCatalog *kms_catalog(void);
 
-/* The extension alone, also where a table of it is missing. */
+/*
+ * Return the extension, or its owner, even if a table of the extension is
+ * missing.  Raises 55000 if the extension does not exist.
+ */
 extern Oid	kms_catalog_extension(void);
 extern Oid	kms_catalog_owner(void);
 

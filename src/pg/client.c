@@ -1,6 +1,7 @@
 /*
- * Read from the session's entry in the table that pg_stat_activity shows, for
- * libpq-be.h cannot be included where the headers of GSSAPI are not installed.
+ * The client is read from the session's entry in the table behind
+ * pg_stat_activity, because libpq-be.h cannot be included where the headers of
+ * GSSAPI are not installed.
  */
 #include "postgres.h"
 
@@ -35,7 +36,10 @@ kms_client_in_clear(void)
 	return in_clear;
 }
 
-/* Once a process: a session's connection stays what it is. */
+/*
+ * Find out once per process, because the connection of a session never
+ * changes.
+ */
 static void
 find_out(void)
 {

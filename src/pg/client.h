@@ -1,16 +1,19 @@
 /*
- * Where the client of this session is, also in its parallel workers.
+ * The client of this session, also for its parallel workers.
  */
 #ifndef KMS_PG_CLIENT_H
 #define KMS_PG_CLIENT_H
 
-/* The numeric address of the client, "" for a local one and where is none. */
+/*
+ * Return the numeric address of the client, or "" if it is local or there is
+ * none.
+ */
 extern const char *kms_client_address(void);
 
 /*
- * Whether what is returned leaves over TCP/IP without TLS.  Also to the
- * machine itself, for a proxy may stand there.  Where that cannot be found
- * out (a parallel worker whose leader is gone): yes.
+ * Return true if results are sent over TCP/IP without TLS, even to this
+ * machine itself, because the peer may be a proxy.  If that is unknown (a
+ * parallel worker whose leader has ended), return true.
  */
 extern bool kms_client_in_clear(void);
 

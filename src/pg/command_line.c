@@ -37,7 +37,7 @@ kms_command_line_settings(void)
 		after_c = false;
 		if (pg_strncasecmp(argument, "kms.", 4) != 0)
 			continue;
-		/* as the server reads them: see ParseLongOption */
+		/* Convert as the server does: see ParseLongOption. */
 		for (c = argument; *c != '\0' && *c != '='; c++)
 		{
 			if (*c == '-')
@@ -48,7 +48,10 @@ kms_command_line_settings(void)
 	return settings;
 }
 
-/* Each is in double quotes, and the program before them is not. */
+/*
+ * Return the arguments.  Each is in double quotes, and the program before them
+ * is not.
+ */
 static List *
 read_arguments(void)
 {

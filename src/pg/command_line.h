@@ -1,5 +1,5 @@
 /*
- * What the server was started with.
+ * The command line of the server.
  */
 #ifndef KMS_PG_COMMAND_LINE_H
 #define KMS_PG_COMMAND_LINE_H
@@ -7,9 +7,9 @@
 #include "nodes/pg_list.h"
 
 /*
- * Settings of kms on the command line of the server, palloc'd texts
- * "name=value".  The server keeps its command line in postmaster.opts; if that
- * cannot be read there are none.
+ * Return the settings of kms on the command line of the server, as palloc'd
+ * texts "name=value".  The server keeps its command line in postmaster.opts;
+ * if that cannot be read, the list is empty.
  */
 extern List *kms_command_line_settings(void);
 

@@ -1,7 +1,7 @@
 /*
- * The one place that knows PostgreSQL's versions.
+ * The only place that knows PostgreSQL's versions.
  *
- * Each shim names the version and why.
+ * Each shim names the version and the difference.
  */
 #ifndef KMS_PG_COMPAT_H
 #define KMS_PG_COMPAT_H
@@ -10,17 +10,19 @@
 #include "varatt.h"				/* 16: moved out of postgres.h */
 #endif
 
-/* 15: shared memory is requested in a hook of its own */
+/* 15: shared memory must be requested in a hook of its own */
 #if PG_VERSION_NUM >= 150000
 #define KMS_HAS_SHMEM_REQUEST_HOOK 1
 #endif
 
-/* 15: reserved by name; before, placeholders only warn */
+/*
+ * 15: names are reserved by prefix; before, placeholders only cause a warning
+ */
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
-/* 15: what timeline WAL is written on, once recovery has ended */
+/* 15: returns the timeline on which WAL is written, after recovery */
 #if PG_VERSION_NUM >= 150000
 #define kms_timeline() GetWALInsertionTimeLine()
 #else
@@ -32,12 +34,12 @@
 #include "access/xlogrecovery.h"
 #endif
 
-/* 15: int64 whatever it is called */
+/* 15: int64, independent of its C type */
 #if PG_VERSION_NUM < 150000
 #define strtoi64(str, endptr, base) ((int64) strtoll(str, endptr, base))
 #endif
 
-/* 15: sets are returned with the server's help; before, by hand */
+/* 15: the server helps to return sets; before, that is done by hand */
 #if PG_VERSION_NUM < 150000
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -67,7 +69,7 @@ kms_compat_init_materialized(FunctionCallInfo fcinfo)
 }
 #endif
 
-/* 16: says by what it looks */
+/* 16: the name says by what it looks up */
 #if PG_VERSION_NUM < 160000
 #define pgstat_get_local_beentry_by_index(idx) \
 	pgstat_fetch_stat_local_beentry(idx)
@@ -83,7 +85,7 @@ kms_compat_init_materialized(FunctionCallInfo fcinfo)
 	object_ownercheck(RelationRelationId, table_oid, role)
 #endif
 
-/* 16: says how many there are */
+/* 16: returns the number of variables */
 #if PG_VERSION_NUM < 160000
 #define kms_guc_variables(count) \
 	(*(count) = GetNumConfigOptions(), get_guc_variables())
@@ -91,17 +93,17 @@ kms_compat_init_materialized(FunctionCallInfo fcinfo)
 #define kms_guc_variables(count) get_guc_variables(count)
 #endif
 
-/* 18: before the declaration; until then, behind it */
+/* 18: stands before the declaration; earlier, it may stand behind */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))
 #endif
 
-/* 18: shown by pg_get_loaded_modules() */
+/* 18: the arguments are shown by pg_get_loaded_modules() */
 #if PG_VERSION_NUM < 180000
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
-/* 18: what base64 encodes is unsigned */
+/* 18: base64 takes unsigned bytes */
 #if PG_VERSION_NUM >= 180000
 typedef uint8 KmsBase64Byte;
 #else

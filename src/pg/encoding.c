@@ -36,7 +36,7 @@ find(KmsEncoding *encoding, int from, int to)
 	if (!OidIsValid(encoding->conversion))
 		return false;
 
-	/* the first conversion loads its library, which may raise */
+	/* The first conversion loads its library, which may raise an error. */
 	(void) kms_encoding_convert(encoding, (const unsigned char *) "x", 1, out,
 								sizeof(out), &out_len);
 	return true;

@@ -66,7 +66,10 @@ kms_extension_supports(Oid extension)
 	List	   *objects = NIL;
 	int			i;
 
-	/* the extension itself first; the list grows behind the one we look at */
+	/*
+	 * Start with the extension itself.  The list grows while we go through
+	 * it.
+	 */
 	objects = add_object(objects, ExtensionRelationId, extension);
 	for (i = 0; i < list_length(objects); i++)
 		objects = add_supports(objects, depend, list_nth(objects, i));
@@ -121,8 +124,9 @@ kms_extension_object_acl(const ObjectAddress *object)
 }
 
 /*
- * Add the schemas and extensions that an object depends on, of an extension
- * also those of its members: with one of them it would go as a whole.
+ * Add the schemas and extensions on which an object depends; for an extension
+ * also those of its members, because dropping one of these would drop the
+ * extension as a whole.
  */
 static List *
 add_supports(List *objects, Relation depend, const ObjectAddress *object)

@@ -11,8 +11,8 @@
 #include "pg/compat.h"
 
 /*
- * Among the arguments of each ereport that a call can raise: its statement may
- * have a secret, and must not come into the log with the message.
+ * Add this to the arguments of each ereport that a call can raise: the
+ * statement may contain a secret, and must not be logged with the message.
  */
 #define KMS_HIDE_STATEMENT	errhidestmt(true), errhidecontext(true)
 
@@ -35,7 +35,10 @@ typedef struct KmsFault
 	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
 } KmsFault;
 
-/* The data or the key is at fault, so kms_try_decrypt gives NULL. */
+/*
+ * Return true if the data or the key is at fault, so that kms_try_decrypt
+ * returns NULL.
+ */
 extern bool kms_fault_is_tried(KmsStatus status);
 
 extern KmsStatus kms_fault(KmsFault *fault, KmsStatus status);
@@ -45,10 +48,13 @@ extern KmsStatus kms_fault_null(KmsFault *fault, const char *message);
 extern KmsStatus kms_fault_ciphertext(KmsFault *fault, const char *message,
 									  const char *detail, const char *hint);
 
-/* The SQLSTATE that it is raised with, as errcode takes it. */
+/* Return the SQLSTATE of the error, as errcode takes it. */
 extern int	kms_fault_sqlstate(const KmsFault *fault);
 
-/* Raise it.  The statement and context are kept out of the server log. */
+/*
+ * Raise the error.  The statement and the context are kept out of the server
+ * log.
+ */
 pg_noreturn extern void kms_fault_raise(const KmsFault *fault);
 
 #endif							/* KMS_PG_FAULT_H */

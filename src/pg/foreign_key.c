@@ -46,7 +46,10 @@ on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
 		check(object_oid);
 }
 
-/* The row is there, but the command counter does not show it yet. */
+/*
+ * Use SnapshotSelf: the row exists, but the command counter does not show it
+ * yet.
+ */
 static void
 check(Oid constraint_oid)
 {

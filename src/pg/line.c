@@ -36,7 +36,10 @@ judge_utf8(const char *text, size_t len)
 		: KMS_LINE_NOT_TEXT;
 }
 
-/* Conversions are in the catalogs. */
+/*
+ * Check text in another encoding.  Outside of a transaction that is not
+ * possible, because conversions are in the catalogs.
+ */
 static KmsLine
 judge_converted(const char *text, size_t len)
 {

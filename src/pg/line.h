@@ -1,6 +1,7 @@
 /*
- * Text of callers that others read later, in the trail, in the server log and
- * on a terminal: device ids, app versions, reasons, subjects, contexts.
+ * Checking callers' texts that other people read later, in the trail, in the
+ * server log and on a terminal: device ids, app versions, reasons, subjects,
+ * contexts.
  */
 #ifndef KMS_PG_LINE_H
 #define KMS_PG_LINE_H
@@ -13,17 +14,20 @@ typedef enum KmsLine
 {
 	KMS_LINE_OK,
 	KMS_LINE_REFUSED,			/* has one of KMS_LINE_REFUSES */
-	KMS_LINE_NOT_TEXT			/* UTF-8 does not have it, or cannot say now */
+	KMS_LINE_NOT_TEXT			/* cannot be converted to UTF-8 (now) */
 } KmsLine;
 
 /*
- * Judge text in the database's encoding by its form in UTF-8, see
- * kms_utf8_line_valid; SQL_ASCII must be UTF-8.  Raises nothing about its bytes,
- * because such a message would show them.
+ * Check text in the database's encoding by its form in UTF-8, see
+ * kms_utf8_line_valid.  In SQL_ASCII it must be UTF-8.  Raises no error about
+ * the bytes, because the message would show them.
  */
 extern KmsLine kms_line_judge(const char *text, size_t len);
 
-/* Replace what is not printable ASCII by "?" unless the text is a line. */
+/*
+ * If the text is not a valid line, replace all characters that are not
+ * printable ASCII by "?".
+ */
 extern void kms_line_clean(char *text);
 
 #endif							/* KMS_PG_LINE_H */

@@ -37,7 +37,10 @@ kms_month_is(const char *label)
 		strcmp(label + 5, "01") >= 0 && strcmp(label + 5, "12") <= 0;
 }
 
-/* Times of keys lie between years 0 and 9999; others are cut to that. */
+/*
+ * Split a time.  Times of keys are between years 0 and 9999; limit others to
+ * that.
+ */
 static void
 split(TimestampTz at, int *year, int *month)
 {

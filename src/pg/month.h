@@ -1,5 +1,5 @@
 /*
- * Calendar months (UTC), which name the epochs of the master key: "2026-11".
+ * Calendar months (UTC), which label the epochs of the master key: "2026-11".
  */
 #ifndef KMS_PG_MONTH_H
 #define KMS_PG_MONTH_H
@@ -8,13 +8,13 @@
 
 #define KMS_MONTH_SIZE 8		/* bytes with the NUL */
 
-/* The month of a time. */
+/* Write the month of a time. */
 extern void kms_month_of(TimestampTz at, char month[KMS_MONTH_SIZE]);
 
-/* When the month after this time's begins. */
+/* Return the end of the month of a time. */
 extern TimestampTz kms_month_end(TimestampTz at);
 
-/* Whether a label is the name of a month. */
+/* Return true if a label is the name of a month. */
 extern bool kms_month_is(const char *label);
 
 #endif							/* KMS_PG_MONTH_H */

@@ -8,7 +8,7 @@
 #include "pg/catalog.h"
 #include "pg/owner.h"
 
-/* No operator or function is ever looked for in pg_temp. */
+/* PostgreSQL never looks for operators or functions in pg_temp. */
 #define SEARCH_PATH "pg_catalog, pg_temp"
 
 static void enter(KmsOwnerScope *scope, Oid user);

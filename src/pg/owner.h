@@ -12,8 +12,9 @@ typedef struct KmsOwnerScope
 } KmsOwnerScope;
 
 /*
- * Act with the extension owner's rights and a fixed search_path until left.
- * An error leaves by itself, with the transaction.
+ * Act with the rights of the extension's owner and a fixed search_path, until
+ * kms_owner_leave.  An error leaves the scope at the end of the
+ * (sub)transaction.
  */
 extern void kms_owner_enter(KmsOwnerScope *scope);
 
@@ -22,8 +23,8 @@ extern void kms_owner_enter_superuser(KmsOwnerScope *scope);
 extern void kms_owner_leave(const KmsOwnerScope *scope);
 
 /*
- * Raise unless a scope is entered: SQL in C code writes operators without
- * their schema, which is safe under its search path only.
+ * Raise an error unless a scope is entered.  SQL in C code writes operators
+ * without their schema, which is safe only under its search path.
  */
 extern void kms_owner_require(void);
 

@@ -1,7 +1,7 @@
 /*
  * A session is protected when it has authenticated, before it can hold any
- * secret.  The postmaster is not: there it would break the adjustment of the
- * out-of-memory killer that Debian's packages make.
+ * secret.  The postmaster is not protected, because that would break the
+ * adjustment of the out-of-memory killer in Debian's packages.
  */
 #include "postgres.h"
 
@@ -11,8 +11,8 @@
 #include "pg/settings.h"
 
 /*
- * Of libpq/auth.h, which cannot be included where the headers of GSSAPI are
- * not installed.
+ * Declarations of libpq/auth.h, which cannot be included where the headers of
+ * GSSAPI are not installed.
  */
 struct Port;
 typedef void (*ClientAuthentication_hook_type) (struct Port *, int);

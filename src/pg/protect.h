@@ -1,14 +1,18 @@
 /*
- * Keeping other processes of the server's user away from this one's memory.
+ * Protection of this process's memory from other processes of the server's
+ * user.
  */
 #ifndef KMS_PG_PROTECT_H
 #define KMS_PG_PROTECT_H
 
-/* From _PG_init while preloading: sessions are protected from their start. */
+/*
+ * Have sessions protected from their start.  Call it from _PG_init while
+ * preloading.
+ */
 extern void kms_protect_install(void);
 
 /*
- * This process can be neither dumped nor traced by its own user from now on,
+ * From now on, keep this process from being dumped or traced by its own user,
  * unless kms.protect_memory is off.
  */
 extern void kms_protect_process(void);

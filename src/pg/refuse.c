@@ -26,7 +26,7 @@
 static ProcessUtility_hook_type prev_utility_hook = NULL;
 static object_access_hook_type prev_object_access_hook = NULL;
 
-/* Whether a statement is running that names the extension to be dropped. */
+/* A statement that drops the extension by name is running. */
 static bool dropping = false;
 
 static void on_utility(PlannedStmt *statement, const char *query,
@@ -261,7 +261,7 @@ belongs_to(const List *objects, Oid role)
 }
 
 /*
- * Raise 42501 if it is a table of kms, or an index of one, and the current
+ * Raise 42501 if this is a table of kms, or an index of one, and the current
  * user does not own it.
  */
 static void
@@ -274,8 +274,9 @@ check_owner(const RangeVar *name)
 }
 
 /*
- * The owner of a database may reindex tables of others.  Each is locked while
- * its indexes are built and while that waits for everybody who reads it.
+ * The owner of a database may reindex other users' tables.  Each is locked
+ * while its indexes are built, and while that waits for all sessions that read
+ * it.
  */
 static void
 check_reindex(const ReindexStmt *statement)
@@ -360,7 +361,7 @@ check_constraint(const Constraint *constraint)
 	if (name == NULL)
 		return;
 
-	/* the owner is refused when the constraint is made: foreign_key.c */
+	/* The owner is refused when the constraint is created: foreign_key.c. */
 	if (strcmp(name, "key") != 0)
 		check_owner(constraint->pktable);
 	else if (pg_class_aclcheck(table, GetUserId(), ACL_REFERENCES) != ACLCHECK_OK &&
@@ -371,8 +372,8 @@ check_constraint(const Constraint *constraint)
 }
 
 /*
- * Return the table of kms that has this name or an index of this name, without
- * a lock on it, or InvalidOid.
+ * Return the table of kms with this name, or with an index of this name,
+ * without locking it, or InvalidOid.
  */
 static Oid
 find_table(const RangeVar *name)
@@ -392,8 +393,9 @@ find_table(const RangeVar *name)
 }
 
 /*
- * What is left: other kinds of objects on which somebody has made the
- * extension depend.  By now PostgreSQL holds all locks of the drop.
+ * Refuse drops that were not noticed before: a user has made the extension
+ * depend on an object of another kind.  PostgreSQL already holds all locks of
+ * the drop.
  */
 static void
 on_object_access(ObjectAccessType access, Oid class_oid, Oid object_oid,
@@ -413,6 +415,6 @@ refuse_drop(const char *what)
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot drop %s because extension kms would be dropped, too",
 					what),
-			 errdetail("All keys would be lost, and with them what was encrypted for them."),
-			 errhint("If the keys are to go, run DROP EXTENSION kms first. If not, drop the other objects one by one; an extension that is created in a schema of its own (CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys) is not in the way.")));
+			 errdetail("All keys would be lost, and with them all data that was encrypted for them."),
+			 errhint("To delete the keys, run DROP EXTENSION kms first. Otherwise drop the other objects one by one; to avoid that, create the extension in a schema of its own (CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys).")));
 }

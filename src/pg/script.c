@@ -42,13 +42,13 @@ kms_script_check_schema(const char *schema)
 				(errcode(ERRCODE_DUPLICATE_SCHEMA),
 				 errmsg("extension kms cannot be created in schema \"kms\""),
 				 errdetail("The extension makes schema kms for its tables; its functions go into another one."),
-				 errhint("Run %sCREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys",
+				 errhint("Run %sCREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys.",
 						 exists ? "DROP SCHEMA kms; " : "")));
 	if (exists)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_SCHEMA),
 				 errmsg("schema \"kms\" already exists"),
-				 errhint("The extension makes schema kms for its tables: rename or drop the one that is there.")));
+				 errhint("The extension makes schema kms for its tables: rename or drop the existing schema.")));
 }
 
 void
@@ -88,8 +88,9 @@ close_member(const ObjectAddress *member)
 }
 
 /*
- * False if it is of a kind that we make none of, or that never has privileges
- * of its own, as the row type of a table.
+ * Name an object for GRANT.  Return false if it is of a kind that the scripts
+ * do not make, or that never has privileges of its own, such as the row type
+ * of a table.
  */
 static bool
 name_object(const ObjectAddress *object, GrantStmt *statement)

@@ -1,5 +1,5 @@
 /*
- * What a script of the extension needs that SQL cannot do.
+ * Steps of the extension's scripts that SQL cannot do.
  */
 #ifndef KMS_PG_SCRIPT_H
 #define KMS_PG_SCRIPT_H
@@ -8,19 +8,20 @@
 extern void kms_script_require(void);
 
 /*
- * Raise 42P06 if the extension's functions are to be in schema kms, which is
- * that of its tables, or if there is a schema of that name.
+ * Raise 42P06 if the extension's functions would be in schema kms, which is
+ * the schema of its tables, or if a schema of that name exists.
  */
 extern void kms_script_check_schema(const char *schema);
 
 /*
- * Take every privilege that is not the owner's from what the running script
- * has made, and give the owner all of them, whatever ALTER DEFAULT PRIVILEGES
- * said.
+ * Revoke all privileges on the objects that the running script has made from
+ * all roles but the owner, and grant all of them to the owner, whatever ALTER
+ * DEFAULT PRIVILEGES said.
  *
  * This is done by GRANT and REVOKE while the extension is being created, so
- * that pg_init_privs says the same and a dump carries nothing of it.  Objects
- * that were members before this transaction keep what was granted since.
+ * that pg_init_privs has the same and a dump contains nothing of it.  Objects
+ * that were members before this transaction keep the privileges that were
+ * granted since.
  */
 extern void kms_script_close_members(void);
 

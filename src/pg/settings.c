@@ -97,8 +97,9 @@ void
 kms_settings_define(void)
 {
 	/*
-	 * The server's settings of POSTMASTER level can only be defined while
-	 * preloading; without preloading there is no server side at all.
+	 * The server's settings of POSTMASTER level can be defined only while
+	 * preloading.  Without preloading, the extension has no server part at
+	 * all.
 	 */
 	if (process_shared_preload_libraries_in_progress)
 	{
@@ -111,13 +112,13 @@ kms_settings_define(void)
 		MarkGUCPrefixReserved("kms");
 }
 
-/* Set in the configuration file, for the whole server. */
+/* Define the settings of the configuration file, for the whole server. */
 static void
 define_server_settings(void)
 {
 	DefineCustomEnumVariable("kms.audit",
 							 "Whether a result may be returned before its event is durable.",
-							 "With \"required\", what cannot be recorded fails with KM008.",
+							 "With \"required\", a call whose event cannot be recorded fails with KM008.",
 							 &kms_audit, kms_audit, audit_options,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_server_seconds("kms.audit_checkpoint_interval",
@@ -132,7 +133,7 @@ define_server_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.audit_wait_for_standby",
 							 "Whether an event is durable only when a synchronous standby has it, too.",
-							 "As synchronous_commit says; calls that wait for their events wait for this.",
+							 "The level is that of synchronous_commit. Calls that wait for their events wait for the standby, too.",
 							 &kms_audit_wait_for_standby,
 							 kms_audit_wait_for_standby,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
@@ -162,7 +163,7 @@ define_server_settings(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("kms.key_pool_size",
 							"Ready-made keys that each database keeps for its devices.",
-							"0 has each key made when it is asked for.",
+							"With 0, each key is generated when it is requested.",
 							&kms_key_pool_size,
 							kms_key_pool_size, 0, 10000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
@@ -173,7 +174,7 @@ define_server_settings(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("kms.keygen_workers",
 							"Background workers at a time that fill pools of keys, over all databases.",
-							"They run only where no other process wants the processor. 0 leaves it to kms_maintain().",
+							"They use idle processor time only. With 0, only kms_maintain() fills the pools.",
 							&kms_keygen_workers,
 							kms_keygen_workers, 0, KMS_KEYGEN_WORKERS_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
@@ -188,7 +189,7 @@ define_server_settings(void)
 						  kms_maintenance_interval, 1);
 	DefineCustomStringVariable("kms.master_key_command",
 							   "Command that prints the master keys, in the form of kms.master_key_file.",
-							   "It is run by the shell, once at start and once at each reload.",
+							   "The shell runs it once at start and once at each reload.",
 							   &kms_master_key_command, "",
 							   PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY | GUC_DISALLOW_IN_AUTO_FILE,
@@ -200,7 +201,7 @@ define_server_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.master_key_epochs",
 							 "Keys are wrapped under the master key labelled with their month.",
-							 "Labels are like 2026-11, in UTC. Such keys stay where they are when others are wrapped again.",
+							 "Labels are like 2026-11, in UTC. Such keys keep their master key when other keys are wrapped again.",
 							 &kms_master_key_epochs, kms_master_key_epochs,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("kms.master_key_file",
@@ -217,7 +218,7 @@ define_server_settings(void)
 							PGC_SIGHUP, GUC_UNIT_BYTE, NULL, NULL, NULL);
 	DefineCustomIntVariable("kms.max_databases",
 							"Databases of the server that can use kms.",
-							"In each further one, every call fails with 53400. Each takes 4 kB of shared memory.",
+							"In each further database, every call fails with 53400. Each database takes 4 kB of shared memory.",
 							&kms_max_databases,
 							kms_max_databases, 1, 10000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
@@ -258,7 +259,10 @@ define_server_settings(void)
 						  kms_verify_failure_window, 1);
 }
 
-/* Set by a superuser, so that a database can have its own policy. */
+/*
+ * Define the settings of a superuser, so that a database can have its own
+ * policy.
+ */
 static void
 define_policy_settings(void)
 {
@@ -301,7 +305,7 @@ kms_settings_is_ours(const char *name)
 	return pg_strncasecmp(name, "kms.", 4) == 0;
 }
 
-/* A placeholder stands for a name that nobody has defined. */
+/* A placeholder has a value, but the name is not defined. */
 bool
 kms_settings_knows(const char *name)
 {
@@ -309,7 +313,7 @@ kms_settings_knows(const char *name)
 		(GetConfigOptionFlags(name, true) & GUC_CUSTOM_PLACEHOLDER) == 0;
 }
 
-/* Tried, not set; what is wrong with it would be said at DEBUG5. */
+/* Test the value without setting it.  An error would be reported at DEBUG5. */
 bool
 kms_settings_accepts(const char *name, const char *value, bool at_start)
 {
@@ -318,21 +322,24 @@ kms_settings_accepts(const char *name, const char *value, bool at_start)
 							 GUC_ACTION_SET, false, DEBUG5, false) != 0;
 }
 
-/* Set by whoever calls, and recorded as what he says: nothing trusts it. */
+/*
+ * Define the setting that any caller can set.  It is recorded as the caller's
+ * statement, and nothing relies on it.
+ */
 static void
 define_session_settings(void)
 {
 	DefineCustomStringVariable("kms.audit_context",
 							   "What the application is working on, for the audit trail.",
-							   "A user or request id, say: at most 255 bytes without " KMS_LINE_REFUSES ".",
+							   "For example a user or request id: at most 255 bytes without " KMS_LINE_REFUSES ".",
 							   &kms_audit_context, "",
 							   PGC_USERSET, 0, check_audit_context, NULL, NULL);
 }
 
 /*
- * What is no text may become one, because a value of the configuration is
- * checked before there is a database; see kms_line_clean.  The server's own
- * message would show the value.
+ * Accept a value that is not text now, because a value of the configuration
+ * file is checked before there is a database; see kms_line_clean.  The
+ * server's own message would show the value, so write another one.
  */
 static bool
 check_audit_context(char **newval, void **extra, GucSource source)

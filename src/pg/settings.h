@@ -1,8 +1,7 @@
 /*
- * The settings of SPEC section 9 and docs/reference/settings.md, with their
- * defaults.
+ * The settings, as in docs/reference/settings.md, with their defaults.
  *
- * Times are in seconds unless the name says milliseconds.
+ * Times are in seconds unless stated otherwise.
  */
 #ifndef KMS_PG_SETTINGS_H
 #define KMS_PG_SETTINGS_H
@@ -26,7 +25,7 @@ typedef enum KmsEventDetail
 	KMS_DETAIL_FAILURES			/* successful decrypts are only counted */
 } KmsEventDetail;
 
-/* for the server */
+/* For the whole server. */
 extern char *kms_master_key_command;	/* "" when not set */
 extern int	kms_master_key_command_timeout; /* milliseconds */
 extern char *kms_master_key_file;	/* "" when not set */
@@ -53,10 +52,10 @@ extern int	kms_max_databases;
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;
 extern bool kms_require_tls;
-extern int	kms_verify_failure_limit;	/* 0: off */
+extern int	kms_verify_failure_limit;	/* 0 means off */
 extern int	kms_verify_failure_window;
 
-/* for superusers: a database may have its own */
+/* For superusers, so that a database can have its own. */
 extern int	kms_key_lifetime;
 extern int	kms_key_retention;
 extern int	kms_key_bits;
@@ -66,19 +65,23 @@ extern int	kms_keygen_window;
 extern bool kms_deprecate_problematic_keys;
 extern double kms_problematic_threshold;	/* percent */
 
-/* for anybody: what the application is working on; never NULL */
+/* For any role: the application's current work, for the trail; never NULL. */
 extern char *kms_audit_context;
 
 /*
- * Whether a name is one of kms.*, whether there is such a parameter, and
- * whether that takes this value when the server starts, or by ALTER DATABASE.
+ * Return true if a name is one of kms.*; if there is such a parameter; and if
+ * the parameter accepts this value, when the server starts or by ALTER
+ * DATABASE.
  */
 extern bool kms_settings_is_ours(const char *name);
 extern bool kms_settings_knows(const char *name);
 extern bool kms_settings_accepts(const char *name, const char *value,
 								 bool at_start);
 
-/* Called from _PG_init; those of the server are defined while preloading. */
+/*
+ * Define the settings.  Called from _PG_init; the server's settings are
+ * defined only while preloading.
+ */
 extern void kms_settings_define(void);
 
 #endif							/* KMS_PG_SETTINGS_H */

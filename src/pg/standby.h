@@ -1,36 +1,40 @@
 /*
- * Synchronous standbys: what they have, and who waits for them.
+ * Synchronous standbys: the WAL that they have, and the processes that wait
+ * for them.
  */
 #ifndef KMS_PG_STANDBY_H
 #define KMS_PG_STANDBY_H
 
-/* Whether synchronous_standby_names names any. */
+/* Return true if synchronous_standby_names names any. */
 extern bool kms_standby_named(void);
 
-/* That setting; only if it names any. */
+/* Return that setting.  Only if it names any. */
 extern const char *kms_standby_names(void);
 
 /*
- * How many standbys a commit has to wait for, as synchronous_standby_names says,
- * and how many of those that it names are connected and may confirm one.
+ * Return how many standbys a commit has to wait for, as
+ * synchronous_standby_names says.  *connected is the number of named standbys
+ * that are connected and can confirm a commit.
  */
 extern int	kms_standby_wanted(int *connected);
 
 /*
- * Whether synchronous_commit, as this process has it, waits for them at all:
+ * Return true if this process's synchronous_commit waits for standbys at all:
  * not with "off" or "local".
  */
 extern bool kms_standby_awaited(void);
 
 /*
- * Whether they have the WAL up to here, as synchronous_commit wants it; false
- * if none is named.  Only if kms_standby_awaited().
+ * Return true if the standbys have the WAL up to this position, to the level
+ * of synchronous_commit; false if none is named.  Only if
+ * kms_standby_awaited().
  */
 extern bool kms_standby_has(uint64 position);
 
 /*
- * How many processes of this database wait for them in statements that began
- * more than so many seconds ago, and one of them; 0 if none does.
+ * Return how many processes of this database wait for standbys in statements
+ * that started more than so many seconds ago, and the id of one of them in
+ * *pid, or 0.
  */
 extern int	kms_standby_waiters(int seconds, int *pid);
 

@@ -1,8 +1,9 @@
 /*
- * session_replication_role = replica turns off triggers as they are by default,
- * and not those that are enabled ALWAYS or for a REPLICA.  So the executor is
- * kept from seeing any: it finds them in the tables that a statement changes,
- * which are opened when the statement starts, and runs none before that.
+ * session_replication_role = replica disables triggers in their default state,
+ * but not those that are enabled ALWAYS or for a REPLICA.  So the triggers are
+ * hidden from the executor: it finds them in the tables that a statement
+ * changes, which are opened when the statement starts, and runs none before
+ * that.
  */
 #include "postgres.h"
 

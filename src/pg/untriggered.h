@@ -5,13 +5,13 @@
 #define KMS_PG_UNTRIGGERED_H
 
 /*
- * From now on no statement of this process runs a trigger, whatever it is
- * enabled for: not one of a user, and not one that checks a foreign key or
- * acts on it.  For a background worker, once.
+ * From now on, no statement of this process runs a trigger, whatever it is
+ * enabled for: neither a user's trigger nor one that checks or enforces a
+ * foreign key.  A background worker calls this once.
  */
 extern void kms_untriggered_install(void);
 
-/* Whether this is such a process. */
+/* True if this is such a process. */
 extern bool kms_untriggered;
 
 #endif							/* KMS_PG_UNTRIGGERED_H */

@@ -37,7 +37,10 @@ kms_vacuum_full_spare(PlannedStmt *statement)
 	if (!IsA(vacuum, VacuumStmt) || !is_full(vacuum) || superuser())
 		return statement;
 
-	/* of all tables, others than the database's owner get only their own */
+	/*
+	 * Without a list of tables, roles other than the database's owner vacuum
+	 * only their own.
+	 */
 	if (vacuum->rels == NIL &&
 		!pg_database_ownercheck(MyDatabaseId, GetUserId()))
 		return statement;
@@ -87,7 +90,10 @@ is_full(const VacuumStmt *vacuum)
 	return full && vacuum->is_vacuumcmd;
 }
 
-/* Tables of kms, and their TOAST tables, that the current user does not own. */
+/*
+ * Return the tables of kms, and their TOAST tables, that the current user does
+ * not own.
+ */
 static List *
 tables_of_others(void)
 {
@@ -114,9 +120,9 @@ tables_of_others(void)
 }
 
 /*
- * What VACUUM looks at if the database's owner gives it no name: a list of
- * VacuumRelation.  PostgreSQL locks what is named by oid before it looks at
- * the rights, so shared catalogs must not be in it.
+ * Return the tables that VACUUM processes if the database's owner names none:
+ * a list of VacuumRelation.  PostgreSQL locks a relation that is given by OID
+ * before it checks the rights, so shared catalogs must not be in the list.
  */
 static List *
 all_tables(void)

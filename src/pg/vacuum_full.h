@@ -1,10 +1,11 @@
 /*
- * VACUUM FULL by the owner of the database, who may vacuum tables of others.
+ * VACUUM FULL by the owner of the database, who may vacuum other users'
+ * tables.
  *
- * It asks for AccessExclusiveLock, behind which the event writer would wait
- * for as long as anybody reads the table.  So tables of kms that the current
- * user does not own are left out with a warning, as PostgreSQL does with
- * tables that a role may not vacuum.
+ * VACUUM FULL requests AccessExclusiveLock, and the event writer would wait
+ * behind that request as long as any session reads the table.  So tables of
+ * kms that the current user does not own are skipped with a warning, as
+ * PostgreSQL does with tables that a role may not vacuum.
  */
 #ifndef KMS_PG_VACUUM_FULL_H
 #define KMS_PG_VACUUM_FULL_H
@@ -12,8 +13,8 @@
 #include "nodes/plannodes.h"
 
 /*
- * Return the statement to run instead of this one: mostly itself, else a
- * palloc'd copy, or NULL if no table is left.
+ * Return the statement to run instead of this one: mostly the same, otherwise
+ * a palloc'd copy, or NULL if no table is left.
  */
 extern PlannedStmt *kms_vacuum_full_spare(PlannedStmt *statement);
 

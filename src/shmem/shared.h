@@ -180,7 +180,7 @@ typedef struct KmsShared
 {
 	LWLock		lock;
 	int			tranche;		/* of all locks in here */
-	uint64		generation;		/* random; new at each start and crash restart */
+	uint64		generation;		/* random, new after each (crash) restart */
 	pg_atomic_uint64 ring_generations;	/* last value given to a database */
 	Latch	   *launcher_latch; /* NULL if none runs; under lock */
 	int			launcher_pid;	/* under lock */

@@ -1,9 +1,9 @@
 /*
- * kms_ring: print what event rings hold, as JSON, a line an event.
+ * kms_ring: print the events in event rings as JSON, one line per event.
  *
- * For the ring of a server that will not run again, or that another one has
- * replaced: what its writer did not write to the trail is in this file only.
- * The file is not changed, and no server is needed.
+ * Use it for the ring of a server that will not run again, or that another
+ * server has replaced: events that its writer did not write to the trail are
+ * only in this file.  The file is not changed, and no server is needed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include "shmem/ring.h"
 
 #define SECONDS_TO_2000 946684800	/* from 1970, UTC */
-#define LARGEST_RING	((size_t) 1 << 31)	/* bytes: more than any has */
+#define LARGEST_RING	((size_t) 1 << 31)	/* bytes; larger than any ring */
 
 static bool print_ring(const char *path, uint64_t from);
 static KmsRing *read_ring(const char *path, size_t *size, bool *whole);
@@ -83,8 +83,9 @@ print_ring(const char *path, uint64_t from)
 }
 
 /*
- * A copy, so the ring of a server that runs may be looked at, too.  What a file
- * that is cut off lacks is zero, so its events count as never finished.
+ * Read a copy of the ring, so that the ring of a running server can be read,
+ * too.  If the file is truncated, the missing part is zero, so its events
+ * count as never finished; *whole is false.
  */
 static KmsRing *
 read_ring(const char *path, size_t *size, bool *whole)
@@ -135,7 +136,10 @@ read_ring(const char *path, size_t *size, bool *whole)
 	return NULL;
 }
 
-/* So many bytes, zeros after the file's end; NULL and errno on failure. */
+/*
+ * Return a mapping of "size" bytes with the start of the file, and zeros after
+ * its end.  Return NULL with errno on failure.
+ */
 static void *
 read_file(int fd, size_t size)
 {
@@ -167,7 +171,10 @@ print_events(KmsRing *ring, const char *path, uint64_t from)
 	uint64_t	events = 0;
 	uint64_t	unreadable = 0;
 
-	/* as the server does when it finds a ring: the header may be older */
+	/*
+	 * Take the ring over, as the server does, because the header may be older
+	 * than the slots.
+	 */
 	(void) kms_ring_take_over(ring, UINT64_MAX);
 	kms_ring_counters(ring, &counters);
 	if (from != 0 && from < counters.tail)
@@ -211,7 +218,10 @@ print_event(uint64_t position, const KmsEvent *event)
 	printf("}\n");
 }
 
-/* A reason only of a failure: that of another is its context. */
+/*
+ * Print a field.  The reason of a failure is a field of its own, any other
+ * reason is printed as the context.
+ */
 static void
 print_field(const KmsEvent *event, const KmsEventField *field)
 {
@@ -258,7 +268,7 @@ print_time(int64_t microseconds)
 		printf("\"%s.%06dZ\"", buffer, (int) fraction);
 }
 
-/* Nothing for NULL. */
+/* Print a text, or nothing if it is NULL. */
 static void
 print_text(const char *name, const char *value)
 {
@@ -268,7 +278,7 @@ print_text(const char *name, const char *value)
 	print_string(value);
 }
 
-/* In the encoding of the database. */
+/* Print a JSON string in the encoding of the database. */
 static void
 print_string(const char *value)
 {
@@ -293,6 +303,6 @@ usage(int status)
 	fprintf(stderr,
 			"usage: kms_ring [--from POSITION] FILE...\n"
 			"Print the events that event rings (pg_stat_tmp/kms.*) hold and that were not\n"
-			"written to the trail, as JSON, a line an event.\n");
+			"written to the trail, as JSON, one line per event.\n");
 	exit(status);
 }
