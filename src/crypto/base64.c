@@ -11,7 +11,7 @@ typedef enum Alphabet
 	URL_SAFE
 } Alphabet;
 
-/* What has been read of a base64 text. */
+/* The state of reading a base64 text. */
 typedef struct Base64
 {
 	Alphabet	alphabet;
@@ -20,8 +20,10 @@ typedef struct Base64
 	int			last;			/* value of the last digit */
 } Base64;
 
-/* One more than what a digit stands for, of both alphabets; 0: no digit. */
-#define FIRST_SPECIAL	62		/* the digits that differ between them */
+/*
+ * The value of a digit plus 1, for both alphabets; 0 for any other character.
+ */
+#define FIRST_SPECIAL	62		/* first digit in which the alphabets differ */
 
 static const unsigned char digit_values[256] = {
 	['A'] = 1,['B'] = 2,['C'] = 3,['D'] = 4,['E'] = 5,['F'] = 6,
@@ -91,8 +93,8 @@ kms_base64_fault(const char *in, size_t len)
 }
 
 /*
- * Read one character; *digit is set if it is one of the 64, as it is in the
- * standard alphabet.  False if it may not stand here.
+ * Read one character.  If it is a digit, set *digit to the same digit of the
+ * standard alphabet.  Return false if the character is not allowed here.
  */
 static bool
 take_character(Base64 *base64, char c, char *digit)
@@ -132,8 +134,9 @@ is_base64_space(char c)
 }
 
 /*
- * Bits left over in the last digit must be zero, or two texts would stand
- * for the same bytes.
+ * Return true if the text may end here, with the padding that it needs.
+ * Unused bits of the last digit must be zero, because otherwise two texts
+ * would encode the same bytes.
  */
 static bool
 is_complete(const Base64 *base64, size_t *padding)

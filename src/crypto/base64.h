@@ -1,5 +1,5 @@
 /*
- * Base64 as clients send it.  What it holds may be secret; nothing is kept.
+ * Base64 as clients send it.  The data may be secret; nothing of it is kept.
  */
 #ifndef KMS_CRYPTO_BASE64_H
 #define KMS_CRYPTO_BASE64_H
@@ -9,21 +9,23 @@
 #include "crypto/status.h"
 
 /*
- * Bring base64 (RFC 4648) of either alphabet, padded or not, with white space
- * anywhere (space, \t, \n, \v, \f, \r), to the standard alphabet with padding.
- * "out" must hold len + 3 bytes; a NUL that is not counted ends it.
+ * Convert base64 (RFC 4648) of either alphabet, padded or not, with white
+ * space anywhere (space, \t, \n, \v, \f, \r), to the standard alphabet with
+ * padding.  "out" must hold len + 3 bytes; it is terminated by a NUL, which
+ * *out_len does not include.  On failure *out_len is 0 and nothing is left in
+ * "out".
  *
- * KMS_BAD_FORMAT: another character, a mixture of both alphabets, padding
- * that is not at the end or too much, a length that no bytes give (4n + 1),
- * or left-over bits that are not zero.  Missing padding is no fault.
+ * Return KMS_BAD_FORMAT for another character, a mixture of both alphabets,
+ * padding that is too long or not at the end, a length that no bytes encode to
+ * (4n + 1), or unused bits that are not zero.  Missing padding is accepted.
  */
 extern KmsStatus kms_base64_normalize(const char *in, size_t len,
 									  char *out, size_t *out_len);
 
 /*
- * Where a text that kms_base64_normalize refuses goes wrong: the offset of
- * the first character that may not stand there, or "len" if it is the end,
- * for there is too much or too little of it.
+ * Return the offset of the first character that is not allowed at its place in
+ * a text that kms_base64_normalize refuses, or "len" if only the end is wrong
+ * (the text is too long or too short).
  */
 extern size_t kms_base64_fault(const char *in, size_t len);
 

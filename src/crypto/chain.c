@@ -17,7 +17,7 @@
 #error "the proof and KMS_FORGOTTEN_SIZE_MIN differ"
 #endif
 
-/* A message, and where it is built. */
+/* A message and its buffer. */
 typedef struct Message
 {
 	KmsEncoder	enc;
@@ -80,7 +80,7 @@ kms_chain_event(const unsigned char *previous, const KmsChainEvent *event,
 	return finish(&message, hash);
 }
 
-/* The event may be of any length, so it is not copied. */
+/* The event may have any length, so it is hashed and not copied. */
 KmsStatus
 kms_chain_commit_aside(const KmsChainAside *aside, const unsigned char *salt,
 					   unsigned char *commitment)

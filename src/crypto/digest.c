@@ -61,7 +61,10 @@ kms_digest_jwa_name(KmsDigest digest)
 	return entry_of(digest)->jwa_name;
 }
 
-/* The entry of NONE, all zero, stands for everything unknown. */
+/*
+ * Return the entry of a digest.  Unknown values get the entry of NONE, which
+ * is all zero.
+ */
 static const DigestEntry *
 entry_of(KmsDigest digest)
 {

@@ -21,24 +21,30 @@ typedef enum KmsDigest
 	KMS_SHA512_256 = 7
 } KmsDigest;
 
-#define KMS_DIGEST_COUNT 8		/* with NONE: what an array by digest needs */
+#define KMS_DIGEST_COUNT 8		/* length of an array that is indexed by
+								 * digest */
 
-/* "sha1", "sha224", … "sha512-256", lower case; NONE if there is no such one. */
+/*
+ * Return the digest with this name ("sha1", "sha224", … "sha512-256"; lower
+ * case), or KMS_DIGEST_NONE.
+ */
 extern KmsDigest kms_digest_by_name(const char *name);
 
-/* The name above; NULL for NONE and anything unknown. */
+/*
+ * Return the name as above, or NULL for KMS_DIGEST_NONE and any other value.
+ */
 extern const char *kms_digest_name(KmsDigest digest);
 
-/* OpenSSL's name of it ("SHA2-256"); NULL for NONE. */
+/* Return OpenSSL's name ("SHA2-256"), or NULL for KMS_DIGEST_NONE. */
 extern const char *kms_digest_openssl_name(KmsDigest digest);
 
-/* Length of its output in bytes; 0 for NONE. */
+/* Return the length of the output in bytes, or 0 for KMS_DIGEST_NONE. */
 extern size_t kms_digest_size(KmsDigest digest);
 
 /*
- * The registered name of RSA-OAEP with it, for OAEP and MGF1, as "alg" of a
- * JWK has it (RFC 7518, 4.3, and IANA's registry of JOSE algorithms); NULL if
- * it has none.
+ * Return the registered name of RSA-OAEP with this digest for both OAEP and
+ * MGF1, for "alg" of a JWK (RFC 7518, 4.3, and IANA's registry of JOSE
+ * algorithms), or NULL if there is none.
  */
 extern const char *kms_digest_jwa_name(KmsDigest digest);
 

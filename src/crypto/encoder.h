@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /*
- * A growing message for HMAC or associated data.  The first failure (out of
- * room) sticks; kms_encoder_ok tells at the end.  No allocation.
+ * A growing message.  If the room is exceeded, the encoder stays failed, so
+ * that one call of kms_encoder_ok at the end is enough.  Nothing is allocated.
  */
 typedef struct KmsEncoder
 {
@@ -26,14 +26,17 @@ typedef struct KmsEncoder
 extern void kms_encoder_init(KmsEncoder *enc, unsigned char *data, size_t size);
 extern void kms_encoder_bytes(KmsEncoder *enc, const void *data, size_t len);
 
-/* lp(text); NULL is the length 0xffffffff without bytes, and so not "". */
+/*
+ * Append lp(text).  NULL is the length 0xffffffff without bytes, so it differs
+ * from "".
+ */
 extern void kms_encoder_text(KmsEncoder *enc, const char *text);
 extern void kms_encoder_int64(KmsEncoder *enc, int64_t value);
 
-/* Bytes without a length before them: they always have the same. */
+/* Append bytes without a length, because they always have the same length. */
 extern void kms_encoder_raw(KmsEncoder *enc, const void *data, size_t len);
 
-/* The 4-byte length of lp() alone, where the bytes follow elsewhere. */
+/* Append only the 4-byte length of lp(), if the bytes follow elsewhere. */
 extern void kms_encoder_length(KmsEncoder *enc, uint32_t len);
 extern bool kms_encoder_ok(const KmsEncoder *enc);
 

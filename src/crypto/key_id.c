@@ -25,7 +25,7 @@ kms_key_id_valid(const char *id, size_t len)
 	return true;
 }
 
-/* Not isalnum: that depends on the locale. */
+/* Do not use isalnum, because it depends on the locale. */
 static bool
 is_key_id_character(char c)
 {

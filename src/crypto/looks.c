@@ -5,7 +5,7 @@
 
 #define JWE_DOTS	4
 #define JWS_DOTS	2
-#define PART_MIN	10			/* characters of a part's header, at the least */
+#define PART_MIN	10			/* least characters of the first part */
 
 static void trim(const char **in, size_t *len);
 static bool begins_with(const char *in, size_t len, const char *start);
@@ -22,7 +22,10 @@ static bool is_letter_or_digit(char c);
 KmsLooks
 kms_looks_like(const char *in, size_t len, size_t block)
 {
-	/* a blank at either end may have been a plus sign */
+	/*
+	 * Check this before trimming, because a blank at either end may have been
+	 * a plus sign.
+	 */
 	if (is_blanked(in, len, block))
 		return KMS_LOOKS_BLANKED;
 	trim(&in, &len);
@@ -89,7 +92,10 @@ is_bytea(const char *in, size_t len)
 	return true;
 }
 
-/* The first part is a header; others may be empty. */
+/*
+ * Return true if the text has the parts of a compact form.  The first part is
+ * a header; others may be empty.
+ */
 static bool
 is_parts(const char *in, size_t len, size_t dots)
 {
@@ -110,7 +116,10 @@ is_parts(const char *in, size_t len, size_t dots)
 	return seen == dots;
 }
 
-/* With "0x" before it, and with colons or white space between, too. */
+/*
+ * Return true for hexadecimal digits, also after "0x" and with colons or white
+ * space between them.
+ */
 static bool
 is_hexadecimal(const char *in, size_t len)
 {

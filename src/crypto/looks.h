@@ -1,8 +1,9 @@
 /*
- * What a text that should be a ciphertext in base64 looks like instead: the
- * forms in which clients send one by mistake.
+ * The form of a text that should be a ciphertext in base64: other forms that
+ * clients send by mistake.
  *
- * Only the form is looked at; the text may be a secret in the wrong place.
+ * Only the form is examined, because the text may be a secret in the wrong
+ * place.
  */
 #ifndef KMS_CRYPTO_LOOKS_H
 #define KMS_CRYPTO_LOOKS_H
@@ -11,8 +12,8 @@
 
 typedef enum KmsLooks
 {
-	KMS_LOOKS_PLAIN = 0,		/* none of these; base64 looks so, too */
-	KMS_LOOKS_EMPTY,			/* nothing but white space */
+	KMS_LOOKS_PLAIN = 0,		/* none of these; also base64 */
+	KMS_LOOKS_EMPTY,			/* only white space */
 	KMS_LOOKS_PEM,
 	KMS_LOOKS_JSON,
 	KMS_LOOKS_DATA_URL,			/* RFC 2397 */
@@ -22,14 +23,17 @@ typedef enum KmsLooks
 	KMS_LOOKS_JWS,				/* compact form (RFC 7515, 3.1): three parts */
 	KMS_LOOKS_HEXADECIMAL,
 	KMS_LOOKS_PERCENT_ENCODED,	/* RFC 3986, 2.1 */
-	KMS_LOOKS_BLANKED			/* base64 whose plus signs became blanks */
+	KMS_LOOKS_BLANKED			/* base64 with blanks for plus signs */
 } KmsLooks;
 
 /*
- * "block" is the length in bytes that the ciphertext should have, 0 if that
- * is not known: only a text that has it with its blanks as plus signs, and
- * does not have it without, is told as KMS_LOOKS_BLANKED.  Hexadecimal digits
- * are base64, too, and taken for hexadecimal from KMS_LOOKS_HEX_MIN on.
+ * Return the form of a text.
+ *
+ * "block" is the length in bytes that the ciphertext should have, or 0 if not
+ * known.  A text is KMS_LOOKS_BLANKED only if it has that length with its
+ * blanks as plus signs and does not have it without.  Hexadecimal digits are
+ * also base64, and count as hexadecimal if there are at least
+ * KMS_LOOKS_HEX_MIN.
  */
 #define KMS_LOOKS_HEX_MIN 128
 

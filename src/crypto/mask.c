@@ -77,7 +77,7 @@ is_hex(char c)
 		(c >= 'A' && c <= 'F');
 }
 
-/* Whether there is a line; the next one begins behind it. */
+/* Return true if there is a line.  The next line starts after it. */
 static bool
 complete(KmsMask *mask)
 {
@@ -96,7 +96,10 @@ give_run(KmsMask *mask)
 	mask->run_len = 0;
 }
 
-/* A line has room for what comes at once beyond its length. */
+/*
+ * Append characters to the line.  A line has room for one run beyond its
+ * length.
+ */
 static void
 give(KmsMask *mask, const char *characters, size_t len)
 {

@@ -1,10 +1,10 @@
 /*
- * What a program says, made fit for a log: lines of printable ASCII, bounded
- * in all, in which no run of 64 or more hexadecimal digits is seen, as that
- * may be a master key.
+ * Output of a program, made fit for a log: lines of printable ASCII, limited
+ * in all.  A run of 64 or more hexadecimal digits is not shown, because it may
+ * be a master key.
  *
- * It is taken in pieces as they come.  A run is one wherever the pieces, or
- * the lines of the log, are divided.
+ * The output is taken in pieces of any size.  A run is recognized even if it
+ * is divided between pieces or between lines of the log.
  */
 #ifndef KMS_CRYPTO_MASK_H
 #define KMS_CRYPTO_MASK_H
@@ -12,34 +12,35 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define KMS_MASK_LINE	512		/* a longer one is given in several */
-#define KMS_MASK_RUN	64		/* digits that are not shown */
+#define KMS_MASK_LINE	512		/* characters; a longer line is split */
+#define KMS_MASK_RUN	64		/* digits in a run that is not shown */
 
 typedef struct KmsMask
 {
-	size_t		left;			/* characters that may still be given */
-	bool		cut;			/* something was left out for that */
+	size_t		left;			/* characters that may still be returned */
+	bool		cut;			/* the limit has cut something off */
 	bool		masking;		/* in a run that is not shown */
-	size_t		run_len;		/* of digits that have not been given yet */
+	size_t		run_len;		/* digits of a run not returned yet */
 	char		run[KMS_MASK_RUN];
 	size_t		len;
 	char		line[KMS_MASK_LINE + KMS_MASK_RUN + 1];
 } KmsMask;
 
-/* Give at most "limit" characters in all. */
+/* Begin.  At most "limit" characters are returned in all. */
 extern void kms_mask_begin(KmsMask *mask, size_t limit);
 
 /*
- * Take a piece, until a line is complete: true, with the line, which is not
- * empty, in mask->line until the next call, and in *used how much was taken.
- * On false all was.
+ * Take a piece until a line is complete.  Return true with the line, which is
+ * not empty, in mask->line until the next call, and with *used set to the
+ * number of characters taken.  Return false if all were taken and no line is
+ * complete.
  */
 extern bool kms_mask_take(KmsMask *mask, const char *piece, size_t len,
 						  size_t *used);
 
 /*
- * There is no more: true if there is a last line without an end.  All but the
- * line is wiped.
+ * End.  Return true if there is a last, unterminated line in mask->line.
+ * Everything but the line is wiped.
  */
 extern bool kms_mask_end(KmsMask *mask);
 

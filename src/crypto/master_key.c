@@ -69,7 +69,10 @@ done:
 	return status;
 }
 
-/* Take one line without its end; the reason if it is wrong, else NULL. */
+/*
+ * Parse one line without its end.  Return the reason if it is wrong, otherwise
+ * NULL.
+ */
 static const char *
 parse_line(const char *line, size_t len, KmsMasterKeys *keys,
 		   bool *library_failed)
@@ -189,7 +192,7 @@ hex_value(char c)
 	return -1;
 }
 
-/* All zeros is what a broken generator or an example file gives. */
+/* A broken generator or an example file produces all zeros. */
 static bool
 is_one_byte_repeated(const unsigned char *key)
 {

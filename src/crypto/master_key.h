@@ -1,14 +1,14 @@
 /*
- * Master keys (key-encryption keys): 256 bits each, from outside the
- * database, identified by a fingerprint.
+ * Master keys (key-encryption keys): 256 bits each, from outside the database,
+ * identified by a fingerprint.
  *
- * The text form, a line a key: 64 hex digits, with an optional "label:"
- * (1 to 32 of A-Z a-z 0-9 _ . -) and optional blanks before them; blank lines
- * and lines that start with # are passed over; \r\n is accepted.  The first
- * key is the current one, the others only unwrap.
+ * The text form has one key per line: 64 hex digits, optionally preceded by
+ * "label:" (1 to 32 of A-Z a-z 0-9 _ . -) and by blanks.  Empty lines and
+ * lines that start with # are skipped; \r\n is accepted.  The first key is the
+ * current one, the others only unwrap.
  *
- * The fingerprint is the first 8 bytes of
- * HMAC-SHA256(master key, "kms/master-key-id/v1").
+ * The fingerprint is the first 8 bytes of HMAC-SHA256(master key,
+ * "kms/master-key-id/v1").
  */
 #ifndef KMS_CRYPTO_MASTER_KEY_H
 #define KMS_CRYPTO_MASTER_KEY_H
@@ -31,26 +31,29 @@ typedef struct KmsMasterKey
 
 typedef struct KmsMasterKeys
 {
-	int			count;			/* 0: none */
+	int			count;			/* 0 if there are none */
 	KmsMasterKey keys[KMS_MASTER_KEYS_MAX];
 } KmsMasterKeys;
 
 /*
- * Parse the text form.  On failure *keys is wiped, KMS_BAD_FORMAT returned,
- * and *line (from 1; 0: the text as a whole) and *why (a static English
- * phrase without any of the text, such as "not 64 hexadecimal digits") say
- * what is wrong.  No key at all, the same key or label twice, a key of one
- * byte repeated, a NUL byte, and more than KMS_MASTER_KEYS_MAX keys are wrong.
+ * Parse the text form.
+ *
+ * On failure *keys is wiped and KMS_BAD_FORMAT is returned.  *line (from 1, or
+ * 0 for the text as a whole) and *why then say what is wrong.  *why is a
+ * static English phrase without any of the text, such as "not 64 hexadecimal
+ * digits".  Errors are: no key at all, the same key or label twice, a key of
+ * one byte repeated, a NUL byte, and more than KMS_MASTER_KEYS_MAX keys.
+ * KMS_FAILED means that the library failed.
  */
 extern KmsStatus kms_master_key_parse(const char *text, size_t len,
 									  KmsMasterKeys *keys,
 									  int *line, const char **why);
 
-/* The key with this fingerprint, or NULL. */
+/* Return the key with this fingerprint, or NULL. */
 extern const KmsMasterKey *kms_master_key_find(const KmsMasterKeys *keys,
 											   const unsigned char *id);
 
-/* The key with this label, which is not empty, or NULL. */
+/* Return the key with this label, which is not empty, or NULL. */
 extern const KmsMasterKey *kms_master_key_labelled(const KmsMasterKeys *keys,
 												   const char *label);
 

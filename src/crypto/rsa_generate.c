@@ -84,7 +84,7 @@ generate_pkey(int bits, StopRequest *request, EVP_PKEY **pkey)
 	else if (request->stopped)
 		status = KMS_INTERRUPTED;
 	else if (kms_secure_heap_is_full((size_t) bits / 4))
-		status = KMS_NO_MEMORY; /* the search needs room of its own */
+		status = KMS_NO_MEMORY; /* the search itself needs room */
 
 done:
 	BN_free(e);
@@ -92,7 +92,7 @@ done:
 	return status;
 }
 
-/* OpenSSL's callback: 0 ends the search. */
+/* OpenSSL's callback: return 0 to stop the search. */
 static int
 ask_stop(EVP_PKEY_CTX *ctx)
 {

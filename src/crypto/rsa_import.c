@@ -1,10 +1,10 @@
 /*
- * From PEM to a key that is kept.
+ * From PEM to a key that can be stored.
  *
- * The numbers are read from the DER and checked before OpenSSL's RSA sees
- * them; then the same DER is opened as any stored key is.  PEM's own buffers
- * and the numbers are in the secure heap if there is one; PKCS#8 has its
- * copy in the ordinary heap, and wipes it when it is freed.
+ * The numbers are read from the DER and checked before OpenSSL's RSA code sees
+ * them.  Then the same DER is opened like any stored key.  PEM's own buffers
+ * and the numbers are in the secure heap if there is one.  PKCS#8 has its copy
+ * in the ordinary heap, and wipes it when it is freed.
  */
 #include <limits.h>
 #include <string.h>
@@ -23,13 +23,13 @@
 #include "crypto/rsa_oaep.h"
 #include "crypto/secure_heap.h"
 
-/* OpenSSL uses no longer ones with moduli above 3072 bits. */
+/* OpenSSL uses no longer exponents with moduli above 3072 bits. */
 #define MAX_PUBLIC_EXPONENT_BITS 64
 
 /*
- * By how many bits the difference of the primes may be shorter than they are
- * (FIPS 186-4, B.3.3).  Primes that are closer whoever has the modulus finds
- * (Fermat).
+ * The difference of the primes may be at most this many bits shorter than the
+ * primes (FIPS 186-4, B.3.3).  Closer primes can be found from the modulus by
+ * Fermat's method.
  */
 #define MIN_DISTANCE 100
 
@@ -122,14 +122,14 @@ done:
 	PKCS8_PRIV_KEY_INFO_free(info);
 	free_block(&block);
 
-	/* arithmetic needs some times the room that the numbers take */
+	/* Arithmetic needs several times the room of the numbers. */
 	if (status == KMS_FAILED && kms_secure_heap_is_full(2 * len))
 		status = KMS_NO_MEMORY;
 	ERR_clear_error();
 	return status;
 }
 
-/* The one block of the text. */
+/* Read the only block of the text. */
 static KmsStatus
 read_block(const char *pem, size_t len, PemBlock *block, const char **why)
 {
@@ -155,7 +155,7 @@ read_block(const char *pem, size_t len, PemBlock *block, const char **why)
 	if (PEM_read_bio_ex(bio, &block->name, &block->header, &block->data,
 						&block->len, PEM_FLAG_SECURE) != 1)
 	{
-		/* what the parser needs is in proportion to the text */
+		/* The parser needs room in proportion to the text. */
 		if (kms_secure_heap_is_full(len))
 			status = KMS_NO_MEMORY;
 		goto done;
@@ -181,7 +181,7 @@ free_block(PemBlock *block)
 		OPENSSL_secure_clear_free(block->data, (size_t) block->len);
 }
 
-/* How many bytes of white space there are at the start. */
+/* Return how many bytes of white space are at the start. */
 static size_t
 skip_space(const char *bytes, size_t len)
 {
@@ -271,7 +271,7 @@ check_der(const unsigned char *der, size_t len, const char **why)
 	return status;
 }
 
-/* A SEQUENCE of INTEGERs and nothing after it. */
+/* Read a SEQUENCE of INTEGERs with nothing after it. */
 static KmsStatus
 read_numbers(const unsigned char *der, size_t len, BIGNUM **numbers,
 			 const char **why)
@@ -307,7 +307,7 @@ read_numbers(const unsigned char *der, size_t len, BIGNUM **numbers,
 	return KMS_OK;
 }
 
-/* What can be told without arithmetic. */
+/* Check everything that needs hardly any arithmetic. */
 static KmsStatus
 check_numbers(BIGNUM **numbers, BN_CTX *ctx, const char **why)
 {
@@ -403,7 +403,7 @@ is_product(const BIGNUM *product, const BIGNUM *a, const BIGNUM *b,
 	return status;
 }
 
-/* Whether they differ by more than 2 to the power of "bits". */
+/* Return KMS_OK if the numbers differ by at least 2 to the power of "bits". */
 static KmsStatus
 is_far(const BIGNUM *a, const BIGNUM *b, int bits, BN_CTX *ctx)
 {

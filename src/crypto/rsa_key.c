@@ -1,10 +1,10 @@
 /*
  * Writing and opening RSA keys.
  *
- * Parsing is what opening costs.  A kept decoder takes 9 us and puts the
- * private numbers into the secure heap; a fresh one, d2i_PrivateKey and
- * d2i_PUBKEY take over 100; EVP_PKEY_fromdata, and d2i_RSAPrivateKey at the
- * key's first use, copy the numbers to the ordinary heap.
+ * Most of the cost of opening is parsing.  A kept decoder takes 9 us and puts
+ * the private numbers into the secure heap.  A fresh one, d2i_PrivateKey and
+ * d2i_PUBKEY take over 100 us.  EVP_PKEY_fromdata, and d2i_RSAPrivateKey at
+ * the key's first use, copy the numbers to the ordinary heap.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,17 +22,17 @@
 #include "crypto/rsa_key_struct.h"
 #include "crypto/secure_heap.h"
 
-/* Where PKCS#1 RSAPrivateKey has its version and its modulus. */
+/* The start of PKCS#1 RSAPrivateKey: its version and its modulus. */
 #define SEQUENCE_HEADER 4		/* 30 82 and two bytes of length */
 #define PKCS1_START		8
 
 struct KmsRsaOpener
 {
-	EVP_PKEY   *opened;			/* where the decoders put what they read */
+	EVP_PKEY   *opened;			/* result of the decoders */
 	OSSL_DECODER_CTX *private_decoder;
 	OSSL_DECODER_CTX *public_decoder;
 
-	/* held so that OpenSSL has them at hand */
+	/* Held so that OpenSSL need not fetch them again. */
 	EVP_ASYM_CIPHER *rsa;
 	EVP_KEYMGMT *keymgmt;
 	EVP_MD	   *sha1;
@@ -92,7 +92,7 @@ new_decoder(EVP_PKEY **pkey, const char *structure, int selection)
 	decoder = OSSL_DECODER_CTX_new_for_pkey(pkey, "DER", structure, "RSA",
 											selection, NULL, NULL);
 
-	/* A context without a single decoder is no error to OpenSSL. */
+	/* OpenSSL does not treat a context without decoders as an error. */
 	if (decoder != NULL && OSSL_DECODER_CTX_get_num_decoders(decoder) < 1)
 	{
 		OSSL_DECODER_CTX_free(decoder);
@@ -153,7 +153,10 @@ kms_rsa_key_private_der(const KmsRsaKey *key, unsigned char *out, size_t size,
 	return status;
 }
 
-/* Takes "der" over and wipes it: OpenSSL made it in the ordinary heap. */
+/*
+ * Copy and free "der", and wipe it, because OpenSSL made it in the ordinary
+ * heap.
+ */
 static KmsStatus
 copy_der(unsigned char *der, int der_len, unsigned char *out, size_t size,
 		 size_t *out_len)
@@ -214,7 +217,10 @@ kms_rsa_key_open_public(KmsRsaOpener *opener, const unsigned char *der,
 	return status;
 }
 
-/* Keys within our bounds have a two-byte length; so nothing can trail. */
+/*
+ * Return true if the DER is one SEQUENCE and nothing else.  Keys within our
+ * bounds have a two-byte length.
+ */
 static bool
 is_one_sequence(const unsigned char *der, size_t len)
 {
@@ -224,8 +230,9 @@ is_one_sequence(const unsigned char *der, size_t len)
 }
 
 /*
- * Version 0 means two primes (1: more); an INTEGER after it tells PKCS#1
- * from PKCS#8, which the decoder would read too.
+ * Return true if the DER is PKCS#1 with version 0, which means two primes (1:
+ * more).  The INTEGER after the version distinguishes it from PKCS#8, which
+ * the decoder would also read.
  */
 static bool
 is_pkcs1(const unsigned char *der, size_t len)
@@ -384,7 +391,10 @@ done:
 	return status;
 }
 
-/* "out" holds KMS_RSA_MAX_BLOCK bytes; a number of 0 is none. */
+/*
+ * Get a number of a key.  "out" holds KMS_RSA_MAX_BLOCK bytes.  Return false
+ * if there is none or it is 0.
+ */
 static bool
 number_of(const KmsRsaKey *key, const char *name, unsigned char *out,
 		  size_t *out_len)

@@ -1,13 +1,14 @@
 /*
  * RSA keys (RFC 8017), on OpenSSL's EVP.
  *
- * Moduli of 2048, 3072 and 4096 bits, e = 65537 for keys made here.  Every
- * function of the files rsa_… clears OpenSSL's error queue on entry and exit,
- * and none raises, prints or keeps a global.
+ * Moduli have 2048, 3072 or 4096 bits; keys made here have e = 65537.  Every
+ * function of the files rsa_… clears OpenSSL's error queue on entry and exit.
+ * None of them raises an error, prints or has a global.
  *
- * A KmsRsaOpener holds what is costly to set up and can be kept for the life
- * of a process: the fetched algorithms and the decoder.  One process uses it
- * at a time; keys opened by it must be freed before it is.
+ * A KmsRsaOpener holds the parts that are costly to set up and can be kept for
+ * the life of a process: the fetched algorithms and the decoders.  One process
+ * uses it at a time.  Free the keys that were opened with it before it is
+ * freed.
  */
 #ifndef KMS_CRYPTO_RSA_KEY_H
 #define KMS_CRYPTO_RSA_KEY_H
@@ -27,17 +28,20 @@
 typedef struct KmsRsaOpener KmsRsaOpener;
 typedef struct KmsRsaKey KmsRsaKey;
 
-/* NULL when out of memory or the algorithms cannot be fetched. */
+/*
+ * Return an opener, which the caller frees, or NULL if memory is short or an
+ * algorithm cannot be fetched.
+ */
 extern KmsRsaOpener *kms_rsa_key_opener_new(void);
 extern void kms_rsa_key_opener_free(KmsRsaOpener *opener);
 
 /*
- * Write the public half as SubjectPublicKeyInfo DER (RFC 5280), or the
- * private key as the DER of PKCS#1 RSAPrivateKey (RFC 8017, A.1.2).
+ * Write the public half as SubjectPublicKeyInfo DER (RFC 5280), or the private
+ * key as the DER of PKCS#1 RSAPrivateKey (RFC 8017, A.1.2).
  *
- * "out" holds "size" bytes; *out_len is set.  The private form must be wiped
- * by the caller (OPENSSL_cleanse); on any failure it is wiped here.
- * KMS_TOO_LONG if it does not fit; KMS_BAD_KEY if there is no private half.
+ * "out" holds "size" bytes; *out_len is set.  The caller must wipe the private
+ * form (OPENSSL_cleanse); on failure it is wiped here.  KMS_TOO_LONG if it
+ * does not fit; KMS_BAD_KEY if there is no private half.
  */
 extern KmsStatus kms_rsa_key_public_der(const KmsRsaKey *key, unsigned char *out,
 										size_t size, size_t *out_len);
@@ -45,9 +49,9 @@ extern KmsStatus kms_rsa_key_private_der(const KmsRsaKey *key, unsigned char *ou
 										 size_t size, size_t *out_len);
 
 /*
- * Open what the two functions above wrote.  The private form puts its secret
- * numbers into OpenSSL's secure heap if there is one.  Trailing bytes, other
- * kinds of key, or a modulus outside the bounds give KMS_BAD_KEY; a full
+ * Open a key that the two functions above wrote.  The secret numbers of a
+ * private key are in OpenSSL's secure heap if there is one.  Trailing bytes,
+ * other kinds of key, or a modulus outside the bounds give KMS_BAD_KEY; a full
  * secure heap gives KMS_NO_MEMORY.  On failure *key is NULL.
  */
 extern KmsStatus kms_rsa_key_open_private(KmsRsaOpener *opener,
@@ -57,22 +61,25 @@ extern KmsStatus kms_rsa_key_open_public(KmsRsaOpener *opener,
 										 const unsigned char *der, size_t len,
 										 KmsRsaKey **key);
 
-/* Frees and wipes; NULL is allowed. */
+/* Free and wipe a key.  NULL is allowed. */
 extern void kms_rsa_key_free(KmsRsaKey *key);
 
 extern int	kms_rsa_key_bits(const KmsRsaKey *key);
 
-/* What a key of this size is called, as "RSA-2048". */
+/*
+ * Write the name of keys of this size, such as "RSA-2048", to "name", which
+ * holds KMS_RSA_ALGORITHM_SIZE bytes.
+ */
 #define KMS_RSA_ALGORITHM_SIZE 32
 
 extern void kms_rsa_key_algorithm(int bits, char *name);
 
-/* Length of the modulus, and so of a ciphertext, in bytes. */
+/* Return the length in bytes of the modulus, and so of a ciphertext. */
 extern size_t kms_rsa_key_block_size(const KmsRsaKey *key);
 
 /*
- * SPKI DER as PEM ("-----BEGIN PUBLIC KEY-----", 64 characters a line, final
- * newline, NUL-terminated).  KMS_RSA_MAX_PEM bytes always suffice;
+ * Convert SPKI DER to PEM ("-----BEGIN PUBLIC KEY-----", 64 characters a line,
+ * final newline, NUL-terminated).  KMS_RSA_MAX_PEM bytes always suffice;
  * KMS_TOO_LONG if "size" does not.
  */
 #define KMS_RSA_MAX_PEM 1024
@@ -81,8 +88,8 @@ extern KmsStatus kms_rsa_key_public_pem(const unsigned char *der, size_t len,
 										char *out, size_t size);
 
 /*
- * The numbers of a public key, each big-endian in the fewest bytes, as
- * Base64urlUInt (RFC 7518, 2) wants them.
+ * The numbers of a public key, each big-endian in the fewest bytes, as needed
+ * for Base64urlUInt (RFC 7518, 2).
  */
 typedef struct KmsRsaNumbers
 {
@@ -92,7 +99,10 @@ typedef struct KmsRsaNumbers
 	size_t		e_len;
 } KmsRsaNumbers;
 
-/* From SPKI DER; fails as kms_rsa_key_open_public does, and then both are empty. */
+/*
+ * Read the numbers from SPKI DER.  Fails as kms_rsa_key_open_public does; then
+ * both numbers are empty.
+ */
 extern KmsStatus kms_rsa_key_public_numbers(KmsRsaOpener *opener,
 											const unsigned char *der, size_t len,
 											KmsRsaNumbers *numbers);

@@ -1,5 +1,5 @@
 /*
- * What a KmsRsaKey is made of, for the files rsa_….
+ * The structure of a KmsRsaKey, for the files rsa_….
  */
 #ifndef KMS_CRYPTO_RSA_KEY_STRUCT_H
 #define KMS_CRYPTO_RSA_KEY_STRUCT_H
@@ -27,7 +27,10 @@ struct KmsRsaKey
 	KmsRsaTemplate *templates;	/* NULL until first used */
 };
 
-/* Take "pkey" over, unless NULL is returned. */
+/*
+ * Make a key that owns "pkey".  If NULL is returned, "pkey" is still the
+ * caller's.
+ */
 extern KmsRsaKey *kms_rsa_key_new(EVP_PKEY *pkey, bool is_private);
 
 #endif							/* KMS_CRYPTO_RSA_KEY_STRUCT_H */

@@ -1,7 +1,7 @@
 /*
- * Setting up a context costs several microseconds, copying one 0.1: each key
- * keeps a template for each pair of digests used, and an operation works on
- * a copy, so that a label never outlives its call.
+ * Setting up a context costs several microseconds, copying one 0.1.  So each
+ * key keeps a template for each pair of digests that is used, and an operation
+ * works on a copy, so that a label never outlives its call.
  */
 #include <limits.h>
 
@@ -89,7 +89,10 @@ kms_rsa_oaep_decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *i
 	if (!key->is_private)
 		goto done;
 
-	/* OpenSSL takes shorter ones; that its errors differ must not show. */
+	/*
+	 * OpenSSL accepts shorter ciphertexts, and its errors differ; that must
+	 * not show.
+	 */
 	status = KMS_BAD_LENGTH;
 	if (in_len != block)
 		goto done;
@@ -113,9 +116,10 @@ done:
 }
 
 /*
- * Blinding needs random numbers, and their generator room in the secure heap
- * when it starts or reseeds.  Without them good ciphertexts would be taken
- * for bad ones.  It costs every rejected one the same.
+ * Return the reason for a failed decryption.  Blinding needs random numbers,
+ * and their generator needs room in the secure heap when it starts or reseeds.
+ * Without this check, good ciphertexts would be rejected for lack of random
+ * numbers.  The check costs the same for every rejected ciphertext.
  */
 static KmsStatus
 why_undecryptable(size_t block)
@@ -127,7 +131,7 @@ why_undecryptable(size_t block)
 	return kms_secure_heap_is_full(block) ? KMS_NO_MEMORY : KMS_FAILED;
 }
 
-/* A context for one call, to be freed by the caller. */
+/* Make a context for one call.  The caller frees it, also on failure. */
 static KmsStatus
 new_operation(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
 			  EVP_PKEY_CTX **ctx)
@@ -184,7 +188,7 @@ find_template(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
 	return KMS_OK;
 }
 
-/* All at once: set one by one these options cost half as much again. */
+/* Set all options at once; one by one they cost half as much again. */
 static EVP_PKEY_CTX *
 new_context(EVP_PKEY *pkey, KmsDigest digest, KmsDigest mgf1, bool decrypt)
 {
@@ -223,7 +227,7 @@ option(const char *name, const char *value)
 	return OSSL_PARAM_construct_utf8_string(name, (char *) value, 0);
 }
 
-/* The context owns the copy from then on. */
+/* Set a copy of the label, which the context then owns. */
 static bool
 set_label(EVP_PKEY_CTX *ctx, const unsigned char *label, size_t len)
 {
@@ -243,8 +247,9 @@ set_label(EVP_PKEY_CTX *ctx, const unsigned char *label, size_t len)
 }
 
 /*
- * A fault in making or using a key (CVE-2022-2274: wrong private operations
- * on some processors) must show before a device encrypts to it.
+ * A fault in generating or using a key (CVE-2022-2274: wrong private
+ * operations on some processors) must be noticed before a device encrypts for
+ * the key.
  */
 KmsStatus
 kms_rsa_oaep_check_pair(KmsRsaKey *key)

@@ -51,7 +51,7 @@ kms_seal_verify(const KmsMasterKey *master, const KmsEncoder *row,
 		CRYPTO_memcmp(mac, seal + HEADER_SIZE, KMS_HMAC_SIZE) != 0)
 		status = KMS_NOT_AUTHENTIC;
 
-	/* The right seal of a wrong row is what a forger would need. */
+	/* A forger could use the right seal of a forged row. */
 	OPENSSL_cleanse(mac, sizeof(mac));
 	return status;
 }

@@ -1,17 +1,9 @@
 /*
- * How rows are authenticated.  The encodings are those of crypto/encoder.h.
+ * Seals, which authenticate rows.  docs/design/seal-and-denial.md specifies
+ * the format; the encodings are those of crypto/encoder.h.
  *
- * Seal, KMS_SEAL_SIZE bytes:
- *
- *	0		1		format, 0x01
- *	1		8		fingerprint of the master key
- *	9		32		HMAC-SHA256
- *
- *	The HMAC key is HKDF-SHA256(master key, empty salt,
- *	info = lp("kms/seal/v1")), 32 bytes.  The message is
- *	lp("kms/seal-data/v1") | lp(canonical row) , where the row is encoded by
- *	its owner with the KmsEncoder; it must hold a digest of the wrap and
- *	of the public key.
+ * The owner of a row encodes it with a KmsEncoder.  The encoding must contain
+ * a digest of the wrap and of the public key.
  */
 #ifndef KMS_CRYPTO_SEAL_H
 #define KMS_CRYPTO_SEAL_H
@@ -25,21 +17,25 @@
 #define KMS_SEAL_SIZE		41	/* bytes */
 
 /*
- * Seal an encoded row; "seal" holds KMS_SEAL_SIZE bytes and is wiped on
- * failure: KMS_BAD_FORMAT if the row did not fit its encoder.
+ * Seal an encoded row.  "seal" holds KMS_SEAL_SIZE bytes and is wiped on
+ * failure: KMS_BAD_FORMAT if the row did not fit its encoder, KMS_FAILED if
+ * the library fails.
  */
 extern KmsStatus kms_seal(const KmsMasterKey *master, const KmsEncoder *row,
 						  unsigned char *seal);
 
 /*
- * KMS_OK, KMS_OTHER_MASTER_KEY or KMS_NOT_AUTHENTIC (KMS_FAILED if the
- * library fails); compares in constant time.
+ * Verify a seal in constant time.  Return KMS_OK, KMS_OTHER_MASTER_KEY,
+ * KMS_NOT_AUTHENTIC, or KMS_FAILED if the library fails.
  */
 extern KmsStatus kms_seal_verify(const KmsMasterKey *master, const KmsEncoder *row,
 								 const unsigned char *seal, size_t len);
 
 
-/* The fingerprint in a seal; NULL if too short or of unknown format. */
+/*
+ * Return the fingerprint in a seal, or NULL if the seal has another length or
+ * an unknown format.
+ */
 extern const unsigned char *kms_seal_master_key_id(const unsigned char *seal,
 												   size_t len);
 

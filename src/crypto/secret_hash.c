@@ -13,9 +13,10 @@
 #include "crypto/secret_hash.h"
 
 /*
- * About 60 ms on a core of today: what a login can bear, and as much as it
- * can, for whoever has both the hashes and the master key searches at this
- * price.  Without the master key the pepper is what keeps him out.
+ * About 60 ms on a present-day core.  This is as much as a login can bear, and
+ * it should not be less, because it is the price of each guess for an attacker
+ * who has both the hashes and the master key.  Without the master key, the
+ * pepper prevents the search.
  */
 #define MADE_COST		10
 
@@ -32,7 +33,10 @@
 static const char alphabet[] =
 "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/* What crypt_gensalt makes for its counts 1 to 7; the last takes 64 MiB. */
+/*
+ * The parameters that crypt_gensalt makes for its counts 1 to 7.  The last set
+ * takes 64 MiB.
+ */
 static const char *const yescrypt_parameters[] = {
 	"$y$j75$", "$y$j85$", "$y$j7T$", "$y$j8T$", "$y$j9T$", "$y$jAT$",
 	"$y$jBT$"
@@ -41,7 +45,7 @@ static const char *const yescrypt_parameters[] = {
 #define PARAMETER_SETS \
 	(sizeof(yescrypt_parameters) / sizeof(yescrypt_parameters[0]))
 
-/* Any setting of the cost of what is made here. */
+/* A setting with the cost of the hashes that are made here. */
 static const char default_setting[] = "$2b$10$kmskmskmskmskmskmskmse";
 
 static bool is_crypt_string(const char *hash_text, size_t len);
@@ -155,8 +159,9 @@ is_yescrypt(const char *hash_text, size_t len)
 }
 
 /*
- * As libcrypt decodes it: 4 characters are 3 bytes, low bits first; what is
- * left over must be whole bytes, with no bit set beyond them.
+ * Check a salt as libcrypt decodes it: 4 characters are 3 bytes, low bits
+ * first.  The remaining characters must be whole bytes, with no bit set beyond
+ * them.
  */
 static bool
 is_yescrypt_salt(const char *salt, size_t len)
@@ -281,7 +286,10 @@ kms_secret_hash_burn(const KmsSecretHash *hash)
 	return status;
 }
 
-/* "phrase" holds PEPPERED_LEN + 1 bytes. */
+/*
+ * Write the input of crypt for a peppered secret.  "phrase" holds PEPPERED_LEN
+ * + 1 bytes.
+ */
 static KmsStatus
 pepper_secret(const unsigned char *pepper, const unsigned char *secret,
 			  size_t len, char *phrase)
@@ -323,8 +331,8 @@ done:
 }
 
 /*
- * The result is data->output.  32 kB, so not on the stack; the caller frees
- * it also on failure.
+ * Run crypt; the result is (*data)->output.  The data has 32 kB, too much for
+ * the stack.  The caller frees it, also on failure.
  */
 static KmsStatus
 run_crypt(const char *phrase, const char *setting, struct crypt_data **data)

@@ -2,10 +2,13 @@
 
 #include "crypto/secure_heap.h"
 
-/* Smallest piece of the secure heap in bytes; the numbers of a key are more. */
+/*
+ * Smallest piece of the secure heap, in bytes.  The numbers of a key are
+ * longer.
+ */
 #define SECURE_HEAP_PIECE	32
 
-/* One inherited over fork is not locked any more. */
+/* A heap that was inherited by fork is not locked any more. */
 int
 kms_secure_heap_start(size_t size)
 {
@@ -15,8 +18,8 @@ kms_secure_heap_start(size_t size)
 }
 
 /*
- * OpenSSL tells neither the size of the heap nor that it was the cause of a
- * failure, so try: d, then p, q and the three CRT values.
+ * OpenSSL reports neither the size of the heap nor that it was the cause of a
+ * failure.  So try to allocate d, then p, q and the three CRT values.
  */
 bool
 kms_secure_heap_is_full(size_t modulus_size)

@@ -1,5 +1,5 @@
 /*
- * OpenSSL's secure heap, where private numbers live.
+ * OpenSSL's secure heap, which holds the numbers of private keys.
  */
 #ifndef KMS_CRYPTO_SECURE_HEAP_H
 #define KMS_CRYPTO_SECURE_HEAP_H
@@ -8,14 +8,15 @@
 #include <stddef.h>
 
 /*
- * Start OpenSSL's secure heap in this process, once: "size" bytes, a power
- * of two.  1: locked; 2: works, but not locked into memory; 0: none.
+ * Start the secure heap in this process, once, with "size" bytes, a power of
+ * two.  Return 1 if it is locked into memory, 2 if it works but is not locked,
+ * or 0 if there is none.
  */
 extern int	kms_secure_heap_start(size_t size);
 
 /*
- * Is there a secure heap without room for the numbers of one more private
- * key, whose modulus has this many bytes?
+ * Return true if there is a secure heap that does not have room for the
+ * numbers of one more private key, whose modulus has this many bytes.
  */
 extern bool kms_secure_heap_is_full(size_t modulus_size);
 

@@ -301,7 +301,7 @@ test_oaep(void)
 					sizeof(oaep_sha256_mgf1_sha1)))
 		goto done;
 
-	/* what is not for these digests must be refused */
+	/* A ciphertext for other digests must be rejected. */
 	ok = kms_rsa_oaep_decrypt(key, &sha256, oaep_sha1, sizeof(oaep_sha1),
 							  out, &out_len) == KMS_REJECTED;
 

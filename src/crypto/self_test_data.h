@@ -1,7 +1,7 @@
 /*
- * Inputs and outputs of the self test.  The RSA key is a test key, made for
- * this file alone.  Wrap and seal are those of test/unit/vectors.txt, which
- * were made by another implementation.
+ * Inputs and outputs of the self-test.  The RSA key is a test key that was
+ * made for this file only.  The wrap and the seal are those of
+ * test/unit/vectors.txt, which were made by another implementation.
  */
 #ifndef KMS_CRYPTO_SELF_TEST_DATA_H
 #define KMS_CRYPTO_SELF_TEST_DATA_H
@@ -164,7 +164,7 @@ static const unsigned char oaep_sha256_mgf1_sha1[] = {
 	0x88, 0xcc, 0xe4, 0x19
 };
 
-/* the wrap and the seal of test/unit/vectors.txt, master key 00 01 … 1f */
+/* The wrap and the seal of test/unit/vectors.txt; master key 00 01 … 1f. */
 static const unsigned char known_wrap[] = {
 	0x01, 0x84, 0x62, 0xdd, 0xd0, 0xca, 0xe7, 0x92, 0xf9, 0x20, 0x21, 0x22,
 	0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e,

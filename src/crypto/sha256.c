@@ -6,8 +6,9 @@
 #include "crypto/sha256.h"
 
 /*
- * The writer and who verifies the trail call it twice a row, and clearing the
- * error queue takes half as long as the hash: so only what has failed does.
+ * The writer and the verification of the trail call this twice a row, and
+ * clearing the error queue takes half as long as the hash.  So clear it only
+ * after a failure.
  */
 bool
 kms_sha256(const void *data, size_t len, unsigned char out[KMS_SHA256_SIZE])

@@ -9,7 +9,7 @@
 
 #define KMS_SHA256_SIZE		32	/* bytes */
 
-/* SHA-256 of some bytes; false only if the library fails. */
+/* Compute SHA-256.  Return false only if the library fails. */
 extern bool kms_sha256(const void *data, size_t len,
 					   unsigned char out[KMS_SHA256_SIZE]);
 

@@ -105,7 +105,7 @@ done:
 	return status;
 }
 
-/* OpenSSL keeps the seed in the secure heap, where there is one. */
+/* OpenSSL keeps the seed in the secure heap if there is one. */
 static EVP_PKEY *
 open_private(const unsigned char *private_key)
 {
@@ -113,7 +113,10 @@ open_private(const unsigned char *private_key)
 										   KMS_SIGNATURE_PRIVATE_SIZE);
 }
 
-/* A wrong signature is 0 to OpenSSL; what is not even one may be less. */
+/*
+ * OpenSSL returns 0 for a wrong signature, and may return less for a malformed
+ * one.
+ */
 static KmsStatus
 verify(EVP_PKEY *pkey, const void *data, size_t len,
 	   const unsigned char *signature)

@@ -24,7 +24,10 @@ kms_utf8_line_valid(const char *utf8, size_t len)
 	return true;
 }
 
-/* The bytes that the character takes, or 0 if it is not well-formed. */
+/*
+ * Read a character.  Return the number of its bytes, or 0 if it is not
+ * well-formed.
+ */
 static size_t
 read_character(const unsigned char *p, size_t len, uint32_t *character)
 {

@@ -1,8 +1,9 @@
 /*
- * The formats are described in wrap.h and fixed by test/unit/vectors.txt.
+ * The format is described in docs/design/seal-and-denial.md and fixed by
+ * test/unit/vectors.txt.
  *
- * Subkeys live on the stack of one function each, which wipes them on its
- * one exit.  Deriving them costs some microseconds, so none is kept between calls.
+ * Subkeys are on the stack of one function each, which wipes them at its only
+ * exit.  Deriving them costs some microseconds, so none is kept between calls.
  */
 #include <limits.h>
 #include <string.h>
@@ -24,7 +25,10 @@
 #define TAG_SIZE		16		/* bytes */
 #define HEADER_SIZE		(1 + KMS_MASTER_KEY_ID_SIZE)
 
-/* Longest contexts: purpose, key id, device id and algorithm, with room. */
+/*
+ * The longest contexts: purpose, key id, device id and algorithm, with some
+ * room.
+ */
 #define INFO_MAX		256		/* bytes */
 #define DATA_MAX		1280	/* bytes */
 
@@ -148,7 +152,7 @@ kms_wrap_open(const KmsMasterKey *master, const KmsWrapContext *context,
 	if (status == KMS_OK)
 		status = derive_subkeys(master, context, in + SALT_AT, &subkeys);
 	if (status == KMS_BAD_FORMAT)
-		status = KMS_NOT_AUTHENTIC; /* nothing was wrapped for it */
+		status = KMS_NOT_AUTHENTIC; /* nothing can be wrapped for it */
 	if (status != KMS_OK)
 		goto done;
 
@@ -247,7 +251,7 @@ done:
 	return status;
 }
 
-/* What stands in "out" is only to be used after KMS_OK. */
+/* The content of "out" may be used only after KMS_OK. */
 static KmsStatus
 gcm_decrypt(const Subkeys *subkeys, const unsigned char *nonce,
 			const AssociatedData *data, const unsigned char *in, int in_len,

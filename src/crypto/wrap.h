@@ -1,35 +1,10 @@
 /*
- * How private keys are stored.  The encodings are those of crypto/encoder.h.
+ * Wraps, the encrypted form in which private keys are stored.
+ * docs/design/seal-and-denial.md specifies the format, and what the wrap of a
+ * device's key, a pool key, a pepper and an audit key is bound to.  The
+ * encodings are those of crypto/encoder.h.
  *
- * Wrap, KMS_WRAP_OVERHEAD bytes longer than what it protects:
- *
- *	offset	bytes
- *	0		1		format, 0x01
- *	1		8		fingerprint of the master key
- *	9		32		salt, random
- *	41		12		nonce, random
- *	53		32		commitment
- *	85		n		AES-256-GCM ciphertext
- *	85 + n	16		GCM tag
- *
- *	HKDF-SHA256 (RFC 5869) of the master key with the salt and
- *	info = lp("kms/wrap/v1") | lp(purpose) | lp(key id), 64 bytes: the first 32
- *	are the AES key, the last 32 the commitment, which is stored and compared
- *	in constant time before anything is decrypted (it makes a wrap open under
- *	one master key only; GCM alone does not).
- *	Associated data = lp("kms/wrap-data/v1") | lp(purpose) | lp(key id) |
- *	lp(device id) | lp(algorithm) | i64(creation time) | lp(SHA-256 of the
- *	SPKI DER).  Creation time in microseconds since 2000-01-01 UTC.
- *
- * The purposes are KMS_PURPOSE_…; one wrapped under one purpose never opens
- * under another.
- *
- * A key of the pool has an id of its own for the key id, and for the device
- * id the database it was made in.  It is wrapped anew when it becomes a device's.
- *
- * A pepper (secret_hash.h) is wrapped with its own id for the key id, an empty
- * device id, algorithm "HMAC-SHA256" and 32 zero bytes for the SHA-256; an
- * audit key (signature.h) likewise, with "Ed25519" and the SHA-256 of its SPKI.
+ * A wrap for one purpose (KMS_PURPOSE_…) never opens under another.
  */
 #ifndef KMS_CRYPTO_WRAP_H
 #define KMS_CRYPTO_WRAP_H
@@ -45,12 +20,12 @@
 #define KMS_WRAP_OVERHEAD	101 /* bytes */
 
 #define KMS_PURPOSE_KEY		"key"	/* a device's private key */
-#define KMS_PURPOSE_POOL	"pool"	/* one that no device has yet; keys/pool.c */
-#define KMS_PURPOSE_PEPPER	"pepper"	/* of secret_hash.h; keys/secret.c */
+#define KMS_PURPOSE_POOL	"pool"	/* a key of the pool; keys/pool.c */
+#define KMS_PURPOSE_PEPPER	"pepper"	/* a pepper; keys/secret.c */
 #define KMS_PURPOSE_AUDIT	"audit" /* an Ed25519 key; keys/audit_key.c */
 #define KMS_PURPOSE_TEST	"test"	/* known answers */
 
-/* What a wrap is bound to: what never changes in the life of a key. */
+/* The data that a wrap is bound to.  It never changes in the life of a key. */
 typedef struct KmsWrapContext
 {
 	const char *purpose;		/* KMS_PURPOSE_… */
@@ -62,27 +37,30 @@ typedef struct KmsWrapContext
 } KmsWrapContext;
 
 /*
- * Wrap "in_len" bytes; "out" must hold in_len + KMS_WRAP_OVERHEAD.
- * KMS_BAD_FORMAT if there is nothing to wrap or the context is longer than
- * any key's; KMS_FAILED if the CSPRNG or the library fails.  "out" is wiped
- * then.
+ * Wrap "in_len" bytes.  "out" must hold in_len + KMS_WRAP_OVERHEAD bytes, and
+ * is wiped on failure.  Return KMS_BAD_FORMAT if there is nothing to wrap or
+ * the context is longer than any key's, and KMS_FAILED if the CSPRNG or the
+ * library fails.
  */
 extern KmsStatus kms_wrap(const KmsMasterKey *master, const KmsWrapContext *context,
 						  const unsigned char *in, size_t in_len,
 						  unsigned char *out, size_t *out_len);
 
 /*
- * Open a wrap.  "out" must hold in_len - KMS_WRAP_OVERHEAD bytes and is wiped
- * on any outcome but KMS_OK.  KMS_OTHER_MASTER_KEY: the fingerprint is not
- * master's; KMS_NOT_AUTHENTIC: anything else wrong with it, whatever it is
- * (also too short, unknown format, empty content).  KMS_FAILED if the library
- * fails.
+ * Open a wrap.  "out" must hold in_len - KMS_WRAP_OVERHEAD bytes, and is wiped
+ * on any outcome but KMS_OK.  Return KMS_OTHER_MASTER_KEY if the fingerprint
+ * is not that of "master", KMS_FAILED if the library fails, and
+ * KMS_NOT_AUTHENTIC for any other error (also if the wrap is too short, of
+ * unknown format or empty).
  */
 extern KmsStatus kms_wrap_open(const KmsMasterKey *master, const KmsWrapContext *context,
 							   const unsigned char *in, size_t in_len,
 							   unsigned char *out, size_t *out_len);
 
-/* The fingerprint in a wrap; NULL if too short or of unknown format. */
+/*
+ * Return the fingerprint in a wrap, or NULL if the wrap is too short or of
+ * unknown format.
+ */
 extern const unsigned char *kms_wrap_master_key_id(const unsigned char *wrap,
 												   size_t len);
 

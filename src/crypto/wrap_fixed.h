@@ -1,7 +1,7 @@
 /*
- * Wrapping with a given salt and nonce, for known answers only: the same
- * salt and nonce for two contents would break AES-GCM.  Nothing but the self
- * test and the unit tests includes this.
+ * Wrapping with a given salt and nonce, only for known answers: the same salt
+ * and nonce for two contents would break AES-GCM.  Only the self-test and the
+ * unit tests include this file.
  */
 #ifndef KMS_CRYPTO_WRAP_FIXED_H
 #define KMS_CRYPTO_WRAP_FIXED_H
@@ -11,7 +11,7 @@
 #define KMS_WRAP_SALT_SIZE	32	/* bytes */
 #define KMS_WRAP_NONCE_SIZE 12	/* bytes */
 
-/* As kms_wrap. */
+/* Wrap as kms_wrap does, but with this salt and nonce. */
 extern KmsStatus kms_wrap_fixed(const KmsMasterKey *master,
 								const KmsWrapContext *context,
 								const unsigned char *salt,

@@ -208,8 +208,8 @@ typedef struct KmsShared
 	pg_atomic_uint64 standby_failures;
 
 	/*
-	 * Events that could not be put into any ring, e.g.  for lack of disk
-	 * space.
+	 * Events that could not be put into any ring, for example because the
+	 * disk is full.
 	 */
 	pg_atomic_uint64 unrecorded;
 
