@@ -17,6 +17,7 @@
 typedef char KmsKeyIdBuffer[KMS_KEY_ID_MAX + 1];
 typedef char KmsDeviceIdBuffer[KMS_DEVICE_ID_MAX + 1];
 
+/* Fetch a key id, which must not be NULL. */
 extern KmsStatus kms_args_key_id(FunctionCallInfo fcinfo, int n,
 								 KmsKeyIdBuffer key_id, KmsFault *fault);
 

@@ -23,7 +23,10 @@ typedef struct KmsEncoder
 	bool		failed;
 } KmsEncoder;
 
+/* Start an empty message in "size" bytes of "data". */
 extern void kms_encoder_init(KmsEncoder *enc, unsigned char *data, size_t size);
+
+/* Append lp(data). */
 extern void kms_encoder_bytes(KmsEncoder *enc, const void *data, size_t len);
 
 /*
@@ -38,6 +41,8 @@ extern void kms_encoder_raw(KmsEncoder *enc, const void *data, size_t len);
 
 /* Append only the 4-byte length of lp(), if the bytes follow elsewhere. */
 extern void kms_encoder_length(KmsEncoder *enc, uint32_t len);
+
+/* Return true if the whole message fitted. */
 extern bool kms_encoder_ok(const KmsEncoder *enc);
 
 #endif							/* KMS_CRYPTO_ENCODER_H */

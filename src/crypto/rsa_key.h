@@ -64,6 +64,7 @@ extern KmsStatus kms_rsa_key_open_public(KmsRsaOpener *opener,
 /* Free and wipe a key.  NULL is allowed. */
 extern void kms_rsa_key_free(KmsRsaKey *key);
 
+/* Return the length of the modulus in bits. */
 extern int	kms_rsa_key_bits(const KmsRsaKey *key);
 
 /*

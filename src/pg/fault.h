@@ -41,6 +41,10 @@ typedef struct KmsFault
  */
 extern bool kms_fault_is_tried(KmsStatus status);
 
+/*
+ * Fill *fault and return its status: for any status, for an invalid argument,
+ * for an argument that is NULL, and for a malformed ciphertext.
+ */
 extern KmsStatus kms_fault(KmsFault *fault, KmsStatus status);
 extern KmsStatus kms_fault_argument(KmsFault *fault, const char *message,
 									const char *detail, const char *hint);

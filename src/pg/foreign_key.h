@@ -10,6 +10,7 @@
 #ifndef KMS_PG_FOREIGN_KEY_H
 #define KMS_PG_FOREIGN_KEY_H
 
+/* Install the hook.  Call it from _PG_init while preloading. */
 extern void kms_foreign_key_install(void);
 
 #endif							/* KMS_PG_FOREIGN_KEY_H */

@@ -18,6 +18,7 @@
 #ifndef KMS_PG_REFUSE_H
 #define KMS_PG_REFUSE_H
 
+/* Install the hooks.  Call it from _PG_init while preloading. */
 extern void kms_refuse_install(void);
 
 #endif							/* KMS_PG_REFUSE_H */

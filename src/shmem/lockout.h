@@ -43,6 +43,7 @@ extern void kms_lockout_leave(const KmsLockout *lockout);
 extern bool kms_lockout_refuses(const KmsLockout *lockout, int limit,
 								int window, TimestampTz *retry_at);
 
+/* Count a failed attempt. */
 extern void kms_lockout_failed(const KmsLockout *lockout);
 
 #endif							/* KMS_SHMEM_LOCKOUT_H */

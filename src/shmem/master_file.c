@@ -71,9 +71,9 @@ kms_master_file_warning(void)
 		realpath(DataDir, directory) == NULL)
 		return NULL;
 	if (is_inside(file, directory))
-		return pstrdup("The master key file is inside the data directory, so that base backups carry it.");
+		return pstrdup("The master key file is inside the data directory, so base backups contain it.");
 	if (strstr(file, "/PG_" PG_MAJORVERSION "_") != NULL)
-		return pstrdup("The master key file is inside a tablespace, so that base backups carry it.");
+		return pstrdup("The master key file is inside a tablespace, so base backups contain it.");
 	return NULL;
 }
 

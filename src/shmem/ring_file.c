@@ -435,6 +435,6 @@ report_unwritten(const char *path, KmsRing *header, Oid database_oid)
 					database_oid, DataDir, path,
 					kms_tally_pending(kms_ring_tally(header)) ?
 					", and counts of others" : ""),
-			 errhint("They are written when it starts as a primary again. If another server takes over, save that file."),
+			 errhint("The events are written when this server starts as a primary again. If another server takes over, save that file."),
 			 KMS_HIDE_STATEMENT));
 }

@@ -176,14 +176,14 @@ kms_command_result(const char **output, size_t *len,
 		snprintf(reason, reason_size, "the command cannot be started: %s",
 				 strerror(running.report.error));
 	else if (!running.report.waited)
-		snprintf(reason, reason_size, "how the command ended is not known");
+		snprintf(reason, reason_size, "the exit status of the command is not known");
 	else if (WIFSIGNALED(running.report.status))
 		snprintf(reason, reason_size,
-				 "the command was ended by signal %d; the server log has what it said",
+				 "the command was ended by signal %d; the server log has its error output",
 				 WTERMSIG(running.report.status));
 	else if (WEXITSTATUS(running.report.status) != 0)
 		snprintf(reason, reason_size,
-				 "the command ended with exit code %d; the server log has what it said",
+				 "the command ended with exit code %d; the server log has its error output",
 				 WEXITSTATUS(running.report.status));
 	else if (running.len == 0)
 		snprintf(reason, reason_size, "the command printed nothing");
@@ -346,7 +346,7 @@ log_left(void)
 	running.report.left = false;
 	ereport(LOG,
 			(errmsg("a program that kms.master_key_command started runs as another user or does not end, and was left alone"),
-			 errhint("Look for it in the process list; the command should end all that it starts."),
+			 errhint("Find it in the process list. The command should end every process that it starts."),
 			 errhidestmt(true),
 			 errhidecontext(true)));
 }

@@ -64,6 +64,11 @@ extern Oid	kms_worker_extension(void);
  * leave.
  */
 extern bool kms_worker_present(KmsWorker *worker);
+
+/*
+ * Record that this database does not have the extension; the worker has to
+ * leave.
+ */
 extern void kms_worker_absent(KmsWorker *worker);
 
 /*
@@ -96,6 +101,10 @@ extern long kms_worker_backoff(int failures);
 /* Read the configuration again if the server was told to reload it. */
 extern void kms_worker_reload(void);
 
+/*
+ * Begin or commit a transaction with a snapshot.  "activity" is shown in
+ * pg_stat_activity.
+ */
 extern void kms_worker_begin(const char *activity);
 extern void kms_worker_commit(void);
 

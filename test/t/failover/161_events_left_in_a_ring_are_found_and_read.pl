@@ -58,7 +58,7 @@ my $start = time;
 $first->stop('fast');
 cmp_ok(time - $start, '<', 3, 'a prepared transaction that has locked kms.event keeps no server from stopping');
 like(slurp_file($first->logfile, $log),
-	qr/LOG:  kms: the server stops with 3 events of database \d+ in the event ring "\/.*\/pg_stat_tmp\/kms\.\d+"\n.*HINT:  They are written when it starts as a primary again/,
+	qr/LOG:  kms: the server stops with 3 events of database \d+ in the event ring "\/.*\/pg_stat_tmp\/kms\.\d+"\n.*HINT:  The events are written when this server starts as a primary again/,
 	'its log says what is left, and where');
 my ($file) = glob $first->data_dir . '/pg_stat_tmp/kms.*';
 my ($ok, $summary, @events) = ring($file);
