@@ -1,9 +1,10 @@
 /*
  * How an operation of kms ended.
  *
- * One enumeration serves every layer.  The pure layer returns the statuses
- * of the first group, keys/ adds those of the second, pg/fault raises them,
- * and the trail stores their numbers.  status_list.h has the one table.
+ * One enumeration serves every layer.  The pure layer returns the statuses of
+ * the first group, keys/ adds those of the second, pg/fault raises them, and
+ * ring files and kms.event_quarantine contain their numbers.  status_list.h
+ * has the one table.
  */
 #ifndef KMS_CRYPTO_STATUS_H
 #define KMS_CRYPTO_STATUS_H

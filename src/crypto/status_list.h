@@ -3,8 +3,8 @@
  *
  *	KMS_STATUS(name, number, kind, sqlstate, reason, message, hint)
  *
- * "number": stored in ring files and in the outbox, so it never changes its
- * meaning.  A new status takes the next number of its group.
+ * "number": ring files and kms.event_quarantine contain it, so it never
+ * changes its meaning.  A new status takes the next number of its group.
  *
  * "kind": see KmsStatusKind.
  *

@@ -20,7 +20,10 @@ kms_lock_device(LOCKTAG *tag, const char *device_id)
 					   (uint32) (hash >> 32), (uint16) hash);
 }
 
-/* No table has so many blocks, and no block so many tuples. */
+/*
+ * The tag cannot be that of a real tuple: no table has so many blocks, and no
+ * block so many tuples.
+ */
 void
 kms_lock_subject(LOCKTAG *tag, const unsigned char *digest)
 {
@@ -69,7 +72,7 @@ kms_lock_making(Oid table, bool wait)
 	return true;
 }
 
-/* DROP EXTENSION has the extension itself in AccessExclusiveLock. */
+/* DROP EXTENSION holds AccessExclusiveLock on the extension itself. */
 bool
 kms_lock_try_extension(Oid extension, KmsExtensionLock which)
 {

@@ -10,11 +10,11 @@
  *	extension		kms itself, objsubid 0		DROP EXTENSION; shared by the
  *												writer
  *	writer			kms, objsubid 1				the writer of the trail
- *	roll-up			kms, objsubid 2				who rolls up kms.metric
- *	start			kms, objsubid 3				who signs the trail's start
- *	device			object of kms.key			who changes a device's keys
- *	making			object 0 of kms.pool_key,	who counts the rows of a table
- *					kms.pepper, kms.audit_key	and adds what is missing
+ *	roll-up			kms, objsubid 2				a roll-up of kms.metric
+ *	start			kms, objsubid 3				signing the trail's start
+ *	device			object of kms.key			a change of a device's keys
+ *	making			object 0 of kms.pool_key,	counting the rows of a table
+ *					kms.pepper, kms.audit_key	and adding missing ones
  *	subject			tuple of kms.key that		one attempt of a subject
  *					cannot exist
  *
@@ -45,7 +45,7 @@ typedef enum KmsExtensionLock
 	KMS_LOCK_START
 } KmsExtensionLock;
 
-/* Bytes of a subject's digest that its tag is made of. */
+/* Bytes of a subject's digest that are in its tag. */
 #define KMS_LOCK_SUBJECT_SIZE 6
 
 extern void kms_lock_device(LOCKTAG *tag, const char *device_id);
@@ -68,8 +68,8 @@ extern bool kms_lock_making(Oid table, bool wait);
 extern bool kms_lock_try_extension(Oid extension, KmsExtensionLock which);
 
 /*
- * Return whether a process would have to wait to connect to the database.  To
- * be called in a transaction.
+ * Return true if a process would have to wait to connect to the database.
+ * Call it in a transaction.
  */
 extern bool kms_lock_bars_connections(Oid database);
 

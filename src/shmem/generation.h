@@ -45,7 +45,10 @@ typedef struct KmsGeneration
 	int64		late_ms;		/* duration of that wait */
 } KmsGeneration;
 
-/* Initialize the queue, once after each start of the server or crash restart. */
+/*
+ * Initialize the queue.  Call once after each start or crash restart of the
+ * server.
+ */
 extern void kms_generation_initialize(KmsGeneration *queue, int tranche);
 
 /* Use this queue, in this process and its children. */

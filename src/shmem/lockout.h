@@ -1,11 +1,11 @@
 /*
  * Failed attempts of a subject (an account), counted for the whole server.
  *
- *  *	kms_lockout_enter(&lockout, subject);
- *  *	if (kms_lockout_refuses(&lockout, limit, window, &retry_at)) …
- *  *	else if (the attempt fails)
- *  *		kms_lockout_failed(&lockout);
- *  *	kms_lockout_leave(&lockout);
+ *	kms_lockout_enter(&lockout, subject);
+ *	if (kms_lockout_refuses(&lockout, limit, window, &retry_at)) …
+ *	else if (the attempt fails)
+ *		kms_lockout_failed(&lockout);
+ *	kms_lockout_leave(&lockout);
  *
  * Attempts of one subject exclude each other from enter to leave, so that no
  * two of them are allowed by the same count.  The counts are not undone by a
