@@ -52,7 +52,7 @@ PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DKMS_VERSION='"$(KMS_VERSION)"'
 PG_CFLAGS = -std=gnu99
 # CRC-32C for programs; the extension uses the server's.
-PGPORT = -L$(pkglibdir) -lpgport
+LIBPGPORT = -L$(pkglibdir) -lpgport
 SHLIB_LINK = -lcrypto -lcrypt -lpthread
 
 # The default target.
@@ -73,7 +73,7 @@ $(OBJS) $(OBJS:.o=.bc) $(RING_OBJS): Makefile kms.control
 
 build/kms_ring: $(RING_OBJS)
 	@$(MKDIR_P) $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PGPORT)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBPGPORT)
 
 # ---- Tests against a server of their own, never as root ------------------
 
@@ -140,7 +140,7 @@ build/unit/%.o: %.c Makefile
 	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
 
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_OBJS)
-	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ $(PGPORT) -lcrypto -lcrypt -lm
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ $(LIBPGPORT) -lcrypto -lcrypt -lm
 
 unit: $(UNIT_PROGRAMS)
 ifneq ($(UNIT_TESTS),)
@@ -161,7 +161,7 @@ build/fuzz/%.o: %.c Makefile
 	$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(PGPORT) -lcrypto -lcrypt
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBPGPORT) -lcrypto -lcrypt
 
 # The fuzzers keep new inputs in build/fuzz/corpus, and crashing ones in build/fuzz.
 fuzz: $(FUZZ_PROGRAMS)
