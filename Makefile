@@ -114,12 +114,14 @@ ifneq ($(PROVE_TESTS),)
 endif
 
 # Not one of them, since it needs the languages of the clients.
+CLIENT_TESTS = test/clients/*.pl
+
 check-clients:
 	rm -rf $(TEMP)/clients
 	$(MKDIR_P) $(TEMP)/clients
 	TESTDIR='$(TEMP)/clients' PATH="$(bindir):$$PATH" \
 		PGPORT='6$(DEF_PGPORT)' PG_REGRESS=$(PGXS_TESTS)/regress/pg_regress \
-		$(PROVE) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) test/clients
+		$(PROVE) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) $(CLIENT_TESTS)
 
 # ---- Tests of the pure layer ---------------------------------------------
 

@@ -8,14 +8,14 @@ use warnings;
 use Encode qw(decode);
 use File::Copy qw(copy);
 use FindBin;
-use lib "$FindBin::Bin/perl";
-use IPC::Run;
+use lib "$FindBin::Bin/../perl";
 use JSON::PP;
+use KmsCommand qw(last_line run write_file);
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $examples = "$FindBin::Bin/../examples/clients";
+my $examples = "$FindBin::Bin/../../examples/clients";
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $node = KmsTest->node('clients');
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
@@ -369,39 +369,4 @@ sub is_opened
 		: "SELECT kms_decrypt_bytea$call");
 	return is($opened, '\x' . unpack('H*', $secret->{bytes}), $name)
 	  || diag($errors);
-}
-
-# ---- Tools ---------------------------------------------------------------
-
-# Returns the status (-1 if the command cannot be run), stdout and stderr.
-sub run
-{
-	my ($command, $input, $in_dir) = @_;
-	my ($output, $errors) = ('', '');
-
-	$input = '' unless defined $input;
-	eval {
-		IPC::Run::run(
-			$command, '<', \$input, '>', \$output, '2>', \$errors,
-			init => sub { !$in_dir || chdir $in_dir or die "$in_dir: $!" },
-			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-		1;
-	} or return (-1, '', $@);
-	return ($?, $output, $errors);
-}
-
-sub last_line
-{
-	my ($line) = $_[0] =~ /([^\n]*)\n*\z/;
-	# What perl and IPC::Run add to "Command … not found".
-	$line =~ s/ in .* at \S+ line \d+\.$//;
-	return $line;
-}
-
-sub write_file
-{
-	my ($path, $content) = @_;
-	open my $file, '>', $path or die "$path: $!";
-	print $file $content;
-	close $file or die "$path: $!";
 }
