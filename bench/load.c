@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "crypto/rsa_generate.h"
 #include "keys/create.h"
 #include "keys/key_seal.h"
 #include "pg/settings.h"
@@ -251,7 +252,7 @@ make_row(KmsKeyRow *row, const char *name, int64 number,
 }
 
 /*
- * Do as kms_opened_wrap() and kms_create_key(), but write the DER only once,
+ * Do as kms_wrapping_wrap() and kms_create_key(), but write the DER only once,
  * because writing it for each row takes ten times as long as everything else.
  */
 static void
@@ -286,7 +287,7 @@ put_row(Target * target, int at, const KmsKeyRow *row)
 	values[3] = CStringGetTextDatum(row->algorithm);
 	values[4] = CStringGetTextDatum(row->oaep_hash);
 	values[5] = CStringGetTextDatum(row->origin);
-	values[6] = CStringGetTextDatum(kms_key_row_state_name(row->state));
+	values[6] = CStringGetTextDatum(kms_key_state_name(row->state));
 	nulls[7] = true;			/* prior_state */
 	nulls[8] = !row->has_state_reason;
 	values[8] = CStringGetTextDatum(row->state_reason);

@@ -8,9 +8,9 @@
 
 #include "shmem/events.h"
 
-extern void kms_bench_no_event(const KmsEvent *event, bool form);
+extern void kms_bench_no_event(const KmsEvent *event, KmsEventClass class);
 
 void
-kms_bench_no_event(const KmsEvent *event, bool form)
+kms_bench_no_event(const KmsEvent *event, KmsEventClass class)
 {
 }
