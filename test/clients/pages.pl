@@ -246,17 +246,19 @@ sub test_page
 sub install
 {
 	my ($page, $work) = @_;
-	my ($status, $errors) = (0, '');
 
 	if ($page->{packages})
 	{
 		write_file("$work/package.json", JSON::PP->new->encode(
 				{ private => JSON::PP::true, dependencies => $page->{packages} }));
-		($status, undef, $errors) = run([ qw(npm install --ignore-scripts
-				  --no-audit --no-fund --no-update-notifier --loglevel=error
-				  --fetch-retries=0) ], '', $work);
+		my ($status, undef, $errors) = run([ qw(npm install
+				  --ignore-scripts --no-audit --no-fund --no-update-notifier
+				  --loglevel=error --fetch-retries=0) ], '', $work);
+		# npm first names the kind of error, and then explains it at length.
+		my ($why) = $errors =~ /^(npm \S+ code .*)$/m;
+		return ($status, $why // last_line($errors)) if $status != 0;
 	}
-	($status, undef, $errors) = run($page->{need}, '', $work) if $status == 0;
+	my ($status, undef, $errors) = run($page->{need}, '', $work);
 	return ($status, last_line($errors));
 }
 
