@@ -1,4 +1,4 @@
-#include "c.h"
+#include "postgres.h"
 
 #include "port/pg_crc32c.h"
 
