@@ -21,8 +21,11 @@ PURE_OBJS = $(PURE:.c=.o)
 SCRIPTS_built = build/kms_ring
 RING_OBJS = src/tools/kms_ring.o $(addprefix src/shmem/,event.o ring.o tally.o crc32c.o) src/crypto/status.o
 
-REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
-ISOLATION = $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
+# "make installcheck" runs what the configuration of the server allows.
+SQL_TESTS = $(sort $(wildcard test/sql/*.sql))
+SPECS = $(sort $(wildcard test/specs/*.spec))
+REGRESS = $(or $(shell PATH="$(bindir):$$PATH" test/runnable $(SQL_TESTS)),$(error no test can run))
+ISOLATION = $(or $(shell PATH="$(bindir):$$PATH" test/runnable $(SPECS)),$(error no test can run))
 PROVE_TESTS = $(sort $(wildcard test/t/*/*.pl))
 # The extension exists when a test starts, so each test can run alone.
 TEST_DATABASE = --encoding=UTF8 --no-locale --load-extension=kms
@@ -100,13 +103,17 @@ endef
 check-regress:
 	$(call temp_config,regress)
 	$(PGXS_TESTS)/regress/pg_regress $(call temp_instance,regress) \
-		--dbname=contrib_regression $(REGRESS)
+		--dbname=contrib_regression $(notdir $(SQL_TESTS:.sql=))
 
 check-isolation:
 	$(call temp_config,isolation)
 	$(PGXS_TESTS)/isolation/pg_isolation_regress \
 		$(call temp_instance,isolation) \
-		--dbname=isolation_regression $(ISOLATION)
+		--dbname=isolation_regression $(notdir $(SPECS:.spec=))
+
+# "make installcheck" on a server that is configured as docs/install.md says.
+check-installcheck:
+	test/with-server $(TEMP)/installcheck $(MAKE) -s installcheck TAP_TESTS=
 
 check-tap:
 ifneq ($(PROVE_TESTS),)
@@ -201,11 +208,11 @@ indent:
 help:
 	@echo "all install uninstall clean   as in PGXS"
 	@echo "installcheck                  regress, isolation, TAP on a running server"
-	@echo "check-regress check-isolation check-tap check-clients"
+	@echo "check-regress check-isolation check-tap check-installcheck check-clients"
 	@echo "                              the same on temporary servers"
 	@echo "unit fuzz                     the pure layer under sanitizers"
 	@echo "check-house indent            rules of the source tree; its layout"
 	@echo "everything at once            test/run"
 
-.PHONY: check-regress check-isolation check-tap check-clients unit fuzz \
+.PHONY: check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
 	check-house indent help

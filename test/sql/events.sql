@@ -1,4 +1,5 @@
 -- Every call of an operation ends in one event; metrics and summary add up.
+-- Needs: max_prepared_transactions > 0
 \set SHOW_CONTEXT never
 
 SET application_name = 'events';

@@ -1,4 +1,5 @@
 -- The states of a key: every transition of the table, every other refused, each on the record.
+-- Needs: kms.maintenance = off
 \set SHOW_CONTEXT never
 
 CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
