@@ -46,7 +46,10 @@ kms_admit_private(KmsCall *call, const char *key_id, const char *device_id,
 				return status;
 		}
 
-		/* after a wait for room the key is looked at again */
+		/*
+		 * If the call waited for room, the key may have changed: judge it
+		 * again.
+		 */
 	} while (call != NULL && kms_call_make_room(call));
 	return kms_fault(fault, KMS_OK);
 }
@@ -79,8 +82,9 @@ kms_admit_find(const char *key_id, const char *device_id, KmsKey *key,
 			   KmsFault *fault)
 {
 	/*
-	 * What was not found may be a secret in the wrong place, unless it has
-	 * the form of ids made here.
+	 * If the id is not found, name it in the error only if it has the form of
+	 * ids made here.  Any other text may be a secret that was passed by
+	 * mistake.
 	 */
 	fault->key_id = kms_key_id_made(key_id) ? key_id : NULL;
 	if (!kms_key_table_read(key_id, key))
@@ -103,8 +107,8 @@ find(KmsCall *call, const char *key_id, const char *device_id, KmsKey *key,
 }
 
 /*
- * Judge and authenticate a key that was read.  The row and its secret may have
- * been read on different sides of a change: then the row is read again.
+ * Judge and authenticate a key that was read.  If the row and its secret were
+ * read before and after a change, they do not match: read the row again.
  */
 static KmsStatus
 admit(KmsKey *key, KmsUse use, KmsKeySecret *secret,
@@ -126,7 +130,10 @@ admit(KmsKey *key, KmsUse use, KmsKeySecret *secret,
 		if (status != KMS_NOT_AUTHENTIC && !hands_out)
 			return kms_fault(fault, judged);
 
-		/* the first read of the master key may have been waited for */
+		/*
+		 * Authentication may have waited for the master key: judge the expiry
+		 * again.
+		 */
 		if (status == KMS_OK)
 			return kms_fault(fault, kms_admit_judge(key, use));
 		if (status != KMS_NOT_AUTHENTIC)
@@ -207,7 +214,10 @@ kms_admit_is_refusal(KmsStatus status)
 	}
 }
 
-/* Whether there is a seal to look at, and a master key to do it with. */
+/*
+ * Return whether the key can be authenticated: there is a master key, and the
+ * row has a seal or is in a state that requires one.
+ */
 static bool
 can_authenticate(const KmsKey *key)
 {

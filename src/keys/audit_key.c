@@ -17,7 +17,7 @@ kms_audit_key_current(char *signing_key_id)
 	if (status != KMS_KEY_NOT_FOUND)
 		return status;
 
-	/* whoever has the lock may be making one */
+	/* another session may have made a key while we waited for the lock */
 	(void) kms_service_key_table_lock(KMS_AUDIT_KEY, true);
 	status = find_signer(signing_key_id);
 	if (status != KMS_KEY_NOT_FOUND)
@@ -29,8 +29,8 @@ kms_audit_key_current(char *signing_key_id)
 }
 
 /*
- * KMS_KEY_NOT_FOUND if none opens: those that are there came from another
- * server, or somebody has made them up.
+ * Find the newest key that opens.  If none does, return KMS_KEY_NOT_FOUND: all
+ * rows are from another server or were forged.
  */
 static KmsStatus
 find_signer(char *signing_key_id)
@@ -50,7 +50,7 @@ find_signer(char *signing_key_id)
 	return KMS_KEY_NOT_FOUND;
 }
 
-/* Whether it opens. */
+/* Return KMS_OK if the private key opens. */
 static KmsStatus
 opens(const KmsServiceKey *key)
 {

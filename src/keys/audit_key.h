@@ -1,5 +1,6 @@
 /*
- * Signing the trail, and telling whether a key of its signatures is ours.
+ * Audit keys: sign the trail, and tell whether a signature is by one of our
+ * keys.
  */
 #ifndef KMS_KEYS_AUDIT_KEY_H
 #define KMS_KEYS_AUDIT_KEY_H
@@ -8,41 +9,44 @@
 #include "crypto/signature.h"
 
 /*
- * The key to sign with now: the newest one that opens.  If there is none it
- * is made, in the current transaction.  "signing_key_id" holds
- * KMS_KEY_ID_MAX + 1 bytes.  KMS_NO_MASTER_KEY if none can be opened or made.
+ * Return the id of the newest audit key that opens in "signing_key_id", which
+ * must hold KMS_KEY_ID_MAX + 1 bytes.  If no key opens, make one in the
+ * current transaction.  Return KMS_NO_MASTER_KEY if no key can be opened or
+ * made.
  */
 extern KmsStatus kms_audit_key_current(char *signing_key_id);
 
 /*
- * Sign some bytes with it; "signature" holds KMS_SIGNATURE_SIZE bytes.
- * KMS_KEY_NOT_FOUND: it is gone; KMS_NO_MASTER_KEY and others if it does not
- * open.
+ * Sign "len" bytes with an audit key.  "signature" must hold
+ * KMS_SIGNATURE_SIZE bytes.  Return KMS_KEY_NOT_FOUND if the key has been
+ * deleted, and KMS_NO_MASTER_KEY or another status if it does not open.
  */
 extern KmsStatus kms_audit_key_sign(const char *signing_key_id, const void *data,
 									size_t len, unsigned char *signature);
 
 /*
- * The public key (KMS_SIGNATURE_PUBLIC_SIZE bytes) with this id, if it is
- * authentic.  KMS_KEY_NOT_FOUND: there is no such row; KMS_NOT_AUTHENTIC:
- * it was changed; KMS_OTHER_MASTER_KEY, KMS_NO_MASTER_KEY: nobody can tell
- * here.
+ * Return the public key with this id in "public_key", which must hold
+ * KMS_SIGNATURE_PUBLIC_SIZE bytes, if it is authentic.  Return
+ * KMS_KEY_NOT_FOUND if it has no row, KMS_NOT_AUTHENTIC if the row was
+ * changed, and KMS_OTHER_MASTER_KEY or KMS_NO_MASTER_KEY if this server cannot
+ * tell.
  */
 extern KmsStatus kms_audit_key_public(const char *signing_key_id,
 									  unsigned char *public_key);
 
-/* The public key that was looked up last; begins zeroed. */
+/* The public key that was looked up last.  Zero it before the first use. */
 typedef struct KmsAuditPublic
 {
 	char		id[KMS_KEY_ID_MAX + 1];
-	KmsStatus	status;			/* of kms_audit_key_public */
+	KmsStatus	status;			/* result of kms_audit_key_public */
 	unsigned char public_key[KMS_SIGNATURE_PUBLIC_SIZE];
 } KmsAuditPublic;
 
 /*
- * Whether this is a signature of these bytes by that key of ours.
- * KMS_NOT_AUTHENTIC if not, or if the key was changed; else as
- * kms_audit_key_public if that does not give the key.
+ * Return KMS_OK if the signature over these bytes was made by this audit key
+ * of ours, and KMS_NOT_AUTHENTIC if it was not or if the key's row was
+ * changed.  Otherwise return the status of kms_audit_key_public. *last caches
+ * the public key.
  */
 extern KmsStatus kms_audit_key_verify(KmsAuditPublic *last,
 									  const char *signing_key_id,
@@ -50,9 +54,9 @@ extern KmsStatus kms_audit_key_verify(KmsAuditPublic *last,
 									  const unsigned char *signature);
 
 /*
- * The public key with this id as its row has it, in PEM, palloc'd: whether it
- * is authentic is for the reader to find out.  NULL if its row is gone, or if
- * what it holds is not a public key.
+ * Return the public key with this id in PEM, palloc'd.  Return NULL if it has
+ * no row, or if the row does not contain a public key.  The row is not
+ * authenticated; that is left to the reader.
  */
 extern char *kms_audit_key_pem(const char *signing_key_id);
 

@@ -1,6 +1,4 @@
-/*
- * Why an operation could not be audited.
- */
+/* The error of a call that could not be audited. */
 #ifndef KMS_KEYS_AUDITED_H
 #define KMS_KEYS_AUDITED_H
 

@@ -1,9 +1,10 @@
 /*
- * Decrypting many ciphertexts in one call.
+ * Decrypt many ciphertexts in one call.
  *
- * Each pair of a key id and a ciphertext is a call of its own for the record;
- * the wait for the record is one for all.  An error of one pair leaves the
- * others alone; any other error ends the batch.
+ * Each pair of a key id and a ciphertext is recorded as a call of its own, but
+ * the batch waits only once for all events.  If a pair is at fault, the error
+ * belongs to that pair and the batch continues; any other error ends the
+ * batch.
  */
 #ifndef KMS_KEYS_BATCH_H
 #define KMS_KEYS_BATCH_H
@@ -13,34 +14,38 @@
 /* The result of a pair. */
 typedef struct KmsBatchRow
 {
-	bool		given;			/* else there is no ciphertext, and no call */
-	text	   *plaintext;		/* NULL: none */
-	int			sqlstate;		/* 0: none */
+	bool		given;			/* false: no ciphertext was given, so there is
+								 * no call */
+	text	   *plaintext;		/* NULL if there is none */
+	int			sqlstate;		/* of the pair's error, 0 if there is none */
 } KmsBatchRow;
 
 typedef struct KmsBatch
 {
 	int			count;
 	KmsBatchRow *rows;
-	KmsPlaintext room;			/* for the plaintext of one pair */
+	KmsPlaintext room;			/* buffers for the plaintext of one pair */
 } KmsBatch;
 
-/* Fill the request of pair "i" (from 0), and note its key with the call. */
+/* Fill the request of pair "i" (from 0), and record its key in the call. */
 typedef KmsStatus (*KmsBatchFetch) (void *arg, int i, KmsCall *call,
 									KmsCipherRequest *request,
 									KmsFault *fault);
 
-/* Make room for a batch; the caller sets "given" of each row. */
+/*
+ * Allocate memory for "count" pairs.  The caller then sets "given" of each
+ * row.
+ */
 extern void kms_batch_prepare(KmsBatch *batch, int count);
 
 /*
- * Decrypt all pairs and wait until their events are recorded.  "fetch" runs
- * in a memory context that lasts for one pair.  If this raises, the caller
- * wipes the batch.
+ * Decrypt all pairs, and wait for their events if kms.audit requires it.
+ * "fetch" runs in a memory context that is reset after each pair.  If an error
+ * is raised, the caller must wipe the batch.
  */
 extern void kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg);
 
-/* Wipe all plaintext of the batch. */
+/* Wipe every plaintext of the batch. */
 extern void kms_batch_wipe(KmsBatch *batch);
 
 #endif							/* KMS_KEYS_BATCH_H */

@@ -1,22 +1,26 @@
 /*
  * Recording calls.
  *
- * The state here is the session's own.  A call under way sits in a small
- * static stack, because its frame is gone when an error has unwound it and
- * the abort callbacks come to record it.  Calls nest only where a foreign
- * key's cascade runs a user's trigger; deeper than the stack, the outer ones
- * are recorded and the inner ones share the last place.
+ * Calls that have begun are in a small static stack.  An error unwinds the
+ * frames of their functions before the abort callbacks record the calls.
+ * Calls nest only if a foreign key's cascade fires a user's trigger.  If they
+ * nest deeper than the stack, the outer ones are recorded and the inner ones
+ * share the last place.
  *
- * Names of roles are looked up when a call begins, for abort callbacks can
- * read no catalog.  Whatever the callbacks do must not raise: they copy
+ * Role names are looked up when a call begins, because abort callbacks cannot
+ * read catalogs.  The callbacks must not raise errors: they only copy
  * structures and push them to the ring.
  *
- * Changes: the outbox row is inserted by the transaction itself, and a copy
- * of the event is kept with the id of its subtransaction until the top-level
- * transaction ends.  Commit and PREPARE forget the copies; an abort of a
- * (sub)transaction pushes its own as "Rolled back".  A crash loses the copies
- * together with the change.  COMMIT PREPARED and ROLLBACK PREPARED run no
- * callbacks and need none: the outbox row is there or not.
+ * The transaction of a change inserts the outbox row itself.  A copy of the
+ * event, with the id of its subtransaction, is kept until the top-level
+ * transaction ends:
+ *
+ * - COMMIT and PREPARE discard the copies.
+ * - The abort of a transaction or subtransaction pushes its copies as "Rolled
+ *   back".
+ * - A crash loses the copies together with the changes.
+ * - COMMIT PREPARED and ROLLBACK PREPARED run no callbacks and need none,
+ *   because the outbox row commits or disappears with the change.
  */
 #include "postgres.h"
 
@@ -46,10 +50,10 @@ struct KmsCall
 {
 	instr_time	started;
 	SubTransactionId subid;
-	bool		opens;			/* has come to a private operation */
-	bool		admitted;		/* has asked for a slot of the ring */
-	bool		claimed;		/* and has one for its event */
-	KmsCallEnd	end;			/* if it succeeds */
+	bool		opens;			/* a private key operation was reached */
+	bool		admitted;		/* room in the ring was requested */
+	bool		claimed;		/* room in the ring was granted */
+	KmsCallEnd	end;			/* how a success is recorded */
 	KmsEvent	event;
 };
 
@@ -63,17 +67,19 @@ typedef struct PendingChange
 static KmsCall calls[CALLS_MAX];
 static int	depth = 0;
 
-/* in TopTransactionContext, newest first; those of a subtransaction that ends
- * are the first ones, for what has ended inside of it has become its own */
+/*
+ * In TopTransactionContext, newest first.  Changes of an ending subtransaction
+ * come first, because it has taken over the changes of those inside it.
+ */
 static PendingChange *pending = NULL;
 
-/* the workers that this transaction wants at its commit, a bit each */
+/* workers to ask for at commit, a bit for each */
 static uint32 wishes = 0;
 
-/* it has made the extension */
+/* whether this transaction creates the extension */
 static bool installed = false;
 
-/* the last event that has to be durable before a result leaves */
+/* the last event that must be durable before a result is returned */
 static KmsPromise promised;
 
 static void on_transaction(XactEvent event, void *arg);
@@ -229,7 +235,10 @@ kms_call_submit(KmsCall *call, KmsStatus status)
 	if (!promise.pending)
 		return;
 
-	/* those before in a batch are in a ring that nobody can ask any more */
+	/*
+	 * The earlier events of the batch are in a ring that was replaced, so
+	 * nobody can tell whether they are durable.
+	 */
 	if (promised.pending &&
 		promised.receipt.generation != promise.receipt.generation)
 		kms_audited_require(KMS_AUDIT_CLOSED, installed);
@@ -321,8 +330,9 @@ kms_call_is_installing(void)
 }
 
 /*
- * What hands out a result without changing anything: a change is in the
- * outbox, which commits with it, and denying must work at any time.
+ * Return whether the event must be durable before the call returns.  Calls
+ * that hand out a result without a change need this.  A change is in the
+ * outbox, which commits with it, and denying a key must work at any time.
  */
 static bool
 must_be_durable(int operation)
@@ -352,7 +362,7 @@ classify(const KmsCall *call, KmsStatus status)
 		: KMS_CLASS_REFUSED;
 }
 
-/* A cancel while it waits for room ends the claim as well. */
+/* If the wait for room is cancelled, the claim must be released, too. */
 static KmsAudited
 submit(KmsCall *call, KmsEventClass class, KmsPromise *promise)
 {
@@ -380,7 +390,7 @@ release_claim(KmsCall *call)
 	call->claimed = false;
 }
 
-/* Stamp the end and take the call off the stack. */
+/* Complete the event, and take the call off the stack. */
 static void
 finish(KmsCall *call, KmsStatus status)
 {
@@ -423,7 +433,12 @@ on_transaction(XactEvent event, void *arg)
 			forget_calls();
 			break;
 		case XACT_EVENT_PREPARE:
-			/* nothing is called again; what is taken is as good as gone */
+
+			/*
+			 * The end of the prepared transaction runs no callback, and keys
+			 * that it took from the pool seldom return: ask for key
+			 * generation now.
+			 */
 			wishes &= UINT32_C(1) << KMS_KEYGEN;
 			request_workers();
 			forget_calls();
@@ -432,7 +447,7 @@ on_transaction(XactEvent event, void *arg)
 			forget_calls();
 			break;
 		default:
-			return;				/* before the end */
+			return;				/* not the end of the transaction */
 	}
 	pending = NULL;
 	wishes = 0;
@@ -466,14 +481,17 @@ on_subtransaction(SubXactEvent event, SubTransactionId subid,
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		/* the newest ones: a batch has thousands before them */
+		/* stop early, because a batch has thousands of older ones */
 		for (change = pending; change != NULL && change->subid == subid;
 			 change = change->next)
 			change->subid = parent;
 	}
 }
 
-/* Calls that an error ended, in this subtransaction or one inside it. */
+/*
+ * Record calls that were ended by an error, in this subtransaction or in one
+ * inside it.
+ */
 static void
 abort_calls(SubTransactionId from)
 {
@@ -487,7 +505,10 @@ abort_calls(SubTransactionId from)
 	}
 }
 
-/* The transaction ends and leaves none under way; this makes sure of it. */
+/*
+ * Empty the stack.  A transaction that commits leaves no call on it; make sure
+ * of that.
+ */
 static void
 forget_calls(void)
 {
@@ -495,7 +516,10 @@ forget_calls(void)
 		release_claim(&calls[--depth]);
 }
 
-/* Must be done before TopTransactionContext goes; all if subid is invalid. */
+/*
+ * Push the changes of a subtransaction as rolled back, or all of them if subid
+ * is invalid.  Must run before TopTransactionContext is deleted.
+ */
 static void
 abort_changes(SubTransactionId subid)
 {
@@ -508,7 +532,7 @@ abort_changes(SubTransactionId subid)
 	}
 }
 
-/* Who calls, from where. */
+/* Fill in the roles, the client and its audit context. */
 static void
 identify(KmsEvent *event)
 {
@@ -533,7 +557,7 @@ identify(KmsEvent *event)
 	kms_line_clean(event->audit_note);
 }
 
-/* Cut at a character. */
+/* Copy a text, and truncate it at a character boundary. */
 static void
 copy_text(char *out, size_t size, const char *in)
 {

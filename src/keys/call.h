@@ -1,14 +1,14 @@
 /*
- * One call of an operation, and the one event that it ends in.
+ * One call of an operation, and the one event that records it.
  *
  *	call = kms_call_begin(KMS_OP_DECRYPT);
  *	kms_call_key(call, key_id);
  *	…
  *	kms_call_end(call, status);
  *
- * A call that some other error ends (a cancel, lack of memory) is recorded by
- * the abort callbacks as "Interrupted"; a successful change whose transaction
- * is undone, as "Rolled back".
+ * If another error ends the call (a cancel, lack of memory), the abort
+ * callbacks record it as "Interrupted".  If the transaction of a successful
+ * change is rolled back, they record the change as "Rolled back".
  */
 #ifndef KMS_KEYS_CALL_H
 #define KMS_KEYS_CALL_H
@@ -19,18 +19,21 @@
 
 typedef struct KmsCall KmsCall;
 
-/* Callbacks of transactions; once, from _PG_init. */
+/* Register the transaction callbacks.  Called once, from _PG_init. */
 extern void kms_call_install(void);
 
 extern KmsCall *kms_call_begin(KmsOperation operation);
 
-/* What it turned out to be: an issue that makes a key is a generate. */
+/*
+ * Change the operation once it is known: an issue that makes a key becomes a
+ * generate.
+ */
 extern void kms_call_operation(KmsCall *call, KmsOperation operation);
 
 /*
- * The key id that the caller gave, and what was found under it.  One that has
- * not the form of ids made here is recorded only when it is found: it may be
- * a secret in the wrong place.
+ * Record the key id that the caller gave, and the key that was found under it.
+ * An id without the form of ids made here is recorded only if the key is
+ * found, because it may be a secret that was passed by mistake.
  */
 extern void kms_call_key(KmsCall *call, const char *key_id);
 extern void kms_call_found(KmsCall *call, const char *key_id,
@@ -38,65 +41,73 @@ extern void kms_call_found(KmsCall *call, const char *key_id,
 extern void kms_call_device(KmsCall *call, const char *device_id);
 extern void kms_call_remark(KmsCall *call, const char *remark);
 
-/* The key id as it will be recorded, "" for none. */
+/* Return the key id that will be recorded, "" if there is none. */
 extern const char *kms_call_recorded_key(const KmsCall *call);
 
 /*
- * Make sure of room for the event of a call that is about to use a private
- * key.  True if it had to wait for that: then the key must be looked at
- * again.  With kms.audit = required raises KM008 if there is no room in time.
+ * Claim room in the ring for the event of a call that is about to use a
+ * private key.  Return true if the call had to wait for room: the caller must
+ * then judge the key again.  With kms.audit = required, raise KM008 if there
+ * is no room in time.
  */
 extern bool kms_call_make_room(KmsCall *call);
 
-/* From here on the call is one that opens something, however it ends. */
+/*
+ * Classify the call as one that opens something.  It stays so, however it
+ * ends.
+ */
 extern void kms_call_opens(KmsCall *call);
 
-/* How a call that succeeds is recorded. */
+/* How a successful call is recorded. */
 typedef enum KmsCallEnd
 {
-	KMS_CALL_SERVED,			/* through the ring, whatever becomes of the
-								 * transaction; what a call begins as */
-	KMS_CALL_CHANGED,			/* by the transaction that made the change */
-	KMS_CALL_UNCHANGED			/* as one that had nothing to do */
+	KMS_CALL_SERVED,			/* through the ring, even if the transaction
+								 * is rolled back; the default */
+	KMS_CALL_CHANGED,			/* in the outbox, with the transaction of the
+								 * change */
+	KMS_CALL_UNCHANGED			/* through the ring, as a call that changed
+								 * nothing */
 } KmsCallEnd;
 
 extern void kms_call_ends_as(KmsCall *call, KmsCallEnd end);
 
 /*
- * End a call; api/ does so, see api/finish.h.  A failure is recorded through
- * the ring, a success as kms_call_ends_as said.  With kms.audit = required
- * both wait for what hands out a result until the event is durable, or raise
- * KM008, or what a cancel raises: then the caller wipes the secret that it
- * has in hand.
+ * End a call.  Only api/ does so, see api/finish.h.  A failure is recorded
+ * through the ring, a success as set by kms_call_ends_as.  With kms.audit =
+ * required, a call that hands out a result then waits until its event is
+ * durable.  The wait may raise KM008, or the error of a cancel.  In that case
+ * the caller must wipe the secret that it holds.
  */
 extern void kms_call_end(KmsCall *call, KmsStatus status);
 
 /*
- * End one call of many, which waits for no more than a place in the ring; and
- * wait for all of them, before any result leaves.
+ * End one call of a batch, and wait for nothing but room in the ring.  Before
+ * any result is returned, wait for the events of all calls with
+ * kms_call_settle.
  */
 extern void kms_call_submit(KmsCall *call, KmsStatus status);
 extern void kms_call_settle(void);
 
-/* A change of a key's state within another call or by maintenance. */
+/* Record a change of a key's state that another call or maintenance makes. */
 extern void kms_call_record_change(KmsOperation operation, const char *key_id,
 								   const char *device_id, const char *reason);
 
 /*
- * Fill an event that is no call's with who calls, and what he says.
+ * Fill an event that belongs to no call: the client, the roles and "remark".
  */
 extern void kms_call_describe(KmsOperation operation, const char *remark,
 							  KmsEvent *event);
 
 /*
- * Ask for a worker (a number of KmsWorkerKind) when this transaction is
- * committed, for it sees nothing of it before.
+ * Ask for a worker (a KmsWorkerKind) when this transaction commits, because
+ * the worker does not see its changes before.
  */
 extern void kms_call_wish(int worker);
 
 /*
- * The extension is being made: maintenance is wished; and whether this
- * transaction has made it, so that no other process sees it.
+ * Note that this transaction creates the extension, and ask for maintenance at
+ * its commit. kms_call_is_installing returns whether it does; no other process
+ * sees the extension then.
  */
 extern void kms_call_installed(void);
 extern bool kms_call_is_installing(void);

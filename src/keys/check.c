@@ -1,9 +1,9 @@
 /*
- * The checks of kms_check(): each reports what it found, and how to fix it.
+ * The checks of kms_check().  Each reports findings, and how to fix them.
  *
- * Each runs in a subtransaction of its own, because what is wrong with the
- * tables may make any statement fail: a check that fails is a finding, and the
- * others go on.
+ * Each runs in a subtransaction of its own, because tables that were changed
+ * may make any statement fail.  The error becomes a finding, and the next
+ * check runs.
  */
 #include "postgres.h"
 
@@ -41,9 +41,10 @@
 
 typedef struct Check
 {
-	const char *what;			/* it looks at */
+	const char *what;			/* subject, for messages */
 	void		(*run) (KmsReport report, void *arg);
-	bool		served;			/* only in a database that has a place */
+	bool		served;			/* needs a database with a place in shared
+								 * memory */
 } Check;
 
 static void run_all(KmsReport report, void *arg);
@@ -115,9 +116,9 @@ run_all(KmsReport report, void *arg)
 }
 
 /*
- * False if the check would have had to wait for a lock.  An error is reported
- * without its detail, which may show a row; so may the message of a data
- * exception.
+ * Run a check.  Return false if it could not get a lock.  An error is reported
+ * without its detail, because that may show a row.  The message of a data
+ * exception may show one, too, so only its SQLSTATE is reported.
  */
 static bool
 run_check(const Check *check, KmsReport report, void *arg)
@@ -172,7 +173,10 @@ kms_check_self_test(const char **what)
 	return kms_self_test_run(what) == KMS_OK && opens_one_key(what);
 }
 
-/* "what" is left alone if it does. */
+/*
+ * Return whether a stored key decrypts what it encrypted, or none can be
+ * tried.  *what has a meaning only on false.
+ */
 static bool
 opens_one_key(const char **what)
 {
@@ -199,8 +203,8 @@ opens_one_key(const char **what)
 			return true;		/* deleted in the meantime */
 		case KMS_NO_MASTER_KEY:
 		case KMS_OTHER_MASTER_KEY:
-			return true;		/* not the library's fault; kms_check() says
-								 * it */
+			return true;		/* not the library's fault; kms_check()
+								 * reports it */
 		default:
 			return false;
 	}

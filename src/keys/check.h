@@ -1,23 +1,21 @@
-/*
- * What kms_check() and kms_self_test() look at.
- */
+/* The checks of kms_check() and kms_self_test(). */
 #ifndef KMS_KEYS_CHECK_H
 #define KMS_KEYS_CHECK_H
 
 #include "keys/finding.h"
 
 /*
- * Run all checks and return what they report: a list of KmsFinding, the worst
- * first.  Each runs by itself: one that fails is reported like what the others
- * find, and a lock that it needs is not waited for.  Raises only what ends the
- * statement, like a cancel.
+ * Run all checks.  Return a list of KmsFinding, the worst first.  A check that
+ * raises an error becomes a finding, and the others run.  Checks that cannot
+ * get a lock soon are reported as not checked.  Raise only an error that ends
+ * the statement, such as a cancel.
  */
 extern List *kms_check_run(void);
 
 /*
- * Whether known answers come out right and a stored key, if there is one that
- * this server can open, decrypts what it encrypted; if not, *what says which
- * does not.
+ * Return whether the known-answer tests pass and a stored key decrypts what it
+ * encrypted.  The latter is skipped if there is no key that this server can
+ * open.  On false, *what names the test that failed.
  */
 extern bool kms_check_self_test(const char **what);
 

@@ -9,9 +9,10 @@
 #include "store/kept_clock.h"
 #include "store/due.h"
 
-#define TOLERANCE	USECS_PER_MINUTE	/* rows may be ahead, after a failover */
-#define COUNTED		1000		/* rows from the future */
-#define LISTED		10			/* ids named in a finding */
+#define TOLERANCE	USECS_PER_MINUTE	/* rows may be this far ahead after a
+										 * failover */
+#define COUNTED		1000		/* rows from the future, at most */
+#define LISTED		10			/* ids named in a finding, at most */
 
 static void check_kept(const KmsClock *clock, KmsReport report, void *arg);
 static void check_keys(TimestampTz server, KmsReport report, void *arg);
@@ -35,7 +36,7 @@ check_kept(const KmsClock *clock, KmsReport report, void *arg)
 {
 	if (!clock->known)
 	{
-		/* that there is no master key is a finding already */
+		/* another check reports that there is no master key */
 		if (kms_master_generation() != 0 && kms_due_key_count() > 0)
 			report(arg, "warning",
 				   "maintenance has no clock, because nothing that tells the time authenticates, and deletes nothing",

@@ -1,6 +1,4 @@
-/*
- * What kms_check() says of clocks.
- */
+/* Checks of clocks, for kms_check(). */
 #ifndef KMS_KEYS_CHECK_CLOCK_H
 #define KMS_KEYS_CHECK_CLOCK_H
 
@@ -8,7 +6,7 @@
 
 /*
  * Report a clock of maintenance that differs from the server's, or that is
- * not known although there are keys; and rows from the future.
+ * unknown although there are keys.  Report rows from the future.
  */
 extern void kms_check_clock(KmsReport report, void *arg);
 

@@ -12,8 +12,9 @@
 #include "store/due.h"
 #include "store/wrapped.h"
 
-#define SAMPLE			1000	/* keys */
-#define COMPLETE_MAX	100000	/* keys: up to so many, all are looked at */
+#define SAMPLE			1000	/* keys that are looked at */
+#define COMPLETE_MAX	100000	/* if there are no more keys, all are looked
+								 * at */
 
 static void check_made(List *sample, KmsReport report, void *arg);
 static bool is_authentic(const char *key_id);
@@ -32,15 +33,15 @@ kms_check_copies_keys(KmsReport report, void *arg)
 						kms_name_list_join(twice)),
 			   "Rows were restored over others. Run kms_deprecate_key() for the one that the device does not use; restore dumps into an empty database.");
 
-	/* keys of a subscription have their events at the publisher */
+	/* the events of replicated keys are at the publisher */
 	if (!kms_wrapped_are_replicated())
 		check_made(sample, report, arg);
 }
 
 /*
- * Such a key opens what was encrypted for it, because it is bound to the
- * master key and not to a database.  One that does not authenticate is
- * reported as that.
+ * Report keys that were not made in this database.  They decrypt what was
+ * encrypted for them, because a key is bound to the master key, not to a
+ * database.  Another check reports keys that do not authenticate.
  */
 static void
 check_made(List *sample, KmsReport report, void *arg)
@@ -60,7 +61,7 @@ check_made(List *sample, KmsReport report, void *arg)
 		report(arg, "warning",
 			   psprintf("keys that no event of this trail made: %s",
 						kms_name_list_join(made)),
-			   "They were copied from another database, or came by a subscription that is gone, or their events were deleted or set aside (kms.event_quarantine). Revoke those that should not be here with kms_revoke_key().");
+			   "They were copied from another database, or came by a subscription that is gone, or their events were deleted or quarantined (kms.event_quarantine). Revoke those that should not be here with kms_revoke_key().");
 }
 
 static bool

@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of rows that were made elsewhere: copied from another
- * database, or restored over what was there.
+ * Checks for rows that were made elsewhere, for kms_check(): they were copied
+ * from another database, or restored over existing rows.
  */
 #ifndef KMS_KEYS_CHECK_COPIES_H
 #define KMS_KEYS_CHECK_COPIES_H

@@ -11,7 +11,7 @@
 #include "store/due.h"
 #include "store/health.h"
 
-#define SAMPLE		1000		/* keys that are authenticated */
+#define SAMPLE		1000		/* keys that are authenticated, at most */
 
 void
 kms_check_keys(KmsReport report, void *result)

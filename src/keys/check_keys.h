@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of stored keys: whether they authenticate, and how
- * opened ones are kept.
+ * Checks of stored keys, for kms_check(): whether they authenticate, and
+ * whether opened keys are in locked memory.
  */
 #ifndef KMS_KEYS_CHECK_KEYS_H
 #define KMS_KEYS_CHECK_KEYS_H

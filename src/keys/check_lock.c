@@ -47,7 +47,7 @@ kms_check_lock(KmsReport report, void *arg)
 	}
 }
 
-/* What failed last was a wait for a lock. */
+/* Return whether the writer's last error was a wait for a lock. */
 static bool
 is_writer_locked_out(void)
 {

@@ -1,14 +1,12 @@
-/*
- * What kms_check() says of locks in the way of the event writer.
- */
+/* Check for locks that hinder the event writer, for kms_check(). */
 #ifndef KMS_KEYS_CHECK_LOCK_H
 #define KMS_KEYS_CHECK_LOCK_H
 
 #include "keys/finding.h"
 
 /*
- * Name each holder of a lock that the event writer of this database has to
- * wait for, and each session whose own wait it stands behind.
+ * Name each holder of a lock for which the event writer of this database has
+ * to wait, and each session that waits for such a lock ahead of the writer.
  */
 extern void kms_check_lock(KmsReport report, void *arg);
 

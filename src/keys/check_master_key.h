@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of the master key: whether there is one, where it is
- * kept, and what needs it.
+ * Checks of the master key, for kms_check(): whether there is one, in what
+ * memory it is, and which keys need it.
  */
 #ifndef KMS_KEYS_CHECK_MASTER_KEY_H
 #define KMS_KEYS_CHECK_MASTER_KEY_H

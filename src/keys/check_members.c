@@ -9,7 +9,7 @@
 #include "pg/compat.h"
 #include "store/member.h"
 
-/* A question whose every answer is a finding of the same kind. */
+/* A question to the catalogs.  All its answers together are one finding. */
 typedef struct Rule
 {
 	KmsMemberQuestion question;

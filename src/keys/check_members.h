@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of the extension's objects: their owners, who may do
- * what with them, what others attached to them and how they are stored.
+ * Checks of the extension's objects, for kms_check(): their owners, the rights
+ * of roles, what others attached to them, and how they are stored.
  */
 #ifndef KMS_KEYS_CHECK_MEMBERS_H
 #define KMS_KEYS_CHECK_MEMBERS_H

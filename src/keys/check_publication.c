@@ -1,7 +1,8 @@
 /*
  * A subscriber stops with an error at the first row of a table that it does
- * not have.  If it has the extension, it may have the keys, but nothing that
- * belongs to one server: both would write the same rows.
+ * not have.  If it has the extension, it may receive the keys, but no table
+ * that each server writes itself, because both servers would write the same
+ * rows.
  */
 #include "postgres.h"
 
@@ -14,12 +15,12 @@
 	" of one that they write themselves. Publish tables by name: of kms only" \
 	" key, key_secret, denial and pepper, for a server that has the extension."
 
-/* What a server that decrypts needs of another one, and only together. */
+/* Tables that a subscriber needs to decrypt, all of them or none. */
 static const char *const keys[] = {
 	"key", "key_secret", "denial", "pepper"
 };
 
-/* What each server has of its own. */
+/* Tables that each server writes itself. */
 static const char *const own[] = {
 	"pool_key", "audit_key", "event_outbox", "event_epoch",
 	"event_quarantine", "event_checkpoint", "metric", "maintenance"
@@ -81,7 +82,10 @@ kms_check_publication_warn(void)
 	}
 }
 
-/* The first that is carried, or is not, or NULL. */
+/*
+ * Return the first table that the publication carries, or the first that it
+ * does not carry if "carried" is false.  Return NULL if there is none.
+ */
 static const char *
 first_of(const KmsPublication *publication, const char *const *tables,
 		 int count, bool carried)

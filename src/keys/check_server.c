@@ -11,7 +11,7 @@
 #include "shmem/shared.h"
 #include "store/health.h"
 
-/* A worker that has not finished a round for so many seconds is stuck. */
+/* A worker that has not finished a round for this long is stuck. */
 #define STALE_WRITER_S	10
 #define STALE_MAINTENANCE_S	180
 
@@ -58,7 +58,7 @@ kms_check_server_workers(KmsReport report, void *result)
 							name, timestamptz_to_str(worker.failed_at),
 							worker.last_error),
 				   "Remove the cause; it tries again by itself. If it waits for a lock, another finding names the holder.");
-		else if (number < KMS_KEYGEN && /* has all the time it needs */
+		else if (number < KMS_KEYGEN && /* its rounds may take any time */
 				 worker.pid != 0 &&
 				 TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
 											1000 * (number == KMS_WRITER ?

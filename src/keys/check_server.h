@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of the launcher, the workers, the server and the
- * tables of kms.
+ * Checks of the launcher, the workers, the server and the tables of kms, for
+ * kms_check().
  */
 #ifndef KMS_KEYS_CHECK_SERVER_H
 #define KMS_KEYS_CHECK_SERVER_H

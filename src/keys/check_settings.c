@@ -12,9 +12,10 @@
 static char *without_value(const char *setting, const char **value);
 
 /*
- * The server only warns of a wrong value of kms.audit at its start and takes
- * the default, which may be weaker.  What needs a restart is refused like a
- * wrong value, so look at those first.
+ * If its configuration file has a wrong value of kms.audit, the server starts
+ * with a warning and with the default, which may be weaker.  PostgreSQL
+ * reports a changed setting that needs a restart in the same way as a wrong
+ * value, so skip these settings.
  */
 void
 kms_check_settings_files(KmsReport report, void *arg)
@@ -92,7 +93,10 @@ kms_check_settings_altered(KmsReport report, void *arg)
 	}
 }
 
-/* A server that is started like this takes the default, with a warning. */
+/*
+ * If its command line has a wrong value, the server starts with a warning and
+ * with the default.
+ */
 void
 kms_check_settings_command_line(KmsReport report, void *arg)
 {

@@ -1,6 +1,7 @@
 /*
- * What kms_check() says of settings: those that are weaker than by default,
- * and those that are written down and not in force.
+ * Checks of settings, for kms_check(): those that are weaker than the
+ * defaults, and those that were written to a file or catalog but are not in
+ * force.
  */
 #ifndef KMS_KEYS_CHECK_SETTINGS_H
 #define KMS_KEYS_CHECK_SETTINGS_H

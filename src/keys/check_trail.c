@@ -15,7 +15,7 @@
 #include "store/latest.h"
 #include "store/service_key_table.h"
 
-/* A writer has written what there is in less. */
+/* A working writer empties the ring in less time. */
 #define WRITER_PATIENCE_MS	1000
 
 static TimestampTz find_unsigned(void);
@@ -55,13 +55,13 @@ kms_check_trail_quarantine(KmsReport report, void *result)
 {
 	if (kms_health_quarantined() > 0)
 		report(result, "warning",
-			   psprintf("events that could not be written and were set aside: " INT64_FORMAT, kms_health_quarantined()),
+			   psprintf("events that could not be written and were quarantined: " INT64_FORMAT, kms_health_quarantined()),
 			   "kms.event_quarantine has them with the reason.");
 }
 
 /*
- * An idle server signs with its next round of maintenance, and retention
- * waits for a checkpoint that is old enough.
+ * The patience has two reasons: an idle server signs at the next round of
+ * maintenance, and retention waits for a checkpoint that is old enough.
  */
 void
 kms_check_trail(KmsReport report, void *result)

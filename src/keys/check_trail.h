@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of the event ring, of what could not be written, and
- * of the trail.
+ * Checks of the event ring, of quarantined events and of the trail, for
+ * kms_check().
  */
 #ifndef KMS_KEYS_CHECK_TRAIL_H
 #define KMS_KEYS_CHECK_TRAIL_H

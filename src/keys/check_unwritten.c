@@ -36,7 +36,7 @@ kms_check_unwritten(KmsReport report, void *arg)
 			   "Save that file before pg_rewind or a new copy of the primary removes it, and read it with the program kms_ring.");
 }
 
-/* Rings that have some are appended to "paths". */
+/* Count the events, and append the paths of their rings to "paths". */
 static uint64
 count_left(StringInfo paths)
 {
@@ -52,7 +52,7 @@ count_left(StringInfo paths)
 		KmsEpochRow epoch;
 		uint64		from = left->tail;
 
-		/* the tables may be ahead of what was released */
+		/* the tables may be ahead of the ring's tail */
 		if (kms_epoch_table_find(&epoch, left->epoch) && epoch.position > 0)
 			from = Max(from, (uint64) epoch.position);
 		if (from >= left->head)

@@ -1,16 +1,19 @@
 /*
- * Events that a standby has from its time as a primary and that are in no
- * trail: they were recorded here, and another server has gone on without them.
+ * Check for events that a standby recorded while it was a primary and that are
+ * in no trail, because another server has continued without them.
  */
 #ifndef KMS_KEYS_CHECK_UNWRITTEN_H
 #define KMS_KEYS_CHECK_UNWRITTEN_H
 
 #include "keys/finding.h"
 
-/* How many; 0 on a primary, whose writer writes them. */
+/*
+ * Return the number of these events.  It is 0 on a primary, because the writer
+ * writes them there.
+ */
 extern uint64 kms_check_unwritten_count(void);
 
-/* For kms_check(). */
+/* Report them, for kms_check(). */
 extern void kms_check_unwritten(KmsReport report, void *arg);
 
 #endif							/* KMS_KEYS_CHECK_UNWRITTEN_H */

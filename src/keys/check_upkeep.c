@@ -9,7 +9,7 @@
 #include "store/purge_state.h"
 #include "store/reference.h"
 
-/* A transaction that has been prepared for longer may be forgotten. */
+/* A transaction that was prepared longer ago may be forgotten. */
 #define LEFT_BEHIND_S	60
 
 void

@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of prepared transactions and foreign keys that keep
- * maintenance from its work.
+ * Checks for prepared transactions and foreign keys that hinder maintenance,
+ * for kms_check().
  */
 #ifndef KMS_KEYS_CHECK_UPKEEP_H
 #define KMS_KEYS_CHECK_UPKEEP_H

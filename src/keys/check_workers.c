@@ -13,8 +13,10 @@
 #include "shmem/generation.h"
 #include "shmem/shared.h"
 
-#define TURN_REPORTED_S		60	/* after the last turn that was waited for */
-#define LATE_REPORTED_S		3600	/* after the last late wait */
+#define TURN_REPORTED_S		60	/* after the last turn that a database waited
+								 * for */
+#define LATE_REPORTED_S		3600	/* after the last long wait to generate a
+									 * key */
 #define SYNC_PATIENCE_S		5	/* for a standby to confirm a commit */
 #define RESERVED_PATIENCE_S	10	/* after the start of the server */
 

@@ -1,6 +1,6 @@
 /*
- * What kms_check() says of the processes and places that the databases of a
- * server share.
+ * Checks of the processes and places that all databases of the server share,
+ * for kms_check().
  */
 #ifndef KMS_KEYS_CHECK_WORKERS_H
 #define KMS_KEYS_CHECK_WORKERS_H
@@ -8,8 +8,9 @@
 #include "keys/finding.h"
 
 /*
- * Databases beyond kms.max_databases, this one or others; reserved writers
- * that did not come; writers that take turns; waits to generate a key.
+ * Report databases beyond kms.max_databases, reserved writers that did not
+ * start, writers that take turns, sessions that waited to generate a key, and
+ * missing synchronous standbys.
  */
 extern void kms_check_workers(KmsReport report, void *arg);
 

@@ -79,7 +79,7 @@ kms_cipher_encrypt(KmsCall *call, const KmsCipherRequest *request,
 	if (status != KMS_OK)
 		return kms_fault(fault, status);
 
-	/* nothing raises from here until the key is freed */
+	/* nothing may raise an error until the key is freed */
 	use_digest(&key.row, &request->oaep, &oaep);
 	status = kms_rsa_oaep_encrypt(public_key, &oaep, request->data, request->len, out,
 								  out_len);

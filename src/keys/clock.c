@@ -13,9 +13,11 @@
 #include "store/kept_clock.h"
 
 #define SEALED_MAX	256			/* bytes of the canonical form */
-#define KEEP_EVERY	(60 * USECS_PER_SEC)	/* of the run time */
-#define YOUNGEST	100			/* rows that are looked at to begin with */
-#define LOG_EVERY	(INT64CONST(3600) * USECS_PER_SEC)	/* of the run time */
+#define KEEP_EVERY	(60 * USECS_PER_SEC)	/* microseconds of run time */
+#define YOUNGEST	100			/* rows to begin with that are looked at, at
+								 * most */
+#define LOG_EVERY	(INT64CONST(3600) * USECS_PER_SEC)	/* microseconds of run
+														 * time */
 
 StaticAssertDecl(KMS_SLOW_CLOCK_BOOT == KMS_BOOT_ID_SIZE,
 				 "the slow clock holds a boot id");
@@ -93,7 +95,7 @@ kms_clock_advance(bool confirm, KmsClock *clock)
 		ereport(LOG,
 				(errmsg("the clock of kms maintenance is set to the server's clock, %s",
 						timestamptz_to_str(moment.at)),
-				 known ? errdetail("It was %s.", timestamptz_to_str(slow.at))
+				 known ? errdetail("The clock was %s.", timestamptz_to_str(slow.at))
 				 : 0,
 				 KMS_HIDE_STATEMENT));
 		slow = moment;
@@ -123,8 +125,8 @@ read_moment(KmsSlowClock *moment)
 }
 
 /*
- * What the clock says at a moment; false if nothing tells.  *begun is whether
- * it could not go on from the one that was kept.
+ * Set *clock to the clock at this moment.  Return false if nothing tells the
+ * time. *begun is true if the clock does not continue from the stored one.
  */
 static bool
 load(bool found, const KmsKeptClock *kept, const KmsSlowClock *moment,
@@ -146,7 +148,7 @@ load(bool found, const KmsKeptClock *kept, const KmsSlowClock *moment,
 	}
 	*begun = true;
 
-	/* a row that was changed or deleted must not put the clock ahead */
+	/* a row that was changed or deleted must not set the clock ahead */
 	in_memory = remembered(moment, &memory);
 	if (status == KMS_OTHER_MASTER_KEY || !begin(kept, moment, clock))
 	{
@@ -170,7 +172,10 @@ begin(const KmsKeptClock *kept, const KmsSlowClock *moment,
 	return true;
 }
 
-/* What the clock was when it was last advanced since the server started. */
+/*
+ * Advance the clock that the server remembers to this moment.  Return false if
+ * it has not been advanced since the server started.
+ */
 static bool
 remembered(const KmsSlowClock *moment, KmsSlowClock *clock)
 {
@@ -204,9 +209,10 @@ remember(const KmsSlowClock *clock)
 }
 
 /*
- * After a restore the clock may have been wrong from the start, and rows may
- * have been made by it.  So rows that are older than the extension in this
- * database count alone, if there are some, authentic or not.
+ * Find the time to begin with.  After a restore, the server's clock may have
+ * been wrong from the start, and rows may have been made by it.  So if any
+ * row, authentic or not, is older than the extension in this database, only
+ * such rows count.
  */
 static bool
 first_time(TimestampTz server, TimestampTz installed_at, TimestampTz *youngest)
@@ -219,9 +225,9 @@ first_time(TimestampTz server, TimestampTz installed_at, TimestampTz *youngest)
 }
 
 /*
- * Both kinds of rows are authentic only if their times are as they were
- * written.  A row from the future was made by a clock that was wrong, so it
- * does not count.
+ * Find the youngest time up to "upto".  Both kinds of rows authenticate only
+ * if their times are unchanged.  A row from the future was made by a wrong
+ * clock, so it does not count.
  */
 static bool
 youngest_row(TimestampTz upto, TimestampTz *youngest)
@@ -232,7 +238,7 @@ youngest_row(TimestampTz upto, TimestampTz *youngest)
 	return !TIMESTAMP_IS_NOBEGIN(*youngest);
 }
 
-/* A change of a key may be younger than any key. */
+/* A key's last change may be younger than the youngest key. */
 static void
 look_at_keys(TimestampTz upto, TimestampTz *youngest)
 {
@@ -275,8 +281,8 @@ look_at_signatures(TimestampTz upto, TimestampTz *youngest)
 }
 
 /*
- * Not each time: what is lost of the run time if it is not kept is given
- * back at the next look.
+ * Return whether to store the clock.  Not every advance is stored, because the
+ * next reader computes it again from the stored clock and the run time.
  */
 static bool
 is_worth_keeping(const KmsKeptClock *kept, const KmsSlowClock *clock)
@@ -287,7 +293,10 @@ is_worth_keeping(const KmsKeptClock *kept, const KmsSlowClock *clock)
 		!is_under_current_key(kept);
 }
 
-/* Another one may be about to go. */
+/*
+ * Return whether the stored clock is sealed under the current master key.  An
+ * older master key may be about to be removed.
+ */
 static bool
 is_under_current_key(const KmsKeptClock *kept)
 {
@@ -302,7 +311,10 @@ is_under_current_key(const KmsKeptClock *kept)
 	return current;
 }
 
-/* Under the current master key.  False if it is gone in the meantime. */
+/*
+ * Seal under the current master key.  Return false if it has been removed in
+ * the meantime.
+ */
 static bool
 seal(KmsKeptClock *kept)
 {
@@ -362,7 +374,7 @@ fill(KmsClock *clock, const KmsSlowClock *moment, bool known,
 	clock->latest = Max(clock->server, clock->kept);
 }
 
-/* Each hour, by a clock that is right. */
+/* Log once an hour of run time, because the server's clock may be wrong. */
 static void
 log_if_behind(const KmsClock *clock, int64 run_time)
 {
@@ -384,7 +396,7 @@ log_if_behind(const KmsClock *clock, int64 run_time)
 	ereport(LOG,
 			(errmsg("the clock of kms maintenance is behind the server's clock: from %s to %s",
 					timestamptz_to_str(clock->kept), server),
-			 errdetail("What would be due only by the server's clock is neither expired nor deleted."),
+			 errdetail("Rows that are due only by the server's clock are neither expired nor deleted."),
 			 errhint("If the server's clock is wrong, set it right. If it is right, maintenance catches up by itself, or at once with SELECT * FROM kms_maintain(confirm_clock => true)."),
 			 KMS_HIDE_STATEMENT));
 }
