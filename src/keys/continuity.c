@@ -1,17 +1,19 @@
 /*
- * What the anchor is compared with, and when.
+ * Which rows the anchor is compared with, and when.
  *
- * The writer tells the anchor before each commit what it is about to write,
- * and after it that it has: whatever it is killed in, the trail ends at one of
- * the two.  So once a writer has found that, it compares the end of the trail
- * with each transaction, which takes microseconds; the last signature when it
- * starts and when it signs.  A row before the last that was changed without
- * computing the chain anew is found by who verifies it, whenever that is.
+ * Before each commit, the writer stores in the anchor what it is about to
+ * write.  After the commit, it stores that it has done so.  Whenever it is
+ * killed, the trail ends at one of the two.  So once a writer has compared the
+ * anchor, it compares only the end of the trail in each transaction, which
+ * takes microseconds.  It compares the last signature when it starts and when
+ * it signs.  If an earlier row is changed without computing the chain again,
+ * verification finds it.
  *
- * An anchor that came with a backup, or from the ring before, is older than
- * the trail may be: then its rows must be there, or deleted by retention, and
- * nothing is known of what is behind them.  So is one of an earlier timeline:
- * another server may have gone on with the trail.
+ * An anchor from a backup, or from the ring before, may be older than the
+ * trail.  So may an anchor of an earlier timeline, because another server may
+ * have continued the trail.  In these cases the anchor's rows must exist or
+ * have been deleted by retention, and nothing is known about the rows behind
+ * them.
  */
 #include "postgres.h"
 
@@ -32,11 +34,10 @@
 #include "store/link.h"
 #include "store/epoch_table.h"
 
-#define FILE_PAUSE_S	60		/* between two writes that no signature asks
-								 * for */
+#define FILE_PAUSE_S	60		/* between writes without a new signature */
 #define JUDGE_TRIES		10
 
-/* More rows than an anchor can be older than its trail. */
+/* An anchor is never older than its trail by more rows than this. */
 #define ROWS_MAX		(INT64CONST(1) << 40)
 
 static void judge(KmsContinuity *continuity);
@@ -55,7 +56,10 @@ kms_continuity_judge(KmsContinuity *continuity)
 	uint64		number;
 	int			i;
 
-	/* the writer may be writing */
+	/*
+	 * The writer may commit while we read: repeat until the anchor is
+	 * unchanged.
+	 */
 	memset(continuity, 0, sizeof(*continuity));
 	for (i = 0; i < JUDGE_TRIES; i++)
 	{
@@ -102,7 +106,10 @@ judge(KmsContinuity *continuity)
 		continuity->broken = find_rows(point);
 }
 
-/* Whether kms.event_epoch has it as the last row, and there is none behind. */
+/*
+ * Return whether kms.event_epoch has the point as the last row, and no row is
+ * behind it.
+ */
 static bool
 is_end(const KmsAnchorPoint *point)
 {
@@ -134,10 +141,10 @@ find_rows(const KmsAnchorPoint *point)
 }
 
 /*
- * Whether retention has deleted it, which it has signed.  Without a master
- * key that cannot be verified, and nothing is signed either.  A signature
- * under a master key that is not among those here counts as none, because
- * anybody who may write the tables can make one.
+ * Return whether retention has deleted the row, and signed a start behind it.
+ * Without a master key the signature cannot be verified, but nothing is signed
+ * then either.  A signature under a master key that this server does not have
+ * does not count, because anybody who may write the tables can make one.
  */
 static bool
 is_retired(int64 ticket)
@@ -212,7 +219,7 @@ kms_continuity_check(KmsReport report, void *arg)
 		report(arg, "warning",
 			   psprintf("events were signed for the first time more than an hour after they were recorded, though the server ran and had the master key: " INT64_FORMAT,
 						late),
-			   "Until then whoever can write kms.event could have changed them; see what held up the event writer (server log), or who deleted checkpoints.");
+			   "Until then, anybody who can write kms.event could have changed them. See in the server log what held up the event writer; checkpoints may also have been deleted.");
 }
 
 void
@@ -241,7 +248,7 @@ kms_continuity_begin(KmsKeeper *keeper)
 		if (anchor->has_pending &&
 			ends_at(&anchor->pending, end.last_ticket, end.hash))
 		{
-			/* the gap has been committed, before a kill */
+			/* the gap was committed before the writer was killed */
 			anchor->current = anchor->pending;
 			kms_wal_flushed(&anchor->current.timeline, &anchor->current.wal);
 			return;
@@ -263,8 +270,9 @@ kms_continuity_begin(KmsKeeper *keeper)
 }
 
 /*
- * A writer knows what it has written itself, also of a trail that is broken,
- * whose anchor stays behind.  Without an anchor half of all numbers are left.
+ * A writer knows which rows it has written itself, even if the trail is broken
+ * and its anchor stays behind.  Without an anchor, half of all numbers are
+ * left.
  */
 int64
 kms_continuity_limit(const KmsKeeper *keeper)
@@ -297,7 +305,7 @@ kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
 	}
 	if (anchor->broken != KMS_ANCHOR_HOLDS)
 	{
-		/* what was accepted was committed, before a kill */
+		/* the acceptance was committed before the writer was killed */
 		if (!keeper->known && anchor->has_pending &&
 			ends_at(&anchor->pending, trail->found_ticket, trail->found_hash))
 		{
@@ -315,7 +323,10 @@ kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
 		!(trail->found_epoch &&
 		  ends_at(&anchor->current, trail->found_ticket, trail->found_hash)))
 	{
-		/* it was committed, and the writer killed before it could tell */
+		/*
+		 * This was committed, but the writer was killed before it could store
+		 * that.
+		 */
 		if (anchor->has_pending && trail->found_epoch &&
 			ends_at(&anchor->pending, trail->found_ticket, trail->found_hash))
 			anchor->current = anchor->pending;
@@ -336,7 +347,7 @@ kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
 		break_off(keeper, broken);
 	else if (!exact)
 	{
-		/* nothing more is known: it is that of the trail as it is now */
+		/* nothing more is known: start from the trail as it is now */
 		keeper->renewed = true;
 		anchor->current.ticket = trail->found_ticket;
 		memcpy(anchor->current.hash, trail->found_hash, KMS_CHAIN_SIZE);
@@ -345,7 +356,7 @@ kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail, bool older)
 	}
 }
 
-/* The last one that is there, unless somebody has made it up. */
+/* Find the last signature, unless it was forged. */
 static void
 find_signature(KmsAnchorPoint *point)
 {
@@ -385,7 +396,7 @@ kms_continuity_break(KmsKeeper *keeper)
 		break_off(keeper, KMS_ANCHOR_END);
 }
 
-/* The anchor stays where the trail was whole. */
+/* Mark the trail as broken.  The anchor stays where the trail was whole. */
 static void
 break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 {
@@ -404,7 +415,7 @@ break_off(KmsKeeper *keeper, KmsAnchorBreak broken)
 			(errmsg("kms writer of database \"%s\": the trail was changed behind the server's back: %s",
 					name,
 					kms_continuity_finding(broken)),
-			 errdetail("It was written to ticket " INT64_FORMAT " and signed to " INT64_FORMAT ".",
+			 errdetail("The trail was written to ticket " INT64_FORMAT " and signed to " INT64_FORMAT ".",
 					   anchor->current.ticket, anchor->current.signed_ticket),
 			 errhint("Nothing is signed until kms_audit_accept() is called; see kms_check()."),
 			 KMS_HIDE_STATEMENT));
@@ -437,7 +448,7 @@ kms_continuity_commit(KmsKeeper *keeper, const KmsTrail *trail,
 	kms_session_ring_keep_anchor(anchor);
 }
 
-/* The commit is flushed. */
+/* Must be called after the commit is flushed. */
 void
 kms_continuity_committed(KmsKeeper *keeper)
 {

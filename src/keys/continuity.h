@@ -1,12 +1,12 @@
 /*
- * Whether the trail continues from where it was last written and signed,
- * which the server keeps outside of its tables (shmem/anchor.h).
+ * Whether the trail continues from its anchor, which says how far the server
+ * has written and signed it (shmem/anchor.h, docs/design/trail-chain.md).
  *
- * Whoever can write to the tables can compute the chain anew, and could have
- * it signed: so nothing is signed or deleted of a trail that does not go on
- * from its anchor, until its owner accepts that.  Not so where the WAL does
- * not go on from there either: the server was restored to an earlier point,
- * and what was written since is nowhere.
+ * Anybody who can write to the tables can compute the chain again, and could
+ * have it signed.  So if the trail does not continue from its anchor, nothing
+ * is signed or deleted until the owner accepts that.  The exception is a
+ * server that was restored to an earlier point: its WAL does not continue from
+ * the anchor either, and the rows written since are lost.
  */
 #ifndef KMS_KEYS_CONTINUITY_H
 #define KMS_KEYS_CONTINUITY_H
@@ -17,65 +17,75 @@
 
 typedef struct KmsContinuity
 {
-	bool		anchored;		/* there is an anchor, and the WAL has it */
-	bool		restored;		/* there is one, and the WAL does not */
-	KmsAnchorBreak broken;		/* how the tables do not have it */
-	KmsAnchor	anchor;			/* if either of the first two is true */
+	bool		anchored;		/* an anchor exists, and the WAL contains it */
+	bool		restored;		/* an anchor exists, and the WAL does not
+								 * contain it */
+	KmsAnchorBreak broken;		/* how the tables differ from it */
+	KmsAnchor	anchor;			/* valid if anchored or restored */
 } KmsContinuity;
 
-/* Compare what is there now, in any process.  May raise what reading may. */
+/*
+ * Compare the tables with the anchor, in any process.  An error of reading
+ * them is raised.
+ */
 extern void kms_continuity_judge(KmsContinuity *continuity);
 
-/* Whether retention must not touch the trail; wakes the writer if so. */
+/*
+ * Return whether the trail is broken, so that retention must not touch it.  If
+ * so, wake the writer.
+ */
 extern bool kms_continuity_is_broken(void);
 
-/* What is wrong, in a form for findings; NULL if nothing is. */
+/* Return what is wrong, in words for a finding; NULL if nothing is. */
 extern const char *kms_continuity_finding(KmsAnchorBreak broken);
 
-/* For kms_check(). */
+/* Report a broken trail and late signatures, for kms_check(). */
 extern void kms_continuity_check(KmsReport report, void *arg);
 
-/* What the writer remembers of it; begins zeroed. */
+/* The memory of the writer about the anchor.  Begins zeroed. */
 typedef struct KmsKeeper
 {
-	bool		known;			/* the anchor is that of the trail as it is */
-	bool		restored;		/* to be told in the trail */
+	bool		known;			/* it describes the trail as it is */
+	bool		restored;		/* the next commit records a restore */
 	bool		accepting;		/* the next commit ends a break */
-	bool		renewed;		/* rows may be there that others have written */
-	bool		filed;			/* what the file has is what it has */
-	TimestampTz filed_at;		/* when it was written, or tried */
-	int64		last_ticket;	/* that this writer has written, 0: none */
+	bool		renewed;		/* rows of other writers may be there */
+	bool		filed;			/* the file is up to date */
+	TimestampTz filed_at;		/* when the file was written or tried */
+	int64		last_ticket;	/* written by this writer, 0: none */
 	KmsAnchor	anchor;
-	char		gap[256];		/* if restored: from where to where */
+	char		gap[256];		/* if restored: the text of the gap */
 } KmsKeeper;
 
 /*
- * The writer, in a transaction that has the lock of the trail: before the
- * trail is opened, and after it ("older": the ring file is older than the
- * trail).  The second adds a gap to it if the server was restored.
+ * Called by the writer, in a transaction that holds the lock of the trail:
+ * kms_continuity_begin before the trail is opened, kms_continuity_follow after
+ * it.  "older" says that the ring file is older than the trail.  If the server
+ * was restored, kms_continuity_follow adds a gap to the trail.
  */
 extern void kms_continuity_begin(KmsKeeper *keeper);
 extern void kms_continuity_follow(KmsKeeper *keeper, KmsTrail *trail,
 								  bool older);
 
 /*
- * Up to which ticket, exclusive, the tables are believed when they say where
- * the trail ends, between the two: nobody can bring it to the end of numbers.
+ * Between these two, return the ticket, exclusive, up to which the tables are
+ * believed about the end of the trail.  So nobody can bring the trail to the
+ * end of all numbers.
  */
 extern int64 kms_continuity_limit(const KmsKeeper *keeper);
 
-/* Somebody has put rows behind the end of the trail. */
+/* Mark the trail as broken: rows were inserted behind its end. */
 extern void kms_continuity_break(KmsKeeper *keeper);
 
 /*
- * Whether the rows that the anchor names are there, and the trail ends with
- * them; else it is broken now.
+ * Return whether the rows that the anchor names are there and the trail ends
+ * with them.  If not, mark the trail as broken.
  */
 extern bool kms_continuity_confirm(KmsKeeper *keeper);
 
 /*
- * The writer, right before and after the commit that writes the trail as it
- * is, "signed" up to a ticket with that hash (0: as before).
+ * Called by the writer right before and after the commit of the trail as it
+ * is.  The trail is signed up to "signed_ticket", whose hash is "signed_hash",
+ * or as far as before if "signed_ticket" is 0.
  */
 extern void kms_continuity_commit(KmsKeeper *keeper, const KmsTrail *trail,
 								  int64 signed_ticket,
@@ -83,13 +93,16 @@ extern void kms_continuity_commit(KmsKeeper *keeper, const KmsTrail *trail,
 extern void kms_continuity_committed(KmsKeeper *keeper);
 
 /*
- * The next commit makes it whole: a gap was accepted and signed; or it does
- * not come.
+ * Let the next commit end a break, because a gap was accepted and signed.
+ * kms_continuity_forget takes that back after an error.
  */
 extern void kms_continuity_accept(KmsKeeper *keeper);
 extern void kms_continuity_forget(KmsKeeper *keeper);
 
-/* Bring what has changed into the file: "now", or if it is a minute old. */
+/*
+ * Write changes of the anchor to its file: at once with "now", otherwise if
+ * the last write was a minute ago.
+ */
 extern void kms_continuity_file(KmsKeeper *keeper, bool now);
 
 #endif							/* KMS_KEYS_CONTINUITY_H */

@@ -100,8 +100,9 @@ kms_create_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 		return kms_create_fault_exists(row, fault);
 
 	/*
-	 * The master keys may have changed since it was wrapped.  Whoever rewraps
-	 * after that change either finds the row, or it comes here after it.
+	 * The master keys may have changed since the secret was wrapped.  A
+	 * rewrap after that change either finds this row, or it ran before and
+	 * the row is moved here.
 	 */
 	status = kms_rewrap_own(row, secret, fault);
 	return kms_fault(fault, status);

@@ -50,7 +50,10 @@ kms_device_keys_lock_all(KmsDeviceKeys *keys, const char *device_id)
 	}
 }
 
-/* The first one that another has, or NULL if all are locked. */
+/*
+ * Lock the rows of the active keys.  Return the first key that another session
+ * holds, or NULL if all are locked.
+ */
 static const char *
 lock_active(const KmsDeviceKeys *keys)
 {
@@ -98,7 +101,10 @@ gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
 		row->created_at <= keys->now &&
 		row->created_at > keys->now - kms_keygen_window * USECS_PER_SEC)
 	{
-		/* newest first: the one that must leave the window is the limit-th */
+		/*
+		 * Newest first: another key is allowed when the limit-th leaves the
+		 * window.
+		 */
 		keys->used++;
 		if (keys->used <= kms_keygen_limit)
 			keys->next_at = row->created_at + kms_keygen_window * USECS_PER_SEC;
@@ -119,9 +125,9 @@ gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
 }
 
 /*
- * The first key after maintenance took one away costs the device nothing.
- * Told by when keys were made, which nothing that is done to them changes, and
- * by how many, for the clock may have been put back.
+ * The first key after maintenance deprecated one does not count for the limit.
+ * Decide by the creation times of the keys, which no later change affects, and
+ * by their numbers, because the clock may have been set back.
  */
 bool
 kms_device_keys_need_replacement(const KmsDeviceKeys *keys)

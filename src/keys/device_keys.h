@@ -1,6 +1,4 @@
-/*
- * The keys of a device, as issuing looks at them.
- */
+/* The keys of a device, as issuing needs them. */
 #ifndef KMS_KEYS_DEVICE_KEYS_H
 #define KMS_KEYS_DEVICE_KEYS_H
 
@@ -8,39 +6,40 @@
 
 #include "store/key.h"
 
-/* What is known of a device's keys, gathered newest first. */
+/* A summary of a device's keys, which are visited newest first. */
 typedef struct KmsDeviceKeys
 {
 	TimestampTz now;
 	bool		only_valid;		/* stop at the first valid key */
 	bool		found;
-	bool		of_statement;	/* what was found was made by this statement */
+	bool		of_statement;	/* the valid key was made by this statement */
 	bool		stale;
-	KmsKey		valid;			/* the newest active, unexpired one */
-	List	   *active;			/* KmsKey *, expired ones too */
+	KmsKey		valid;			/* the newest active, unexpired key */
+	List	   *active;			/* KmsKey *, expired ones included */
 	int			used;
 	TimestampTz next_at;
-	TimestampTz replaced_at;	/* when the newest replacement was made, and */
-	TimestampTz problematic_at; /* the newest problematic key; 0: none */
+	TimestampTz replaced_at;	/* of the newest replacement, 0: none */
+	TimestampTz problematic_at; /* of the newest problematic key, 0: none */
 	int			problematic;
-	int			replacements;	/* that are not problematic themselves */
+	int			replacements;	/* replacements that are not problematic */
 } KmsDeviceKeys;
 
-/* Gather what is committed now, without a lock. */
+/* Read the keys that are committed now, without a lock. */
 extern void kms_device_keys_read(KmsDeviceKeys *keys, const char *device_id,
 								 bool only_valid);
 
 /*
- * Lock the device and gather.  40001 if others have changed the device's keys
- * since the snapshot of a REPEATABLE READ or SERIALIZABLE transaction.
+ * Lock the device and read its keys.  Raise 40001 if another transaction has
+ * changed them since the snapshot of a REPEATABLE READ or SERIALIZABLE
+ * transaction.
  */
 extern void kms_device_keys_lock(KmsDeviceKeys *keys, const char *device_id);
 
-/* The same with the rows of the active keys locked, too. */
+/* Do the same, and lock the rows of the active keys, too. */
 extern void kms_device_keys_lock_all(KmsDeviceKeys *keys,
 									 const char *device_id);
 
-/* Whether the next key replaces one that maintenance took away. */
+/* Return whether the next key replaces one that maintenance deprecated. */
 extern bool kms_device_keys_need_replacement(const KmsDeviceKeys *keys);
 
 #endif							/* KMS_KEYS_DEVICE_KEYS_H */

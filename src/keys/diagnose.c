@@ -6,7 +6,7 @@
 #include "keys/finding.h"
 #include "store/key_table.h"
 
-#define OTHER_KEYS		3		/* named in a hint */
+#define OTHER_KEYS		3		/* named in a hint, at most */
 
 typedef struct OtherKeys
 {
@@ -61,8 +61,9 @@ kms_diagnose_ciphertext(KmsCall *call, const char *key_id,
 }
 
 /*
- * Find the key and open it.  *private_key is the cache's (keys/opened.h), or
- * NULL if its state or expiry refuses it.
+ * Find the key and open it.  *private_key belongs to the cache
+ * (keys/opened.h).  It is NULL if the key's state or expiry refuses it, which
+ * becomes a finding.
  */
 static KmsStatus
 admit(KmsCall *call, const char *key_id, KmsKey *key, KmsRsaKey **private_key,
@@ -177,7 +178,7 @@ call_of(const KmsDigestPair *pair, KmsDigest own)
 	return out.data;
 }
 
-/* Nobody is told more: see keys/diagnose.h. */
+/* The caller must not learn more; see keys/diagnose.h. */
 static void
 report_none(List **findings, const KmsKey *key)
 {

@@ -1,14 +1,14 @@
 /*
- * Looking for what keeps a ciphertext from being opened, for the operator
- * whose client does not work.
+ * Find what keeps a ciphertext from being opened, for an operator whose client
+ * does not work.
  *
- * A caller may be told whether a pair of digests opens the ciphertext, and
- * whether the plaintext is text.  Nothing here may tell of a block that does
- * not open why it does not: not whether it has the padding of PKCS#1 v1.5,
- * nor where its padding is wrong.  Either would be an oracle by which any
- * ciphertext of the key is opened, a block at a time, with no right to
- * decrypt (Bleichenbacher, CRYPTO '98, for PKCS#1 v1.5; Manger, CRYPTO 2001,
- * for OAEP).
+ * A caller may learn whether a pair of digests opens the ciphertext, and
+ * whether the plaintext is text.  If a block does not open, nothing may reveal
+ * why: neither whether it has PKCS#1 v1.5 padding nor where its padding is
+ * wrong.  Either would be an oracle, by which a caller without the right to
+ * decrypt can open any ciphertext of the key, a block at a time
+ * (Bleichenbacher, CRYPTO '98, for PKCS#1 v1.5; Manger, CRYPTO 2001, for
+ * OAEP).
  */
 #ifndef KMS_KEYS_DIAGNOSE_H
 #define KMS_KEYS_DIAGNOSE_H
@@ -18,12 +18,12 @@
 #include "pg/fault.h"
 
 /*
- * Look in the order in which kms_decrypt does, at the key, the form, the
- * length and the digests, and stop where what follows would tell nothing.
- * Append what is found to *findings (of KmsFinding).
+ * Check the key, the form, the length and the digests, in the order of
+ * kms_decrypt.  Stop if the remaining checks would reveal nothing.  Append the
+ * results to *findings (a list of KmsFinding).
  *
- * Fails as kms_decrypt does if the key is not found or does not open; a state
- * or an expiry that refuses the key is a finding and not a failure.
+ * Return the status of kms_decrypt if the key is not found or does not open.
+ * If its state or expiry refuses the key, that is a finding and not a failure.
  */
 extern KmsStatus kms_diagnose_ciphertext(KmsCall *call, const char *key_id,
 										 const KmsSent *sent, List **findings,

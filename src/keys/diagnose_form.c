@@ -10,7 +10,8 @@
 
 typedef struct Words
 {
-	const char *finding;		/* what the ciphertext does */
+	const char *finding;		/* predicate of a sentence about the
+								 * ciphertext */
 	const char *hint;
 } Words;
 
@@ -83,7 +84,7 @@ report_size(List **findings, const KmsSent *sent)
 					"Send one block of RSA-OAEP, which in base64 has at most 684 bytes; what is longer must be encrypted with a key of its own. kms.max_ciphertext_size is the limit.");
 }
 
-/* False if there is nothing to be told. */
+/* Return false if it looks like nothing in particular. */
 static bool
 report_looks(List **findings, const char *what, const char *in,
 			 size_t len, size_t block)
@@ -112,7 +113,10 @@ report_not_base64(List **findings, const KmsSent *sent)
 						"It was cut off, has characters or padding too much, or is in another encoding.");
 }
 
-/* Bytes that were encoded twice, or never encrypted, are printable. */
+/*
+ * Report bytes that were encoded twice or never encrypted, because all of them
+ * are printable.  Return false if there is nothing to report.
+ */
 static bool
 report_decoded(List **findings, const unsigned char *data, size_t len)
 {

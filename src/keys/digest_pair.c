@@ -40,7 +40,7 @@ kms_digest_pair_try_all(KmsRsaKey *key, const unsigned char *data, size_t len,
 	return KMS_OK;
 }
 
-/* Nothing here may raise: there is plaintext in this frame. */
+/* Nothing here may raise an error, because this frame holds plaintext. */
 static KmsStatus
 try_pair(KmsRsaKey *key, KmsDigestPair *pair, const KmsEncoding *encoding,
 		 const unsigned char *data, size_t len)

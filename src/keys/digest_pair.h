@@ -1,6 +1,6 @@
 /*
- * Trying pairs of digests with a ciphertext.  See keys/diagnose.h for what a
- * caller may be told of the outcome.
+ * Trying pairs of digests on a ciphertext.  See keys/diagnose.h for what a
+ * caller may learn.
  */
 #ifndef KMS_KEYS_DIGEST_PAIR_H
 #define KMS_KEYS_DIGEST_PAIR_H
@@ -10,7 +10,7 @@
 #include "crypto/digest.h"
 #include "crypto/rsa_key.h"
 
-/* The outcome of a pair of digests with a ciphertext. */
+/* The outcome of a pair of digests. */
 typedef enum KmsOpens
 {
 	KMS_OPENS_NOT = 0,
@@ -26,10 +26,10 @@ typedef struct KmsDigestPair
 } KmsDigestPair;
 
 /*
- * Try each digest of OAEP with each of MGF1 and the empty label, all of them
- * in any case, and set *pairs (of KmsDigestPair) to those that open "data",
- * which has the length of the key's block.  The plaintext is wiped after each
- * try and never leaves.
+ * Try each OAEP digest with each MGF1 digest, and the empty label.  Set *pairs
+ * (a list of KmsDigestPair) to those that open "data", which has the length of
+ * the key's block.  All pairs are tried, even after one has opened it.  The
+ * plaintext is wiped after each attempt and never returned.
  */
 extern KmsStatus kms_digest_pair_try_all(KmsRsaKey *key,
 										 const unsigned char *data,

@@ -10,9 +10,7 @@
 #include "store/due.h"
 #include "store/key_lock.h"
 
-/*
- * So many waits for locks, each up to the lock_timeout, end a batch.
- */
+/* This many waits for locks, each up to lock_timeout, end a batch. */
 #define LOCKED_MAX 3
 
 static KmsOutcome mark_tried(const char *key_id, void *arg);

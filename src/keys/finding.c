@@ -2,7 +2,7 @@
 
 #include "keys/finding.h"
 
-/* The worst comes first. */
+/* The worst is first. */
 static const char *const severities[KMS_FINDING_SEVERITIES] = {
 	"error", "warning", "notice"
 };

@@ -1,16 +1,16 @@
 /*
- * Findings that kms_check() and kms_diagnose() report, each with a hint how to
- * fix it.
+ * Findings that kms_check() and kms_diagnose() report, each with a hint that
+ * names the fix.
  */
 #ifndef KMS_KEYS_FINDING_H
 #define KMS_KEYS_FINDING_H
 
 #include "nodes/pg_list.h"
 
-/* Strings are static or palloc'd. */
+/* One finding.  The strings are static or palloc'd. */
 typedef struct KmsFinding
 {
-	const char *severity;		/* of kms_check(); else NULL */
+	const char *severity;		/* of kms_check(), otherwise NULL */
 	const char *finding;
 	const char *hint;
 } KmsFinding;
@@ -24,18 +24,21 @@ typedef void (*KmsReport) (void *arg, const char *severity,
 
 #define KMS_FINDING_SEVERITIES 3
 
-/* Findings by severity; begins zeroed, but for "context". */
+/* Findings by severity.  Begins zeroed, except for "context". */
 typedef struct KmsFindings
 {
-	MemoryContext context;		/* of the lists and the strings */
+	MemoryContext context;		/* of the lists and strings */
 	List	   *found[KMS_FINDING_SEVERITIES];	/* of KmsFinding */
 } KmsFindings;
 
-/* A KmsReport that copies into the KmsFindings that "arg" is. */
+/* A KmsReport that copies the finding into "arg", which is a KmsFindings. */
 extern void kms_finding_collect(void *arg, const char *severity,
 								const char *finding, const char *hint);
 
-/* Return all of them, the worst first and each severity in its order. */
+/*
+ * Return all findings, the worst severity first, otherwise in the order in
+ * which they were added.
+ */
 extern List *kms_finding_sort(const KmsFindings *findings);
 
 /* Append a finding that has no severity.  The strings are not copied. */

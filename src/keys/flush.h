@@ -1,12 +1,10 @@
-/*
- * Waiting until all that was recorded is in the tables.
- */
+/* Waiting until all recorded events are in the tables. */
 #ifndef KMS_KEYS_FLUSH_H
 #define KMS_KEYS_FLUSH_H
 
 /*
- * Wait as long as the writer gets on; cancellable.  Raises 55000 on a standby
- * and if the writer cannot write.
+ * Wait as long as the writer makes progress.  The wait can be cancelled.
+ * Raise 55000 on a standby, and if the writer cannot write.
  */
 extern void kms_flush_events(void);
 

@@ -1,14 +1,15 @@
 /*
- * Forgetting a device.
+ * Forgetting a device, in one transaction:
  *
- * First all that was recorded so far is written, so that it is found.  Then
- * keys are destroyed, under the device's lock, so that none is made meanwhile;
- * then the trail is walked once, and each row of the device is replaced by the
- * proof that its owner has taken out what the chain has a commitment to
- * (crypto/chain.h).  All in one transaction: a device is forgotten or not.
+ * 1.  Wait until all recorded events are written, so that they are found.
+ * 2.  Destroy the keys, under the device's lock, so that none is made in the
+ *    meantime.
+ * 3.  Walk through the trail once.  Replace the personal data of each row of
+ *    the device by a signed proof that its owner has removed it
+ *    (docs/design/trail-chain.md, "Forgetting").
  *
- * What others record of the device while this runs is later than it, and
- * stays.  Nothing of this transaction names the device any more.
+ * Events of the device that others record while this runs are later, so they
+ * stay.  No event of this transaction names the device.
  */
 #include "postgres.h"
 
@@ -32,25 +33,26 @@
 #include "store/quarantine_table.h"
 #include "store/walk.h"
 
-#define FLUSH_MS	10000		/* for the writer */
+#define FLUSH_MS	10000		/* milliseconds for the writer */
 
-/* A row of the trail that tells of the device. */
+/* A row of the trail that is about the device. */
 typedef struct Found
 {
 	int64		epoch;
 	int64		ticket;
 	bool		is_aside;
-	bool		committed;		/* it has a salt, so there is a commitment */
+	bool		committed;		/* it has a salt, so the chain has a
+								 * commitment */
 	unsigned char commitment[KMS_CHAIN_SIZE];
 } Found;
 
 typedef struct Search
 {
-	KmsChainField device_id;	/* in UTF-8, as the chain has it */
-	const char *raw;			/* in the encoding of the database */
+	KmsChainField device_id;	/* in UTF-8, as in the chain */
+	const char *raw;			/* in the database's encoding */
 	const char *json;			/* as a member of a row in JSON */
-	List	   *key_ids;		/* of its keys, also of those that are gone,
-								 * and of no other device's */
+	List	   *key_ids;		/* of its keys, deleted ones included; none of
+								 * another device */
 	Found	   *rows;
 	int64		count;
 	int64		size;
@@ -170,7 +172,9 @@ find_rows(const char *device_id, Search *search)
 	escape_json(&json, device_id);
 	search->json = json.data;
 
-	/* one that sees what the writer has committed meanwhile */
+	/*
+	 * Use a snapshot that sees what the writer has committed in the meantime.
+	 */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	walk = kms_walk_begin();
 	while (status == KMS_OK && (row = kms_walk_next(walk)) != NULL)
@@ -198,7 +202,10 @@ tells_of(const Search *search, const KmsWalkRow *row)
 		memcmp(device_id->data, search->device_id.data, device_id->len) == 0;
 }
 
-/* A call that was refused before the key's device was known. */
+/*
+ * A row without a device is about this one if it names one of its keys: the
+ * call was refused before the key's device was known.
+ */
 static bool
 knows_key(const Search *search, const KmsChainField *key_id)
 {
@@ -217,7 +224,10 @@ knows_key(const Search *search, const KmsChainField *key_id)
 	return false;
 }
 
-/* A row of the outbox in JSON, or an entry of the ring as it was. */
+/*
+ * Return whether a quarantined event is about the device.  The event is a row
+ * of the outbox in JSON, or an entry of the ring.
+ */
 static bool
 is_aside_of(const Search *search, const KmsChainField *event)
 {
@@ -263,9 +273,9 @@ add(Search *search, const KmsWalkRow *row)
 }
 
 /*
- * A row of the device names one of its keys.  Not so an import that was
- * refused or undone: it may name a key that another device had already, or
- * got later.
+ * Remember the key of a row of the device.  Skip an import that was refused or
+ * rolled back, because another device may have had that key already, or may
+ * have got it later.
  */
 static void
 learn_key(Search *search, const KmsWalkRow *row)
@@ -280,7 +290,7 @@ learn_key(Search *search, const KmsWalkRow *row)
 		return;
 	id = pnstrdup(key_id->data, key_id->len);
 
-	/* destroyed here and imported again there */
+	/* skip a key that was destroyed and imported again for another device */
 	if (!kms_key_table_read(id, &now) || strcmp(now.row.device_id, search->raw) == 0)
 		search->key_ids = lappend(search->key_ids, id);
 }

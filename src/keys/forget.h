@@ -1,6 +1,4 @@
-/*
- * Forgetting a device: its keys, and what the trail tells of it.
- */
+/* Forgetting a device: its keys, and its personal data in the trail. */
 #ifndef KMS_KEYS_FORGET_H
 #define KMS_KEYS_FORGET_H
 
@@ -10,15 +8,18 @@
 typedef struct KmsForgetResult
 {
 	int64		keys;			/* destroyed */
-	int64		events;			/* blanked */
+	int64		events;			/* rows that were blanked */
 } KmsForgetResult;
 
 /*
- * Destroy all keys of a device and take its id, client addresses, contexts and
- * their salts out of the trail, for good; ends the call if that succeeds.
- * KMS_NO_MASTER_KEY and the like if it cannot be signed that they are gone.
- * Raises where kms_transition_destroy does, in a transaction that is not READ
- * COMMITTED, and if the writer does not write what is recorded in time.
+ * Destroy all keys of a device, and remove its id, client addresses, contexts
+ * and their salts from the trail for good.  On success, the call is recorded
+ * as a change.  Return KMS_NO_MASTER_KEY or the like if the removal cannot be
+ * signed.
+ *
+ * Raise the errors of kms_transition_destroy; 25000 in a transaction that is
+ * not READ COMMITTED; 55000 if the writer does not write the recorded events
+ * in time.
  */
 extern KmsStatus kms_forget_device(KmsCall *call, const char *device_id,
 								   KmsForgetResult *result, KmsFault *fault);

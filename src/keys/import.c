@@ -11,7 +11,7 @@
 #include "store/key_lock.h"
 #include "store/key_table.h"
 
-/* by how much the clock of who made a key may be ahead of ours */
+/* how far the clock of a key's maker may be ahead of ours */
 #define CLOCK_TOLERANCE USECS_PER_MINUTE
 
 typedef struct ActiveKey
@@ -45,8 +45,9 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 	CHECK_FOR_INTERRUPTS();
 
 	/*
-	 * Only an active key meets others of its device.  Many thousands come in
-	 * one transaction, more than there is room for locks.
+	 * Only an active key can conflict with other keys of its device.  The
+	 * others take no lock, because a transaction may import more keys than
+	 * there is room for locks.
 	 */
 	if (!request->deprecated)
 		kms_key_lock_device(request->device_id);
@@ -67,7 +68,7 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 									fault);
 	(void) kms_opened_opener(); /* this process now holds secrets */
 
-	/* one of many: which */
+	/* an import of many keys must know which one failed */
 	if (status == KMS_INVALID_ARGUMENT && fault->detail == NULL)
 		fault->detail = of_device(row);
 	return status;
@@ -122,7 +123,7 @@ check_times(const KmsImportRequest *request, const KmsKeyRow *row,
 								  NULL, NULL);
 	if (row->expires_at <= now - kms_key_retention * USECS_PER_SEC)
 		return kms_fault_argument(fault, "key is past its purge date", NULL,
-								  "It would be purged at once: leave out keys that expired longer ago than kms.key_retention.");
+								  "Leave out keys that expired longer ago than kms.key_retention: they would be purged at once.");
 	return kms_fault(fault, KMS_OK);
 }
 

@@ -1,12 +1,14 @@
 /*
- * Importing keys that were made elsewhere.
+ * Importing keys that were made elsewhere, in three steps:
  *
- *	kms_import_prepare		looks whether the key may come; may raise
- *	kms_import_read			reads it from PEM; raises with no key in hand
- *	kms_import_store		stores it and ends the call
+ * 1. kms_import_prepare checks whether the key may be imported.  It may raise
+ *    errors.
+ * 2. kms_import_read reads the key from PEM.  It raises errors only before the
+ *    key exists.
+ * 3. kms_import_store stores the key and sets how the call ends.
  *
- * Between the first two the caller fetches the PEM, after the second he
- * wipes it.
+ * The caller fetches the PEM between the first two steps, and wipes it after
+ * the second.
  */
 #ifndef KMS_KEYS_IMPORT_H
 #define KMS_KEYS_IMPORT_H
@@ -19,12 +21,12 @@
 
 #define KMS_IMPORT_REASON "Imported"
 
-/* What a caller sent, checked for shape. */
+/* The arguments of a call, with their shape checked. */
 typedef struct KmsImportRequest
 {
 	const char *device_id;
-	const char *app_version;	/* NULL: not told */
-	const char *key_id;			/* NULL: one is made */
+	const char *app_version;	/* NULL: unknown */
+	const char *key_id;			/* NULL: make one */
 	KmsDigest	oaep_hash;		/* NONE: kms.oaep_hash */
 	bool		has_created_at; /* false: now */
 	bool		has_expires_at; /* false: after kms.key_lifetime */
@@ -33,7 +35,7 @@ typedef struct KmsImportRequest
 	bool		deprecated;
 } KmsImportRequest;
 
-/* An import under way. */
+/* An import in progress. */
 typedef struct KmsImport
 {
 	KmsKeyRow	row;
@@ -41,19 +43,22 @@ typedef struct KmsImport
 } KmsImport;
 
 /*
- * A key that is to be active takes the device's lock, until the end of the
- * transaction.
+ * Check whether a key may be imported, and fill *import.  For a key that is to
+ * be active, take the device's lock until the end of the transaction.
  */
 extern KmsStatus kms_import_prepare(KmsCall *call,
 									const KmsImportRequest *request,
 									KmsImport *import, KmsFault *fault);
 
-/* "pem" is the caller's to wipe; the key is for kms_import_store. */
+/*
+ * Read "len" bytes of PEM.  The caller wipes "pem", and passes the key to
+ * kms_import_store.
+ */
 extern KmsStatus kms_import_read(const KmsImport *import, const char *pem,
 								 size_t len, KmsRsaKey **key,
 								 KmsFault *fault);
 
-/* Takes the key over; the id is import->row.key_id. */
+/* Store the key, and consume it.  Its id is import->row.key_id. */
 extern KmsStatus kms_import_store(KmsCall *call, KmsImport *import,
 								  KmsRsaKey *key, KmsFault *fault);
 

@@ -1,21 +1,23 @@
 /*
  * Issuing.
  *
- * Handing out an existing key reads the latest committed rows, takes no lock
- * and writes nothing.  Making one takes the device's lock (held to the end of
- * the transaction, so that the next in line sees it committed or not at all)
- * and looks again: somebody may have made one meanwhile.  Under an older
- * REPEATABLE READ snapshot, whatever others did to the device's keys since is
- * a serialization failure, for the caller's own queries would not see it.
+ * Returning an existing key reads the latest committed rows, takes no lock and
+ * writes nothing.  Making a key takes the device's lock and reads again,
+ * because another session may have made one in the meantime.  The lock is held
+ * until the end of the transaction, so that the next session sees the key
+ * committed or not at all.  Under an older REPEATABLE READ snapshot, any
+ * change of the device's keys since then is a serialization failure, because
+ * the caller's own queries would not see it.
  *
- * Rotating takes the rows of the keys that it deprecates, too.  Whoever has a
- * row (as he disables a key, say) may ask for the device next, so nobody waits
- * for a row while he has the device: it is given back for that time.
+ * Rotating also locks the rows of the keys that it deprecates.  A session that
+ * holds the lock of a row (because it disables a key, for example) may ask for
+ * the device's lock next.  So no session waits for a row while it holds the
+ * device's lock: it releases that lock before it waits.
  *
- * The limit counts rows made within the window, this transaction's own and
- * those of others that committed; the lock makes it exact.  A row from the
- * future was made while the clock was ahead.  It does not count, because its
- * device would be locked out until that time has come.
+ * The limit counts rows made within the window, by this transaction and by
+ * committed ones; the lock makes the count exact.  A row from the future was
+ * made while the clock was ahead.  It does not count, because otherwise its
+ * device could make no key until that time has come.
  */
 #include "postgres.h"
 
@@ -95,7 +97,7 @@ kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issue
 	fault->device_id = request->device_id;
 	kms_device_keys_lock_all(&keys, request->device_id);
 
-	/* (kms_rotate_key(…)).* calls once a column */
+	/* (kms_rotate_key(…)).* calls the function once for each column */
 	if (keys.found && keys.of_statement)
 	{
 		status = hand_out(call, &keys.valid, issued, fault);
@@ -135,7 +137,10 @@ kms_issue_bits(const char *algorithm)
 	return 0;
 }
 
-/* KMS_KEY_NOT_FOUND if it is not the device's valid key any more. */
+/*
+ * Return an existing key.  The status is KMS_KEY_NOT_FOUND if it is no longer
+ * the device's valid key.
+ */
 static KmsStatus
 hand_out(KmsCall *call, const KmsKey *valid, KmsIssued *issued,
 		 KmsFault *fault)
@@ -174,7 +179,7 @@ make(const KmsIssueRequest *request, const KmsDeviceKeys *keys, KmsIssued *issue
 			return status;
 	}
 
-	/* whatever may raise does so before there is a key */
+	/* everything that may raise an error comes before there is a key */
 	status = kms_create_prepare(request->device_id, request->app_version, fault);
 	if (status != KMS_OK)
 		return status;
@@ -191,7 +196,10 @@ make(const KmsIssueRequest *request, const KmsDeviceKeys *keys, KmsIssued *issue
 	return status;
 }
 
-/* Generating takes a while, and a key is as old as its row. */
+/*
+ * Generating takes a while, so fill the row again: its times are those of the
+ * key.
+ */
 static KmsStatus
 generate(const KmsIssueRequest *request, const char *origin, int bits,
 		 KmsKeyRow *row, KmsKeySecret *secret, KmsFault *fault)
@@ -220,7 +228,7 @@ check_limit(const char *device_id, const KmsDeviceKeys *keys, KmsFault *fault)
 	return kms_fault(fault, KMS_RATE_LIMITED);
 }
 
-/* A new row, complete but for its seal. */
+/* Fill a new row, except for its seal. */
 static KmsStatus
 fill_row(const KmsIssueRequest *request, const char *origin, int bits,
 		 KmsKeyRow *row)
@@ -255,16 +263,16 @@ deprecate(List *active, KmsFault *fault)
 		KmsKey	   *key = lfirst(cell);
 		KmsStatus	status;
 
-		/* as it is now that it is locked */
+		/* read it again, now that it is locked */
 		if (!kms_key_table_read(key->row.key_id, key) ||
 			kms_key_state(key) != KMS_STATE_ACTIVE)
 			continue;
 		status = kms_transition_deprecate(key, "Rotated", fault);
 
 		/*
-		 * One that cannot be authenticated, or whose master key is gone, must
-		 * not keep the device from a new key: an expired one is left as it
-		 * is.
+		 * A key that cannot be authenticated, or whose master key is gone,
+		 * must not keep the device from getting a new key.  So if it has
+		 * expired, leave it as it is.
 		 */
 		if (status != KMS_OK && key->row.expires_at > GetCurrentTimestamp())
 		{

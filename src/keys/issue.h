@@ -1,6 +1,4 @@
-/*
- * Issuing keys: handing out a device's key, making one, rotating.
- */
+/* Issuing keys: return a device's key, make one, rotate. */
 #ifndef KMS_KEYS_ISSUE_H
 #define KMS_KEYS_ISSUE_H
 
@@ -9,11 +7,11 @@
 #include "pg/fault.h"
 #include "store/key.h"
 
-/* What a caller sent, checked for shape. */
+/* The arguments of a call, with their shape checked. */
 typedef struct KmsIssueRequest
 {
 	const char *device_id;
-	const char *app_version;	/* NULL: not told */
+	const char *app_version;	/* NULL: unknown */
 	int			bits;			/* 0: kms.key_bits */
 } KmsIssueRequest;
 
@@ -27,7 +25,7 @@ typedef struct KmsIssued
 	bool		reused;
 } KmsIssued;
 
-/* What is left of kms.keygen_limit for a device. */
+/* How much of kms.keygen_limit a device has used. */
 typedef struct KmsRateLimit
 {
 	int			used;
@@ -35,7 +33,11 @@ typedef struct KmsRateLimit
 	TimestampTz next_at;		/* 0: now */
 } KmsRateLimit;
 
-/* The call ends as a change if a key was made. */
+/*
+ * Issue the device's valid key, or make one if it has none. kms_issue_rotate
+ * makes one in any case and deprecates the others.  If a key was made, the
+ * call is recorded as a change.
+ */
 extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
 						   KmsIssued *issued, KmsFault *fault);
 extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
@@ -43,7 +45,7 @@ extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
 
 extern void kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit);
 
-/* 2048 for "RSA-2048" and so on; 0 for anything else. */
+/* Return 2048 for "RSA-2048" and so on; 0 for anything else. */
 extern int	kms_issue_bits(const char *algorithm);
 
 #endif							/* KMS_KEYS_ISSUE_H */

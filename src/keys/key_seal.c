@@ -6,8 +6,8 @@
 #include "keys/key_seal.h"
 #include "shmem/master.h"
 
-#define ROW_MAX 4096			/* bytes; an encoded row is under 2.5 kB, if
-								 * each character of its text takes three */
+#define ROW_MAX 4096			/* bytes; an encoded row has less than 2.5 kB
+								 * if each character takes three */
 
 static void encode_row(const KmsKeyRow *row, const KmsSecretDigests *digests,
 					   KmsEncoder *encoder);

@@ -1,11 +1,6 @@
 /*
- * A row's seal: what it covers, and under which master key: that of its wrap.
- *
- * The canonical row, in the encoding of crypto/wrap.h, all text in UTF-8:
- * key id, device id, app version, algorithm, OAEP digest, origin, state,
- * prior state, state's reason, then as 8-byte integers created_at,
- * expires_at, state_changed_at, delete_at (the least value if none) and the
- * row version, then SHA-256 of the wrap and SHA-256 of the SPKI DER.
+ * The seal of a row, made with the master key of its wrap.
+ * docs/design/seal-and-denial.md has the canonical row that it covers.
  */
 #ifndef KMS_KEYS_KEY_SEAL_H
 #define KMS_KEYS_KEY_SEAL_H
@@ -21,23 +16,30 @@ typedef struct KmsSecretDigests
 	unsigned char public_key[KMS_SHA256_SIZE];
 } KmsSecretDigests;
 
-/* KMS_NOT_AUTHENTIC if the wrap names no master key. */
+/*
+ * Compute the digests of a secret.  Return KMS_NOT_AUTHENTIC if the wrap names
+ * no master key.
+ */
 extern KmsStatus kms_key_seal_digests(const KmsKeySecret *secret,
 									  KmsSecretDigests *digests);
 
-/* Seal under the master key of the wrap. */
+/* Seal the row with the master key of its wrap. */
 extern KmsStatus kms_key_seal_row(KmsKeyRow *row, const KmsSecretDigests *digests,
 								  KmsFault *fault);
 
 /*
- * KMS_OK, KMS_NOT_AUTHENTIC, also if the seal is under another master key than
- * the wrap; or a master key that is not there.
+ * Return KMS_OK if the seal is valid.  Return KMS_NOT_AUTHENTIC if it is not,
+ * or if it was made with another master key than the wrap; KMS_NO_MASTER_KEY
+ * or KMS_OTHER_MASTER_KEY if the master key is missing.
  */
 extern KmsStatus kms_key_seal_check(const KmsKeyRow *row,
 									const KmsSecretDigests *digests,
 									KmsFault *fault);
 
-/* The device id in UTF-8; the same string where the database is in UTF-8. */
+/*
+ * Return the text in UTF-8.  This is the same string if the database is in
+ * UTF-8.  Raises an error if the text cannot be converted.
+ */
 extern const char *kms_key_seal_utf8(const char *text);
 
 #endif							/* KMS_KEYS_KEY_SEAL_H */

@@ -1,23 +1,21 @@
 /*
  * Maintenance.
  *
- * Each task takes at most BATCH keys and stays within the caller's
- * transaction: the worker runs each batch of each task in one of its own,
- * pg_cron commits a batch of all a call.  Rows are taken with SKIP LOCKED:
- * two rounds at once share the work, and neither waits for a session.  Each
- * key is changed in a subtransaction of its own, so one that cannot be
- * changed never stops the rest; it is marked and tried again after the
- * others.
+ * Each task changes at most BATCH keys, within the caller's transaction.  The
+ * worker runs each batch of each task in a transaction of its own.  A call of
+ * kms_maintain(), from pg_cron for example, runs one batch of all tasks in
+ * one.  Rows are locked with SKIP LOCKED, so two rounds at the same time share
+ * the work, and neither waits for a session.  Each key is changed in a
+ * subtransaction of its own, so a key that cannot be changed does not stop the
+ * rest.  It is marked, and retried after the others.
  *
- * What is expired, purged, trimmed or rolled up is judged by the clock of
- * maintenance (keys/clock.h) and never by the server's.  While that clock is
- * not known, nothing is.
+ * The clock of maintenance (keys/clock.h), never the server's, decides what is
+ * expired, purged, trimmed or rolled up.  While it is unknown, nothing is.
  *
- * Keys are expired and purged only while there is a master key to tell that
- * their rows are authentic, and a key without its secret is never touched: a
- * restore may be under way.  Expired keys that wait stay "active" in the
- * table, which harms nothing, for expiry is computed from the clock at each
- * use.
+ * Keys are expired and purged only while there is a master key to authenticate
+ * their rows.  A key without its secret is never touched, because a restore
+ * may be in progress.  Until an expired key is changed, its row says "active".
+ * That does no harm, because expiry is computed from the clock at each use.
  */
 #include "postgres.h"
 
@@ -53,7 +51,7 @@
 
 #define BATCH				KMS_SWEEP_MAX	/* keys, or rows of the trail */
 #define TRAIL_BATCH			10000
-#define POOL_BATCH			4	/* keys, each some tenths of a second */
+#define POOL_BATCH			4	/* keys, each takes some tenths of a second */
 
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
@@ -113,7 +111,7 @@ kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
 			break;
 	}
 
-	/* what COMMIT PREPARED made visible has told nobody */
+	/* COMMIT PREPARED makes events visible without waking the writer */
 	if (kms_shared_database() != NULL)
 		kms_shared_request(kms_shared_database(), KMS_WRITER);
 }
@@ -237,7 +235,10 @@ deprecate_problematic_key(const char *key_id, void *arg)
 									&fault) == KMS_OK ? KMS_OUTCOME_DONE : KMS_OUTCOME_FAILED;
 }
 
-/* What waits for the lock of the table as a whole can wait for the next. */
+/*
+ * Wrap keys again, unless that would wait for a lock of the whole table.  Then
+ * leave it to the next round.
+ */
 static void
 rewrap(KmsTaskResult *result)
 {
@@ -261,7 +262,7 @@ rewrap(KmsTaskResult *result)
 	result->more = rewrapped.more && ignored.status == KMS_OK;
 }
 
-/* A subscriber's own, which nothing else moves there. */
+/* Wrap the audit keys of a subscriber again, because nobody else does. */
 static void
 rewrap_audit_keys(KmsTaskResult *result)
 {
@@ -308,7 +309,7 @@ roll_metrics(const KmsClock *clock, KmsTaskResult *result)
 	result->more = result->done >= BATCH;
 }
 
-/* See keys/secret.c for why it is maintenance that makes it. */
+/* keys/secret.c says why maintenance makes the pepper. */
 static void
 make_pepper(KmsTaskResult *result)
 {
@@ -317,7 +318,10 @@ make_pepper(KmsTaskResult *result)
 		result->done = 1;
 }
 
-/* It takes a while, so it is done before anything else is locked. */
+/*
+ * Fill the pool.  That takes a while, so it is done before anything else is
+ * locked.
+ */
 static void
 fill_pool(KmsTaskResult *result)
 {
@@ -332,7 +336,7 @@ fill_pool(KmsTaskResult *result)
 		return;
 	}
 	if (!kms_health_has_database_setting("kms.key_bits") ||
-		!kms_key_lock_try_table())	/* before the pool's: see
+		!kms_key_lock_try_table())	/* before the pool's lock, see
 									 * store/pool_table.c */
 		return;
 	missing = kms_pool_missing(false);

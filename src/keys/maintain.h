@@ -1,5 +1,6 @@
 /*
- * Maintenance: bounded batches that expire and purge keys and trim the trail.
+ * Maintenance: bounded batches that fill the pool, expire and purge keys, and
+ * trim the trail.
  */
 #ifndef KMS_KEYS_MAINTAIN_H
 #define KMS_KEYS_MAINTAIN_H
@@ -10,8 +11,8 @@
 typedef enum KmsTask
 {
 	KMS_TASK_POOL,				/* first, before anything is locked */
-	KMS_TASK_PEPPER,			/* then this, for callers wait for it */
-	KMS_TASK_FOLD,				/* what was denied comes into the rows */
+	KMS_TASK_PEPPER,			/* second, because callers wait for it */
+	KMS_TASK_FOLD,				/* apply denials to the sealed rows */
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,
 	KMS_TASK_PURGE,
@@ -24,11 +25,10 @@ typedef enum KmsTask
 #define KMS_TASK_COUNT 10
 
 /*
- * One batch of a task in the current transaction, safe to run twice at once.
- * That of the pool asks for a worker; where there is to be none
- * (kms.keygen_workers is 0) it generates itself.
- * What is due is judged by "clock", of kms_clock_advance; for "confirm_purge"
- * see kms_purge_keys.
+ * Run one batch of a task in the current transaction.  Two sessions may run
+ * the same task at once.  KMS_TASK_POOL asks for a worker, or generates keys
+ * itself if kms.keygen_workers is 0.  "clock" (from kms_clock_advance) decides
+ * what is due.  For "confirm_purge" see kms_purge_keys.
  */
 extern void kms_maintain_run(KmsTask task, const KmsClock *clock,
 							 bool confirm_purge, KmsTaskResult *result);
