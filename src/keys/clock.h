@@ -26,8 +26,8 @@ typedef struct KmsClock
 	TimestampTz server;			/* the server's clock */
 	TimestampTz kept;			/* the clock of maintenance */
 	TimestampTz due;			/* the earlier one, by which rows are due */
-	TimestampTz latest;			/* the later one; rows beyond it are from
-								 * the future */
+	TimestampTz latest;			/* the later one; rows beyond it are from the
+								 * future */
 } KmsClock;
 
 /*

@@ -23,14 +23,14 @@ kms_master_key_status_read(void)
 	if (status->state == KMS_MASTER_UNREAD)
 		add_state(&lines, "unread",
 				  status->running_since != 0
-				  ? "kms.master_key_command is still running"
-				  : "the launcher has not read it yet");
+				  ? "kms.master_key_command is still running."
+				  : "The launcher has not read it yet.");
 	else if (status->running_since != 0)
 		add_state(&lines, "running",
-				  "kms.master_key_command is running; the keys read before are in force");
+				  "kms.master_key_command is running; the keys read before are in force.");
 	else if (status->state == KMS_MASTER_UNSET)
 		add_state(&lines, "unset",
-				  "neither kms.master_key_file nor kms.master_key_command is set");
+				  "Neither kms.master_key_file nor kms.master_key_command is set.");
 	else if (status->reason[0] != '\0')
 		add_state(&lines, "refused", status->reason);
 	return lines;
@@ -48,7 +48,7 @@ add_use(List **lines, const KmsMasterKeyUse *use,
 	line->keys = use->used ? kms_wrapped_count(use->id) : 0;
 	line->peppers = use->peppers;
 	line->status = "missing";
-	line->detail = "rows are wrapped under it, and the server does not have it";
+	line->detail = "Rows are wrapped under it, and the server does not have it.";
 	if (place >= 0)
 	{
 		strlcpy(line->label, status->label[place], sizeof(line->label));
@@ -56,11 +56,11 @@ add_use(List **lines, const KmsMasterKeyUse *use,
 			: kms_month_key_stays(status, place) ? "epoch" : "available";
 		line->detail = NULL;
 		if (use->used && !kms_month_key_stays(status, place))
-			line->detail = "kms_rewrap_keys() moves what is wrapped under it";
+			line->detail = "kms_rewrap_keys() moves what is wrapped under it.";
 		else if (!use->used && kms_month_key_is_over(status, place))
-			line->detail = "its month is over and no row of this database needs it: it can be destroyed";
+			line->detail = "Its month is over and no row of this database needs it: it can be destroyed.";
 		else if (!use->used && !kms_month_key_stays(status, place))
-			line->detail = "no row of this database needs it: its line can be removed";
+			line->detail = "No row of this database needs it: its line can be removed.";
 	}
 	*lines = lappend(*lines, line);
 }

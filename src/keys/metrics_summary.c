@@ -91,7 +91,10 @@ wait_for_writer(void)
 				 KMS_HIDE_STATEMENT));
 }
 
-/* Of kms.metric; a limit of the session's own may be shorter. */
+/*
+ * Limit the wait for a lock on kms.metric, unless the session's own limit is
+ * shorter.
+ */
 static void
 limit_lock_wait(void)
 {
@@ -131,7 +134,7 @@ write_metrics(StringInfo out, List *totals)
 	}
 }
 
-/* Percent of an operation's events that are failures. */
+/* Write how many percent of each operation's events are failures. */
 static void
 write_failure_rates(StringInfo out, List *totals)
 {
@@ -211,7 +214,7 @@ by_count(const ListCell *a, const ListCell *b)
 	return order != 0 ? order : strcmp(x->reason, y->reason);
 }
 
-/* The same without the reasons. */
+/* Merge the totals that differ only in their reason. */
 static List *
 by_operation(List *totals)
 {
@@ -249,7 +252,7 @@ write_name(StringInfo out, const char *name, const char *value)
 	escape_json(out, value);
 }
 
-/* Three decimals; null for what is not known (-1). */
+/* Write three decimals, or null if the value is not known (negative). */
 static void
 write_number(StringInfo out, const char *name, double value)
 {

@@ -6,7 +6,7 @@
 
 #include "nodes/pg_list.h"
 
-/* All calls of one operation that ended alike. */
+/* All calls of one operation with the same outcome. */
 typedef struct KmsMetricsLine
 {
 	const char *operation;
@@ -23,15 +23,15 @@ typedef struct KmsMetricsLine
 } KmsMetricsLine;
 
 /*
- * A list of KmsMetricsLine, of the hours until now, in order of operation,
- * status and reason.  Never waits for the writer.
+ * Return a list of KmsMetricsLine for the last "hours" hours, ordered by
+ * operation, status and reason.  Never waits for the writer.
  */
 extern List *kms_metrics_summary_lines(int hours);
 
 /*
- * The answer of kms_metrics_summary() as JSON, palloc'd.  Waits at most 5 s
- * for the writer, and warns if it has not written all by then; waits for a
- * lock no longer than that.
+ * Return the answer of kms_metrics_summary() as JSON, palloc'd.  Waits at most
+ * 5 s for the writer, and warns if it has not written all events by then.
+ * Waits at most 5 s for a lock.
  */
 extern char *kms_metrics_summary_json(int hours);
 

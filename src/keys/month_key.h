@@ -1,16 +1,16 @@
 /*
  * Which master key a private key is wrapped under.
  *
- * Without kms.master_key_epochs there is one answer, the current master key.
- * With it a key is wrapped under the master key whose label is the month
- * (UTC) in which the key is made, and stays there: when the last key of a
- * month is purged its master key can be destroyed, and with it whatever old
- * dumps, backups and WAL archives still hold of those keys.  Where the month
- * has no master key none is made, for a copy under another one could never be
- * taken back.
+ * Without kms.master_key_epochs, it is the current master key.  With it, it is
+ * the master key whose label is the month (UTC) in which the key is made, and
+ * the key stays under it.  Once the last key of a month is purged, its master
+ * key can be destroyed, and with it all copies of these keys in old dumps,
+ * backups and WAL archives.  If the month has no master key, no key is made,
+ * because copies under another master key could never be recalled.
  *
- * The seal of a row goes with the wrap, so that a row needs one master key.
- * Peppers and audit keys belong to no month; they are under the current one.
+ * The seal of a row uses the master key of its wrap, so that a row needs only
+ * one.  Peppers and audit keys belong to no month; they are under the current
+ * master key.
  */
 #ifndef KMS_KEYS_MONTH_KEY_H
 #define KMS_KEYS_MONTH_KEY_H
@@ -20,31 +20,34 @@
 #include "shmem/master.h"
 
 /*
- * The master key for a private key that is made now; the caller wipes it.
- * KMS_NO_EPOCH_KEY if the month has none.  Neither this nor the next waits or
- * raises: a first read is waited for before (kms_master_await).
+ * Return the master key for a private key that is made now; the caller wipes
+ * it.  Return KMS_NO_EPOCH_KEY if the month has none.  Neither this function
+ * nor the next one waits or raises an error.  To wait for the first read, call
+ * kms_master_await before.
  */
 extern KmsStatus kms_month_key_for_new(KmsMasterKey *key);
 
 /*
- * The one for a key of that age which is to be wrapped anew: that of this
- * month if it was made in it, else the current one.  Not that of a month which
- * is over, for whoever has seen that no row needs it may be destroying it.
+ * Return the master key for a key of this age that is wrapped again: that of
+ * this month if the key was made in it, otherwise the current one.  The master
+ * key of a past month is not used again, because an operator who has seen that
+ * no row needs it may be destroying it.
  */
 extern KmsStatus kms_month_key_for_old(TimestampTz created_at, KmsMasterKey *key);
 
-/* Whether what is under this key of the server's stays under it. */
+/* Return whether keys under the server's i-th master key stay under it. */
 extern bool kms_month_key_stays(const KmsMasterStatus *status, int i);
 
 /*
- * Whether this key of the server's is that of a month that has ended, and not
- * the current one all the same.
+ * Return whether the server's i-th master key is that of a past month, and not
+ * the current one.
  */
 extern bool kms_month_key_is_over(const KmsMasterStatus *status, int i);
 
 /*
- * What is wrong, or will be soon: this month, or one that begins within two
- * weeks, has no master key.  A palloc'd sentence, or NULL.
+ * Return what is wrong: this month, or one that begins within two weeks, has
+ * no master key.  The sentence is palloc'd, or NULL if nothing is wrong.  *now
+ * is true if this month has none.
  */
 extern char *kms_month_key_missing(bool *now);
 

@@ -1,6 +1,4 @@
-/*
- * Names in a finding.
- */
+/* Lists of names in findings. */
 #ifndef KMS_KEYS_NAME_LIST_H
 #define KMS_KEYS_NAME_LIST_H
 
@@ -8,7 +6,7 @@
 
 #define KMS_NAME_LIST_MAX	10	/* names shown */
 
-/* "a, b, c", palloc'd; names beyond the first ten become "...". */
+/* Return "a, b, c", palloc'd.  Names beyond the first ten become "...". */
 extern char *kms_name_list_join(const List *names);
 
 #endif							/* KMS_KEYS_NAME_LIST_H */

@@ -1,15 +1,16 @@
 /*
  * The cache of opened keys.
  *
- * Owned by the session, in a memory context of its own below
- * TopMemoryContext; no lock, no other process sees it.  Entries are in a hash
- * by key id and in a list by use, most recent first.  An entry is made only
- * before its key is opened, so that nothing can raise while an open key is in
- * nobody's hands; until then it has no key and is not in the list.
+ * The cache belongs to the session, in a memory context of its own below
+ * TopMemoryContext.  It needs no lock, because no other process sees it.
+ * Entries are in a hash by key id, and in a list by use, most recent first.
+ * An entry is made before its key is opened, so that no error can leak an open
+ * key.  Until the key is open, the entry has none and is not in the list.
  *
- * Secret numbers live in OpenSSL's secure heap, started here on first use in
- * each process (locks are not inherited by fork) and sized for the cache.  A
- * full heap fails a load: then the least recently used keys make room.
+ * Secret numbers live in OpenSSL's secure heap.  Each process starts its heap
+ * at first use, because memory locks are not inherited by fork.  The heap is
+ * sized for the cache.  If it is full, opening a key fails, and the least
+ * recently used keys make room.
  */
 #include "postgres.h"
 
@@ -26,17 +27,17 @@
 #include "pg/settings.h"
 #include "shmem/master.h"
 
-#define HEAP_PER_KEY	4096	/* bytes of secure heap; the largest takes 2.4
-								 * kB */
+#define HEAP_PER_KEY	4096	/* bytes of secure heap; the largest key takes
+								 * 2.4 kB */
 
 typedef struct OpenedKey
 {
 	char		key_id[KMS_KEY_ID_MAX + 1]; /* hash key */
 	dlist_node	use;
-	KmsKeyRow	row;			/* what it was authenticated with */
+	KmsKeyRow	row;			/* the row that it was authenticated with */
 	KmsSecretDigests digests;
 	uint64		master_generation;
-	KmsRsaKey  *key;			/* NULL: being opened, or was in vain */
+	KmsRsaKey  *key;			/* NULL while opening, or if opening failed */
 } OpenedKey;
 
 static HTAB *table = NULL;
@@ -195,8 +196,9 @@ find(const char *key_id)
 }
 
 /*
- * The row is what the key was authenticated with; or another state or date
- * of it, sealed over the same wrapped bytes.
+ * Return whether the key may serve the row: the row is the one that it was
+ * authenticated with, or has another state or date, sealed over the same
+ * wrapped bytes.
  */
 static bool
 still_good(OpenedKey *entry, const KmsKeyRow *row)
@@ -252,7 +254,7 @@ unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 		return kms_fault(fault, KMS_NOT_AUTHENTIC);
 	kms_wrapping_of_row(row, digests->public_key, &context);
 
-	/* may raise, so before anything secret is in this frame */
+	/* this may raise an error, so nothing secret may be in this frame yet */
 	status = kms_master_get(id, &master);
 	if (status != KMS_OK)
 	{
@@ -268,7 +270,7 @@ unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 	return kms_fault(fault, status);
 }
 
-/* A full secure heap: older keys make room. */
+/* Open a private key.  If the secure heap is full, older keys make room. */
 static KmsStatus
 open_private(const unsigned char *der, size_t len, KmsRsaKey **key)
 {

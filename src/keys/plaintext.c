@@ -38,7 +38,9 @@ kms_plaintext_decrypt(KmsPlaintext *plaintext, KmsCall *call,
 	return status;
 }
 
-/* Nothing here may raise: there is plaintext in the caller's frame. */
+/*
+ * Nothing here may raise an error, because the caller's frame holds plaintext.
+ */
 static KmsStatus
 fill(KmsPlaintext *plaintext, const unsigned char *plain, size_t len)
 {

@@ -1,11 +1,12 @@
 /*
  * Plaintext on its way into the result of a SQL call.
  *
- * Plaintext exists in a buffer on the stack, which is wiped before the frame
- * is left, and in the result, which is the caller's.  Every step that may
- * raise (allocation, look-up of an encoding conversion) is done before there
- * is any.  After that only the wait for the record (kms.audit = required) may
- * raise; the caller wipes the result then.
+ * Plaintext exists in a buffer on the stack, which is wiped before the
+ * function returns, and in the result, which belongs to the caller.  All steps
+ * that may raise an error (allocation, look-up of an encoding conversion) are
+ * done before there is any plaintext.  After that, only the wait for the event
+ * (kms.audit = required) may raise an error.  In that case the caller wipes
+ * the result.
  */
 #ifndef KMS_KEYS_PLAINTEXT_H
 #define KMS_KEYS_PLAINTEXT_H
@@ -15,34 +16,34 @@
 
 typedef struct KmsPlaintext
 {
-	bool		is_text;		/* else bytea */
-	KmsEncoding encoding;		/* of text */
-	struct varlena *result;		/* palloc'd; NULL before it is prepared */
-	size_t		size;			/* bytes of its data at most */
+	bool		is_text;		/* false: bytea */
+	KmsEncoding encoding;		/* for text */
+	struct varlena *result;		/* palloc'd; NULL until it is prepared */
+	size_t		size;			/* bytes of data that fit into the result */
 } KmsPlaintext;
 
 /*
- * Make room for any plaintext.  Raises 42883 if text takes a conversion that
- * does not exist.
+ * Allocate a result for any plaintext.  Raise 42883 if it is text and there is
+ * no conversion to the database's encoding.
  */
 extern void kms_plaintext_prepare(KmsPlaintext *plaintext, bool is_text);
 
 /*
- * Decrypt into a result that was prepared, as kms_cipher_decrypt does;
- * KMS_NOT_TEXT if text is asked for and it is none.
+ * Decrypt into the prepared result, as kms_cipher_decrypt does.  Return
+ * KMS_NOT_TEXT if the result is text and the plaintext is not.
  */
 extern KmsStatus kms_plaintext_decrypt(KmsPlaintext *plaintext, KmsCall *call,
 									   const KmsCipherRequest *request,
 									   bool recover, KmsFault *fault);
 
-/* Wipe the result; does nothing if none was prepared. */
+/* Wipe the result, if one was prepared. */
 extern void kms_plaintext_wipe(KmsPlaintext *plaintext);
 
 /*
- * Convert the plaintext of a request to encrypt, which is text, to UTF-8, as
- * clients encrypt it.  "buffer" must hold kms_encoding_room() of
- * KMS_RSA_MAX_BLOCK bytes; the caller wipes it.  Plaintext that fits no key
- * is left as it is.
+ * Convert the text of a request to encrypt to UTF-8, because clients encrypt
+ * UTF-8, too.  "buffer" must hold kms_encoding_room() of KMS_RSA_MAX_BLOCK
+ * bytes; the caller wipes it.  A text that is too long for any key is left as
+ * it is.
  */
 extern KmsStatus kms_plaintext_to_utf8(KmsCipherRequest *request,
 									   unsigned char *buffer, size_t size,

@@ -1,38 +1,45 @@
 /*
  * The pool of ready-made keys.
  *
- * A row of kms.pool_key is a key that no device has yet, wrapped with an id of
- * its own and its database in place of the device.  Whoever issues deletes a row that nobody else
- * is deleting and wraps its private key anew for the row of kms.key, in the
- * same transaction: a rollback gives it back.  The private key is not opened
- * for that.  A key whose size or master key is not that of a key made now is
- * not taken (so the pool begins anew with a new master key or month), and is deleted when the pool is looked at next.
+ * A row of kms.pool_key is a key without a device, wrapped with an id of its
+ * own and with its database in place of the device.  Issuing deletes a row
+ * that no other transaction is deleting, and wraps its private key again for
+ * the row of kms.key.  Both happen in one transaction, so a rollback returns
+ * the key.  The private key is not opened for that.  A key is not taken if its
+ * size or its master key is not that of a key made now.  So the pool starts
+ * again with a new master key or month.  Useless keys are deleted when the
+ * pool is next counted.
  *
- * No two devices are to have the same key.  Rows are of use only where they
- * were made: not in a copy by CREATE DATABASE … TEMPLATE, by logical
- * replication, or by a backup or standby that has left the original's timeline
- * (kms_pool_table_home); a base backup that is started without recovery.signal has
- * not.  Who rolls back may have seen the public key that the next
- * one gets; it was for a key id that never came to be.
+ * No two devices may have the same key.  So a row is usable only where it was
+ * made: not in a copy by CREATE DATABASE … TEMPLATE, by logical replication,
+ * or by a backup or standby that has left the original's timeline
+ * (kms_pool_table_home).  A base backup that is started without
+ * recovery.signal has not left it.  A session that rolls back may have seen
+ * the public key that the next session gets, but under a key id that never
+ * existed.
  *
- * The pool is filled by workers (worker/keygen.c) and, without them, by
- * kms_maintain().  They agree on who makes what under kms_pool_table_lock, held to
- * the end of a transaction: there the rows are counted and, in shared memory,
- * the keys that are coming (database->pool_coming).  A worker adds its own to
- * those, commits, generates, and takes its own off in the transaction that
- * inserts the row; kms_maintain() keeps the lock meanwhile.  So the sum never
- * falls short of what is there, and no two make the same missing key.  A key
- * that is being taken is not counted, so that a transaction that stays open
- * keeps nobody from filling the pool; one too many after a rollback goes when
- * the pool is looked at next.  A reservation is this process's and ends with
- * it; a crash begins anew with none.
+ * The pool is filled by workers (worker/keygen.c) or, if there are none, by
+ * kms_maintain().  The lock of kms_pool_table_lock, held until the end of the
+ * transaction, coordinates them.  Under the lock, the rows are counted, and
+ * the keys that are being made (database->pool_coming, in shared memory).
  *
- * Who takes a key asks for a worker when his transaction is committed or
- * prepared; who finds none asks at once.
+ * - A worker adds its key to pool_coming, commits and generates the key.  In
+ *   the transaction that inserts the row, it takes the key off again.
+ *   kms_maintain() keeps the lock instead.  So the sum is never less than the
+ *   keys that there are, and no two processes make the same missing key.
+ * - A key that is being taken is not counted, so that a transaction that stays
+ *   open does not keep others from filling the pool.  If it rolls back, there
+ *   is one key too many until the pool is next counted.
+ * - A reservation belongs to its process and ends with it.  After a crash
+ *   there are none.
  *
- * The size of the pool's keys is the database's: workers, whose settings come
- * from there or from the bootstrap superuser's role, remove those of another size and do not live for long; a
- * session with a kms.key_bits of its own leaves the pool alone.
+ * A session that takes a key asks for a worker when its transaction commits or
+ * is prepared.  A session that finds no key asks at once.
+ *
+ * The size of the pool's keys is that of the database.  Workers have the
+ * settings of the database or of the bootstrap superuser's role.  They remove
+ * keys of another size, and do not live long.  A session with a kms.key_bits
+ * of its own does not touch the pool.
  */
 #include "postgres.h"
 
@@ -49,7 +56,7 @@
 #include "shmem/shared.h"
 #include "store/health.h"
 
-/* What a key of the pool has to be. */
+/* The properties of a usable key of the pool. */
 typedef struct Wanted
 {
 	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
@@ -151,7 +158,7 @@ kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
 	return KMS_OK;
 }
 
-/* All but the algorithm. */
+/* Fill everything but the algorithm. */
 static KmsStatus
 find_wanted(Wanted *wanted)
 {
@@ -177,7 +184,7 @@ fits(const KmsPoolKey *key, void *arg)
 		memcmp(id, wanted->master_key_id, KMS_MASTER_KEY_ID_SIZE) == 0;
 }
 
-/* There is none of the size that the pool should have. */
+/* Ask for a worker, because no key of the pool's size is left. */
 static void
 ask_for_more(void)
 {

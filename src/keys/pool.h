@@ -1,6 +1,6 @@
 /*
- * The pool: ready-made keys that no device has yet, kms.key_pool_size of them
- * in each database, of kms.key_bits.
+ * The pool of ready-made keys without a device: kms.key_pool_size keys of
+ * kms.key_bits in each database.
  */
 #ifndef KMS_KEYS_POOL_H
 #define KMS_KEYS_POOL_H
@@ -13,33 +13,34 @@
 #include "store/pool_table.h"
 
 /*
- * Take a key of so many bits from the pool for a row that is complete but for
- * its seal; fills *secret.  *taken is false if there is none: then the caller
- * has to make one.  Given back by a rollback.
+ * Take a key of "bits" bits from the pool for a row that is complete except
+ * for its seal, and fill *secret.  *taken is false if there is none, and the
+ * caller must make one.  A rollback returns the key to the pool.
  */
 extern KmsStatus kms_pool_take(int bits, const KmsKeyRow *row,
 							   KmsKeySecret *secret, bool *taken,
 							   KmsFault *fault);
 
 /*
- * For those who fill the pool: remove what has become useless and return how
- * many keys of kms.key_bits are missing.  0 also without a master key, and,
- * if this is not to wait, while another looks.  Nobody else can look until
- * the transaction ends.
+ * Called by processes that fill the pool.  Remove keys that have become
+ * useless, and return how many keys of kms.key_bits are missing.  Return 0 if
+ * there is no master key or, unless "wait" is set, if another session is
+ * counting.  No other session can count until the transaction ends.
  */
 extern int	kms_pool_missing(bool wait);
 
 /*
- * The worker that makes one of them says so before that transaction ends.
- * The reservation ends with kms_pool_add or kms_pool_release, which may be
- * called at any time and tells whether there was one.
+ * Reserve a missing key, before the transaction of kms_pool_missing ends.
+ * Called by the worker that makes it.  The reservation ends with kms_pool_add
+ * or kms_pool_release.  The latter may be called at any time, and returns
+ * whether there was a reservation.
  */
 extern void kms_pool_reserve(KmsDatabase *database);
 extern bool kms_pool_release(void);
 
 /*
- * Add the key, which is taken over: wrapped and freed before anything that may
- * raise.  "room" is the caller's, to work in.
+ * Add a key, and consume it: it is wrapped and freed before any step that may
+ * raise an error.  "room" is working memory of the caller.
  */
 extern KmsStatus kms_pool_add(KmsPoolKey *room, KmsRsaKey *key);
 

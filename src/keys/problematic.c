@@ -15,7 +15,7 @@ kms_problematic_find(double threshold_percent, int min_operations, int hours)
 	window.upto = window.now;
 	if (kms_problem_is_unknown(&window))
 		ereport(WARNING,
-				(errmsg("rates of failure are too high, for successful decrypts are not in the trail"),
+				(errmsg("failure rates are too high, because successful decrypts are not in the trail"),
 				 errhint("Set kms.event_detail = all, and wait for as long as timeframe_hours."),
 				 KMS_HIDE_STATEMENT));
 	return kms_problem_find(threshold_percent, min_operations, &window, false,

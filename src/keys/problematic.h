@@ -7,9 +7,9 @@
 #include "store/problem.h"
 
 /*
- * A list of KmsProblem of the hours until now, the worst first, whatever the
- * state of the key.  Warns if the rates are not known, because the trail lacks
- * successful decrypts.
+ * Return a list of KmsProblem of the last "hours" hours, the worst first,
+ * whatever the state of the keys.  Warn if the rates are wrong, because the
+ * trail lacks successful decrypts.
  */
 extern List *kms_problematic_find(double threshold_percent, int min_operations,
 								  int hours);

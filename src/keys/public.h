@@ -11,11 +11,14 @@
 #include "pg/fault.h"
 #include "store/key.h"
 
-/* The public key of an existing key, as issue hands it out. */
+/*
+ * Return the public key of an existing key in PEM, as issuing does.  "pem"
+ * must hold "size" bytes, for which KMS_RSA_MAX_PEM is enough.
+ */
 extern KmsStatus kms_public_pem(KmsCall *call, const char *key_id, char *pem,
 								size_t size, KmsFault *fault);
 
-/* What a JWK (RFC 7517) tells of a key. */
+/* The members of a JWK (RFC 7517). */
 typedef struct KmsPublicKey
 {
 	char		key_id[KMS_KEY_ID_MAX + 1];
@@ -23,14 +26,15 @@ typedef struct KmsPublicKey
 	KmsRsaNumbers numbers;
 } KmsPublicKey;
 
-/* The same as numbers. */
+/* Return the public key of an existing key as numbers. */
 extern KmsStatus kms_public_numbers(KmsCall *call, const char *key_id,
 									KmsPublicKey *numbers,
 									KmsFault *fault);
 
 /*
- * Those of the device's active, unexpired keys: KmsPublicKey *, newest first,
- * each of an authentic row.  No key, no entry.
+ * Set *keys to the public keys of the device's active, unexpired keys
+ * (KmsPublicKey *), newest first.  Each row is authenticated.  If the device
+ * has no such key, the list is empty.
  */
 extern KmsStatus kms_public_device_numbers(KmsCall *call,
 										   const char *device_id, List **keys,

@@ -1,12 +1,12 @@
 /*
  * Purging.
  *
- * The purge has a breaker: within a day it deletes no more than 5 % of the
- * keys that there were when the day began, or 1,000 if that is more.  If more
- * are due, it deletes nothing until an operator confirms.  The state is one
- * row, which a purge locks.  Counting many due keys takes time, so keys that
- * were counted and may go are not counted again with each batch.  For foreign
- * keys see store/reference.h.
+ * The purge has a breaker: within a day it deletes at most 5 % of the keys
+ * that existed when the day began, or 1,000 if that is more.  If more are due,
+ * it deletes nothing until an operator confirms.  The state is one row, which
+ * a purge locks.  Counting many due keys takes time, so keys that were counted
+ * and may be deleted are not counted again for each batch. store/reference.h
+ * has the rules for foreign keys.
  */
 #include "postgres.h"
 
@@ -24,8 +24,8 @@
 #include "store/reference.h"
 
 #define FLOOR	1000			/* keys a day that need no confirmation */
-#define SHARE	20				/* one in so many keys a day needs none either */
-#define SHOWN	1000000			/* waiting keys are counted up to this */
+#define SHARE	20				/* 1/20 of all keys a day needs none either */
+#define SHOWN	1000000			/* due keys are counted up to this */
 
 static int64 allowance(KmsPurgeState *state, bool confirm, TimestampTz now);
 static bool is_clear(KmsPurgeState *state, int64 allowed,
@@ -47,7 +47,7 @@ kms_purge_keys(const KmsClock *clock, bool confirm, KmsTaskResult *result)
 		!kms_purge_state_lock(&state, clock->kept))
 		return;
 
-	/* the kept clock does not go back, and so does not begin days anew */
+	/* the kept clock never goes back, so no day begins twice */
 	allowed = allowance(&state, confirm, clock->kept);
 	if (kms_reference_lock("key") != NULL ||
 		kms_reference_lock("key_secret") != NULL ||
@@ -81,7 +81,10 @@ kms_purge_keys(const KmsClock *clock, bool confirm, KmsTaskResult *result)
 	kms_purge_state_save(&state);
 }
 
-/* How many more keys may go now; begins a new day when it is time. */
+/*
+ * Return how many more keys may be deleted now.  Begin a new day if the last
+ * one is over.
+ */
 static int64
 allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
 {
@@ -101,7 +104,7 @@ allowance(KmsPurgeState *state, bool confirm, TimestampTz now)
 	return Max(FLOOR, state->window_keys / SHARE) - state->purged;
 }
 
-/* Whether no more are due than may go. */
+/* Return whether no more keys are due than may be deleted. */
 static bool
 is_clear(KmsPurgeState *state, int64 allowed, const KmsClock *clock)
 {
@@ -128,9 +131,9 @@ is_clear(KmsPurgeState *state, int64 allowed, const KmsClock *clock)
 }
 
 /*
- * A row that is not authentic may have been given its dates by anyone, so it
- * is kept for the operator; one that cannot be judged, as its own master key
- * is gone, is purged all the same.
+ * Delete a key that is due.  A row that is not authentic may have forged
+ * dates, so it is kept for the operator.  A row whose master key is gone
+ * cannot be authenticated; it is purged all the same.
  */
 static KmsOutcome
 purge_key(const char *key_id, void *arg)

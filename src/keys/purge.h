@@ -1,6 +1,4 @@
-/*
- * Deleting keys whose time has come: a task of maintenance.
- */
+/* Deleting keys that are due: a task of maintenance. */
 #ifndef KMS_KEYS_PURGE_H
 #define KMS_KEYS_PURGE_H
 
@@ -9,7 +7,7 @@
 
 /*
  * Delete a batch of the keys that are due by "clock".  "confirm" lets a purge
- * that waits for confirmation go on, for a day.
+ * that waits for confirmation continue, for a day.
  */
 extern void kms_purge_keys(const KmsClock *clock, bool confirm,
 						   KmsTaskResult *result);

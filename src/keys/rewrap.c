@@ -1,35 +1,37 @@
 /*
  * Moving keys, peppers and audit keys from one master key to another, online.
  *
- * A key is moved in one step: under the lock of its row it is authenticated,
- * its private key unwrapped and wrapped anew, and wrap and seal are replaced
- * together, under one master key, in one transaction.  Killed at any point
- * there is the old row or the new one, and the server has both master keys
- * until the operator takes one away.  Who reads a row and its secret on
- * different sides of the commit reads again (keys/admit.c); an open
- * key is opened again, as its wrap is another.  Neither state nor row version
- * changes, and the trail has nothing to record of the key: it is the same.
+ * A key is moved in one step.  Under the lock of its row it is authenticated,
+ * and its private key is unwrapped and wrapped again.  Wrap and seal are
+ * replaced together, under one master key, in one transaction.  If this is
+ * killed at any point, either the old row or the new one exists, and the
+ * server has both master keys until the operator removes one.  A reader that
+ * reads the row and its secret before and after the commit reads again
+ * (keys/admit.c).  An open key is opened again, because its wrap has changed.
+ * Neither the state nor the row version changes, and the trail records
+ * nothing, because the key is the same.
  *
- * Nothing is remembered between batches.  What there is to do follows from
- * the index on kms.key_secret (master_key_id): all that is under a master key
- * which is not to stay (keys/month_key.h).  So two may do it at once, and a
- * reload in the middle begins another turn.
+ * Nothing is remembered between batches.  The index on kms.key_secret
+ * (master_key_id) tells what is to be done: all keys under a master key that
+ * is not to stay (keys/month_key.h).  So two sessions may do it at once, and a
+ * reload in the middle begins another pass.
  *
  * Zero must mean that nothing needs the old master key any more, not even a
- * transaction that has wrapped a key under it and is not committed.  Rows are
- * therefore found whoever has written them, and a batch that finds nothing
- * but such rows waits for the first.
+ * transaction that has wrapped a key under it and is not committed.  So
+ * uncommitted rows are found, too, and a batch that finds only such rows waits
+ * for the first.
  *
- * Where the rows come by logical replication they stay as the publisher wraps
- * them, for the seals that come with later changes are made over its wraps.
+ * Rows that come by logical replication stay as the publisher wraps them,
+ * because the seals of later changes are made over the publisher's wraps.
  *
- * A key is wrapped before its row exists.  So who inserts a row looks after
- * that whether its master key is still to stay, and if not moves the row
- * himself (kms_rewrap_own): a walk that begins after a change of the master
- * keys finds the row, or the row was not there yet and is moved so.
+ * A key is wrapped before its row exists.  So after a transaction has inserted
+ * the row, it checks whether the row's master key is still to stay, and moves
+ * the row if not (kms_rewrap_own).  A walk that begins after a change of the
+ * master keys finds the row; or the row did not exist yet, and its own
+ * transaction moves it.
  *
- * A row that does not authenticate, or raises, is left as it is and counted; it
- * is in nobody's way, for each batch walks past it.
+ * A row that does not authenticate, or raises an error, is left as it is and
+ * counted.  It blocks nothing, because each batch walks past it.
  */
 #include "postgres.h"
 
@@ -51,19 +53,19 @@
 #include "store/key_table.h"
 #include "store/wrapped.h"
 
-#define LOGGED_MAX 10			/* master keys that are missing */
+#define LOGGED_MAX 10			/* missing master keys in the log, at most */
 
-/* One walk over what there is to do. */
+/* One walk over the keys to be moved. */
 typedef struct Walk
 {
 	int			limit;
 	KmsRewrap  *result;
-	KmsFault   *fault;			/* what ended it, if it is not OK */
-	MemoryContext scratch;		/* emptied after each key */
-	char		busy[KMS_KEY_ID_MAX + 1];	/* the first that another has, or
-											 * "" */
-	TransactionId writer;		/* and who writes it, if it is more than
-								 * locked */
+	KmsFault   *fault;			/* why the walk ended, if it is not KMS_OK */
+	MemoryContext scratch;		/* reset after each key */
+	char		busy[KMS_KEY_ID_MAX + 1];	/* first key that another session
+											 * holds, or "" */
+	TransactionId writer;		/* transaction that writes this key; invalid
+								 * if it is only locked */
 } Walk;
 
 static void walk_all(Walk *walk);
@@ -110,7 +112,9 @@ kms_rewrap(int limit, bool wait, KmsRewrap *result, KmsFault *fault)
 	return fault->status;
 }
 
-/* Everything under each master key of the server's that is to be left. */
+/*
+ * Visit the keys under each of the server's master keys that is not to stay.
+ */
 static void
 walk_all(Walk *walk)
 {
@@ -163,7 +167,11 @@ note_busy(Walk *walk, const char *key_id, TransactionId writer)
 	walk->writer = writer;
 }
 
-/* A key that is gone by now needs nothing; a secret without a key may not. */
+/*
+ * Move a key.  If it was deleted in the meantime, there is nothing to do.  If
+ * its secret is left without a key, the secret may still need the old master
+ * key.
+ */
 static KmsOutcome
 move(const char *key_id, void *arg)
 {
@@ -180,8 +188,9 @@ move(const char *key_id, void *arg)
 }
 
 /*
- * Failed is what does not authenticate.  Anything else, such as a master key
- * that is not there any more, is no fault of the key, and ends the walk.
+ * Return KMS_OUTCOME_FAILED if the row does not authenticate.  Any other
+ * failure, such as a missing master key, is not caused by the key, and ends
+ * the walk.
  */
 static KmsOutcome
 move_locked(KmsKeyRow *row, KmsFault *fault)
@@ -228,7 +237,7 @@ kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret, KmsFault *fault)
 	return kms_fault(fault, status == KMS_UNCHANGED ? KMS_OK : status);
 }
 
-/* Of a row that is locked, or new. */
+/* Wrap and seal a row again.  The row must be locked, or new. */
 static KmsStatus
 rewrap(KmsKeyRow *row, const KmsKeySecret *secret, bool is_new,
 	   KmsFault *fault)
@@ -257,7 +266,9 @@ wait_for(const Walk *walk)
 		(void) kms_key_lock_row(walk->busy, KMS_LOCK_TO_CHANGE);
 }
 
-/* If there is nothing else, nobody may be making one. */
+/*
+ * If nothing else was done, take the lock, so that no session is making a key.
+ */
 static void
 rewrap_service_keys(bool wait, KmsRewrap *result)
 {

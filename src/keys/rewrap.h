@@ -1,6 +1,4 @@
-/*
- * Moving keys, peppers and audit keys from one master key to another.
- */
+/* Moving keys, peppers and audit keys to another master key. */
 #ifndef KMS_KEYS_REWRAP_H
 #define KMS_KEYS_REWRAP_H
 
@@ -11,37 +9,39 @@
 #include "store/key.h"
 #include "store/secret_table.h"
 
-#define KMS_REWRAP_MAX 100000	/* keys a batch; each is locked to its end */
+#define KMS_REWRAP_MAX 100000	/* keys in a batch; each is locked until its
+								 * end */
 
 typedef struct KmsRewrap
 {
-	int64		done;			/* keys, peppers and audit keys wrapped anew */
-	int64		busy;			/* another transaction has them */
-	int64		refused;		/* they do not authenticate, or raise */
+	int64		done;			/* keys, peppers, audit keys wrapped again */
+	int64		busy;			/* held by another transaction */
+	int64		refused;		/* not authentic, or raised an error */
 	bool		more;			/* "limit" was reached */
 } KmsRewrap;
 
 /*
- * Wrap at most "limit" keys anew, in the caller's transaction.  Rows of
- * others are passed over; but if there is nothing else and "wait" is set,
- * they are waited for, which takes READ COMMITTED.  Not OK if a master key is
- * gone before all are done.
+ * Wrap at most "limit" keys again, in the caller's transaction.  Rows that
+ * other transactions hold are skipped.  If there are no other rows and "wait"
+ * is set, wait for them, which requires READ COMMITTED.  The status is not
+ * KMS_OK if a master key disappears before all keys are done.
  */
 extern KmsStatus kms_rewrap(int limit, bool wait, KmsRewrap *result,
 							KmsFault *fault);
 
 /*
- * kms_rewrap_keys(): wrap at most "limit" keys again and wait for rows that
- * others hold.  Raise 55000 if a subscription brings the keys, and 25000 under
- * an isolation level that does not see what others commit; warn of what does
- * not authenticate.  KMS_NO_MASTER_KEY if there is none; else as kms_rewrap.
+ * kms_rewrap_keys(): wrap at most "limit" keys again, and wait for rows that
+ * others hold.  Raise 55000 if the keys come by a subscription, and 25000
+ * under an isolation level that does not see what others commit.  Warn of rows
+ * that do not authenticate.  Return KMS_NO_MASTER_KEY if there is none,
+ * otherwise the status of kms_rewrap.
  */
 extern KmsStatus kms_rewrap_on_request(int limit, KmsRewrap *result,
 									   KmsFault *fault);
 
 /*
- * Of a row that this transaction has just inserted with its secret: wrap it
- * anew if the master keys have changed since it was wrapped.
+ * If the master keys have changed since a key was wrapped, wrap it again.
+ * This transaction has just inserted the key's row with its secret.
  */
 extern KmsStatus kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret,
 								KmsFault *fault);
@@ -50,16 +50,19 @@ extern KmsStatus kms_rewrap_own(KmsKeyRow *row, const KmsKeySecret *secret,
 typedef struct KmsMasterKeyUse
 {
 	unsigned char id[KMS_MASTER_KEY_ID_SIZE];
-	bool		used;			/* by a key, committed or not, or a pepper or
-								 * an audit key */
-	int			place;			/* among the server's, -1: it has it not */
-	int			peppers;		/* and audit keys */
+	bool		used;			/* by a key (committed or not), a pepper or an
+								 * audit key */
+	int			place;			/* index in the server's list, -1: missing */
+	int			peppers;		/* peppers and audit keys */
 } KmsMasterKeyUse;
 
-/* All of them: the server's in their order, then those that it has not. */
+/* Return all of them: the server's in their order, then the missing ones. */
 extern List *kms_rewrap_uses(void);
 
-/* Say in the server log what rows need and the server has not. */
+/*
+ * Write to the server log which master keys rows need and the server does not
+ * have.
+ */
 extern void kms_rewrap_log_missing(void);
 
 #endif							/* KMS_KEYS_REWRAP_H */

@@ -1,26 +1,27 @@
 /*
  * Hashing secrets and comparing with hashes.
  *
- * Peppers.  A hash is made with the newest pepper and names it; there is one,
- * unless rows of another database were brought in.  A pepper that is made by
- * the caller's own transaction dies with its ROLLBACK, while the hash may
- * have left to another server or into a log: then nothing verifies it ever
- * again.  So maintenance makes it, in a transaction of its own, in the first
- * round that finds none; a call that comes earlier asks for such a round and
- * waits.  Only where that cannot be (kms.maintenance is off, the extension is
- * not committed yet) the call makes it itself.  Who
- * makes one holds a lock until the end of his transaction, so there is one.
+ * Peppers.  A hash is made with the newest pepper and names it.  There is only
+ * one, unless rows of another database were imported.  If the caller's own
+ * transaction made the pepper, a ROLLBACK would delete it.  The hash may have
+ * been sent to another server or written to a log by then, and could never be
+ * verified again.  So maintenance makes the pepper in a transaction of its
+ * own, in the first round that finds none.  A call that comes earlier asks for
+ * such a round and waits.  Only if that is impossible (kms.maintenance is off,
+ * the extension is not committed yet) does the call make the pepper itself.  A
+ * lock held until the end of the transaction ensures that only one is made.
  *
- * A pepper that is not found under the id in a well-formed hash, or does not
- * open, raises: it would else be "wrong PIN" for everybody.
+ * If the pepper that a well-formed hash names is missing or does not open,
+ * raise an error.  Otherwise everybody would be told that the PIN is wrong.
  *
- * Same time.  A verification always does the same: finds the key, opens a
- * block with it, runs crypt once.  Where the ciphertext cannot be used, the
- * block is one that nobody made; where the hash cannot be used, crypt runs at
- * the cost of our own hashes.
+ * Time.  A verification always does the same work: it finds the key, opens a
+ * block with it, and runs crypt once.  If the ciphertext is unusable, it opens
+ * a block of zeros.  If the hash is unusable, crypt runs at the cost of our
+ * own hashes.
  *
- * Order.  Whatever may raise comes before the pepper is unwrapped, and from
- * there on nothing does until pepper and plaintext are wiped.
+ * Order.  All steps that may raise an error come before the pepper is
+ * unwrapped.  From then on nothing raises until pepper and plaintext are
+ * wiped.
  */
 #include "postgres.h"
 
@@ -38,7 +39,7 @@
 #include "shmem/master.h"
 #include "shmem/shared.h"
 
-#define PEPPER_PATIENCE_MS	5000	/* for maintenance to make one */
+#define PEPPER_PATIENCE_MS	5000	/* for maintenance to make the pepper */
 #define PEPPER_POLL_MS		20
 
 static KmsStatus await_pepper(KmsServiceKey *row, KmsFault *fault);
@@ -65,7 +66,7 @@ kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
 	status = kms_cipher_open(call, request, false, &opened, fault);
 	if (status == KMS_OK && !kms_service_key_table_newest(KMS_PEPPER, &row))
 	{
-		/* time passes, so the key is looked at again */
+		/* the key may have changed during the wait, so open it again */
 		status = await_pepper(&row, fault);
 		if (status == KMS_OK)
 			status = kms_cipher_open(call, request, false, &opened, fault);
@@ -105,7 +106,7 @@ can_ask_maintenance(void)
 		!kms_call_is_installing() && kms_shared_database() != NULL;
 }
 
-/* False if maintenance does not make one in time. */
+/* Return false if maintenance does not make a pepper in time. */
 static bool
 ask_maintenance(KmsServiceKey *row)
 {
@@ -232,7 +233,7 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 	return kms_fault(fault, status);
 }
 
-/* Raises nothing. */
+/* Must not raise errors. */
 static KmsStatus
 compare(const KmsCipherOpened *opened, const KmsSecretAttempt *attempt,
 		const unsigned char *pepper)

@@ -1,5 +1,5 @@
 /*
- * Hashing secrets that clients send encrypted, and comparing with hashes.
+ * Hashing secrets that clients send encrypted, and comparing them with hashes.
  */
 #ifndef KMS_KEYS_SECRET_H
 #define KMS_KEYS_SECRET_H
@@ -10,26 +10,27 @@
 #include "pg/fault.h"
 
 /*
- * Open a ciphertext and hash what is in it; "hash" holds
- * KMS_SECRET_HASH_MADE + 1 bytes.  Makes the first pepper if need be.
+ * Open a ciphertext and hash its plaintext.  "hash" must hold
+ * KMS_SECRET_HASH_MADE + 1 bytes.  If there is no pepper, one is made.
  */
 extern KmsStatus kms_secret_hash(KmsCall *call,
 								 const KmsCipherRequest *request, char *hash,
 								 KmsFault *fault);
 
-/* What is to be verified, as it was sent. */
+/* A secret to be verified, as it was sent. */
 typedef struct KmsSecretAttempt
 {
-	KmsCipherRequest cipher;	/* data NULL: cannot be used */
-	const KmsSecretHash *hash;	/* NULL: cannot be used */
-	KmsStatus	unusable;		/* why, of either; KMS_OK if both can be */
+	KmsCipherRequest cipher;	/* data NULL: unusable */
+	const KmsSecretHash *hash;	/* NULL: unusable */
+	KmsStatus	unusable;		/* why one of them is; KMS_OK if neither is */
 	const char *subject;		/* NULL: attempts are not counted */
 } KmsSecretAttempt;
 
 /*
- * KMS_OK: it is the secret of the hash.  What kms_secret_is_answer says of is
- * "no", told in the time of a wrong secret and counted against the subject.
- * Anything else, KMS_LOCKED_OUT too, is no answer and is not counted.
+ * Return KMS_OK if it is the secret of the hash.  If kms_secret_is_answer
+ * accepts the status, the answer is "no": it takes as long as a wrong secret,
+ * and counts against the subject.  Any other status, including KMS_LOCKED_OUT,
+ * is no answer and does not count.
  */
 extern KmsStatus kms_secret_verify(KmsCall *call,
 								   const KmsSecretAttempt *attempt,
@@ -38,8 +39,9 @@ extern KmsStatus kms_secret_verify(KmsCall *call,
 extern bool kms_secret_is_answer(KmsStatus status);
 
 /*
- * Make the pepper if there is none and a master key is there; in the current
- * transaction.  False if nothing was made, as when somebody else is at it.
+ * Make the first pepper in the current transaction, if there is a master key.
+ * Return false if none was made, for example because another session is making
+ * it.
  */
 extern bool kms_secret_make_first_pepper(void);
 

@@ -12,7 +12,7 @@
 #include "shmem/session_ring.h"
 #include "shmem/shared.h"
 
-/* the known answer that came out wrong, or NULL */
+/* the known-answer test that failed, or NULL */
 static const char *broken = NULL;
 
 void
@@ -31,7 +31,7 @@ kms_service_require(void)
 {
 	kms_service_require_library();
 
-	/* a standby records nothing and so needs no place */
+	/* a standby records nothing, so it needs no place */
 	if (kms_shared_database() == NULL && !RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -48,7 +48,7 @@ kms_service_require_library(void)
 {
 	kms_preload_require();
 
-	/* it ends after the writers, who could not record what it does */
+	/* a walsender ends after the writers, which could not record its calls */
 	if (am_walsender)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

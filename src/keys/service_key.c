@@ -1,6 +1,6 @@
 /*
  * Peppers and audit keys are wrapped under the current master key, with their
- * own id for the key id and no device.  They belong to no month
+ * own id as key id and without a device.  They belong to no month
  * (keys/month_key.h).
  */
 #include "postgres.h"
@@ -16,7 +16,7 @@ typedef struct Kind
 	const char *name;
 	const char *purpose;
 	const char *algorithm;
-	const char *loss;			/* the hint where one is gone or changed */
+	const char *loss;			/* hint if the row is gone or was changed */
 } Kind;
 
 static const Kind kinds[] = {
@@ -44,7 +44,7 @@ kms_service_key_make(KmsServiceKeyKind kind, KmsServiceKey *key)
 	KmsMasterKey master;
 	KmsStatus	status;
 
-	/* may raise, so before anything secret is in this frame */
+	/* this may raise an error, so nothing secret may be in this frame yet */
 	status = kms_master_get(NULL, &master);
 	if (status != KMS_OK)
 		return status;
@@ -200,7 +200,7 @@ rewrap(KmsServiceKey *key)
 	return status;
 }
 
-/* Raises nothing. */
+/* Must not raise errors. */
 static KmsStatus
 fill_context(const KmsServiceKey *key, KmsWrapContext *context)
 {

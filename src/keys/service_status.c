@@ -65,7 +65,7 @@ kms_service_status_read(void)
 	add_count(&items, "keys in the pool", kms_pool_table_count());
 	add_count(&items, "keys wanted in the pool", kms_key_pool_size);
 	add_count(&items, "changes in the outbox", kms_health_outbox());
-	add_count(&items, "events set aside", kms_health_quarantined());
+	add_count(&items, "events quarantined", kms_health_quarantined());
 	add_count(&items, "standby successes",
 			  pg_atomic_read_u64(&kms_shared->standby_successes));
 	add_count(&items, "standby failures",

@@ -1,6 +1,4 @@
-/*
- * The state of the service in this database, as kms.read_status() lists it.
- */
+/* The state of kms in this database, as kms.read_status() lists it. */
 #ifndef KMS_KEYS_SERVICE_STATUS_H
 #define KMS_KEYS_SERVICE_STATUS_H
 
@@ -12,7 +10,7 @@ typedef struct KmsStatusItem
 	const char *value;
 } KmsStatusItem;
 
-/* A list of KmsStatusItem. */
+/* Return a list of KmsStatusItem. */
 extern List *kms_service_status_read(void);
 
 #endif							/* KMS_KEYS_SERVICE_STATUS_H */

@@ -1,21 +1,12 @@
 /*
- * Checkpoints.
+ * Checkpoints. docs/design/trail-chain.md says when the trail is signed, and
+ * why retention waits for a signature.
  *
- * The chain alone shows what was changed only to who has noted a hash of it
- * elsewhere: whoever can write to the tables can also compute it anew.  So
- * the writer signs: each SPAN tickets, and what is there when the last
- * signature is older than kms.audit_checkpoint_interval.  It signs what it has
- * written, as it remembers it, and never a hash that it finds in a row.
- *
- * Without the master key nothing is signed, and all of it later: what the
- * same process has written by the same rule, what earlier ones have with one
- * signature.  Nothing waits for a signature but retention: what is old goes in
- * prefixes that end at a checkpoint, whose hash is signed anew as the start of
- * the trail.  That bounds such a prefix to about SPAN rows, but for what was
- * signed with a key that is lost, which goes at once.
- *
- * Rows that a restore is bringing in are not signed before this server itself
- * has written one after them, for their checkpoints may still be coming.
+ * Sign only hashes that the writer remembers from writing the rows, never a
+ * hash that is found in a row: anybody who can write the tables can compute
+ * the chain again.  Do not sign rows that a restore is inserting before this
+ * server itself has written a row after them, because their checkpoints may
+ * not be there yet.
  */
 #include "postgres.h"
 
@@ -34,8 +25,8 @@
 #include "store/service_key_table.h"
 
 #define SPAN	10000			/* tickets from a checkpoint to the next */
-#define BATCH	16				/* checkpoints a transaction */
-#define PAUSE_S 30				/* after one that came to nothing */
+#define BATCH	16				/* checkpoints in a transaction */
+#define PAUSE_S 30				/* after a failed attempt */
 
 static bool is_behind(const KmsSigning *signing, const KmsTrail *trail);
 static bool is_within(TimestampTz now, TimestampTz since, int seconds);
@@ -77,7 +68,7 @@ append_time(StringInfo message, const char *name, TimestampTz time)
 	struct pg_tm tm;
 	fsec_t		fsec;
 
-	/* one that nobody has signed, but in a row that was changed */
+	/* such a time was never signed; the row was changed */
 	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
 	{
 		memset(&tm, 0, sizeof(tm));
@@ -147,14 +138,14 @@ is_behind(const KmsSigning *signing, const KmsTrail *trail)
 					kms_audit_checkpoint_interval));
 }
 
-/* Not so if the clock was put back. */
+/* Return false if the clock was set back. */
 static bool
 is_within(TimestampTz now, TimestampTz since, int seconds)
 {
 	return now >= since && now - since < seconds * USECS_PER_SEC;
 }
 
-/* Where there are too many, every second one goes. */
+/* If there are too many marks, drop every second one. */
 void
 kms_sign_note(KmsSigning *signing, const KmsTrail *trail)
 {
@@ -243,7 +234,7 @@ kms_sign_accept(KmsSigning *signing, const KmsTrail *trail, int64 after)
 	signing->marked = checkpoint.ticket;
 }
 
-/* Of what is signed. */
+/* Forget marks that are signed. */
 static void
 forget_marks(KmsSigning *signing)
 {
@@ -331,12 +322,12 @@ kms_sign_retire(int limit, TimestampTz due, TimestampTz latest,
 }
 
 /*
- * The last one that is old enough and within the limit.  It must be as it was
- * signed, or anybody could have the trail deleted.
+ * Find the last checkpoint that is old enough and within the limit.  It must
+ * be as it was signed; otherwise anybody could have the trail deleted.
  *
- * It must not take an event that is young either: the clock may have been
- * behind when it was signed.  An event that is later than "latest" was
- * recorded while the clock was ahead; its signature alone tells its age.
+ * No young event may come before it.  There may be one if the clock was behind
+ * when the checkpoint was signed.  An event later than "latest" was recorded
+ * while the clock was ahead, so only its signature tells its age.
  */
 static bool
 find_start(int64 after, int limit, TimestampTz due, TimestampTz latest,
@@ -375,7 +366,10 @@ find_start(int64 after, int limit, TimestampTz due, TimestampTz latest,
 	return false;
 }
 
-/* Their ids: those whose master key is lost have signed nothing that helps. */
+/*
+ * Return the ids of the audit keys that authenticate.  If the master key of an
+ * audit key is lost, its signatures are useless here.
+ */
 static List *
 good_keys(void)
 {

@@ -1,20 +1,6 @@
 /*
- * Signing the trail at intervals, and deleting what is old of it so that it
- * begins at a signed start.
- *
- * What is signed is a short text, so that it can be verified outside:
- *
- *	kms audit checkpoint v1
- *	epoch: 5521403394221
- *	ticket: 30000
- *	hash: 64 lower-case hex digits
- *	previous: 20000
- *	signed at: 2026-11-22T08:00:00.000000Z
- *	able since: 2026-11-21T17:30:00.000000Z
- *	key: aud_0123456789abcdef01234567
- *
- * with a line feed after each line; of a start the first line is "kms audit
- * start v1", of an acceptance "kms audit acceptance v1".
+ * Signing the trail at intervals, and deleting its old rows so that it begins
+ * at a signed start. docs/design/trail-chain.md has the text that is signed.
  */
 #ifndef KMS_KEYS_SIGN_H
 #define KMS_KEYS_SIGN_H
@@ -23,10 +9,10 @@
 #include "store/checkpoint_table.h"
 #include "store/event_table.h"
 
-/* The text of a checkpoint, palloc'd. */
+/* Return the signed text of a checkpoint, palloc'd. */
 extern char *kms_sign_message(const KmsCheckpoint *checkpoint);
 
-/* As kms_audit_key_verify, of its text. */
+/* Verify the signature of a checkpoint, as kms_audit_key_verify does. */
 extern KmsStatus kms_sign_verify(const KmsCheckpoint *checkpoint,
 								 KmsAuditPublic *last);
 
@@ -59,53 +45,56 @@ typedef struct KmsMark
 	unsigned char hash[KMS_CHAIN_SIZE];
 } KmsMark;
 
-/* What the writer remembers between rounds; begins zeroed. */
+/* The writer's memory between rounds.  Begins zeroed. */
 typedef struct KmsSigning
 {
-	bool		known;			/* the next three have been read */
-	int64		ticket;			/* the last that is signed */
-	unsigned char hash[KMS_CHAIN_SIZE]; /* and its hash */
+	bool		known;			/* the next three fields have been read */
+	int64		ticket;			/* last signed ticket */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* hash of its row */
 	TimestampTz signed_at;
-	TimestampTz tried_at;		/* in vain, 0: not so */
-	TimestampTz able_since;		/* the server runs and has the master key, as
-								 * its writers know; 0: it has not */
-	int64		marked;			/* the last ticket that got a mark */
+	TimestampTz tried_at;		/* last attempt, if it failed; 0: it did not */
+	TimestampTz able_since;		/* since when the server has run with the
+								 * master key, as its writers know; 0: it does
+								 * not have it */
+	int64		marked;			/* last ticket with a mark */
 	int64		span;			/* tickets from a mark to the next */
 	int			marks;
 	KmsMark		mark[KMS_MARKS];
 } KmsSigning;
 
 /*
- * The writer has committed the trail as it is: remember some of its hashes, so
- * that only what it has written itself is signed, and not what tables say.
+ * Remember hashes of the trail that the writer has just committed.  So only
+ * rows that it has written itself are signed, and never a hash from the
+ * tables.
  */
 extern void kms_sign_note(KmsSigning *signing, const KmsTrail *trail);
 
-/* Whether something is to be signed now; takes no transaction. */
+/* Return whether a signature is due.  Needs no transaction. */
 extern bool kms_sign_is_due(const KmsSigning *signing,
 							const KmsTrail *trail);
 
 /*
- * Sign what is due, in the current transaction, of whom no other writes the
- * trail; true if there is more.  The trail is as it was closed last;
- * "anchored" is the last ticket that is known to be signed, 0 if none is.
+ * Sign what is due, in the current transaction, which must hold the lock of
+ * the trail.  Return true if there is more.  "trail" is the trail as it was
+ * last closed.  "anchored" is the last ticket that is known to be signed, 0 if
+ * none is.
  */
 extern bool kms_sign_checkpoint(KmsSigning *signing, const KmsTrail *trail,
 								int64 anchored);
 
 /*
- * Sign the last row as a gap that follows from the row "after", and raise
- * unless that can be done.
+ * Sign the last row as a gap that follows the row "after".  Raise an error if
+ * that is not possible.
  */
 extern void kms_sign_accept(KmsSigning *signing, const KmsTrail *trail,
 							int64 after);
 
 /*
- * Delete a batch of the trail that is older than kms.event_retention at "due",
- * where what is later than "latest" is from the future (keys/clock.h): a
- * prefix that ends at a checkpoint, about "limit" rows, and sign the start
- * anew.  Returns how many rows it deleted; nothing without a master key.
- * *skipped is how many could not be, for others have them.
+ * Delete a batch of events that are older than kms.event_retention at "due": a
+ * prefix of about "limit" rows that ends at a checkpoint.  Sign the new start.
+ * Events later than "latest" are from the future (keys/clock.h).  Return the
+ * number of rows deleted, 0 without a master key.  *skipped is the number of
+ * rows that could not be deleted, because other transactions hold them.
  */
 extern int64 kms_sign_retire(int limit, TimestampTz due,
 							 TimestampTz latest, int64 *skipped);

@@ -1,29 +1,25 @@
 /*
- * Changing states.
+ * Changing states. docs/design/seal-and-denial.md describes seals and denials.
  *
- * A row is changed in one way only: read, authenticated, brought to its next
- * version, sealed and written, in one transaction that has its row lock; so a
- * seal is never put on what did not authenticate.  Every version writes one
- * event, in the same transaction.
+ * A row is changed in one way only: it is read, authenticated, brought to its
+ * next version, sealed and written, in one transaction that holds its row
+ * lock.  So a row that did not authenticate is never sealed.  Each version
+ * writes one event in the same transaction.
  *
- * To deny the use of a key must not depend on that.  It is tried in this way
- * if nothing has to be waited for: there is a master key, the table and the
- * row are not locked, and the transaction has no snapshot of its own (under
- * which a row that was changed since could not be locked).  Else a denial is
- * inserted, see store/denial_table.h; it is in force from its commit, and
- * maintenance or the next change brings it into the row.
+ * Denying the use of a key must not depend on that.  The row is changed only
+ * if nothing has to be waited for: there is a master key, neither the table
+ * nor the row is locked, and the transaction has no snapshot of its own (under
+ * which a row that was changed since could not be locked).  Otherwise a denial
+ * is inserted.  It is in force from its commit, and maintenance or the next
+ * change applies it to the row.
  *
  * Without the row lock we cannot trust the state that we read: a concurrent
  * transaction may be re-enabling the key.  So insert the denial even if the
- * key already looks denied.  The row and its denials are merged: being
- * disabled gives way to the other two, and of a revocation and a scheduled
- * deletion the later one is the state.  Neither is lost: a revoked key keeps
- * the date at which it is to be deleted, and a key that is pending deletion
- * remembers that it was revoked.
+ * key already looks denied.
  *
- * A key that comes back from being disabled must not be a device's second
- * active one, so enabling takes the device's lock, as issuing does; after the
- * row, see keys/issue.c.
+ * Enabling a key must not give its device a second active one.  So it takes
+ * the device's lock, as issuing does, after the lock of the row (see
+ * keys/issue.c).
  */
 #include "postgres.h"
 
@@ -44,15 +40,19 @@
 #define IN(state)	(1 << (state))
 #define IN_USE		(IN(KMS_STATE_ACTIVE) | IN(KMS_STATE_DEPRECATED))
 
-/* A deletion is scheduled at least 7 days ahead; one of them to seal it. */
+/*
+ * A deletion is scheduled at least 7 days ahead.  One of them is for sealing
+ * it.
+ */
 #define FOLDED_DELETION_DAYS 6
 
 typedef struct Transition
 {
 	KmsOperation operation;
-	int			from;			/* states, as bits */
-	int			already;		/* where it is done already */
-	KmsKeyState to;				/* NONE: back to where it was */
+	int			from;			/* states from which it leads, as bits */
+	int			already;		/* states in which nothing is left to do, as
+								 * bits */
+	KmsKeyState to;				/* NONE: the state before */
 	bool		denies;
 } Transition;
 
@@ -211,8 +211,8 @@ delete_key(const char *key_id, KmsFault *fault)
 }
 
 /*
- * Nothing may be deleted where a foreign key would have its triggers run with
- * the extension owner's rights; see store/reference.h.
+ * Delete nothing if a foreign key would run its triggers with the rights of
+ * the extension's owner; see store/reference.h.
  */
 static void
 refuse_references(const char *table)
@@ -275,7 +275,10 @@ find_transition(KmsOperation operation)
 	return NULL;				/* keep the compiler quiet */
 }
 
-/* Whether the key's state allows it, or is what is asked for. */
+/*
+ * Return KMS_OK if the key's state allows the transition, or is the target
+ * already.
+ */
 static KmsStatus
 check_from(const Transition *transition, const KmsKey *key, bool locked,
 		   bool *already, KmsFault *fault)
@@ -310,8 +313,9 @@ check_from(const Transition *transition, const KmsKey *key, bool locked,
 }
 
 /*
- * What denies the use of a key goes on without the lock.  The others have it,
- * and not more denials than are told of at once.
+ * Lock the row.  A transition that denies does not wait: if it cannot get the
+ * lock, return false.  The others get it.  If more denials may exist than are
+ * read at once, apply them first.
  */
 static bool
 lock_key(const Transition *transition, KmsKey *key)
@@ -331,7 +335,7 @@ lock_key(const Transition *transition, KmsKey *key)
 		if (kms_transition_fold(key, &ignored) != KMS_OK)
 			break;
 	}
-	return true;				/* if the row is gone, that will be found */
+	return true;				/* if the row is gone, the caller finds that */
 }
 
 static KmsStatus
@@ -343,7 +347,7 @@ change(const Transition *transition, const KmsStateRequest *request,
 	if (key->denial.count > 0)
 	{
 		if (transition->denies)
-			return KMS_FAILED;	/* maintenance takes them together */
+			return KMS_FAILED;	/* maintenance applies all denials together */
 		refuse_references("denial");
 	}
 	merge_denial(&next);
@@ -365,8 +369,9 @@ deny(const Transition *transition, const KmsStateRequest *request)
 }
 
 /*
- * Write the next version of a locked row that authenticates, with what was
- * denied of it; *key is it afterwards.  Nothing is written unless all is.
+ * Write the next version of a locked row, with its denials, if the row
+ * authenticates.  On KMS_OK, *key is the next version.  Otherwise nothing is
+ * written.
  */
 static KmsStatus
 write_next(KmsKey *key, const KmsKey *next, KmsFault *fault)
@@ -392,8 +397,9 @@ write_next(KmsKey *key, const KmsKey *next, KmsFault *fault)
 }
 
 /*
- * A key that cannot be used remembers where it was, why it was deprecated or
- * first revoked, and when it is to be deleted.
+ * Change the state of a row.  A key that cannot be used keeps its earlier
+ * state, the reason why it was deprecated or first revoked, and the date of
+ * its deletion.
  */
 static void
 enter(KmsKeyRow *next, KmsKeyState state, const KmsStateRequest *request)
@@ -451,7 +457,7 @@ has_other_active(const KmsKeyRow *row)
 	return strcmp(other.key_id, row->key_id) != 0;
 }
 
-/* Puts the other one in its place. */
+/* Replace *arg by the other row. */
 static bool
 is_other_active(const KmsKey *key, KmsRowOrigin origin, void *arg)
 {
@@ -465,7 +471,7 @@ is_other_active(const KmsKey *key, KmsRowOrigin origin, void *arg)
 	return false;
 }
 
-/* As if what was denied had been done to the row. */
+/* Change the row as its denials demand. */
 static void
 merge_denial(KmsKey *next)
 {
@@ -479,7 +485,7 @@ merge_denial(KmsKey *next)
 	request.reason = denial->reason[0] != '\0' ? denial->reason : NULL;
 	request.delete_at = kms_key_delete_at(next);
 
-	/* nobody has sealed it, so there must be time to see and cancel it */
+	/* the date is not sealed, so leave time to notice and cancel it */
 	if (!row->has_delete_at && request.delete_at != 0)
 		request.delete_at = Max(request.delete_at, GetCurrentTimestamp() +
 								FOLDED_DELETION_DAYS * USECS_PER_DAY);
@@ -491,7 +497,11 @@ merge_denial(KmsKey *next)
 	row->row_version += denial->count;
 }
 
-/* Where a key was, or is, when nothing but a revocation denies its use. */
+/*
+ * Return the state that the key has, or had before it was disabled or
+ * scheduled for deletion.  Of the states that deny its use, that can only be
+ * "revoked".
+ */
 static KmsKeyState
 home(const KmsKeyRow *row)
 {

@@ -1,5 +1,5 @@
 /*
- * Changing the state of a key: the transitions of SPEC section 3.
+ * Changing the state of a key. docs/reference/tables.md has the transitions.
  */
 #ifndef KMS_KEYS_TRANSITION_H
 #define KMS_KEYS_TRANSITION_H
@@ -8,14 +8,14 @@
 #include "pg/fault.h"
 #include "store/key.h"
 
-/* What an operator asks for, checked for shape. */
+/* The arguments of an operator's call, with their shape checked. */
 typedef struct KmsStateRequest
 {
 	const char *function;		/* for messages: "kms_revoke_key()" */
 	KmsOperation operation;		/* KMS_OP_DEPRECATE to …_CANCEL_DELETION */
 	const char *key_id;
-	const char *reason;			/* of a revocation; else NULL */
-	TimestampTz delete_at;		/* of a scheduled deletion; else 0 */
+	const char *reason;			/* of a revocation, otherwise NULL */
+	TimestampTz delete_at;		/* of a scheduled deletion, otherwise 0 */
 } KmsStateRequest;
 
 /* The key as it is afterwards. */
@@ -26,14 +26,14 @@ typedef struct KmsStateOutcome
 } KmsStateOutcome;
 
 /*
- * Change the state; the call ends as a change, or as one that changed nothing
- * if the key was there already.
+ * Change the state of a key, and fill *outcome.  The call is recorded as a
+ * change, or as unchanged if the key was in that state already.
  *
- * KMS_KEY_NOT_FOUND; the status of a state from which there is no such
- * transition (KM004), with a hint; what authenticating may end with.  What
- * denies the use of a key (disable, revoke, schedule) needs no master key and
- * waits for no lock on the key, its device, or the table as long as that can
- * be read; the others may wait for the key's row.
+ * Return KMS_KEY_NOT_FOUND; the status of a state from which there is no such
+ * transition (KM004), with a hint; or the status of authenticating the row.  A
+ * transition that denies the use of a key (disable, revoke, schedule) needs no
+ * master key.  It waits for no lock on the key, its device or, as long as it
+ * can be read, the table.  The others may wait for the key's row.
  */
 extern KmsStatus kms_transition_change(KmsCall *call,
 									   const KmsStateRequest *request,
@@ -41,30 +41,33 @@ extern KmsStatus kms_transition_change(KmsCall *call,
 									   KmsFault *fault);
 
 /*
- * Delete the key, whatever its state and whether or not it is authentic.
- * Raises if a foreign key refers to it or acts on deletes, or if another
- * transaction has it.
+ * Delete the key, whatever its state, and whether or not it is authentic.
+ * Raise an error if a foreign key refers to it or acts on deletes, or if
+ * another transaction holds it.
  */
 extern KmsStatus kms_transition_destroy(KmsCall *call, const char *key_id,
 										KmsFault *fault);
 
 /*
- * The same within another call, which may name no device; KMS_KEY_NOT_FOUND
- * if another has deleted it meanwhile.
+ * Do the same within another call, and record an event that names no device.
+ * Return KMS_KEY_NOT_FOUND if another transaction has deleted the key in the
+ * meantime.
  */
 extern KmsStatus kms_transition_erase(const char *key_id, const char *reason,
 									  KmsFault *fault);
 
 /*
  * Deprecate an active key within another call or by maintenance, and record
- * it with the reason.  The row must be locked; *key is the new row afterwards.
- * KMS_KEY_NOT_FOUND if it is gone or is not the one that was read.
+ * that with the reason.  The caller must hold the row's lock; *key becomes the
+ * new row.  Return KMS_KEY_NOT_FOUND if the row is gone or is not the one that
+ * was read.
  */
 extern KmsStatus kms_transition_deprecate(KmsKey *key, const char *reason,
 										  KmsFault *fault);
 
 /*
- * Bring what denies the use of a key into its row; the row must be locked.
+ * Apply the denials of a key to its row.  The caller must hold the row's lock;
+ * *key becomes the new row.
  */
 extern KmsStatus kms_transition_fold(KmsKey *key, KmsFault *fault);
 

@@ -1,6 +1,6 @@
 /*
- * The first row that is not as it was written is named; what is behind it
- * follows from it and tells nothing.
+ * The first bad row is reported.  The rows behind it follow from it, so they
+ * tell nothing.
  */
 #include "postgres.h"
 
@@ -18,26 +18,26 @@
 #include "store/epoch_table.h"
 #include "store/walk.h"
 
-/* How far it has been verified. */
+/* The state of a verification. */
 typedef struct Audit
 {
 	KmsWalk    *walk;
-	List	   *epochs;			/* of KmsEpochRow, the newest first */
+	List	   *epochs;			/* of KmsEpochRow, newest first */
 	KmsEpochRow end;			/* where the trail must end */
 	List	   *checkpoints;	/* of KmsCheckpoint, by ticket */
-	int			compared;		/* how many of them */
+	int			compared;		/* number of them that were compared */
 	int64		previous;		/* ticket of the last one, or of the start */
-	List	   *acceptances;	/* of them */
-	int64		looked_at;		/* 1 + ticket for which one was looked for */
-	const KmsCheckpoint *acceptance;	/* the trail goes on with its row */
+	List	   *acceptances;	/* the acceptances among them */
+	int64		looked_at;		/* 1 + ticket of the last search for one */
+	const KmsCheckpoint *acceptance;	/* one whose row comes next, or NULL */
 	KmsAuditPublic last_key;
-	const char *unverified;		/* NULL, or why one of them cannot be told to
-								 * be good or bad */
+	const char *unverified;		/* NULL, or why a signature could not be
+								 * verified */
 	int64		unverified_epoch;
 	int64		unverified_ticket;
-	const KmsVerifyHead *head;	/* NULL: none is to be compared */
-	int64		branch;			/* ticket of the last gap before it that tells
-								 * of a lost branch, 0: none */
+	const KmsVerifyHead *head;	/* NULL: none to compare */
+	int64		branch;			/* ticket of the last gap before the head that
+								 * records a lost branch, 0: none */
 	int64		epoch;			/* of the row before */
 	int64		ticket;
 	unsigned char hash[KMS_CHAIN_SIZE];
@@ -183,7 +183,7 @@ begin(Audit *audit)
 }
 
 /*
- * The row before the first one: none, or the last one that retention has
+ * Find the row before the first one: none, or the last one that retention has
  * deleted.
  */
 static bool
@@ -232,7 +232,7 @@ last_start(const List *checkpoints)
 	return start;
 }
 
-/* The last one that says that the trail goes on behind this ticket. */
+/* Find the last acceptance by which the trail continues after this ticket. */
 static void
 find_acceptance(Audit *audit)
 {
@@ -305,7 +305,9 @@ verify_end(Audit *audit)
 	return true;
 }
 
-/* NULL: the row follows from the one before, and is as it was written. */
+/*
+ * Return NULL if the row follows from the one before and is as it was written.
+ */
 static const char *
 compare_hash(Audit *audit, const KmsWalkRow *row)
 {
@@ -332,7 +334,10 @@ compare_hash(Audit *audit, const KmsWalkRow *row)
 	return NULL;
 }
 
-/* Made from the row or, where that is forgotten, from the proof. */
+/*
+ * Compute the commitment from the row, or take it from the proof if the row
+ * was forgotten.
+ */
 static const char *
 get_commitment(Audit *audit, const KmsWalkRow *row, unsigned char *commitment)
 {
@@ -356,7 +361,7 @@ get_commitment(Audit *audit, const KmsWalkRow *row, unsigned char *commitment)
 	return NULL;
 }
 
-/* Nothing may be left of what was forgotten. */
+/* Verify a proof.  The row must contain nothing of what was forgotten. */
 static const char *
 check_proof(Audit *audit, const KmsWalkRow *row)
 {
@@ -377,7 +382,7 @@ check_proof(Audit *audit, const KmsWalkRow *row)
 						   "the proof that the row was forgotten or its audit key was changed");
 }
 
-/* What was noted of this ticket, here and elsewhere. */
+/* Compare the row with the checkpoints and the head of its ticket. */
 static bool
 compare_noted(Audit *audit)
 {
@@ -404,7 +409,10 @@ compare_checkpoints(Audit *audit)
 	return true;
 }
 
-/* Each one names the one before; that of the start names one that is gone. */
+/*
+ * Each checkpoint names the one before it.  At the start of the trail, that
+ * one is gone.
+ */
 static const char *
 compare_checkpoint(Audit *audit, const KmsCheckpoint *checkpoint)
 {
@@ -417,7 +425,7 @@ compare_checkpoint(Audit *audit, const KmsCheckpoint *checkpoint)
 		(is_start && !at_start))
 		return "the checkpoint has no place in the trail";
 	if (is_start)
-		return NULL;			/* that is where it begins */
+		return NULL;			/* the trail begins there */
 	status = kms_sign_verify(checkpoint, &audit->last_key);
 	finding = judge_signature(audit, status, checkpoint->epoch,
 							  checkpoint->ticket,
@@ -436,8 +444,9 @@ compare_checkpoint(Audit *audit, const KmsCheckpoint *checkpoint)
 }
 
 /*
- * NULL if it is good, or cannot be told to be: that is no reason to miss a row
- * that was changed, but it is remembered, and found if nothing else is.
+ * Return NULL if the signature is good or cannot be verified.  The latter is
+ * no reason to miss a row that was changed.  So remember it, and report it if
+ * there is no other finding.
  */
 static const char *
 judge_signature(Audit *audit, KmsStatus status, int64 epoch, int64 ticket,
@@ -470,7 +479,7 @@ judge_signature(Audit *audit, KmsStatus status, int64 epoch, int64 ticket,
 	return NULL;
 }
 
-/* At the ticket of the head it must be what it was. */
+/* The row with the head's ticket must have the head's hash. */
 static bool
 compare_head(Audit *audit)
 {
@@ -480,7 +489,7 @@ compare_head(Audit *audit)
 		return true;
 	if (head->ticket < audit->ticket)
 	{
-		/* later ones have been compared */
+		/* its row was compared, unless the trail begins behind it */
 		if (audit->report->events == 0)
 			return found(audit, "the trail begins behind the head that was given, which cannot be compared",
 						 0, head->ticket);
@@ -493,7 +502,10 @@ compare_head(Audit *audit)
 	return true;
 }
 
-/* A head that is not of this trail need not mean that somebody changed it. */
+/*
+ * Explain a finding about a head.  A head that is not of this trail need not
+ * mean that the trail was changed.
+ */
 static const char *
 explain_head(const Audit *audit, const char *finding)
 {
@@ -533,8 +545,8 @@ found(Audit *audit, const char *finding, int64 epoch, int64 ticket)
 }
 
 /*
- * What is there now, for the anchor may be newer than the snapshot; and so it
- * is told only if the rest is good.
+ * Compare the current tables, because the anchor may be newer than the
+ * snapshot.  So report a difference only if there is no other finding.
  */
 static void
 compare_anchor(Audit *audit)
@@ -553,8 +565,8 @@ compare_anchor(Audit *audit)
 }
 
 /*
- * The row behind the last good one is missing.  Its epoch is the first one
- * that came so far.
+ * Report that the row after the last good one is missing.  Its epoch is the
+ * oldest one that reaches its ticket.
  */
 static bool
 found_missing(Audit *audit)
@@ -574,7 +586,7 @@ found_missing(Audit *audit)
 	return found(audit, "the row is missing", epoch, ticket);
 }
 
-/* All zero where nothing has been written. */
+/* Return the newest epoch with a valid ticket, all zero if there is none. */
 static void
 newest(const List *epochs, KmsEpochRow *end)
 {

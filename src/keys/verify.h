@@ -1,56 +1,60 @@
-/*
- * Whether the trail is what was written: the chain of its rows, from where it
- * begins to where it ends.
- */
+/* Verifying the trail: the chain of its rows, from its start to its end. */
 #ifndef KMS_KEYS_VERIFY_H
 #define KMS_KEYS_VERIFY_H
 
 #include "crypto/chain.h"
 #include "pg/fault.h"
 
-/* Where the trail ended once, as kms_audit_head() told it. */
+/* An earlier end of the trail, as kms_audit_head() returned it. */
 typedef struct KmsVerifyHead
 {
 	int64		ticket;
 	unsigned char hash[KMS_CHAIN_SIZE];
 } KmsVerifyHead;
 
-#define KMS_AUDIT_HEAD_SIZE (20 + 1 + 2 * KMS_CHAIN_SIZE + 1)	/* bytes, with NUL */
+/* bytes, with NUL */
+#define KMS_AUDIT_HEAD_SIZE (20 + 1 + 2 * KMS_CHAIN_SIZE + 1)
 
 typedef struct KmsVerifyReport
 {
-	const char *finding;		/* NULL: intact; else what is wrong first */
-	int64		bad_epoch;		/* of the row in question */
+	const char *finding;		/* what is wrong first, NULL: intact */
+	int64		bad_epoch;		/* of the bad row */
 	int64		bad_ticket;
-	int64		events;			/* rows that were found good */
-	int64		first_ticket;	/* of those; 0: there is none */
+	int64		events;			/* number of good rows */
+	int64		first_ticket;	/* of the good rows; 0: none */
 	int64		last_ticket;
 	int64		signed_ticket;	/* last one under a good signature; 0: none */
-	unsigned char signed_hash[KMS_CHAIN_SIZE];	/* of that row */
+	unsigned char signed_hash[KMS_CHAIN_SIZE];	/* hash of its row */
 	bool		anchored;		/* compared with its anchor (continuity.h) */
 } KmsVerifyReport;
 
 /*
- * Where the trail ends under the active snapshot: "<ticket>:<64 hex digits>";
- * of an empty one "0:" and zeros.  "out" holds KMS_AUDIT_HEAD_SIZE bytes.
+ * Return the end of the trail under the active snapshot: "<ticket>:<64 hex
+ * digits>", or "0:" and zeros if it is empty.  "out" must hold
+ * KMS_AUDIT_HEAD_SIZE bytes.
  */
 extern void kms_verify_head(char *out);
 
-/* Read what kms_audit_head gave; false if it is not of that form. */
+/*
+ * Parse a head.  Return false if it does not have the form that
+ * kms_audit_head() returns.
+ */
 extern bool kms_verify_head_read(const char *value, KmsVerifyHead *head);
 
 /*
- * Verify the trail as the active snapshot sees it and, if a head is given,
- * that this was once its end; then what is there now with its anchor.  Reads
- * every row; raises what reading may raise, also a cancel.
+ * Verify the trail as the active snapshot sees it.  If a head is given, verify
+ * that it was once the end of the trail.  Then compare the tables as they are
+ * now with the anchor.  Reads every row.  An error of reading, such as a
+ * cancel, is raised.
  */
 extern void kms_verify_trail(const KmsVerifyHead *head, KmsVerifyReport *report);
 
 /*
- * If the trail is not intact: put a gap behind it, signed, that follows from
- * the last row that is known to be good, so that it is intact again.  *ticket
- * is that of the gap.  KMS_INVALID_ARGUMENT with 55000 if it is intact, or
- * there is no writer to do it; KMS_NO_MASTER_KEY.
+ * If the trail is not intact, have the writer append a signed gap that follows
+ * the last row known to be good, so that the trail is intact again.  *ticket
+ * is that of the gap.  Return KMS_INVALID_ARGUMENT with 55000 if the trail is
+ * intact, or if no writer can do it.  Return KMS_NO_MASTER_KEY if there is
+ * none.
  */
 extern KmsStatus kms_verify_accept(const char *reason, int64 *ticket,
 								   KmsFault *fault);

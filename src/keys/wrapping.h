@@ -1,6 +1,4 @@
-/*
- * Wrapping private keys for the rows that they are stored with.
- */
+/* Wrapping private keys for the rows that store them. */
 #ifndef KMS_KEYS_WRAPPING_H
 #define KMS_KEYS_WRAPPING_H
 
@@ -12,16 +10,18 @@
 #include "store/pool_table.h"
 
 /*
- * What the wrap of a row's private key is bound to.  It points into the row;
- * may raise, as text may have to be converted to UTF-8.
+ * Fill in what the wrap of a row's private key is bound to.  *context points
+ * into the row.  May raise an error, because text may have to be converted to
+ * UTF-8.
  */
 extern void kms_wrapping_of_row(const KmsKeyRow *row,
 								const unsigned char *public_hash,
 								KmsWrapContext *context);
 
 /*
- * Wrap a fresh private key, for a row of kms.key and for the pool; fills
- * *secret.  Under the master key for new keys (keys/month_key.h).
+ * Wrap a new private key, for a row of kms.key or for the pool, under the
+ * master key for new keys (keys/month_key.h).  *secret or pool->secret is
+ * filled.
  */
 extern KmsStatus kms_wrapping_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
 								   KmsKeySecret *secret, KmsFault *fault);
@@ -29,17 +29,18 @@ extern KmsStatus kms_wrapping_wrap_pool(KmsPoolKey *pool,
 										const KmsRsaKey *key);
 
 /*
- * Wrap the private key of the pool anew for a row; fills *secret.  The key
- * itself is not opened.  KMS_NOT_AUTHENTIC or KMS_OTHER_MASTER_KEY if that of
- * the pool does not open under the master key for new keys.
+ * Wrap a private key of the pool again for a row, and fill *secret.  No RSA
+ * key is opened.  Return KMS_NOT_AUTHENTIC or KMS_OTHER_MASTER_KEY if the
+ * pool's key does not open under the master key for new keys.
  */
 extern KmsStatus kms_wrapping_rewrap(const KmsPoolKey *pool,
 									 const KmsKeyRow *row,
 									 KmsKeySecret *secret);
 
 /*
- * Wrap the private key of a row anew, under the master key for new keys or
- * for keys of its age; fills *new.  KMS_UNCHANGED if it is under that one.
+ * Wrap the private key of a row again, and fill *new.  Use the master key for
+ * new keys, or that for keys of its age.  Return KMS_UNCHANGED if the row is
+ * under that master key already.
  */
 extern KmsStatus kms_wrapping_rewrap_row(const KmsKeyRow *row,
 										 const KmsKeySecret *old, bool is_new,

@@ -42,7 +42,7 @@ is($node->safe_psql('postgres', 'SELECT intact, events FROM kms_audit_verify()')
 # 6 failures of 27 are 22 percent, but in the trail they are 6 of 6
 my ($rc, $stdout, $stderr) =
   $node->psql('postgres', 'SELECT failure_rate FROM kms_problematic_keys()');
-like($stderr, qr/WARNING:  rates of failure are too high/,
+like($stderr, qr/WARNING:  failure rates are too high/,
 	'unknown rates come with a warning');
 $node->safe_psql('postgres', 'SELECT kms_maintain()');
 is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
@@ -68,7 +68,7 @@ is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),
 	'active', 'after the setting is changed back, the rates are unknown for a day');
 ($rc, $stdout, $stderr) =
   $node->psql('postgres', 'SELECT failure_rate FROM kms_problematic_keys()');
-like($stderr, qr/WARNING:  rates of failure are too high/, 'these rates come with a warning');
+like($stderr, qr/WARNING:  failure rates are too high/, 'these rates come with a warning');
 $node->safe_psql('postgres',
 	"UPDATE kms.event_epoch SET left_out_at = left_out_at - interval '25 hours'");
 $node->safe_psql('postgres', 'SELECT kms_maintain()');

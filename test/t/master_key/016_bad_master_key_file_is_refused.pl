@@ -157,7 +157,7 @@ like(KmsClient::error($node, 'postgres', $decrypt),
 	'not set: decrypt says KM007');
 is( $node->safe_psql('postgres',
 		"SELECT status, detail FROM kms_master_key_status() WHERE status <> 'missing'"),
-	'unset|neither kms.master_key_file nor kms.master_key_command is set', 'not set: status says it');
+	'unset|Neither kms.master_key_file nor kms.master_key_command is set.', 'not set: status says it');
 like(KmsClient::findings($node, 'postgres'), qr/^error: no master key is set/m,
 	'not set: so does kms_check()');
 $node->append_conf('postgresql.conf', "kms.master_key_file = '$file'");

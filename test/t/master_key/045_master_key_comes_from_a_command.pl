@@ -350,7 +350,7 @@ $node->reload;
 is($session->query($decrypt), 'secret', 'while it runs at a reload the keys stay in force');
 is(status(), '', 'and there is no complaint');
 is($session->query("SELECT detail FROM kms_master_key_status() WHERE status = 'running'"),
-	'kms.master_key_command is running; the keys read before are in force', 'but the status says that it runs');
+	'kms.master_key_command is running; the keys read before are in force.', 'but the status says that it runs');
 $node->reload;
 ok(gone(@family), 'another reload kills it');
 @family = left('family', 3);

@@ -141,7 +141,7 @@ is(query('SELECT kms_rewrap_keys()'), '0', 'those of the old one stay');
 is(status(), "new current 0 2, $last epoch 4 0, $this epoch 1 0", 'each counted with its own');
 is(detail($last), '', 'the old month is still needed');
 query("SELECT kms_destroy_key(key_id, key_id) FROM kms.key WHERE key_id <> '$later'");
-is(detail($last), 'its month is over and no row of this database needs it: it can be destroyed',
+is(detail($last), 'Its month is over and no row of this database needs it: it can be destroyed.',
 	'when its last key is purged the status says that it can be destroyed');
 is(detail($this), '', 'not so this month');
 my $open = KmsClient->session($node, 'postgres');
@@ -214,10 +214,10 @@ my $old = query("SELECT kms_import_key('old', pg_read_file('" . pem_file() . "')
 	expires_at => now() + interval '1 day', deprecated => false)");
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
 KmsRotation::put($node, 'fresh: ' . KmsTest::random_master_key(), $new, "$last: $key{a}", "$this: $key{c}");
-like(detail($last), qr/it can be destroyed$/, 'whoever is told that a month can be destroyed');
+like(detail($last), qr/it can be destroyed\.$/, 'whoever is told that a month can be destroyed');
 query('SELECT kms_rewrap_keys()');
 is(under($old), 'fresh', 'loses no key of it that is wrapped anew later');
-like(detail($last), qr/it can be destroyed$/, 'and is told the same again');
+like(detail($last), qr/it can be destroyed\.$/, 'and is told the same again');
 is(under($later), $this, 'one of this month goes to its own');
 
 # A session that has not seen the change of the setting yet goes by it, too.

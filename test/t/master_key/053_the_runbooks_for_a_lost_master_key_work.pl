@@ -87,10 +87,10 @@ foreach my $step (1 .. 4)
 		'secret', "step $step: a key that is made then, too");
 	is(problems($_), '', "step $step: the " . $_->name . ' is well') foreach $node, $standby;
 	like(query("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
-		qr/^no row of this database needs it: its line can be removed$/,
+		qr/^No row of this database needs it: its line can be removed\.$/,
 		'the runbook quotes what the status says then') if $step == 3;
 }
-like($runbooks, qr/`no row of this database needs it: its line can be removed`/, 'it does');
+like($runbooks, qr/`No row of this database needs it: its line can be removed.`/, 'it does');
 is(query("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 'the hash verifies');
 
 # ---- It has leaked -------------------------------------------------------

@@ -112,7 +112,7 @@ foreach my $round (1 .. 3)
 is($audit->in_trail('among poison'), '21', 'they are in the trail');
 is( $audit->sql("SELECT bool_and(error ~ 'violates check constraint') FROM kms.event_quarantine"),
 	't', 'what is set aside has the reason');
-like($audit->findings, qr/^warning: .*set aside/m, 'kms_check() says so');
+like($audit->findings, qr/^warning: .*quarantined/m, 'kms_check() says so');
 $audit->sql('ALTER TABLE kms.event DROP CONSTRAINT poison');
 is($audit->intact, 'intact', 'the trail is intact');
 
