@@ -60,8 +60,8 @@ kms_denial_table_read(const char *key_id, Snapshot snapshot, KmsDenial *denial)
 }
 
 /*
- * Logical replication brings rows and not the sequence that numbered them: a
- * number that is taken is passed over.
+ * Logical replication copies rows, but not the sequence that numbered them.
+ * So skip numbers that are taken.
  */
 void
 kms_denial_table_insert(const char *key_id, KmsKeyState state, const char *reason,
@@ -135,7 +135,7 @@ kms_denial_table_forget(const char *key_id)
 	kms_spi_end(&spi);
 }
 
-/* A restore that has not brought the key in a week does not bring it. */
+/* A restore that has not inserted the key within a week will not do so. */
 int64
 kms_denial_table_trim(TimestampTz now, int limit)
 {
@@ -227,7 +227,7 @@ add(KmsDenial *denial, HeapTuple tuple, TupleDesc desc)
 		denial->delete_at = delete_at;
 }
 
-/* Whatever else it says, it denies. */
+/* Any other state denies the use of the key, too. */
 static KmsKeyState
 state_by_name(const char *name)
 {

@@ -8,16 +8,16 @@
 #include "store/due.h"
 
 /*
- * What a sweep looks for; $1 is the time, $2 the limit, $3 the retention, $4
- * the percentage of a sample.  A key that could not be dealt with is tried
- * again after all that never were, so that it does not stand in their way.
+ * The queries. $1 is the time, $2 the limit, $3 the retention, $4 the
+ * percentage of a sample.  A key that failed is retried after all keys that
+ * were never tried, so that it does not block them.
  *
- * An expired key whose row was never brought to "deprecated", as its master
- * key is lost, is purged like one that was.
+ * If the master key of an expired key is lost, its row never becomes
+ * "deprecated".  It is purged like one that did.
  *
- * How many are due nobody knows: statistics may be older than the rows.  The
- * most that a sweep finds therefore stands in the statement as a number, so
- * that every plan follows an index and stops early.
+ * The planner does not know how many keys are due, because statistics may be
+ * older than the rows.  So the statement contains the most that a sweep finds
+ * as a number: every plan then follows an index and stops early.
  */
 #define EXPIRED(state) \
 	" state = '" state "'" \
@@ -49,11 +49,11 @@
 	"(" PAST_RETENTION("deprecated") ") OR (" REVOKED_UNDATED \
 	") OR (" PAST_RETENTION("active") ") OR (" SCHEDULED ")"
 
-/* a sample of a table that is too large to be sorted */
+/* a sample of a table that is too large to sort */
 #define SAMPLE_OF_MANY	(KMS_SWEEP_SAMPLE + 1)
 #define SAMPLE_SORTED_MAX		100000	/* keys */
-#define SAMPLE_ROWS				3000	/* that are looked at, at least: pages
-										 * are taken as a whole */
+#define SAMPLE_ROWS				3000	/* rows that are read, at least,
+										 * because whole pages are sampled */
 
 static const char *const queries[] = {
 	[KMS_SWEEP_EXPIRED] =

@@ -95,7 +95,10 @@ kms_key_fill(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row)
 #undef TIME
 }
 
-/* A text that does not fit makes the row malformed: it is none of ours. */
+/*
+ * Read a text.  A text that does not fit is none of ours, so it makes the row
+ * malformed.
+ */
 static bool
 read_text(Datum value, bool isnull, char *out, size_t size, KmsKeyRow *row)
 {
@@ -133,9 +136,9 @@ state_by_name(const char *name)
 }
 
 /*
- * A version that the transaction's own snapshot does not see was written
- * after it was taken, by somebody else; one of a command that began after the
- * running statement took its snapshot, by the statement.
+ * If the transaction's own snapshot does not see a version, another
+ * transaction has written it since.  If a version is of a command that began
+ * after the running statement took its snapshot, the statement has written it.
  */
 KmsRowOrigin
 kms_key_origin(HeapTuple tuple)

@@ -44,7 +44,10 @@ kms_key_lock_device(const char *device_id)
 		wait_for_device(&tag);
 }
 
-/* A prepared transaction may have been left behind, and may never end. */
+/*
+ * Wait for the lock.  If a prepared transaction holds it, tell the caller,
+ * because that transaction may have been forgotten and may never end.
+ */
 static void
 wait_for_device(const LOCKTAG *tag)
 {
@@ -62,7 +65,7 @@ wait_for_device(const LOCKTAG *tag)
 	error_context_stack = callback.previous;
 }
 
-/* Until the caller restores error_context_stack. */
+/* Add a hint to errors, until the caller restores error_context_stack. */
 static void
 hint_while_waiting(ErrorContextCallback *callback)
 {
@@ -128,7 +131,10 @@ kms_key_lock_row(const char *key_id, KmsKeyLock how)
 	return locked;
 }
 
-/* The prepared transaction that has locked or changed the row; NULL: none. */
+/*
+ * Return the name of the prepared transaction that has locked or changed the
+ * row; NULL if there is none.
+ */
 static char *
 row_holder(const char *key_id)
 {
@@ -148,7 +154,7 @@ row_holder(const char *key_id)
 	{
 		Buffer		buffer = ((BufferHeapTupleTableSlot *) scan->slot)->buffer;
 
-		/* others set both while they hold the lock of the page */
+		/* others set both while they hold the buffer lock */
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
 		xmax = HeapTupleHeaderGetRawXmax(tuple->t_data);
 		infomask = tuple->t_data->t_infomask;
@@ -178,7 +184,7 @@ prepared_among(TransactionId xmax, uint16 infomask)
 	return holder;
 }
 
-/* A row can have the id of a subtransaction. */
+/* The id in a row may be that of a subtransaction. */
 static char *
 prepared_name(TransactionId xid)
 {

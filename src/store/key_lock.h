@@ -1,19 +1,22 @@
 /*
- * Locks of keys: of a row of kms.key, of a device, of the table as a whole.
+ * Locks of keys: of a row of kms.key, of a device, and of the whole table.
  *
- * Who waits for a prepared transaction is told its name.
+ * A caller that waits for a prepared transaction is told its name.
  */
 #ifndef KMS_STORE_KEY_LOCK_H
 #define KMS_STORE_KEY_LOCK_H
 
-/* Held until the end of the transaction, or until it is given back. */
+/*
+ * Lock a device until the end of the transaction, or until the lock is
+ * released.
+ */
 extern void kms_key_lock_device(const char *device_id);
 extern void kms_key_lock_release_device(const char *device_id);
 
 /*
- * Lock the row for the transaction; false if it is gone, or if another has it
- * and this is not to wait.  To change it does not exclude that rows which
- * refer to it are inserted.
+ * Lock a row for the transaction.  Return false if it is gone, or if another
+ * transaction holds it and this lock does not wait.  A lock to change a row
+ * does not keep others from inserting rows that refer to it.
  */
 typedef enum KmsKeyLock
 {
@@ -25,8 +28,9 @@ typedef enum KmsKeyLock
 extern bool kms_key_lock_row(const char *key_id, KmsKeyLock how);
 
 /*
- * Whether rows of kms.key can be changed now without waiting for a lock of
- * the table as a whole; if so that lock is held to the end of the transaction.
+ * Return true if rows of kms.key can be changed now without waiting for a lock
+ * of the whole table.  That lock is then held until the end of the
+ * transaction.
  */
 extern bool kms_key_lock_try_table(void);
 

@@ -18,10 +18,11 @@
 #include "store/spi.h"
 
 /*
- * The row and what denies its use are read under one snapshot, for one commit
- * may change both.  Both tables are locked before it is taken, as a table that
- * is rewritten meanwhile would show nothing; in the order in which the script
- * made them, in which DROP EXTENSION locks them, too.
+ * The row and its denials are read under one snapshot, because one commit may
+ * change both.  Both tables are locked before the snapshot is taken, because a
+ * table that is rewritten in the meantime would look empty.  They are locked
+ * in the order in which the script made them, because DROP EXTENSION locks
+ * them in this order, too.
  */
 bool
 kms_key_table_read(const char *key_id, KmsKey *key)

@@ -1,10 +1,10 @@
 /*
  * kms.key and kms.key_secret: keys.
  *
- * Reading is an index scan under a fresh catalog snapshot: it sees what is
- * committed now (and what this transaction did), also inside an old
- * REPEATABLE READ snapshot, in parallel workers and on standbys.  Writing
- * goes through SPI with the extension owner's rights.
+ * Reading is an index scan under a fresh catalog snapshot.  It sees what is
+ * committed now and what this transaction has done, even inside an old
+ * REPEATABLE READ snapshot, in parallel workers and on standbys.  Writing goes
+ * through SPI with the extension owner's rights.
  */
 #ifndef KMS_STORE_KEY_TABLE_H
 #define KMS_STORE_KEY_TABLE_H
@@ -12,7 +12,7 @@
 #include "store/key.h"
 #include "store/secret_table.h"
 
-/* False if there is no such row. */
+/* Read a key.  Return false if it has no row. */
 extern bool kms_key_table_read(const char *key_id, KmsKey *key);
 
 /* Call "visit" for the device's keys, newest first, until it returns false. */
@@ -23,20 +23,23 @@ extern void kms_key_table_visit_device(const char *device_id, KmsKeyVisitor visi
 									   void *arg);
 
 /*
- * False if another has inserted a key of this id, which is waited for; 40001
- * if that is not visible to the transaction's snapshot.
+ * Insert a key.  Another transaction that is inserting the same id is waited
+ * for.  Return false if the id exists.  Raise 40001 if it is not visible to
+ * the transaction's snapshot.
  */
 extern bool kms_key_table_insert(const KmsKeyRow *row, const KmsKeySecret *secret);
 
 /*
  * Write state, prior state, reason, times, version and seal of a row that was
- * read at "version".  False if it is not at that version any more (READ
- * COMMITTED); 40001 under an older snapshot.
+ * read at "version".  Return false if it no longer has that version (READ
+ * COMMITTED).  Raise 40001 under an older snapshot.
  */
 extern bool kms_key_table_update(const KmsKeyRow *row, int64 version);
 
-/* Deletes the row, its secret and denials; false if it was not there at that
- * version. */
+/*
+ * Delete the row, its secret and its denials.  Return false if the row no
+ * longer has that version.
+ */
 extern bool kms_key_table_delete(const KmsKeyRow *row);
 
 #endif							/* KMS_STORE_KEY_TABLE_H */

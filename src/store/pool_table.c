@@ -1,17 +1,18 @@
 /*
  * Rows are read and deleted through the table's own interface, not through
- * SQL: a row that another has taken since this transaction's snapshot is
- * passed over, where a DELETE under REPEATABLE READ would fail.  They are read
- * as they are now, what others have not committed included: it tells which
- * rows are being taken, and what SERIALIZABLE notes of rows that are read with
- * a snapshot would make takers of different rows conflict.
+ * SQL.  If another transaction has taken a row since this transaction's
+ * snapshot, the row is skipped; a DELETE under REPEATABLE READ would fail.
+ * Rows are read as they are now, including uncommitted changes, for two
+ * reasons: this shows which rows are being taken, and SERIALIZABLE takes no
+ * note of rows that are read without its snapshot.  Otherwise transactions
+ * that take different rows would conflict.
  *
- * Whoever takes a row is about to change kms.key, and so is kms_maintain().
- * They have that table locked first, as has DROP EXTENSION.
+ * A transaction that takes a row is about to change kms.key, and so is
+ * kms_maintain().  They lock that table first, as DROP EXTENSION does.
  *
- * The newest come first: what has been taken lately, and is still in the
- * table until it is vacuumed, is newer than the rest for as long as the pool
- * is not empty, but older than all that is added after it.
+ * The newest rows come first.  A row that was taken stays in the table until
+ * it is vacuumed.  As long as the pool is not empty, such rows are newer than
+ * the rest, but older than all rows that are added later.
  */
 #include "postgres.h"
 
@@ -161,7 +162,9 @@ next_row(PoolScan *scan, KmsPoolKey *key, ItemPointer tid)
 {
 	HeapTuple	tuple;
 
-	/* the snapshot tells who is just making or deleting a row */
+	/*
+	 * The snapshot names a transaction that is inserting or deleting the row.
+	 */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -175,7 +178,7 @@ next_row(PoolScan *scan, KmsPoolKey *key, ItemPointer tid)
 	return true;
 }
 
-/* What has been deleted keeps the table locked; so does what may be. */
+/* Keep the lock on the table, because rows were or may be deleted. */
 static void
 end_scan(PoolScan *scan)
 {
@@ -216,7 +219,9 @@ read_text(HeapTuple tuple, int column, TupleDesc desc, char *out, size_t size)
 		text_to_cstring_buffer(DatumGetTextPP(value), out, size);
 }
 
-/* False if another transaction is deleting it, or has. */
+/*
+ * Return false if another transaction is deleting the row or has deleted it.
+ */
 static bool
 delete_row(PoolScan *scan, ItemPointer tid)
 {

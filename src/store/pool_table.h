@@ -1,6 +1,4 @@
-/*
- * kms.pool_key: keys that no device has yet, wrapped.
- */
+/* kms.pool_key: keys without a device, wrapped. */
 #ifndef KMS_STORE_POOL_TABLE_H
 #define KMS_STORE_POOL_TABLE_H
 
@@ -11,44 +9,46 @@
 
 #define KMS_POOL_HOME_SIZE 48
 
-/* A row of kms.pool_key.  What does not fit its field reads as empty. */
+/*
+ * A row of kms.pool_key.  A value that does not fit its field reads as empty.
+ */
 typedef struct KmsPoolKey
 {
 	char		id[KMS_KEY_ID_MAX + 1];
-	char		home[KMS_POOL_HOME_SIZE];	/* the database it is for */
+	char		home[KMS_POOL_HOME_SIZE];	/* the database that may use it */
 	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
 	TimestampTz created_at;
 	KmsKeySecret secret;
 } KmsPoolKey;
 
 /*
- * One at a time may count the pool and add to it.  Held until the end of the
- * transaction; false if it is not to wait and another has it.
+ * Take the lock for counting the pool and adding to it, until the end of the
+ * transaction.  Return false if another session holds it and "wait" is false.
  */
 extern bool kms_pool_table_lock(bool wait);
 
-/* Whether a row is of use; "arg" as given below. */
+/* Return whether a row is usable.  "arg" is that of the functions below. */
 typedef bool (*KmsPoolTest) (const KmsPoolKey *key, void *arg);
 
 /*
- * Take the newest row that fits and that no other transaction is taking:
- * delete it and fill *key.  False if there is none.  Waits for nobody and
- * raises no serialization failure, whatever the isolation level.
+ * Take the newest usable row that no other transaction is taking: delete it
+ * and fill *key.  Return false if there is none.  Never waits, and raises no
+ * serialization failure, whatever the isolation level.
  */
 extern bool kms_pool_table_pick(KmsPoolTest fits, void *arg, KmsPoolKey *key);
 
 /*
- * Count the rows that fit, up to "most", and delete the others.  What another
- * transaction is taking counts as taken.
+ * Count the usable rows, up to "most", and delete the others.  A row that
+ * another transaction is taking does not count.
  */
 extern int	kms_pool_table_tidy(KmsPoolTest fits, void *arg, int most);
 
-/* How many rows nobody is taking. */
+/* Return the number of rows that nobody is taking. */
 extern int64 kms_pool_table_count(void);
 
 extern void kms_pool_table_insert(const KmsPoolKey *key);
 
-/* Fill in this database, as it is now: "system identifier/timeline/OID". */
+/* Fill in this database as it is now: "system identifier/timeline/OID". */
 extern void kms_pool_table_home(char home[KMS_POOL_HOME_SIZE]);
 
 #endif							/* KMS_STORE_POOL_TABLE_H */

@@ -9,8 +9,8 @@
 #include "store/spi.h"
 
 /*
- * Locks of prepared transactions have no process, and their transaction is a
- * lock of its own.
+ * Locks of prepared transactions have no pid.  The lock on its own transaction
+ * id tells which transaction it is.
  */
 #define HELD \
 	"l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks WHERE pid IS NULL)," \
@@ -92,7 +92,7 @@ kms_prepared_name(TransactionId xid)
 	return end_with_name(&spi);
 }
 
-/* The first value found, or NULL. */
+/* Return the first value found, or NULL. */
 static char *
 end_with_name(KmsSpi *spi)
 {

@@ -1,6 +1,4 @@
-/*
- * kms.key_secret: the public key of a key, and its private key as wrapped.
- */
+/* kms.key_secret: the public key of a key, and its wrapped private key. */
 #ifndef KMS_STORE_SECRET_TABLE_H
 #define KMS_STORE_SECRET_TABLE_H
 
@@ -19,8 +17,8 @@ typedef struct KmsKeySecret
 } KmsKeySecret;
 
 /*
- * Read what is committed now; false if there is no such row.  A value that is
- * too long reads as empty.
+ * Read the secret that is committed now.  Return false if there is no such
+ * row.  A value that is too long reads as empty.
  */
 extern bool kms_secret_table_read(const char *key_id, KmsKeySecret *secret);
 

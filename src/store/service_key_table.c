@@ -67,7 +67,7 @@ kms_service_key_table_newest(KmsServiceKeyKind kind, KmsServiceKey *key)
 	return true;
 }
 
-/* There are one or two of them. */
+/* Read the whole table, because it has one or two rows. */
 List *
 kms_service_key_table_all(KmsServiceKeyKind kind)
 {
@@ -193,7 +193,7 @@ read_row(KmsServiceKeyKind kind, HeapTuple tuple, TupleDesc desc,
 	return key->id[0] != '\0';
 }
 
-/* All "size" bytes or none; returns how many. */
+/* Copy all "size" bytes or none.  Return how many were copied. */
 static size_t
 read_bytes(HeapTuple tuple, TupleDesc desc, int column, unsigned char *out,
 		   size_t size)

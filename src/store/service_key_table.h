@@ -1,8 +1,7 @@
 /*
- * Keys of the service itself: peppers (kms.pepper) and what the trail is
- * signed with (kms.audit_key).  32 secret bytes each, stored wrapped.  The
- * only SQL and table access for them; read and written as keys are
- * (store/key_table.h).
+ * Peppers (kms.pepper) and the keys that sign the trail (kms.audit_key): the
+ * only SQL and table access for them.  Each has 32 secret bytes, stored
+ * wrapped.  They are read and written as keys are (store/key_table.h).
  */
 #ifndef KMS_STORE_SERVICE_KEY_TABLE_H
 #define KMS_STORE_SERVICE_KEY_TABLE_H
@@ -28,32 +27,37 @@ typedef struct KmsServiceKey
 	KmsServiceKeyKind kind;
 	char		id[KMS_KEY_ID_MAX + 1];
 	TimestampTz created_at;
-	size_t		wrapped_len;	/* 0: it has not the length of one */
+	size_t		wrapped_len;	/* 0: the value does not have the length of a
+								 * wrap */
 	unsigned char wrapped[KMS_SERVICE_KEY_WRAPPED];
-	size_t		public_len;		/* 0: a pepper, or not the length of one */
+	size_t		public_len;		/* 0: a pepper, or the value does not have the
+								 * length */
 	unsigned char public_key[KMS_SIGNATURE_PUBLIC_SIZE];	/* SPKI DER */
 } KmsServiceKey;
 
-/* False if there is none; a row whose id is none of ours is passed over. */
+/*
+ * Read a key.  Return false if there is none.  A row whose id is none of ours
+ * is skipped.
+ */
 extern bool kms_service_key_table_read(KmsServiceKeyKind kind, const char *id,
 									   KmsServiceKey *key);
 extern bool kms_service_key_table_newest(KmsServiceKeyKind kind,
 										 KmsServiceKey *key);
 
-/* A list of KmsServiceKey, all of a kind, the newest first. */
+/* Return a list of KmsServiceKey: all of a kind, newest first. */
 extern List *kms_service_key_table_all(KmsServiceKeyKind kind);
 
 /*
- * Who makes one holds this until the end of the transaction.  False, at
- * once, if another does and "wait" is not set.
+ * Take the lock for making a key, until the end of the transaction.  If
+ * another session holds it and "wait" is false, return false at once.
  */
 extern bool kms_service_key_table_lock(KmsServiceKeyKind kind, bool wait);
 
 extern void kms_service_key_table_insert(const KmsServiceKey *key);
 
 /*
- * Lock the row for the transaction; false if it is gone, or if another has it
- * and this is not to wait.
+ * Lock a row for the transaction.  Return false if it is gone, or if another
+ * transaction holds it and "wait" is false.
  */
 extern bool kms_service_key_table_lock_row(const KmsServiceKey *key, bool wait);
 

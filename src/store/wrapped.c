@@ -24,7 +24,7 @@ enum
 	SECRET_ID = 1, SECRET_PUBLIC_KEY, SECRET_WRAPPED_KEY, SECRET_MASTER_KEY_ID
 };
 
-/* A scan of the index, whoever has written what. */
+/* A scan of the index that finds uncommitted rows, too. */
 typedef struct WrappedScan
 {
 	Relation	rel;
@@ -152,7 +152,10 @@ kms_wrapped_replace(const KmsKeyRow *row, const KmsKeySecret *secret)
 	kms_spi_end(&spi);
 }
 
-/* "mode": what is wanted of kms.key, which is locked before kms.key_secret. */
+/*
+ * "mode" is the lock on kms.key that the caller needs.  It is taken before
+ * that on kms.key_secret.
+ */
 static void
 begin_scan(WrappedScan *scan, LOCKMODE mode, StrategyNumber strategy,
 		   RegProcedure compare, bytea *id)
@@ -179,7 +182,7 @@ end_scan(WrappedScan *scan)
 	table_close(scan->rel, AccessShareLock);
 }
 
-/* The id of the first row from there on, or NULL. */
+/* Return the id of the first row from there on, or NULL. */
 static bytea *
 first_id(StrategyNumber strategy, RegProcedure compare, bytea *id)
 {
