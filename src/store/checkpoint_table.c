@@ -33,7 +33,7 @@ enum
 	"ticket, kind, epoch, hash, previous, signed_at, signing_key_id, signature," \
 	" able_since"
 
-/* Of two parameters, the last start and the next one. */
+/* The rows after the last start ($1) and up to the next one ($2). */
 #define PREFIX \
 	" WHERE ticket > $1" \
 	" AND ticket <= $2"
@@ -55,7 +55,7 @@ kms_checkpoint_table_read(const Datum *values, const bool *isnull,
 
 	memset(checkpoint, 0, sizeof(*checkpoint));
 	checkpoint->ticket = DatumGetInt64(values[CHECKPOINT_TICKET]);
-	kind = DatumGetTextPP(values[CHECKPOINT_KIND]); /* of the primary key */
+	kind = DatumGetTextPP(values[CHECKPOINT_KIND]); /* never NULL */
 	checkpoint->kind = is_kind(kind, KMS_CHECKPOINT_START) ?
 		KMS_CHECKPOINT_START : is_kind(kind, KMS_CHECKPOINT_ACCEPTANCE) ?
 		KMS_CHECKPOINT_ACCEPTANCE : KMS_CHECKPOINT_ROW;
@@ -118,7 +118,10 @@ kms_checkpoint_table_after(int64 ticket)
 	return found;
 }
 
-/* There is one for 10,000 events or a minute, so sorting them is cheap. */
+/*
+ * There is one checkpoint for 10,000 events or a minute, so sorting them is
+ * cheap.
+ */
 List *
 kms_checkpoint_table_newest(TimestampTz upto, int limit)
 {
@@ -185,7 +188,7 @@ kms_checkpoint_table_candidates(int64 start, int64 span, TimestampTz signed_befo
 	return found;
 }
 
-/* In the caller's memory context. */
+/* Return the rows in the caller's memory context. */
 static List *
 fetch(const KmsSpi *spi)
 {
@@ -289,8 +292,8 @@ kms_checkpoint_table_clear(int64 after, int64 before)
 }
 
 /*
- * Of most checkpoints the one before was signed shortly before, so that what
- * is between them need not be looked at.
+ * Most checkpoints were signed shortly after the one before, so the events
+ * between the two need not be read.
  */
 int64
 kms_checkpoint_table_late(int seconds)
@@ -329,7 +332,7 @@ kms_checkpoint_table_lock_start(void)
 	return kms_lock_try_extension(kms_catalog()->extension, KMS_LOCK_START);
 }
 
-/* What others have is passed over, and so all are locked before any goes. */
+/* Lock every row first; if another session holds one, delete nothing. */
 int64
 kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy)
 {
@@ -373,7 +376,7 @@ kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy)
 	return deleted;
 }
 
-/* What the query has counted. */
+/* Run a query that counts, and return its result. */
 static int64
 count_prefix(SPIPlanPtr *plan, const char *query, int64 after, int64 upto)
 {
@@ -391,7 +394,7 @@ count_prefix(SPIPlanPtr *plan, const char *query, int64 after, int64 upto)
 	return count;
 }
 
-/* How many rows it dealt with. */
+/* Run a statement, and return how many rows it processed. */
 static int64
 run_on_prefix(SPIPlanPtr *plan, const char *query, int expected, int64 after,
 			  int64 upto)

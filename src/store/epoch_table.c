@@ -126,7 +126,7 @@ kms_epoch_table_update(const KmsEpochRow *epoch, TimestampTz left_out_at)
 	while (!done && kms_epoch_table_find(&stored, epoch->epoch))
 	{
 		if (!kms_rows_lock(&rows, &stored.tid))
-			continue;			/* somebody has changed it */
+			continue;			/* it has been changed: read it again */
 		set_values(&rows, epoch);
 		if (epoch->started_at != 0)
 			set_value(&rows, EPOCH_STARTED_AT,
@@ -140,7 +140,7 @@ kms_epoch_table_update(const KmsEpochRow *epoch, TimestampTz left_out_at)
 	kms_rows_close(&rows);
 }
 
-/* All but the times. */
+/* Set all columns except started_at and left_out_at. */
 static void
 set_values(KmsRows *rows, const KmsEpochRow *epoch)
 {
@@ -174,7 +174,7 @@ is_newer(const KmsEpochRow *one, const KmsEpochRow *other)
 		one->started_at > other->started_at;
 }
 
-/* Without a key they are read from first to last: they are few. */
+/* Without a key, read all rows: there are few. */
 static SysScanDesc
 begin_scan(Relation *rel, int count, ScanKey key)
 {
@@ -192,7 +192,7 @@ end_scan(SysScanDesc scan, Relation rel)
 	table_close(rel, AccessShareLock);
 }
 
-/* 0 for null. */
+/* Return 0 for null. */
 static int64
 number(HeapTuple tuple, int column, TupleDesc desc)
 {

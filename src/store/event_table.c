@@ -1,7 +1,7 @@
 /*
- * The trail: what the writer puts into the tables.  What each turn does it does
- * without SQL (store/rows.h), the rest in a few statements.  Triggers run
- * neither here nor, in the writer, there (pg/untriggered.h).
+ * The trail, as the writer stores it.  The rows of each round are written
+ * without SQL (store/rows.h), which fires no triggers.  The rest takes a few
+ * statements, for which triggers are off in the writer (pg/untriggered.h).
  */
 #include "postgres.h"
 
@@ -25,10 +25,13 @@
 #include "store/spi.h"
 #include "store/epoch_table.h"
 
-/* Free numbers in a row that are enough for each transaction. */
+/* A run of free tickets that is enough for any transaction. */
 #define FREE_RUN 10000
 
-/* Events of a batch by minute, operation and status (which has the reason). */
+/*
+ * Events of a batch by minute, operation and status (which determines the
+ * reason).
+ */
 typedef struct Count
 {
 	int			operation;
@@ -41,7 +44,7 @@ typedef struct Counts
 	Count	   *items;
 	int			count;
 	int			size;
-	int			last;			/* the one hit last */
+	int			last;			/* index of the last hit */
 } Counts;
 
 static void read_epoch(KmsTrail *trail, const KmsEpochRow *row);
@@ -91,7 +94,11 @@ kms_event_table_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	else
 		read_last(trail, limit);
 	note_found(trail, any);
-	/* the later one of two with the same ticket, whatever the clock says */
+
+	/*
+	 * Of two rows with the same ticket this is the later one, whatever the
+	 * clock says.
+	 */
 	started_at = GetCurrentTimestamp();
 	if (any)
 		started_at = Max(started_at, newest.started_at + 1);
@@ -103,7 +110,10 @@ kms_event_table_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	}
 	else if (any && !retired && !others)
 	{
-		/* without a gap it is the newest from now on, and not marked any more */
+		/*
+		 * No gap makes it the newest row, so its time must; it is no longer
+		 * handed over.
+		 */
 		own.started_at = started_at;
 		write_epoch(&own, trail);
 		kms_epoch_table_update(&own, 0);
@@ -210,8 +220,8 @@ kms_event_table_clear(const KmsTrail *trail)
 }
 
 /*
- * The status decides whether the reason is the caller's, so it is compared in
- * the row as it is.
+ * The status decides whether the reason is the caller's text, so compare it in
+ * the row itself.
  */
 bool
 kms_event_table_blank(int64 epoch, int64 ticket, const unsigned char *proof,
@@ -244,12 +254,12 @@ read_epoch(KmsTrail *trail, const KmsEpochRow *row)
 	trail->last_ticket = row->last_ticket;
 	memcpy(trail->hash, row->hash, sizeof(trail->hash));
 
-	/* one that has been changed by hand must not run out of numbers */
+	/* a row that was changed by hand must not exhaust the numbers */
 	trail->counted = row->counted >= 0 && row->counted < PG_INT64_MAX ?
 		row->counted : 0;
 }
 
-/* Where rows are there and no epoch. */
+/* Find the end of the trail if there are rows, but no epoch. */
 static void
 read_last(KmsTrail *trail, int64 limit)
 {
@@ -308,7 +318,10 @@ follow(KmsTrail *trail, const KmsEpochRow *newest)
 	kms_event_table_close(trail);
 }
 
-/* Else it is only counted (kms.event_detail). */
+/*
+ * Return whether the event gets a row.  Otherwise it is only counted
+ * (kms.event_detail).
+ */
 static bool
 is_kept(const KmsEvent *event)
 {
@@ -342,7 +355,7 @@ insert_event(KmsRows *table, KmsTrail *trail, const KmsEvent *event,
 	kms_rows_insert(table);
 }
 
-/* The row follows from the last one, and is the last one now. */
+/* Make the row follow from the last one.  It becomes the last one. */
 static void
 link_event(TupleTableSlot *slot, KmsTrail *trail, const unsigned char *salt)
 {
@@ -373,7 +386,7 @@ count_event(Counts *counts, const KmsEvent *event)
 	Count	   *item = NULL;
 	int			i;
 
-	/* mostly the same as the one before */
+	/* most events are like the one before */
 	for (i = 0; i < counts->count; i++)
 	{
 		Count	   *candidate = &counts->items[(counts->last + i) % counts->count];
@@ -419,7 +432,7 @@ time_of(const KmsEvent *event)
 		(TimestampTz) event->occurred_at : GetCurrentTimestamp();
 }
 
-/* For the session. */
+/* Return the query, which is kept for the session. */
 static char *
 make_blank_query(void)
 {

@@ -1,9 +1,9 @@
 /*
- * The trail and the metrics: what the writer puts into kms.event, kms.metric
+ * The trail and the metrics: what the writer stores in kms.event, kms.metric
  * and kms.event_epoch.
  *
- * All of it must be called in a transaction, with an isolation level of READ
- * COMMITTED, and raises on failure.
+ * All functions must be called in a READ COMMITTED transaction, and raise an
+ * error on failure.
  */
 #ifndef KMS_STORE_EVENT_TABLE_H
 #define KMS_STORE_EVENT_TABLE_H
@@ -12,37 +12,43 @@
 #include "datatype/timestamp.h"
 #include "shmem/event.h"
 
-/* What the remark of a gap says where another branch of the trail was lost. */
+/*
+ * Parts of the remark of a gap by which it tells of a lost branch of the
+ * trail.
+ */
 #define KMS_GAP_UNFINISHED	" did not hand the trail over: "
 #define KMS_GAP_RESTORED	"the server was restored: "
 
 /*
- * How far a ring has been written, as its row of kms.event_epoch has it, and
- * the head of the chain: every row that is put into kms.event or
+ * How far a ring has been written, as its row of kms.event_epoch says, and the
+ * head of the chain: every row that is inserted into kms.event or
  * kms.event_quarantine follows from it, in the order of tickets.
  */
 typedef struct KmsTrail
 {
 	int64		epoch;
-	int64		position;		/* every event before it has been dealt with */
+	int64		position;		/* all events before it are processed */
 	int64		last_ticket;	/* over all epochs */
-	int64		counted;		/* number of the last counts (tally.h) written */
-	bool		handed_over;	/* nothing comes after this; see epoch_table.h */
-	bool		resumed;		/* it was, when it was opened */
-	TimestampTz left_out_at;	/* when an event was left out since it was
-								 * opened (kms.event_detail); 0: none was */
-	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with that ticket */
-	int64		found_ticket;	/* and both as they were when it was opened */
+	int64		counted;		/* number of the last counts (tally.h) */
+	bool		handed_over;	/* nothing comes after it, see epoch_table.h */
+	bool		resumed;		/* it was handed over when it was opened */
+	TimestampTz left_out_at;	/* when kms.event_detail last left out an
+								 * event since it was opened, 0: never */
+	unsigned char hash[KMS_CHAIN_SIZE]; /* of the row with the last ticket */
+	int64		found_ticket;	/* last ticket and hash when it was opened */
 	unsigned char found_hash[KMS_CHAIN_SIZE];
-	bool		found_epoch;	/* in kms.event_epoch, not in rows alone */
+	bool		found_epoch;	/* in kms.event_epoch, not only in rows */
 } KmsTrail;
 
 /*
- * Read the row of this epoch, or make it.  If another epoch has written to
- * the trail since this one did, as after a restore or on a server that was a
- * standby meanwhile, and is not "complete" (0: none is), whose events are
- * known to be all here, a gap is recorded as well; but not if it was handed over,
- * and not for a ring that is retired and has a row, whose events are older.
+ * Read the row of this epoch, or insert it.  If another epoch has written to
+ * the trail since this one did, record a gap: that happens after a restore,
+ * and on a server that was a standby in the meantime.  Record none if
+ *
+ * - the other epoch was handed over;
+ * - the other epoch is "complete": all its events are known to be here (0: no
+ *   epoch is);
+ * - this ring is retired and has a row, because its events are older.
  *
  * Tickets from "limit" on are not believed.
  */
@@ -50,35 +56,36 @@ extern void kms_event_table_open(KmsTrail *trail, int64 epoch, int64 complete,
 								 bool retired, int64 limit);
 
 /*
- * Skip numbers that are taken; true if there are any, because somebody has put
- * rows there.  No transaction may write more than 10000 rows behind this.
+ * Skip tickets that are taken.  Return true if there are any, because somebody
+ * has inserted rows behind the end of the trail.  No transaction may write
+ * more than 10000 rows after this call.
  */
 extern bool kms_event_table_skip(KmsTrail *trail);
 
 /*
- * Insert events, with the next tickets, and count them; those that
+ * Insert events with the next tickets, and count them.  Events that
  * kms.event_detail leaves out are only counted.
  */
 extern void kms_event_table_append(KmsTrail *trail, const KmsEvent *events, int count);
 
 /*
- * Record that events may be missing here, how many (0: not known), and what
- * is known of it.
+ * Record that events may be missing here: their number (0: unknown), and what
+ * is known about them.
  */
 extern void kms_event_table_gap(KmsTrail *trail, int64 calls, const char *remark);
 
 /*
- * Blank what a row tells of a person, and put the proof in its place (length
- * 0: none, because the row has no salt and so nothing to prove).  False if the
- * row is gone.
+ * Blank the personal data of a row, and store the proof instead.  "len" is 0
+ * if the row has no salt and so nothing to prove.  Return false if the row is
+ * gone.
  */
 extern bool kms_event_table_blank(int64 epoch, int64 ticket,
 								  const unsigned char *proof, size_t len);
 
-/* Delete what is behind its end, which only others can have put there. */
+/* Delete rows behind the end of the trail, which only others can insert. */
 extern void kms_event_table_clear(const KmsTrail *trail);
 
-/* Write position, last ticket and hash back. */
+/* Store position, last ticket and hash in the row of the epoch. */
 extern void kms_event_table_close(const KmsTrail *trail);
 
 #endif							/* KMS_STORE_EVENT_TABLE_H */

@@ -14,10 +14,10 @@
 #include "store/link.h"
 #include "store/scan.h"
 
-#define RUN_ROWS	1000		/* that are read one by one */
+#define RUN_ROWS	1000		/* rows that are visited one by one */
 #define LEAP_MAX	(INT64CONST(1) << 36)
 
-/* A look through kms.event_checkpoint, in the order of tickets. */
+/* A scan of kms.event_checkpoint, in the order of tickets. */
 typedef struct Checkpoints
 {
 	Relation	rel;
@@ -47,7 +47,7 @@ kms_latest_row(int64 ticket, const unsigned char *hash, int64 epoch)
 				ticket, hash, epoch);
 }
 
-/* Both begin with epoch and ticket. */
+/* The columns of both tables begin with epoch and ticket. */
 static bool
 has_row(const char *table, const char *index, int hash_column, int64 ticket,
 		const unsigned char *hash, int64 epoch)
@@ -88,8 +88,9 @@ kms_latest_row_behind(int64 ticket)
 }
 
 /*
- * Row by row, and where there are too many of them in leaps that nobody can
- * foresee: they soon reach where even millions of rows are few.
+ * Go row by row.  If there are too many rows, leap by random distances, which
+ * nobody can foresee.  They double, so they soon reach numbers among which
+ * even millions of rows are few.
  */
 int64
 kms_latest_run(int64 ticket, int64 free)
@@ -119,7 +120,7 @@ kms_latest_run(int64 ticket, int64 free)
 	return ticket;
 }
 
-/* The lowest one behind this. */
+/* Find the lowest ticket behind this one. */
 static bool
 next_ticket(int64 ticket, int64 *next)
 {

@@ -13,7 +13,7 @@
 #include "pg/fault.h"
 #include "store/scan.h"
 
-/* Longer ones are not ours; the chain takes none of this size anyhow. */
+/* Longer texts are not ours.  The chain would not accept them anyway. */
 #define TEXT_MAX 4096			/* bytes */
 
 /* Columns of kms.event that are not fields of an event. */
@@ -105,7 +105,7 @@ kms_link_read_value(KmsEvent *event, const KmsEventField *field, Datum value,
 			break;
 		case KMS_FIELD_STATUS:
 		case KMS_FIELD_REASON:
-			break;				/* two numbers may have one name */
+			break;				/* several numbers may have the same name */
 	}
 }
 
@@ -212,7 +212,7 @@ kms_link_columns(TupleDesc desc, const char *table, const Oid *types, int count)
 	bool		good = desc->natts >= count;
 	int			i;
 
-	/* a column that was dropped has none */
+	/* a column that was dropped has no type */
 	for (i = 0; good && i < count; i++)
 		good = TupleDescAttr(desc, i)->atttypid == types[i];
 	if (!good)
@@ -258,7 +258,9 @@ kms_link_relation(const char *name)
 	return relid;
 }
 
-/* Bytes of a ring file may be anything. */
+/*
+ * Bytes of a ring file may be anything, so replace those that are not valid.
+ */
 static Datum
 text_value(const char *text)
 {
@@ -302,7 +304,7 @@ require(KmsStatus status)
 				 KMS_HIDE_STATEMENT));
 }
 
-/* By column; made once. */
+/* Return the types by column; they are collected once. */
 static const Oid *
 event_types(void)
 {
@@ -353,7 +355,10 @@ bytes_field(Datum value, bool isnull)
 	return field;
 }
 
-/* PostgreSQL's own conversion errors would end the call. */
+/*
+ * Convert a text without raising an error, because PostgreSQL's own conversion
+ * would end the call.
+ */
 static KmsChainField
 to_utf8(KmsChainField field)
 {

@@ -155,7 +155,7 @@ make_insert_query(void)
 	return query.data;
 }
 
-/* Every row is of a success, so its reason is the caller's. */
+/* Every row is a success, so its reason is the caller's text. */
 static char *
 make_blank_query(void)
 {
@@ -182,10 +182,10 @@ make_blank_query(void)
 }
 
 /*
- * Rows that the sequence has given no ids come from a restore that is not
- * complete.  They wait, because without kms.event_epoch tickets would begin at
- * 1 again, and rows of kms.metric that are counted now would be in the way of
- * those that are still to be restored.
+ * If the sequence has not given any ids, the rows come from a restore that is
+ * not complete.  They wait, because without kms.event_epoch tickets would
+ * begin at 1 again, and rows of kms.metric that are counted now would conflict
+ * with rows that are still to be restored.
  */
 static char *
 make_move_query(void)
@@ -209,7 +209,10 @@ make_move_query(void)
 	return query.data;
 }
 
-/* Whether the table has it: that a change has succeeded goes without saying. */
+/*
+ * Return whether the table has the column.  It has no status, because every
+ * change in it has succeeded.
+ */
 static bool
 is_column(const KmsEventField *field)
 {
@@ -231,7 +234,7 @@ append_columns(StringInfo query)
 	}
 }
 
-/* In a zeroed event; the columns are those of append_columns. */
+/* Fill a zeroed event.  The columns are those of append_columns. */
 static void
 read_row(uint64 row, KmsEvent *event)
 {

@@ -10,15 +10,16 @@
 extern void kms_outbox_table_insert(const KmsEvent *event);
 
 /*
- * Blank what the rows of a device tell of a person; returns how many there
- * were.
+ * Blank the personal data in the rows of a device.  Return the number of rows.
  */
 extern int64 kms_outbox_table_blank(const char *device_id);
 
-/* Move the oldest rows to the trail; returns how many there were. */
+/*
+ * Move the oldest rows, at most "limit", to the trail.  Return their number.
+ */
 extern int	kms_outbox_table_move(KmsTrail *trail, int limit);
 
-/* Quarantine the oldest row; false if there is none. */
+/* Quarantine the oldest row.  Return false if there is none. */
 extern bool kms_outbox_table_quarantine(KmsTrail *trail, const char *error);
 
 #endif							/* KMS_STORE_OUTBOX_TABLE_H */

@@ -23,7 +23,8 @@ kms_rows_open(KmsRows *rows, const char *table)
 	rows->estate->es_output_cid = GetCurrentCommandId(true);
 	rows->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(rows->result, rows->rel, 0, NULL, 0);
-	rows->result->ri_TrigDesc = NULL;	/* the trail goes on without */
+	rows->result->ri_TrigDesc = NULL;	/* the trail is written without
+										 * triggers */
 	AfterTriggerBeginQuery();
 	ExecOpenIndices(rows->result, false);
 	rows->slot = table_slot_create(rows->rel, NULL);
@@ -68,7 +69,7 @@ kms_rows_lock(KmsRows *rows, ItemPointer tid)
 void
 kms_rows_update(KmsRows *rows)
 {
-	EPQState	none = {0};		/* only triggers need one */
+	EPQState	none = {0};		/* only triggers need its contents */
 
 	ExecStoreVirtualTuple(rows->slot);
 	ExecSimpleRelationUpdate(rows->result, rows->estate, &none, rows->old,

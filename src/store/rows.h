@@ -1,8 +1,8 @@
 /*
- * Writing rows through the executor's own entries for that (those that logical
- * replication uses), not through SQL: it keeps constraints and indexes, and
- * spares parsing and planning, which each short turn of a writer would do
- * anew.  No trigger of these tables runs.
+ * Writing rows through the executor's functions for logical replication, not
+ * through SQL.  This keeps constraints and indexes up to date, but spares
+ * parsing and planning, which each short turn of a writer would do again.  No
+ * trigger of these tables runs.
  */
 #ifndef KMS_STORE_ROWS_H
 #define KMS_STORE_ROWS_H
@@ -21,26 +21,29 @@ typedef struct KmsRows
 	TupleTableSlot *old;		/* the row that it replaces */
 } KmsRows;
 
-/* From here to the end with the rights of the extension's owner. */
+/*
+ * Open a table.  From here to kms_rows_close, the process has the rights of
+ * the extension's owner.
+ */
 extern void kms_rows_open(KmsRows *rows, const char *table);
 
-/* Clear the slot: all columns are null. */
+/* Clear the slot, so that all columns are null. */
 extern void kms_rows_clear(KmsRows *rows);
 
-/* Insert what the values of the slot are. */
+/* Insert the values of the slot. */
 extern void kms_rows_insert(KmsRows *rows);
 
 /*
- * Lock the row there, and copy its values into the slot; they last to the next
- * lock or the end.  False if it was changed or deleted since it was found: find
- * it anew.
+ * Lock the row at "tid", and copy its values into the slot.  They are valid
+ * until the next lock or kms_rows_close.  Return false if the row was changed
+ * or deleted since it was found; the caller must find it again.
  */
 extern bool kms_rows_lock(KmsRows *rows, ItemPointer tid);
 
-/* Put what the values of the slot are now into the place of that row. */
+/* Replace the locked row by the values of the slot. */
 extern void kms_rows_update(KmsRows *rows);
 
-/* What was written is seen from now on. */
+/* Close the table.  From now on, later statements see the rows. */
 extern void kms_rows_close(KmsRows *rows);
 
 #endif							/* KMS_STORE_ROWS_H */

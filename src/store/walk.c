@@ -1,7 +1,4 @@
-/*
- * Two scans by index, merged.  There is no SQL in it: a million rows take
- * seconds.
- */
+/* Two index scans are merged, without SQL: a million rows take seconds. */
 #include "postgres.h"
 
 #include "access/genam.h"
@@ -23,7 +20,7 @@
 #include "store/scan.h"
 #include "store/epoch_table.h"
 
-/* A table, and the next row of it. */
+/* A table and its next row. */
 typedef struct Source
 {
 	Relation	rel;
@@ -40,14 +37,14 @@ struct KmsWalk
 {
 	KmsOwnerScope owner;
 	Snapshot	snapshot;
-	MemoryContext row_context;	/* of what the row points to */
+	MemoryContext row_context;	/* memory that the row points to */
 	Source		events;
 	Source		asides;
-	Source	   *given;			/* whose row the walk has given last */
+	Source	   *given;			/* source of the last row returned */
 	KmsWalkRow	row;
 };
 
-/* Both tables begin so. */
+/* Both tables begin with these columns. */
 StaticAssertDecl((int) KMS_EVENT_EPOCH == (int) KMS_ASIDE_EPOCH &&
 				 (int) KMS_EVENT_TICKET == (int) KMS_ASIDE_TICKET,
 				 "epoch and ticket must be the same columns");
@@ -257,7 +254,10 @@ read_row(KmsWalkRow *row, const Source *source, bool is_aside)
 										&row->forgotten, &row->malformed);
 }
 
-/* False if there are none, or not "size" bytes, which is not well-formed. */
+/*
+ * Return false if the column is NULL or does not have "size" bytes.  The
+ * latter is not well-formed.
+ */
 static bool
 read_bytes(const Source *source, int column, unsigned char *out, size_t size,
 		   bool *malformed)
