@@ -8,14 +8,14 @@
 #include "store/spi.h"
 
 /*
- * pg_locks at one moment.  The locks of a prepared transaction have no pid:
- * what they have in common is the virtual transaction, so the lock on its own
- * transaction id tells which it is.  (An index stands for its table below.)
+ * pg_locks at one moment.  The locks of a prepared transaction have no pid,
+ * but the same virtual transaction.  The lock on its own transaction id tells
+ * which transaction it is.  (Below, an index stands for its table.).
  */
 #define LOCKS \
 	"WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)"
 
-/* The database of an object that is in this one. */
+/* The database in which the objects are: this one. */
 #define HERE \
 	"(SELECT oid FROM pg_catalog.pg_database" \
 	" WHERE datname = pg_catalog.current_database())"

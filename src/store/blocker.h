@@ -1,6 +1,4 @@
-/*
- * Locks that keep the event writer from its tables, and whose they are.
- */
+/* Locks that keep the event writer from its tables, and their holders. */
 #ifndef KMS_STORE_BLOCKER_H
 #define KMS_STORE_BLOCKER_H
 
@@ -8,9 +6,8 @@
 
 typedef enum KmsBlockage
 {
-	KMS_BLOCKS_TABLE,			/* a table, index or sequence of the trail */
-	KMS_BLOCKS_ROW,				/* may have changed a row that the writer
-								 * changes, too */
+	KMS_BLOCKS_TABLE,			/* table, index or sequence of the trail */
+	KMS_BLOCKS_ROW,				/* on a row that the writer may change, too */
 	KMS_BLOCKS_EXTENSION		/* the writer works without that lock */
 } KmsBlockage;
 
@@ -18,23 +15,25 @@ typedef enum KmsBlockage
 typedef struct KmsBlocker
 {
 	KmsBlockage blockage;
-	bool		waits;			/* for the lock; the writer waits behind it */
+	bool		waits;			/* for the lock, and the writer waits behind
+								 * it */
 	char	   *object;			/* "kms.event" */
 	char	   *mode;			/* "AccessExclusiveLock" */
-	char	   *role;			/* NULL if it is not known */
+	char	   *role;			/* NULL if unknown */
 	int			pid;			/* 0: a prepared transaction */
 	char	   *gid;			/* of the prepared transaction, or NULL */
 } KmsBlocker;
 
 /*
- * A list of KmsBlocker, by object and process.  "rows": also transactions
- * that may hold a row.  Autovacuum, which gives way, is left out.
+ * Return a list of KmsBlocker, ordered by object and process.  "rows" includes
+ * transactions that may hold a row.  Autovacuum is left out, because it gives
+ * way.
  */
 extern List *kms_blocker_find(bool rows);
 
 /*
- * Whether the process that has locked the extension (an OID) has locked a
- * table of kms against everybody as well, as one that drops it has.
+ * Return whether the process that has locked the extension (an OID) has also
+ * locked a table of kms against everybody, as DROP EXTENSION does.
  */
 extern bool kms_blocker_is_dropping(Oid extension);
 

@@ -9,10 +9,11 @@
 static char *field_text(const KmsSpi *spi, uint64 row, int column);
 
 /*
- * An entry that a later one overrides is not applied, either, but has no
- * error.  Nor is it one that a line was removed whose setting waits for a
- * restart: see kms_config_file_pending.  A name that no module knows makes the server ignore all files at a
- * reload; but an unknown one of kms is refused only in lower case.
+ * Skip entries without a fault: one that a later one overrides is not applied,
+ * either, but has no error; kms_config_file_pending reports the entry for a
+ * removed line whose setting waits for a restart.  A name that no module knows
+ * makes a reload ignore all files.  But an unknown name of kms is refused only
+ * in lower case, so look for it in pg_settings, too.
  */
 List *
 kms_config_file_refused(void)
@@ -114,7 +115,7 @@ kms_config_file_altered(void)
 	return entries;
 }
 
-/* In the caller's memory context; NULL for a null. */
+/* Return a text in the caller's memory context, NULL for a null. */
 static char *
 field_text(const KmsSpi *spi, uint64 row, int column)
 {

@@ -1,5 +1,5 @@
 /*
- * What configuration files and catalogs say of settings, for the health check.
+ * Settings of kms in configuration files and catalogs, for the health check.
  */
 #ifndef KMS_STORE_CONFIG_FILE_H
 #define KMS_STORE_CONFIG_FILE_H
@@ -9,9 +9,10 @@
 /* A line that the server does not apply, palloc'd. */
 typedef struct KmsConfigLine
 {
-	char	   *name;			/* NULL if the file cannot be read to here */
+	char	   *name;			/* NULL if the file cannot be parsed up to
+								 * here */
 	char	   *place;			/* file and line */
-	char	   *error;			/* NULL: the name is not known */
+	char	   *error;			/* NULL: the name is unknown */
 } KmsConfigLine;
 
 typedef struct KmsConfigSetting
@@ -19,25 +20,25 @@ typedef struct KmsConfigSetting
 	char	   *whose;			/* "role …", "database …", "" for all
 								 * roles */
 	char	   *setting;		/* "name=value" */
-	bool		known;			/* there is such a parameter */
+	bool		known;			/* such a parameter exists */
 } KmsConfigSetting;
 
 /*
- * Lines of kms.* that are refused as they stand in the files now, and lines
- * because of which a reload applies nothing; KmsConfigLine *.  Reads the
- * files again.
+ * Return a list of KmsConfigLine: lines of kms.* that are refused as they are
+ * in the files now, and lines that make a reload apply nothing.  The files are
+ * read again.
  */
 extern List *kms_config_file_refused(void);
 
 /*
- * Names of settings of kms, and of shared_preload_libraries, that a reload
- * has read and only a restart applies.
+ * Return the names of settings of kms, and shared_preload_libraries, that a
+ * reload has read but only a restart applies.
  */
 extern List *kms_config_file_pending(void);
 
 /*
- * What ALTER DATABASE and ALTER ROLE have set of kms.*, for this database or
- * all; KmsConfigSetting *.
+ * Return a list of KmsConfigSetting: settings of kms.* by ALTER DATABASE and
+ * ALTER ROLE, for this database or all.
  */
 extern List *kms_config_file_altered(void);
 

@@ -36,7 +36,7 @@ kms_foreign_code_check(SPIPlanPtr plan)
 {
 	ListCell   *cell;
 
-	/* what was parsed names the tables, whatever rules have made of it */
+	/* the parse tree names the tables, whatever rules have made of it */
 	foreach(cell, SPI_plan_get_plan_sources(plan))
 	{
 		const CachedPlanSource *source = lfirst(cell);
@@ -74,7 +74,7 @@ check_statement(const Node *statement)
 	}
 }
 
-/* Below the top level nothing can write. */
+/* Only a WITH clause at the top level can write. */
 static void
 check_with(const WithClause *with)
 {
@@ -123,8 +123,8 @@ check_table(const RangeVar *name)
 }
 
 /*
- * Whether triggers and rules that are enabled like this fire in this session.
- * For rules the letters are the same.
+ * Return whether triggers that are enabled like this fire in this session.
+ * Rules use the same letters.
  */
 static bool
 fires(char enabled)
@@ -135,7 +135,7 @@ fires(char enabled)
 					   TRIGGER_FIRES_ON_REPLICA);
 }
 
-/* Not in the writer, which is a replica in this respect. */
+/* Return false in the writer, whose replication role is "replica". */
 static bool
 is_origin(void)
 {

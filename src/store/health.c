@@ -123,10 +123,10 @@ kms_health_outbox(void)
 }
 
 /*
- * Successful changes of keys, as the indexes of kms.event have them:
- * event_change_idx all of them, event_denial_idx those that deny the
- * use of a key or end that (DENIAL).  A query has to repeat the predicate of
- * the index, because it scans the whole trail otherwise.
+ * Successful changes of keys, as the indexes of kms.event contain them:
+ * event_change_idx has all of them, event_denial_idx those that deny the use
+ * of a key or end that (DENIAL).  A query must repeat the predicate of the
+ * index, because otherwise it scans the whole trail.
  */
 #define CHANGES "generate,rotate,import,deprecate,disable,enable,revoke," \
 	"schedule_deletion,cancel_deletion"
@@ -154,12 +154,13 @@ kms_health_row_versions(bool newer, List *sample)
 		values[count++] = CStringGetTextDatum(lfirst(cell));
 
 	/*
-	 * Since a key was made, every version of its row, or a denial that waits
-	 * for it, has left one event.  What changed nothing says so as its
-	 * reason, which is not in its context then.  Where the making is no
-	 * longer in the trail other events may be gone, too.  And a key that was
-	 * denied last cannot be in use, nor one that was deleted be there.  Keys
-	 * with changes on their way to the trail are looked at another time.
+	 * Since a key was made, every version of its row, and every denial that
+	 * is not applied yet, has left one event.  An event of a call that
+	 * changed nothing says so in its reason, and has no context.  If the
+	 * event that made the key is no longer in the trail, other events may be
+	 * gone, too. A key that was denied last cannot be in use, and a key that
+	 * was deleted cannot exist.  Skip keys with changes on their way to the
+	 * trail.
 	 */
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -208,8 +209,8 @@ kms_health_row_versions(bool newer, List *sample)
 }
 
 /*
- * Keys are found by random, and those that expire last, because a copy is
- * rarely older than what is there.
+ * Look at random keys, and at those that expire last, because a copy is rarely
+ * older than the keys that were there.
  */
 #define LATEST(state) \
 	"(SELECT k.key_id FROM kms.key AS k WHERE k.state = '" state "'" \
@@ -219,10 +220,10 @@ kms_health_row_versions(bool newer, List *sample)
 	LATEST("active") " UNION " LATEST("deprecated") "))"
 
 /*
- * Making a key writes its event in the same transaction.  Where retention has
- * deleted the beginning of the trail, the event of a key may have gone a
- * little before older ones, because an event has the time of its call and the
- * place of its commit.
+ * Making a key writes its event in the same transaction.  If retention has
+ * deleted the beginning of the trail, a key's event may be gone although older
+ * ones are not, because an event has the time of its call and the place of its
+ * commit.  So allow for a margin of a day.
  */
 List *
 kms_health_made_elsewhere(List *sample)
@@ -273,7 +274,7 @@ kms_health_active_twice(List *sample, bool complete)
 
 /*
  * Two trails, each without gaps, overlap at the beginning of one and at the
- * end of one, which is the last ticket of an epoch.
+ * end of one.  The latter is the last ticket of an epoch.
  */
 List *
 kms_health_tickets_twice(void)
@@ -298,7 +299,7 @@ kms_health_tickets_twice(void)
 						   " ORDER BY x.ticket LIMIT 11");
 }
 
-/* $1 has the ids of a sample. */
+/* Run a query on the ids of a sample ($1), and return its texts. */
 static List *
 texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
 				const char *query)
@@ -323,7 +324,7 @@ texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
 	return ids;
 }
 
-/* Indexes only where C opens them by name. */
+/* Tables, and those indexes that C opens by name. */
 static const char *const relations[] = {
 	"key", "key_secret", "denial", "pepper", "audit_key", "pool_key", "event",
 	"event_outbox", "event_epoch", "event_quarantine", "event_checkpoint",
@@ -332,7 +333,7 @@ static const char *const relations[] = {
 	"audit_key_pkey", "pool_key_pkey"
 };
 
-#define TABLES 13				/* of them, the first */
+#define TABLES 13				/* the first of them are tables */
 
 static Oid
 relation_oid(Oid schema, int number)
@@ -381,7 +382,7 @@ kms_health_locked_tables(void)
 	return locked;
 }
 
-/* One text, in the caller's memory context. */
+/* Return one text, in the caller's memory context. */
 static char *
 names(SPIPlanPtr *plan, const char *query)
 {

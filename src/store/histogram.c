@@ -24,7 +24,7 @@ kms_histogram_bucket(int64_t duration_us)
 	int			low = 1;
 	int			high = KMS_HISTOGRAM_BUCKETS;
 
-	/* the first bucket whose bound is not exceeded */
+	/* find the first bucket whose bound is not exceeded */
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;

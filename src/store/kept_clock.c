@@ -52,7 +52,10 @@ kms_kept_clock_read(KmsKeptClock *kept, KmsKeptClockLock lock, bool *locked)
 	return *locked ? found : fetch(kept, &plan, READ_CLOCK, &there);
 }
 
-/* False if the row has no clock, or is not there or locked by another. */
+/*
+ * Return false if the row has no clock, does not exist, or is locked by
+ * another transaction.
+ */
 static bool
 fetch(KmsKeptClock *kept, SPIPlanPtr *plan, const char *query,
 	  bool *found_row)
@@ -187,7 +190,7 @@ kms_kept_clock_future_keys(TimestampTz after, int limit)
 	return ids;
 }
 
-/* No id that was made up to then is as great. */
+/* Make a text that is greater than all ids made up to this time. */
 static void
 first_id_after(TimestampTz at, char *id)
 {

@@ -1,6 +1,6 @@
 /*
- * The clock of maintenance as kms.maintenance keeps it, and what else of the
- * tables tells the time.
+ * The clock of maintenance as kms.maintenance stores it, and other rows that
+ * tell the time.
  */
 #ifndef KMS_STORE_KEPT_CLOCK_H
 #define KMS_STORE_KEPT_CLOCK_H
@@ -16,39 +16,41 @@ typedef struct KmsKeptClock
 	KmsSlowClock clock;
 	unsigned char seal[KMS_SEAL_SIZE];
 	bool		malformed;		/* a column does not have its form */
-	TimestampTz installed_at;	/* when the extension was created here; 0: not
-								 * known */
+	TimestampTz installed_at;	/* when the extension was created here, 0:
+								 * unknown */
 } KmsKeptClock;
 
 typedef enum KmsKeptClockLock
 {
 	KMS_KEPT_CLOCK_READ,		/* without a lock */
 	KMS_KEPT_CLOCK_TRY_LOCK,	/* for the transaction, without waiting */
-	KMS_KEPT_CLOCK_LOCK			/* waits */
+	KMS_KEPT_CLOCK_LOCK			/* for the transaction, waiting */
 } KmsKeptClockLock;
 
 /*
- * Read the clock; false if none is kept (installed_at is filled all the
- * same).  *locked is whether its row is
- * locked, so that it can be saved; the row is made if it is not there.
+ * Read the clock.  Return false if none is stored; installed_at is filled all
+ * the same.  If a lock is asked for, the row is inserted if there is none, and
+ * *locked is whether it is locked, so that it can be saved.
  */
 extern bool kms_kept_clock_read(KmsKeptClock *kept, KmsKeptClockLock lock,
 								bool *locked);
 extern void kms_kept_clock_save(const KmsKeptClock *kept);
 
-/* The database that a seal is made for: system identifier, OID. */
+/* The database that a seal is made for: "system identifier/OID". */
 #define KMS_KEPT_CLOCK_HOME_SIZE 32
 extern void kms_kept_clock_home(char *home);
 
 /*
- * Ids of the "limit" keys that were made last, but not later than "upto", by
- * the time in the ids that are made here; newest first.
+ * Return the ids of the "limit" keys that were made last, but not later than
+ * "upto", newest first.  The time is taken from the ids, so only ids made here
+ * count.
  */
 extern List *kms_kept_clock_newest_keys(TimestampTz upto, int limit);
 
 /*
- * Ids of at most "limit" keys that were made here after "after"; how many
- * events there are of a later time, exact up to "limit", and the latest time.
+ * Return the ids of at most "limit" keys that were made here after "after";
+ * the number of events after that time, exact up to "limit", and the latest
+ * time.
  */
 extern List *kms_kept_clock_future_keys(TimestampTz after, int limit);
 extern int64 kms_kept_clock_future_events(TimestampTz after, int limit,

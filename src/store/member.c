@@ -5,10 +5,10 @@
 #include "store/spi.h"
 
 /*
- * Common parts: the extension; the relations of schema kms; the functions
- * that are in the schema of the extension, but for the one that everybody may
- * call; the roles that are judged.  Those are neither superusers nor the
- * owner; predefined roles are judged by their members.  PUBLIC is OID 0.
+ * Common parts: the extension; the relations of schema kms; the functions in
+ * the schema of the extension, except the one that everybody may call; the
+ * roles that are judged.  These are neither superusers nor the owner.
+ * Predefined roles are judged by their members.  PUBLIC is OID 0.
  */
 #define EXTENSION \
 	"e AS MATERIALIZED (SELECT x.oid, x.extowner, x.extnamespace," \
@@ -37,8 +37,8 @@
 	"  UNION ALL SELECT 0, 'PUBLIC')"
 
 /*
- * "h" has roles with what they may do, NULL if that needs no name.  A role
- * that may do no more than PUBLIC is left out, because nobody could take it
+ * "h" has roles and what they may do, NULL if that needs no name.  A role that
+ * may do no more than PUBLIC is left out, because the right cannot be revoked
  * from that role alone.
  */
 #define NAMED \
@@ -51,8 +51,8 @@
 #define LIMIT " LIMIT " CppAsString2(KMS_MEMBER_MAX)
 
 /*
- * A member of pg_write_all_data that does not inherit it may still SET ROLE
- * to it, and nobody reports that role itself.
+ * A member of pg_write_all_data that does not inherit its rights may still SET
+ * ROLE to it, and that role itself is not reported.
  */
 #define MAY_WRITE \
 	"CASE WHEN c.relkind = 'S'" \
@@ -67,7 +67,7 @@
 	"'kms_destroy_key', 'kms_decrypt_recover', 'kms_decrypt_recover_bytea'," \
 	" 'kms_import_key', 'kms_forget_device', 'kms_audit_accept'"
 
-/* What runs code when a table is written or a view is read. */
+/* Objects that run code when a table is written or a view is read. */
 #define EXPRESSIONS \
 	"o AS MATERIALIZED (" \
 	" SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass AS classid, x.oid AS objid" \

@@ -20,10 +20,10 @@
 #include "store/scan.h"
 #include "store/spi.h"
 
-/* How often another session may be first to make the row. */
+/* How often another session may be first to insert the row. */
 #define STORE_TRIES 3
 
-/* An array of one dimension without nulls, after its length. */
+/* The head of a one-dimensional array without nulls, after its length word. */
 typedef struct ArrayHead
 {
 	int32		ndim;
@@ -67,7 +67,7 @@ kms_metric_add(KmsMetric *metric, const KmsMetric *other)
 	kms_histogram_add(&metric->durations, &other->durations);
 }
 
-/* A summary does this for each row: the array is read where it lies. */
+/* A summary does this for each row, so read the array in place. */
 void
 kms_metric_add_row(KmsMetric *metric, const Datum *columns)
 {
@@ -124,7 +124,7 @@ kms_metric_store(const KmsMetric *metric)
 			 KMS_HIDE_STATEMENT));
 }
 
-/* Of what is committed and what this transaction has done. */
+/* Find the row among what is committed and what this transaction has done. */
 static bool
 find_stored(const KmsMetric *metric, ItemPointer tid)
 {
@@ -150,7 +150,7 @@ find_stored(const KmsMetric *metric, ItemPointer tid)
 	return HeapTupleIsValid(tuple);
 }
 
-/* False if it is another row now, or gone. */
+/* Return false if the row was changed or deleted. */
 static bool
 add_to_stored(const KmsMetric *metric, ItemPointer tid)
 {
@@ -177,7 +177,7 @@ add_to_stored(const KmsMetric *metric, ItemPointer tid)
 	return found;
 }
 
-/* False if somebody else has just done that. */
+/* Return false if another session has just inserted the row. */
 static bool
 insert_stored(const KmsMetric *metric)
 {

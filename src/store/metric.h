@@ -21,7 +21,7 @@ enum
 	KMS_METRIC_COLUMNS = KMS_METRIC_HISTOGRAM
 };
 
-/* One row of kms.metric, or what is to be added to it. */
+/* A row of kms.metric, or what is to be added to one. */
 typedef struct KmsMetric
 {
 	TimestampTz bucket;			/* start of the minute or hour */
@@ -29,31 +29,32 @@ typedef struct KmsMetric
 	const char *operation;
 	const char *status;
 	const char *reason;			/* "" for successes */
-	int64		count;			/* of all; a duration need not be known */
+	int64		count;			/* of all events, also those without a
+								 * duration */
 	KmsHistogram durations;
 } KmsMetric;
 
-/* Start of the minute or hour of a time. */
+/* Return the start of the minute or hour of a time. */
 extern TimestampTz kms_metric_bucket(TimestampTz time, int width);
 
 /*
- * Add one event, or another row, to *metric.  The duration, in microseconds,
- * is counted if it is that of one call; -1: not known.
+ * Add one event, or another row, to *metric.  The duration is in microseconds,
+ * -1 if it is unknown.  It is counted only if "calls" is 1.
  */
 extern void kms_metric_count(KmsMetric *metric, int64 calls,
 							 int64 duration_us);
 extern void kms_metric_add(KmsMetric *metric, const KmsMetric *other);
 
 /*
- * The same for the columns count, sum_ms, min_ms, max_ms, histogram of a row;
- * what is no array of bigint counts as an empty histogram.
+ * Add the columns count, sum_ms, min_ms, max_ms, histogram of a row.  A
+ * histogram that is not an array of bigint counts as empty.
  */
 extern void kms_metric_add_row(KmsMetric *metric, const Datum *columns);
 
-/* kms.metric, for reading; raises if it has other columns. */
+/* Open kms.metric for reading.  Raise an error if it has other columns. */
 extern Relation kms_metric_open(void);
 
-/* Add to the stored row; makes it if there is none. */
+/* Add to the stored row, or insert it if there is none. */
 extern void kms_metric_store(const KmsMetric *metric);
 
 #endif							/* KMS_STORE_METRIC_H */

@@ -19,7 +19,7 @@ kms_problem_find(double threshold_percent, int64 min_operations,
 	KmsSpi		spi;
 	uint64		i;
 
-	/* times are parameters, for no index serves a volatile function */
+	/* times are parameters, because no index serves a volatile function */
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_double(&spi, threshold_percent);

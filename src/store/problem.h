@@ -1,8 +1,8 @@
 /*
- * Keys whose share of failed decrypts is high, from the trail.
+ * Keys with a high share of failed decrypts, according to the trail.
  *
- * Only decryption failures proper count (KM001): a ciphertext of the right
- * form that does not open.  Malformed input, unknown keys and states do not.
+ * A failed decrypt is a ciphertext of the right form that does not open
+ * (KM001).  Malformed input, unknown keys and refusals by state do not count.
  */
 #ifndef KMS_STORE_PROBLEM_H
 #define KMS_STORE_PROBLEM_H
@@ -17,34 +17,37 @@ typedef struct KmsProblem
 {
 	char		key_id[KMS_KEY_ID_MAX + 1];
 	char		device_id[KMS_DEVICE_ID_MAX + 1];
-	int64		operations;		/* decrypts that opened or did not */
+	int64		operations;		/* successful and failed decrypts */
 	int64		failures;
 	double		rate;			/* percent */
 } KmsProblem;
 
-/* What of the trail counts. */
+/* The part of the trail that counts. */
 typedef struct KmsProblemWindow
 {
 	TimestampTz since;
-	TimestampTz now;			/* keys are active at */
-	TimestampTz upto;			/* what is later is from the future */
+	TimestampTz now;			/* when keys must be active */
+	TimestampTz upto;			/* later events are from the future */
 } KmsProblemWindow;
 
-/* A list of KmsProblem, worst first.  "active_only": keys that are active. */
+/*
+ * Return a list of KmsProblem, worst first.  "active_only" leaves out keys
+ * that are not active.
+ */
 extern List *kms_problem_find(double threshold_percent, int64 min_operations,
 							  const KmsProblemWindow *window,
 							  bool active_only, int64 limit);
 
 /*
- * Whether a key of the device was deprecated as problematic in the day before
- * window->now or since.
+ * Return whether a key of the device was deprecated as problematic in the day
+ * before window->now, or later.
  */
 extern bool kms_problem_recent(const char *device_id,
 							   const KmsProblemWindow *window);
 
 /*
- * Whether successful decrypts of that time were left out of the trail
- * (kms.event_detail), so that rates of failure are not known.
+ * Return whether successful decrypts of that time were left out of the trail
+ * (kms.event_detail), so that failure rates are unknown.
  */
 extern bool kms_problem_is_unknown(const KmsProblemWindow *window);
 

@@ -10,13 +10,13 @@ typedef struct KmsPublication
 {
 	char	   *name;
 	bool		whole;			/* all tables, or all of schema kms */
-	List	   *tables;			/* else the names of those it lists */
+	List	   *tables;			/* otherwise the names of its tables */
 } KmsPublication;
 
-/* All that there are: a list of palloc'd KmsPublication. */
+/* Return all publications, as a list of palloc'd KmsPublication. */
 extern List *kms_publication_all(void);
 
-/* Whether it carries this table of kms. */
+/* Return whether the publication carries this table of kms. */
 extern bool kms_publication_carries(const KmsPublication *publication,
 									const char *table);
 

@@ -43,7 +43,7 @@ kms_purge_state_lock(KmsPurgeState *state, TimestampTz now)
 	KmsSpi		spi;
 	bool		sealed;
 
-	/* an insert would wait for another's, so only the first time */
+	/* insert only the first time, because it waits for a concurrent insert */
 	if (!fetch(state, &read_plan, READ_STATE, NULL))
 	{
 		kms_spi_begin(&spi);
@@ -61,8 +61,9 @@ kms_purge_state_lock(KmsPurgeState *state, TimestampTz now)
 }
 
 /*
- * Whether it is blocked is seen again.  The day began half a day ago, so that
- * it is today by a clock that is somewhat behind as well.
+ * Begin a new day.  If the purge is blocked, that is found again.  The day
+ * began half a day ago, so that it is also today for a clock that is somewhat
+ * behind.
  */
 static void
 begin_anew(KmsPurgeState *state, TimestampTz now)
@@ -135,7 +136,10 @@ kms_purge_state_save(const KmsPurgeState *state)
 	kms_spi_end(&spi);
 }
 
-/* Under the current master key; false if it has gone meanwhile. */
+/*
+ * Seal under the current master key.  Return false if it has been removed in
+ * the meantime.
+ */
 static bool
 seal(const KmsPurgeState *state, unsigned char *out)
 {
@@ -169,7 +173,7 @@ is_sealed(const KmsPurgeState *state, const unsigned char *stored, size_t len)
 	return good;
 }
 
-/* With the database that it is of. */
+/* Encode the state together with its database. */
 static void
 encode(const KmsPurgeState *state, unsigned char *data, KmsEncoder *encoder)
 {
@@ -186,7 +190,7 @@ encode(const KmsPurgeState *state, unsigned char *data, KmsEncoder *encoder)
 	kms_encoder_int64(encoder, state->cleared);
 }
 
-/* "sealed" may be NULL. */
+/* Return false if there is no row.  "sealed" may be NULL. */
 static bool
 fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query, bool *sealed)
 {

@@ -1,6 +1,4 @@
-/*
- * kms.maintenance: what the purge remembers between rounds, under a seal.
- */
+/* kms.maintenance: the sealed state of the purge between rounds. */
 #ifndef KMS_STORE_PURGE_STATE_H
 #define KMS_STORE_PURGE_STATE_H
 
@@ -14,21 +12,21 @@ typedef struct KmsPurgeState
 	TimestampTz blocked_at;		/* 0: not blocked */
 	int64		waiting;		/* keys that wait for confirmation */
 	TimestampTz confirmed_until;	/* 0: not confirmed */
-	int64		cleared;		/* keys due that were counted, may go, and
-								 * have not gone yet */
+	int64		cleared;		/* due keys that were counted, may be deleted,
+								 * and still exist */
 } KmsPurgeState;
 
 /*
- * Read the state and keep its row locked for the transaction.  False if
- * another transaction has it: purges do not run side by side.  A state that is
- * new, or was not written by kms_purge_state_save, confirms nothing: its day began
- * half a day ago, with what the trail says was purged within a day.  Both need
- * the master key.
+ * Read the state, and keep its row locked for the transaction.  Return false
+ * if another transaction holds it, so that only one purge runs at a time.  A
+ * state that is new, or that kms_purge_state_save did not write, confirms
+ * nothing: its day began half a day ago, and what the trail says was purged
+ * within a day counts for it.  Both functions need the master key.
  */
 extern bool kms_purge_state_lock(KmsPurgeState *state, TimestampTz now);
 extern void kms_purge_state_save(const KmsPurgeState *state);
 
-/* The same without locking; all zero where nothing was remembered yet. */
+/* Read the state without locking it.  It is all zero if nothing is stored. */
 extern void kms_purge_state_read(KmsPurgeState *state);
 
 #endif							/* KMS_STORE_PURGE_STATE_H */

@@ -115,8 +115,8 @@ kms_reference_check_now(const char *table)
 }
 
 /*
- * SET CONSTRAINTS means all of a name in a schema: whether triggers are
- * pending for any of those.
+ * Return whether triggers are pending for any constraint of this name in this
+ * schema, because SET CONSTRAINTS means all of them.
  */
 static bool
 has_pending(const char *name, Oid schema)

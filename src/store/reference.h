@@ -1,42 +1,42 @@
 /*
  * Foreign keys of users' tables that refer to tables of kms.
  *
- * One that acts on a delete (CASCADE, SET NULL, SET DEFAULT) queues triggers
- * of the referring table to our own DELETE, where they would run with the
- * extension owner's rights: so nothing is deleted while there is such a one.
- * The others (NO ACTION, RESTRICT) are checked by a query that PostgreSQL
- * runs as the referring table's owner.
+ * A foreign key that acts on a delete (CASCADE, SET NULL, SET DEFAULT) queues
+ * triggers of the referring table for our own DELETE.  There they would run
+ * with the extension owner's rights.  So nothing is deleted while there is
+ * such a foreign key.  The others (NO ACTION, RESTRICT) are checked by a query
+ * that PostgreSQL runs as the referring table's owner.
  *
- * What is there is read as it is now (relation cache, catalog snapshots), for
- * an older snapshot of the caller may not see a foreign key that fires.
+ * Foreign keys are read as they are now (relation cache, catalog snapshots),
+ * because an older snapshot of the caller may not see one that fires.
  *
- * Foreign keys that act on deletes, or whose check would run a cast of the
- * referring column's type as the owner of the table referred to, are refused
- * when they are made (pg/foreign_key.h).  What is found here may be there from
- * before, or made where the library was not preloaded.
+ * Two kinds are refused when they are made (pg/foreign_key.h): those that act
+ * on deletes, and those whose check would run a cast of the referring column's
+ * type as the owner of the table referred to.  They may exist all the same,
+ * from before or made where the library was not preloaded.
  */
 #ifndef KMS_STORE_REFERENCE_H
 #define KMS_STORE_REFERENCE_H
 
 /*
- * Keep foreign keys to this table of kms from being made until the end of the
- * transaction, and tell the name and table of one that acts on deletes: a
- * palloc'd phrase, or NULL if there is none.
+ * Keep others from making foreign keys to this table of kms until the end of
+ * the transaction.  Return the name and the table of one that acts on deletes,
+ * as a palloc'd phrase, or NULL if there is none.
  */
 extern char *kms_reference_lock(const char *table);
 
-/* The same for a report, without the lock. */
+/* Do the same without the lock, for a report. */
 extern char *kms_reference_acting(const char *table);
 
 /*
- * Let deferrable foreign keys to this table of kms say at once, and not at
- * commit, that they refer to a row; until the end of the transaction.  False,
- * and nothing is done, if this transaction has triggers of theirs pending:
- * those would run now, with the extension owner's rights.
+ * Let deferrable foreign keys to this table of kms report at once, not at
+ * commit, that they refer to a row; until the end of the transaction.  Return
+ * false, and do nothing, if this transaction has triggers of theirs pending:
+ * these would run now, with the extension owner's rights.
  */
 extern bool kms_reference_check_now(const char *table);
 
-/* Names of the tables that refer to kms.key, or NULL. */
+/* Return the names of the tables that refer to kms.key, or NULL. */
 extern char *kms_reference_tables(void);
 
 #endif							/* KMS_STORE_REFERENCE_H */

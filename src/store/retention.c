@@ -19,15 +19,16 @@
 #define REMEMBER_MS 60000
 
 /*
- * How far the batch before of the same process came.  Its rows stay in the
- * index until they are vacuumed, which an old snapshot delays: without this,
- * each batch would walk over those of all before it.
+ * The end of the last batch of this process.  Its rows stay in the index until
+ * they are vacuumed, which an old snapshot delays.  Without this, each batch
+ * would walk over the rows of all batches before it.
  */
 typedef struct Reached
 {
 	TimestampTz last;
-	TimestampTz at;				/* when it was there */
-	TransactionId transaction;	/* its own; invalid: begin anew */
+	TimestampTz at;				/* when the batch ended */
+	TransactionId transaction;	/* of that batch; invalid: start from the
+								 * beginning */
 } Reached;
 
 static int64 purge(SPIPlanPtr *plan, const char *query, TimestampTz before,
@@ -70,7 +71,7 @@ kms_retention_roll_metrics(TimestampTz now, int limit)
 	int64		rolled;
 	int			h;
 
-	/* two at once would wait for each other's hours */
+	/* two sessions at once would wait for each other's hours */
 	if (!kms_lock_try_extension(kms_catalog()->extension, KMS_LOCK_ROLL_UP))
 		return 0;
 	kms_spi_begin(&spi);
@@ -91,7 +92,7 @@ kms_retention_roll_metrics(TimestampTz now, int limit)
 	rolled = (int64) spi.processed;
 	if (rolled > 0)
 	{
-		/* at worst an hour a row */
+		/* at worst each row has an hour of its own */
 		hours = MemoryContextAllocHuge(caller, rolled * sizeof(KmsMetric));
 		spi_context = MemoryContextSwitchTo(caller);
 		for (i = 0; i < spi.processed; i++)
@@ -113,8 +114,9 @@ kms_retention_roll_metrics(TimestampTz now, int limit)
 }
 
 /*
- * The query has the start of the batch, the end of what is due and the limit;
- * it tells how many rows it deleted and the time of the last one.
+ * Run a query whose parameters are the start of the batch, the end of the due
+ * rows and the limit.  The query returns the number of rows that it deleted,
+ * and the time of the last one.
  */
 static int64
 purge(SPIPlanPtr *plan, const char *query, TimestampTz before, int limit,
@@ -139,9 +141,10 @@ purge(SPIPlanPtr *plan, const char *query, TimestampTz before, int limit,
 }
 
 /*
- * Everything before it is done, but for rows that others hold, which are the
- * next round's.  Not so if the batch before was rolled back, or if too long
- * has passed to ask about its transaction.
+ * Return the time at which to start.  All rows before the end of the last
+ * batch are done, except rows that others held, which are left to the next
+ * round.  If the last batch was rolled back, or is too long ago to look up its
+ * transaction, start from the beginning.
  */
 static TimestampTz
 start_of_batch(const Reached *reached)
@@ -155,7 +158,7 @@ start_of_batch(const Reached *reached)
 	return DT_NOBEGIN;
 }
 
-/* DT_NOBEGIN: the next one begins anew. */
+/* DT_NOBEGIN lets the next batch start from the beginning. */
 static void
 end_of_batch(Reached *reached, TimestampTz last)
 {
@@ -166,8 +169,9 @@ end_of_batch(Reached *reached, TimestampTz last)
 }
 
 /*
- * Add a row, columns as kms_retention_roll_metrics returns them, to its hour;
- * returns its minute.  Texts are copied to the current memory context.
+ * Add a row, with the columns that kms_retention_roll_metrics returns, to its
+ * hour, and return its minute.  Texts are copied to the current memory
+ * context.
  */
 static TimestampTz
 add_hour(KmsMetric *hours, int *count, uint64 row)
@@ -189,7 +193,7 @@ add_hour(KmsMetric *hours, int *count, uint64 row)
 		columns[i] = kms_spi_field(row, 5 + i, &isnull);
 	kms_metric_add_row(&minute, columns);
 
-	/* the newest first: rows come by time */
+	/* the newest hour first, because rows come in the order of time */
 	for (i = *count - 1; i >= 0 && hour == NULL; i--)
 	{
 		if (hours[i].bucket == minute.bucket &&

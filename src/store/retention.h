@@ -1,5 +1,6 @@
 /*
- * What maintenance takes out of kms.metric; of the trail see keys/sign.h.
+ * Deleting and rolling up rows of kms.metric, for maintenance. keys/sign.h
+ * does this for the trail.
  */
 #ifndef KMS_STORE_RETENTION_H
 #define KMS_STORE_RETENTION_H
@@ -7,9 +8,9 @@
 #include "datatype/timestamp.h"
 
 /*
- * A batch of what is old at "now": at most "limit" rows, oldest first; each
- * returns how many.
- * Rolling adds minutes older than two days to their hours.
+ * Process a batch of rows that are old at "now": at most "limit" rows, oldest
+ * first.  Return their number.  Rolling up adds minutes older than two days to
+ * their hours.
  */
 extern int64 kms_retention_purge_metrics(TimestampTz now, int limit);
 extern int64 kms_retention_roll_metrics(TimestampTz now, int limit);

@@ -38,11 +38,12 @@ kms_spi_by_index(KmsSpi *spi)
 {
 	static const char *const others[] = {
 		"enable_seqscan", "enable_bitmapscan", "enable_sort",
-		"jit"					/* what is off costs enough to be compiled */
+		"jit"					/* what is off adds a cost that would trigger
+								 * jit */
 	};
 	size_t		i;
 
-	/* in force to the end of the owner's scope */
+	/* valid to the end of the owner's scope */
 	for (i = 0; i < lengthof(others); i++)
 		(void) set_config_option(others[i], "off", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
@@ -147,7 +148,7 @@ void
 kms_spi_end(KmsSpi *spi)
 {
 	SPI_finish();
-	CommandCounterIncrement();	/* what was written is seen from now on */
+	CommandCounterIncrement();	/* later statements see what was written */
 	kms_owner_leave(&spi->owner);
 }
 

@@ -1,6 +1,6 @@
 /*
- * One SQL statement with the extension owner's rights: parameters gathered in
- * order, a plan kept for the session, an exact result code.
+ * One SQL statement with the extension owner's rights.  Parameters are added
+ * in order, the plan is kept for the session, and the result code must match.
  *
  *	kms_spi_begin(&spi);
  *	kms_spi_text(&spi, key_id);
@@ -8,7 +8,7 @@
  *	… SPI_tuptable, spi.processed …
  *	kms_spi_end(&spi);
  *
- * Raises on any failure; an error needs no clean-up.
+ * Each failure raises an error, which needs no clean-up.
  */
 #ifndef KMS_STORE_SPI_H
 #define KMS_STORE_SPI_H
@@ -23,7 +23,8 @@
 typedef struct KmsSpi
 {
 	KmsOwnerScope owner;
-	MemoryContext caller;		/* the one in which it began */
+	MemoryContext caller;		/* the memory context of the caller of
+								 * kms_spi_begin */
 	int			count;
 	Oid			types[KMS_SPI_PARAMETERS];
 	Datum		values[KMS_SPI_PARAMETERS];
@@ -34,17 +35,17 @@ typedef struct KmsSpi
 extern void kms_spi_begin(KmsSpi *spi);
 
 /*
- * With the rights of the bootstrap superuser, for a statement that names
- * nothing but what PostgreSQL itself has brought: no code of others may run
- * with them.
+ * Begin with the rights of the bootstrap superuser.  The statement may only
+ * name objects that PostgreSQL itself has created, because no code of others
+ * may run with these rights.
  */
 extern void kms_spi_begin_catalogs(KmsSpi *spi);
 
 /*
- * Until the end rows come by an index and in its order, if one serves, and
- * none is read that need not be.  For what finds a few rows of many:
- * statistics that are missing, or older than the rows, must not decide on
- * that.
+ * Until kms_spi_end, rows are read by an index and in its order, if there is
+ * one, and no more rows than needed.  For statements that find a few rows of
+ * many: statistics that are missing, or older than the rows, must not decide
+ * about that.
  */
 extern void kms_spi_by_index(KmsSpi *spi);
 extern void kms_spi_datum(KmsSpi *spi, Oid type, Datum value);
@@ -52,7 +53,7 @@ extern void kms_spi_null(KmsSpi *spi, Oid type);
 extern void kms_spi_text(KmsSpi *spi, const char *value);	/* NULL is null */
 extern void kms_spi_bytes(KmsSpi *spi, const unsigned char *data, size_t len);
 
-/* NULL for a length of 0. */
+/* NULL if the length is 0. */
 extern void kms_spi_optional_bytes(KmsSpi *spi, const unsigned char *data,
 								   size_t len);
 extern void kms_spi_int64(KmsSpi *spi, int64 value);
@@ -63,10 +64,13 @@ extern void kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query,
 						int expected);
 extern void kms_spi_end(KmsSpi *spi);
 
-/* A field of the result; row and column from 0 and 1. */
+/* Return a field of the result.  Rows count from 0, columns from 1. */
 extern Datum kms_spi_field(uint64 row, int column, bool *isnull);
 
-/* The first column, of text, of all rows: C strings in the caller's context. */
+/*
+ * Return the first column, a text, of all rows as C strings in the caller's
+ * context.
+ */
 extern List *kms_spi_texts(const KmsSpi *spi);
 
 #endif							/* KMS_STORE_SPI_H */

@@ -21,11 +21,11 @@ typedef struct TotalKey
 	char		reason[KMS_SUMMARY_TEXT];
 } TotalKey;
 
-/* Totals in the making. */
+/* Totals while they are added up. */
 typedef struct Totals
 {
 	HTAB	   *table;
-	KmsTotal   *last;			/* the one that the last row went to */
+	KmsTotal   *last;			/* total to which the last row was added */
 } Totals;
 
 static void add_row(Totals *totals, HeapTuple tuple, TupleDesc desc,
@@ -53,7 +53,7 @@ kms_summary_read(TimestampTz since)
 	KmsTotal   *total;
 	List	   *list = NIL;
 
-	/* add_row has room for these */
+	/* add_row has room for no more */
 	if (RelationGetNumberOfAttributes(rel) > KMS_METRIC_COLUMNS)
 		elog(ERROR, "kms.metric has more columns than this version");
 	control.keysize = sizeof(TotalKey);
@@ -84,8 +84,9 @@ kms_summary_read(TimestampTz since)
 }
 
 /*
- * Minutes before the window begins are not in it; their hour is.  What begins
- * later than now was counted while the clock was ahead.
+ * Add a row.  Skip minutes before the window begins, but not the hour that it
+ * begins in.  Skip a row that begins later than now, because it was counted
+ * while the clock was ahead.
  */
 static void
 add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since,
@@ -108,7 +109,7 @@ add_row(Totals *totals, HeapTuple tuple, TupleDesc desc, TimestampTz since,
 
 /*
  * Rows come minute by minute, and each minute has much the same totals in the
- * same order: so the one that followed last time is tried before the table.
+ * same order.  So try the total that followed last time before the hash table.
  */
 static KmsTotal *
 find(Totals *totals, Datum operation, Datum status, Datum reason)
