@@ -15,7 +15,7 @@
 #include "store/secret_table.h"
 
 /*
- * How a call wants to use a key. docs/reference/tables.md says which states
+ * How a call wants to use a key.  docs/reference/tables.md says which states
  * permit it.
  */
 typedef enum KmsUse

@@ -106,8 +106,8 @@ extern void kms_call_wish(int worker);
 
 /*
  * Note that this transaction creates the extension, and ask for maintenance at
- * its commit. kms_call_is_installing returns whether it does; no other process
- * sees the extension then.
+ * its commit.  kms_call_is_installing returns whether it does; no other
+ * process sees the extension then.
  */
 extern void kms_call_installed(void);
 extern bool kms_call_is_installing(void);

@@ -34,7 +34,7 @@ typedef struct KmsRateLimit
 } KmsRateLimit;
 
 /*
- * Issue the device's valid key, or make one if it has none. kms_issue_rotate
+ * Issue the device's valid key, or make one if it has none.  kms_issue_rotate
  * makes one in any case and deprecates the others.  If a key was made, the
  * call is recorded as a change.
  */

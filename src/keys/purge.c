@@ -5,7 +5,7 @@
  * that existed when the day began, or 1,000 if that is more.  If more are due,
  * it deletes nothing until an operator confirms.  The state is one row, which
  * a purge locks.  Counting many due keys takes time, so keys that were counted
- * and may be deleted are not counted again for each batch. store/reference.h
+ * and may be deleted are not counted again for each batch.  store/reference.h
  * has the rules for foreign keys.
  */
 #include "postgres.h"

@@ -1,5 +1,5 @@
 /*
- * Checkpoints. docs/design/trail-chain.md says when the trail is signed, and
+ * Checkpoints.  docs/design/trail-chain.md says when the trail is signed, and
  * why retention waits for a signature.
  *
  * Sign only hashes that the writer remembers from writing the rows, never a

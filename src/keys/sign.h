@@ -1,6 +1,6 @@
 /*
  * Signing the trail at intervals, and deleting its old rows so that it begins
- * at a signed start. docs/design/trail-chain.md has the text that is signed.
+ * at a signed start.  docs/design/trail-chain.md has the text that is signed.
  */
 #ifndef KMS_KEYS_SIGN_H
 #define KMS_KEYS_SIGN_H

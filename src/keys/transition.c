@@ -1,5 +1,6 @@
 /*
- * Changing states. docs/design/seal-and-denial.md describes seals and denials.
+ * Changing states.  docs/design/seal-and-denial.md describes seals and
+ * denials.
  *
  * A row is changed in one way only: it is read, authenticated, brought to its
  * next version, sealed and written, in one transaction that holds its row

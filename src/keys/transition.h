@@ -1,5 +1,5 @@
 /*
- * Changing the state of a key. docs/reference/tables.md has the transitions.
+ * Changing the state of a key.  docs/reference/tables.md has the transitions.
  */
 #ifndef KMS_KEYS_TRANSITION_H
 #define KMS_KEYS_TRANSITION_H

@@ -15,7 +15,7 @@
 #define LOCKS \
 	"WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)"
 
-/* The database in which the objects are: this one. */
+/* The OID of this database, which has the objects. */
 #define HERE \
 	"(SELECT oid FROM pg_catalog.pg_database" \
 	" WHERE datname = pg_catalog.current_database())"

@@ -7,7 +7,7 @@
 typedef enum KmsBlockage
 {
 	KMS_BLOCKS_TABLE,			/* table, index or sequence of the trail */
-	KMS_BLOCKS_ROW,				/* on a row that the writer may change, too */
+	KMS_BLOCKS_ROW,				/* a row that the writer may change, too */
 	KMS_BLOCKS_EXTENSION		/* the writer works without that lock */
 } KmsBlockage;
 

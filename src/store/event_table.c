@@ -96,8 +96,8 @@ kms_event_table_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	note_found(trail, any);
 
 	/*
-	 * Of two rows with the same ticket this is the later one, whatever the
-	 * clock says.
+	 * If two epochs have the same ticket, the later one must have the later
+	 * time, whatever the clock says.
 	 */
 	started_at = GetCurrentTimestamp();
 	if (any)
@@ -111,8 +111,8 @@ kms_event_table_open(KmsTrail *trail, int64 epoch, int64 complete, bool retired,
 	else if (any && !retired && !others)
 	{
 		/*
-		 * No gap makes it the newest row, so its time must; it is no longer
-		 * handed over.
+		 * There is no gap, so only its time makes this row the newest.  It is
+		 * no longer handed over.
 		 */
 		own.started_at = started_at;
 		write_epoch(&own, trail);

@@ -69,8 +69,8 @@ extern List *kms_health_tickets_twice(void);
 /*
  * Return the qualified names of tables and indexes that the library needs and
  * that are not in schema kms or are of another kind, such as a view;
- * kms_health_locked_tables those of tables that another session has locked
- * against reading.
+ * kms_health_locked_tables returns those of tables that another session has
+ * locked against reading.
  */
 extern List *kms_health_missing_relations(void);
 extern List *kms_health_locked_tables(void);

@@ -49,8 +49,8 @@ extern List *kms_kept_clock_newest_keys(TimestampTz upto, int limit);
 
 /*
  * Return the ids of at most "limit" keys that were made here after "after";
- * the number of events after that time, exact up to "limit", and the latest
- * time.
+ * kms_kept_clock_future_events returns the number of events after that time,
+ * exact up to "limit", and sets *latest to the latest time.
  */
 extern List *kms_kept_clock_future_keys(TimestampTz after, int limit);
 extern int64 kms_kept_clock_future_events(TimestampTz after, int limit,

@@ -96,7 +96,7 @@ kms_key_fill(HeapTuple tuple, TupleDesc desc, KmsKeyRow *row)
 }
 
 /*
- * Read a text.  A text that does not fit is none of ours, so it makes the row
+ * Read a text.  A text that does not fit is not ours, so it makes the row
  * malformed.
  */
 static bool

@@ -19,7 +19,7 @@ typedef enum KmsKeyState
 	KMS_STATE_DISABLED,
 	KMS_STATE_REVOKED,
 	KMS_STATE_PENDING_DELETION,
-	KMS_STATE_UNKNOWN			/* none of ours; never authenticates */
+	KMS_STATE_UNKNOWN			/* not ours; never authenticates */
 } KmsKeyState;
 
 #define KMS_ORIGIN_GENERATED	"generated" /* counts for the limit */

@@ -106,7 +106,7 @@ extern void kms_link_columns(TupleDesc desc, const char *table,
 							 const Oid *types, int count);
 
 /*
- * Convert the hash of a row to and from its column "hash". kms_link_read_hash
+ * Convert the hash of a row to and from its column "hash".  kms_link_read_hash
  * returns false, and zeroes "hash", if the column is NULL or of an unknown
  * format.
  */

@@ -20,8 +20,9 @@ typedef struct KmsPurgeState
  * Read the state, and keep its row locked for the transaction.  Return false
  * if another transaction holds it, so that only one purge runs at a time.  A
  * state that is new, or that kms_purge_state_save did not write, confirms
- * nothing: its day began half a day ago, and what the trail says was purged
- * within a day counts for it.  Both functions need the master key.
+ * nothing: its day began half a day ago, and keys that were purged within the
+ * last day, according to the trail, count for it.  Both functions need the
+ * master key.
  */
 extern bool kms_purge_state_lock(KmsPurgeState *state, TimestampTz now);
 extern void kms_purge_state_save(const KmsPurgeState *state);

@@ -1,5 +1,5 @@
 /*
- * Deleting and rolling up rows of kms.metric, for maintenance. keys/sign.h
+ * Deleting and rolling up rows of kms.metric, for maintenance.  keys/sign.h
  * does this for the trail.
  */
 #ifndef KMS_STORE_RETENTION_H

@@ -26,7 +26,7 @@ kms_scan_bytes(Datum value, bool isnull, unsigned char *out, size_t size)
 	bytea	   *detoasted;
 	size_t		len;
 
-	/* check the size first: the value may have a gigabyte */
+	/* check the size first: the value may be a gigabyte long */
 	if (isnull || toast_raw_datum_size(value) > VARHDRSZ + size)
 		return 0;
 	detoasted = DatumGetByteaPP(value);

@@ -36,8 +36,8 @@ typedef struct KmsServiceKey
 } KmsServiceKey;
 
 /*
- * Read a key.  Return false if there is none.  A row whose id is none of ours
- * is skipped.
+ * Read a key.  Return false if there is none.  A row whose id is not ours is
+ * skipped.
  */
 extern bool kms_service_key_table_read(KmsServiceKeyKind kind, const char *id,
 									   KmsServiceKey *key);
