@@ -22,6 +22,11 @@ typedef struct KmsCall KmsCall;
 /* Register the transaction callbacks.  Called once, from _PG_init. */
 extern void kms_call_install(void);
 
+/*
+ * Begin a call.  Raise the errors of kms_service_require, and KM008 if
+ * kms.audit = required and its event cannot be recorded.  May wait for room in
+ * the ring (kms_wait_for_debt).
+ */
 extern KmsCall *kms_call_begin(KmsOperation operation);
 
 /*
@@ -69,6 +74,7 @@ typedef enum KmsCallEnd
 								 * nothing */
 } KmsCallEnd;
 
+/* Set how the call is recorded if it succeeds. */
 extern void kms_call_ends_as(KmsCall *call, KmsCallEnd end);
 
 /*

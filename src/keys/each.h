@@ -6,6 +6,7 @@
 
 #include "nodes/pg_list.h"
 
+/* The outcome of a task for one key. */
 typedef enum KmsOutcome
 {
 	KMS_OUTCOME_DONE,

@@ -15,6 +15,7 @@ typedef struct KmsIssueRequest
 	int			bits;			/* 0: kms.key_bits */
 } KmsIssueRequest;
 
+/* The key that a device gets. */
 typedef struct KmsIssued
 {
 	char		key_id[KMS_KEY_ID_MAX + 1];
@@ -43,6 +44,7 @@ extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
 extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
 								  KmsIssued *issued, KmsFault *fault);
 
+/* Fill *limit for a device, without a lock. */
 extern void kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit);
 
 /* Return 2048 for "RSA-2048" and so on; 0 for anything else. */

@@ -9,6 +9,7 @@
 #include "store/key.h"
 #include "store/secret_table.h"
 
+/* Digests of a row of kms.key_secret, which a seal covers. */
 typedef struct KmsSecretDigests
 {
 	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];	/* of the wrap */

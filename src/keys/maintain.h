@@ -8,6 +8,7 @@
 #include "keys/clock.h"
 #include "keys/each.h"
 
+/* The tasks, in the order in which kms_maintain() runs them. */
 typedef enum KmsTask
 {
 	KMS_TASK_POOL,				/* first, before anything is locked */

@@ -54,6 +54,7 @@ extern bool kms_opened_make_room(void);
 /* Close and wipe all keys, as at the end of the session. */
 extern void kms_opened_close_all(void);
 
+/* Return the number of open keys. */
 extern int	kms_opened_count(void);
 
 /* Return whether private keys of this session are locked into memory. */

@@ -12,6 +12,7 @@
 #define KMS_REWRAP_MAX 100000	/* keys in a batch; each is locked until its
 								 * end */
 
+/* The result of a batch. */
 typedef struct KmsRewrap
 {
 	int64		done;			/* keys, peppers, audit keys wrapped again */

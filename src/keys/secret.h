@@ -36,6 +36,7 @@ extern KmsStatus kms_secret_verify(KmsCall *call,
 								   const KmsSecretAttempt *attempt,
 								   KmsFault *fault);
 
+/* Return whether a status of kms_secret_verify is the answer "no". */
 extern bool kms_secret_is_answer(KmsStatus status);
 
 /*

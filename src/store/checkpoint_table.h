@@ -50,6 +50,7 @@ typedef struct KmsCheckpoint
 /* Return "acceptance", "checkpoint" or "start". */
 extern const char *kms_checkpoint_table_kind_name(KmsCheckpointKind kind);
 
+/* Fill *checkpoint from the columns of a row. */
 extern void kms_checkpoint_table_read(const Datum *values, const bool *isnull,
 									  KmsCheckpoint *checkpoint);
 

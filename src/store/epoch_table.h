@@ -35,6 +35,7 @@ extern bool kms_epoch_table_end(KmsEpochRow *end, int64 limit);
 /* Do the same for the row of one epoch. */
 extern bool kms_epoch_table_find(KmsEpochRow *epoch, int64 number);
 
+/* Insert the row of a new epoch. */
 extern void kms_epoch_table_insert(const KmsEpochRow *epoch);
 
 /*

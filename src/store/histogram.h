@@ -36,6 +36,7 @@ extern int	kms_histogram_bucket(int64_t duration_us);
  */
 extern double kms_histogram_bound(int bucket);
 
+/* Count a duration in microseconds; add another histogram. */
 extern void kms_histogram_count(KmsHistogram *histogram, int64_t duration_us);
 extern void kms_histogram_add(KmsHistogram *histogram,
 							  const KmsHistogram *other);

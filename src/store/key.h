@@ -88,6 +88,7 @@ typedef struct KmsKey
 	KmsDenial	denial;			/* not part of the row, and not sealed */
 } KmsKey;
 
+/* Return the name of a state as the tables store it, a static string. */
 extern const char *kms_key_state_name(KmsKeyState state);
 
 /*

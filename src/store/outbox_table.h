@@ -7,6 +7,7 @@
 
 #include "store/event_table.h"
 
+/* Insert an event, in the transaction of its change. */
 extern void kms_outbox_table_insert(const KmsEvent *event);
 
 /*

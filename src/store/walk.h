@@ -51,6 +51,7 @@ extern List *kms_walk_checkpoints(const KmsWalk *walk);
  */
 extern const KmsWalkRow *kms_walk_next(KmsWalk *walk);
 
+/* End the walk, and the extension owner's rights. */
 extern void kms_walk_end(KmsWalk *walk);
 
 #endif							/* KMS_STORE_WALK_H */
