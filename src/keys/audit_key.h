@@ -45,7 +45,7 @@ typedef struct KmsAuditPublic
 /*
  * Return KMS_OK if the signature over these bytes was made by this audit key
  * of ours, and KMS_NOT_AUTHENTIC if it was not or if the key's row was
- * changed.  Otherwise return the status of kms_audit_key_public. *last caches
+ * changed.  Otherwise return the status of kms_audit_key_public.  *last caches
  * the public key.
  */
 extern KmsStatus kms_audit_key_verify(KmsAuditPublic *last,

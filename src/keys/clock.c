@@ -126,7 +126,7 @@ read_moment(KmsSlowClock *moment)
 
 /*
  * Set *clock to the clock at this moment.  Return false if nothing tells the
- * time. *begun is true if the clock does not continue from the stored one.
+ * time.  *begun is true if the clock does not continue from the stored one.
  */
 static bool
 load(bool found, const KmsKeptClock *kept, const KmsSlowClock *moment,

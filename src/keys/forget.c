@@ -1,10 +1,10 @@
 /*
  * Forgetting a device, in one transaction:
  *
- * 1.  Wait until all recorded events are written, so that they are found.
- * 2.  Destroy the keys, under the device's lock, so that none is made in the
+ * 1. Wait until all recorded events are written, so that they are found.
+ * 2. Destroy the keys, under the device's lock, so that none is made in the
  *    meantime.
- * 3.  Walk through the trail once.  Replace the personal data of each row of
+ * 3. Walk through the trail once.  Replace the personal data of each row of
  *    the device by a signed proof that its owner has removed it
  *    (docs/design/trail-chain.md, "Forgetting").
  *

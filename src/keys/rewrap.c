@@ -3,10 +3,10 @@
  *
  * A key is moved in one step.  Under the lock of its row it is authenticated,
  * and its private key is unwrapped and wrapped again.  Wrap and seal are
- * replaced together, under one master key, in one transaction.  If this is
- * killed at any point, either the old row or the new one exists, and the
- * server has both master keys until the operator removes one.  A reader that
- * reads the row and its secret before and after the commit reads again
+ * replaced together, under one master key, in one transaction.  Wherever the
+ * process is killed, either the old row or the new one exists, and the server
+ * has both master keys until the operator removes one.  A reader that reads
+ * the row and its secret before and after the commit reads again
  * (keys/admit.c).  An open key is opened again, because its wrap has changed.
  * Neither the state nor the row version changes, and the trail records
  * nothing, because the key is the same.
