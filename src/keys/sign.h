@@ -30,8 +30,8 @@ typedef struct KmsSigned
 typedef void (*KmsSignedVisitor) (const KmsSigned *checkpoint, void *arg);
 
 /*
- * Show the visitor each checkpoint after a ticket, in their order.  What it
- * is shown, and all that it allocates, goes when it returns.
+ * Call "visit" for each checkpoint after a ticket, in order.  Its argument,
+ * and all memory that it allocates, is freed when it returns.
  */
 extern void kms_sign_visit(int64 after, KmsSignedVisitor visit, void *arg);
 
