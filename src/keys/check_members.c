@@ -52,7 +52,7 @@ static const Rule attached[] = {
 		"foreign keys whose check may run code of others: %s",
 	"Drop them; refer to kms.key only, and from columns of type text, varchar or char."},
 	{KMS_MEMBER_FOREIGN_CODE, "error",
-		"tables or views of kms use what is not of kms: %s",
+		"tables or views of kms use objects that are not part of kms: %s",
 	"Undo that: such code runs with the rights of the extension."}
 };
 

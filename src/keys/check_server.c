@@ -110,5 +110,5 @@ kms_check_server_tables(KmsReport report, void *result)
 	if (locked != NIL)
 		report(result, "error",
 			   psprintf("another session has locked tables of kms: %s", kms_name_list_join(locked)),
-			   "See pg_locks for which; calls wait for it.");
+			   "See pg_locks for the session; calls wait for it.");
 }

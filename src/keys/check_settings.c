@@ -51,12 +51,12 @@ kms_check_settings_files(KmsReport report, void *arg)
 			report(arg, "error",
 				   psprintf("there is no parameter \"%s\" (%s)",
 							line->name, line->place),
-				   "Correct the name; what it was meant to set has another value. SELECT name FROM pg_settings WHERE name LIKE 'kms.%' lists the names.");
+				   "Correct the name; until then the parameter that was meant keeps its value. SELECT name FROM pg_settings WHERE name LIKE 'kms.%' lists the names.");
 		else
 			report(arg, "error",
 				   psprintf("parameter \"%s\" has an invalid value (%s) and is not applied",
 							line->name, line->place),
-				   psprintf("Correct it and reload the server; in force is what SHOW %s says.",
+				   psprintf("Correct it and reload the server. SHOW %s returns the value in force.",
 							line->name));
 	}
 	foreach(cell, pending)
@@ -110,11 +110,11 @@ kms_check_settings_command_line(KmsReport report, void *arg)
 		if (!kms_settings_knows(name))
 			report(arg, "error",
 				   psprintf("there is no parameter \"%s\", which the server was started with", name),
-				   "Correct the server's command line and restart it; what the parameter was meant to set has another value.");
+				   "Correct the server's command line and restart it; until then the parameter that was meant keeps its value.");
 		else if (!kms_settings_accepts(name, value, true))
 			report(arg, "error",
 				   psprintf("parameter \"%s\" has an invalid value on the server's command line and is not applied", name),
-				   psprintf("Correct the command line and restart the server; in force is what SHOW %s says.", name));
+				   psprintf("Correct the command line and restart the server. SHOW %s returns the value in force.", name));
 	}
 }
 

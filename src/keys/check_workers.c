@@ -141,7 +141,7 @@ check_standbys(KmsReport report, void *arg)
 		report(arg, "error",
 			   psprintf("commits wait for a synchronous standby: %d, one of them process %d",
 						waiting, pid),
-			   psprintf("What they change, a revoked key for one, is not in force before that. Bring the standby back, or end the wait with SELECT pg_cancel_backend(%d): then it is committed, and in force here. Call with SET synchronous_commit = local not to wait.",
+			   psprintf("Their changes, a revoked key for example, are not in force before that. Bring the standby back, or end the wait with SELECT pg_cancel_backend(%d): the change is then committed, and in force here. To avoid the wait, call with SET synchronous_commit = local.",
 						pid));
 	if (!kms_audit_wait_for_standby || kms_audit != KMS_AUDIT_REQUIRED ||
 		RecoveryInProgress())

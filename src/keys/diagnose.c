@@ -187,7 +187,7 @@ report_none(List **findings, const KmsKey *key)
 	ListCell   *cell;
 
 	kms_finding_add(findings, "the ciphertext does not open, with any pair of digests",
-					"It was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted, or was damaged on its way. Which it is cannot be told.");
+					"The ciphertext was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted; or it was damaged on its way. Nobody can tell which.");
 	if (others == NIL)
 		return;
 	initStringInfo(&ids);

@@ -137,6 +137,6 @@ report_decoded(List **findings, const unsigned char *data, size_t len)
 		again_len < KMS_SHORTEST_BLOCK)
 		return false;
 	kms_finding_add(findings, "the ciphertext is in base64 twice",
-					"Let the client, or what stands between, encode it once.");
+					"Let the client, or a program in between, encode it once.");
 	return true;
 }

@@ -123,8 +123,8 @@ require_room(void)
 	if (!kms_wait_flush(FLUSH_MS))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the trail is not up to date, so not all that it tells of a device can be found"),
-				 errhint("kms_check() says what keeps the event writer; then call again."),
+				 errmsg("the trail is not up to date, so events of the device may be missing from it"),
+				 errhint("Run kms_check() to see what keeps the event writer, then call again."),
 				 KMS_HIDE_STATEMENT));
 }
 

@@ -26,7 +26,7 @@ static const Kind kinds[] = {
 	},
 	[KMS_AUDIT_KEY] = {
 		"audit key", KMS_PURPOSE_AUDIT, "Ed25519",
-		"Restore its row of kms.audit_key from a backup; without it what it signed is authenticated by nothing but a copy of its public key."
+		"Restore its row of kms.audit_key from a backup; without it, only a copy of its public key authenticates what it signed."
 	}
 };
 

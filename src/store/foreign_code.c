@@ -162,6 +162,6 @@ refuse(const Relation rel, Oid class_oid, Oid object_oid)
 			 errmsg("kms.%s is not written because of %s",
 					RelationGetRelationName(rel),
 					getObjectDescription(&object, false)),
-			 errhint("Code of others would run with the rights of the extension's owner: drop it."),
+			 errhint("Drop it, because code of others would run with the rights of the extension's owner."),
 			 KMS_HIDE_STATEMENT));
 }

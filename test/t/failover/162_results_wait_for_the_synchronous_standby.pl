@@ -59,7 +59,7 @@ like(KmsClient::findings($primary, 'postgres'),
 	'kms_check() says so');
 my $changer = KmsClient->session($primary, 'postgres');
 $changer->send("SELECT kms_disable_key('$key')");
-ok(KmsTest::poll(sub { KmsClient::findings($primary, 'postgres') =~ /^error: commits wait for a synchronous standby: \d+, one of them process \d+ \(What they change, a revoked key for one, is not in force/m }),
+ok(KmsTest::poll(sub { KmsClient::findings($primary, 'postgres') =~ /^error: commits wait for a synchronous standby: \d+, one of them process \d+ \(Their changes, a revoked key for example, are not in force/m }),
 	'kms_check() says that a change waits');
 is($primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'"), 'active', 'it is not in force');
 $primary->safe_psql('postgres', "SELECT pg_cancel_backend($changer->{pid})");

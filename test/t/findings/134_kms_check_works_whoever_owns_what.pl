@@ -141,14 +141,14 @@ undone('a child', 'CREATE TABLE public.child () INHERITS (kms.pepper)',
 	qr/^error: others have attached to tables of kms: table public\.child, which inherits from kms\.pepper \(/m,
 	'DROP TABLE public.child');
 undone('a constraint', 'ALTER TABLE kms.pepper ADD CONSTRAINT good CHECK (public.good(pepper_id))',
-	qr/^error: tables or views of kms use what is not of kms: constraint good on table kms\.pepper uses function (?:public\.)?good\(text\) \(/m,
+	qr/^error: tables or views of kms use objects that are not part of kms: constraint good on table kms\.pepper uses function (?:public\.)?good\(text\) \(/m,
 	'ALTER TABLE kms.pepper DROP CONSTRAINT good');
 undone('an index', 'CREATE INDEX good ON kms.pepper (public.good(pepper_id))',
-	qr/^error: tables or views of kms use what is not of kms: index kms\.good uses function/m,
+	qr/^error: tables or views of kms use objects that are not part of kms: index kms\.good uses function/m,
 	'DROP INDEX kms.good');
 my $view = sql("SELECT pg_get_viewdef('kms.status'::regclass)");
 undone('a replaced view', 'CREATE OR REPLACE VIEW kms.status AS SELECT item, value FROM kms.read_status() WHERE public.good(item)',
-	qr/^error: tables or views of kms use what is not of kms: rule _RETURN on view kms\.status uses function/m,
+	qr/^error: tables or views of kms use objects that are not part of kms: rule _RETURN on view kms\.status uses function/m,
 	"CREATE OR REPLACE VIEW kms.status AS $view");
 
 # ---- Locks ----------------------------------------------------------------

@@ -149,7 +149,7 @@ is( $node->safe_psql(
 		SELECT DISTINCT finding, hint FROM (SELECT *, row_number() OVER (PARTITION BY kind) AS n FROM given) AS g,
 			LATERAL kms_diagnose('} . $key . q{', encode(g.c, 'base64')) AS d
 		WHERE n <= 5}),
-	"the ciphertext does not open, with any pair of digests|It was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted, or was damaged on its way. Which it is cannot be told.",
+	"the ciphertext does not open, with any pair of digests|The ciphertext was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted; or it was damaged on its way. Nobody can tell which.",
 	'kms_diagnose has one answer, also to PKCS#1 v1.5');
 is( KmsTest::events($node, 'postgres',
 		"application_name = 'diagnose' AND (operation, status) = ('diagnose', 'success')"),
