@@ -82,16 +82,16 @@ kms_chain_event(const unsigned char *previous, const KmsChainEvent *event,
 
 /* The event may have any length, so it is hashed and not copied. */
 KmsStatus
-kms_chain_commit_aside(const KmsChainAside *aside, const unsigned char *salt,
-					   unsigned char *commitment)
+kms_chain_commit_quarantine(const KmsChainQuarantine *quarantined, const unsigned char *salt,
+							unsigned char *commitment)
 {
 	Message		message;
 	unsigned char digest[KMS_CHAIN_SIZE];
 	KmsChainField event = {(const char *) digest, sizeof(digest)};
 
-	if (aside->event.data == NULL)
+	if (quarantined->event.data == NULL)
 		event = none;
-	else if (!kms_sha256(aside->event.data, aside->event.len, digest))
+	else if (!kms_sha256(quarantined->event.data, quarantined->event.len, digest))
 		return KMS_FAILED;
 	begin(&message, "kms/audit-aside-personal/v1");
 	kms_encoder_raw(&message.enc, salt, KMS_CHAIN_SALT_SIZE);
@@ -100,17 +100,17 @@ kms_chain_commit_aside(const KmsChainAside *aside, const unsigned char *salt,
 }
 
 KmsStatus
-kms_chain_aside(const unsigned char *previous, const KmsChainAside *aside,
-				const unsigned char *commitment, unsigned char *hash)
+kms_chain_quarantine(const unsigned char *previous, const KmsChainQuarantine *quarantined,
+					 const unsigned char *commitment, unsigned char *hash)
 {
 	Message		message;
 
 	begin(&message, "kms/audit-aside/v1");
 	kms_encoder_raw(&message.enc, previous, KMS_CHAIN_SIZE);
-	kms_encoder_int64(&message.enc, aside->epoch);
-	kms_encoder_int64(&message.enc, aside->ticket);
-	kms_encoder_int64(&message.enc, aside->set_aside_at);
-	put_field(&message, aside->error);
+	kms_encoder_int64(&message.enc, quarantined->epoch);
+	kms_encoder_int64(&message.enc, quarantined->ticket);
+	kms_encoder_int64(&message.enc, quarantined->quarantined_at);
+	put_field(&message, quarantined->error);
 	kms_encoder_raw(&message.enc, commitment, KMS_CHAIN_SIZE);
 	return finish(&message, hash);
 }

@@ -1,7 +1,7 @@
 /*
  * The chain of the audit trail: each row of the trail has a hash over itself
  * and the hash of the row before it.  docs/design/trail-chain.md specifies the
- * hash of an event, of an event that was quarantined ("aside" in the code),
+ * hash of an event, of an event that was quarantined,
  * the commitment, which makes it possible to forget the personal data of a
  * row, and the proof that a forgotten row has instead.
  *
@@ -83,14 +83,14 @@ typedef struct KmsChainEvent
 	KmsChainValue values[KMS_CHAIN_VALUES_MAX];
 } KmsChainEvent;
 
-typedef struct KmsChainAside
+typedef struct KmsChainQuarantine
 {
 	int64_t		epoch;
 	int64_t		ticket;
-	int64_t		set_aside_at;
+	int64_t		quarantined_at;
 	KmsChainField error;
 	KmsChainField event;
-} KmsChainAside;
+} KmsChainQuarantine;
 
 /*
  * Compute the commitment to the personal data of a row, and the hash of the
@@ -106,13 +106,13 @@ extern KmsStatus kms_chain_event(const unsigned char *previous,
 								 const KmsChainEvent *event,
 								 const unsigned char *commitment,
 								 unsigned char *hash);
-extern KmsStatus kms_chain_commit_aside(const KmsChainAside *aside,
-										const unsigned char *salt,
-										unsigned char *commitment);
-extern KmsStatus kms_chain_aside(const unsigned char *previous,
-								 const KmsChainAside *aside,
-								 const unsigned char *commitment,
-								 unsigned char *hash);
+extern KmsStatus kms_chain_commit_quarantine(const KmsChainQuarantine *quarantined,
+											 const unsigned char *salt,
+											 unsigned char *commitment);
+extern KmsStatus kms_chain_quarantine(const unsigned char *previous,
+									  const KmsChainQuarantine *quarantined,
+									  const unsigned char *commitment,
+									  unsigned char *hash);
 
 /*
  * Return true if nothing is left of the data that the commitment covers, as it

@@ -40,7 +40,7 @@ typedef struct Found
 {
 	int64		epoch;
 	int64		ticket;
-	bool		is_aside;
+	bool		is_quarantined;
 	bool		committed;		/* it has a salt, so the chain has a
 								 * commitment */
 	unsigned char commitment[KMS_CHAIN_SIZE];
@@ -66,7 +66,7 @@ static bool note_key(const KmsKey *key, KmsRowOrigin origin, void *arg);
 static KmsStatus destroy_keys(List *key_ids, int64 *count, KmsFault *fault);
 static KmsStatus find_rows(const char *device_id, Search *search);
 static bool tells_of(const Search *search, const KmsWalkRow *row);
-static bool is_aside_of(const Search *search, const KmsChainField *event);
+static bool is_quarantined_of(const Search *search, const KmsChainField *event);
 static KmsStatus add(Search *search, const KmsWalkRow *row);
 static bool knows_key(const Search *search, const KmsChainField *key_id);
 static void learn_key(Search *search, const KmsWalkRow *row);
@@ -194,8 +194,8 @@ tells_of(const Search *search, const KmsWalkRow *row)
 
 	if (row->was_forgotten)
 		return false;
-	if (row->is_aside)
-		return is_aside_of(search, &row->aside.event);
+	if (row->is_quarantined)
+		return is_quarantined_of(search, &row->quarantined.event);
 	if (device_id->data == NULL)
 		return knows_key(search, member(row, key_id));
 	return device_id->len == search->device_id.len &&
@@ -229,7 +229,7 @@ knows_key(const Search *search, const KmsChainField *key_id)
  * of the outbox in JSON, or an entry of the ring.
  */
 static bool
-is_aside_of(const Search *search, const KmsChainField *event)
+is_quarantined_of(const Search *search, const KmsChainField *event)
 {
 	static const char outbox[] = "{\"event_id\":";
 
@@ -261,14 +261,14 @@ add(Search *search, const KmsWalkRow *row)
 	memset(found, 0, sizeof(*found));
 	found->epoch = row->epoch;
 	found->ticket = row->ticket;
-	found->is_aside = row->is_aside;
+	found->is_quarantined = row->is_quarantined;
 	found->committed = row->has_salt;
-	if (!row->is_aside)
+	if (!row->is_quarantined)
 		learn_key(search, row);
 	if (!row->has_salt)
 		return KMS_OK;
-	return row->is_aside ?
-		kms_chain_commit_aside(&row->aside, row->salt, found->commitment) :
+	return row->is_quarantined ?
+		kms_chain_commit_quarantine(&row->quarantined, row->salt, found->commitment) :
 		kms_chain_commit_event(&row->event, row->salt, found->commitment);
 }
 
@@ -327,7 +327,7 @@ blank(const Search *search, const char *signing_key_id,
 static bool
 blank_row(const Found *row, const unsigned char *proof, size_t len)
 {
-	return row->is_aside ?
+	return row->is_quarantined ?
 		kms_quarantine_table_blank(row->epoch, row->ticket, proof, len) :
 		kms_event_table_blank(row->epoch, row->ticket, proof, len);
 }

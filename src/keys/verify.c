@@ -323,8 +323,8 @@ compare_hash(Audit *audit, const KmsWalkRow *row)
 	finding = get_commitment(audit, row, commitment);
 	if (finding != NULL)
 		return finding;
-	if (row->is_aside)
-		status = kms_chain_aside(audit->hash, &row->aside, commitment, hash);
+	if (row->is_quarantined)
+		status = kms_chain_quarantine(audit->hash, &row->quarantined, commitment, hash);
 	else
 		status = kms_chain_event(audit->hash, &row->event, commitment, hash);
 	if (status == KMS_FAILED)
@@ -350,8 +350,8 @@ get_commitment(Audit *audit, const KmsWalkRow *row, unsigned char *commitment)
 		memcpy(commitment, row->forgotten.commitment, KMS_CHAIN_SIZE);
 		return check_proof(audit, row);
 	}
-	if (row->is_aside)
-		status = kms_chain_commit_aside(&row->aside, row->salt, commitment);
+	if (row->is_quarantined)
+		status = kms_chain_commit_quarantine(&row->quarantined, row->salt, commitment);
 	else
 		status = kms_chain_commit_event(&row->event, row->salt, commitment);
 	if (status == KMS_FAILED)
@@ -370,7 +370,7 @@ check_proof(Audit *audit, const KmsWalkRow *row)
 	KmsEncoder	message;
 	KmsStatus	status;
 
-	if (row->is_aside ? row->aside.event.data != NULL
+	if (row->is_quarantined ? row->quarantined.event.data != NULL
 		: !kms_chain_event_is_blank(&row->event))
 		return "the row is not as it was written";
 	kms_encoder_init(&message, data, sizeof(data));
@@ -522,7 +522,7 @@ is_branch(const KmsWalkRow *row)
 	const KmsChainField *operation;
 	const KmsChainField *remark;
 
-	if (row->is_aside)
+	if (row->is_quarantined)
 		return false;
 	operation = kms_link_text(&row->event, offsetof(KmsEvent, operation));
 	remark = kms_link_text(&row->event, offsetof(KmsEvent, remark));

@@ -337,10 +337,10 @@ int64
 kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy)
 {
 	static SPIPlanPtr lock_plan = NULL;
-	static SPIPlanPtr lock_aside_plan = NULL;
+	static SPIPlanPtr lock_quarantine_plan = NULL;
 	static SPIPlanPtr count_plan = NULL;
 	static SPIPlanPtr event_plan = NULL;
-	static SPIPlanPtr aside_plan = NULL;
+	static SPIPlanPtr quarantine_plan = NULL;
 	static SPIPlanPtr plan = NULL;
 	int64		locked;
 	int64		deleted;
@@ -350,7 +350,7 @@ kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy)
 						  " (SELECT 1 FROM kms.event" PREFIX
 						  " FOR UPDATE SKIP LOCKED) AS e",
 						  after, upto) +
-		count_prefix(&lock_aside_plan,
+		count_prefix(&lock_quarantine_plan,
 					 "SELECT pg_catalog.count(*) FROM"
 					 " (SELECT 1 FROM kms.event_quarantine" PREFIX
 					 " FOR UPDATE SKIP LOCKED) AS q",
@@ -365,7 +365,7 @@ kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy)
 		return 0;
 	deleted = run_on_prefix(&event_plan, "DELETE FROM kms.event" PREFIX,
 							SPI_OK_DELETE, after, upto);
-	deleted += run_on_prefix(&aside_plan,
+	deleted += run_on_prefix(&quarantine_plan,
 							 "DELETE FROM kms.event_quarantine" PREFIX,
 							 SPI_OK_DELETE, after, upto);
 	(void) run_on_prefix(&plan,

@@ -196,7 +196,7 @@ void
 kms_event_table_clear(const KmsTrail *trail)
 {
 	static SPIPlanPtr event_plan = NULL;
-	static SPIPlanPtr aside_plan = NULL;
+	static SPIPlanPtr quarantine_plan = NULL;
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
 
@@ -206,7 +206,7 @@ kms_event_table_clear(const KmsTrail *trail)
 				"DELETE FROM kms.event"
 				" WHERE ticket > $1",
 				SPI_OK_DELETE);
-	kms_spi_run(&spi, &aside_plan,
+	kms_spi_run(&spi, &quarantine_plan,
 				"DELETE FROM kms.event_quarantine"
 				" WHERE ticket > $1",
 				SPI_OK_DELETE);

@@ -43,7 +43,7 @@ kms_latest_row(int64 ticket, const unsigned char *hash, int64 epoch)
 {
 	return has_row("event", "event_pkey", KMS_EVENT_HASH, ticket, hash,
 				   epoch) ||
-		has_row("event_quarantine", "event_quarantine_pkey", KMS_ASIDE_HASH,
+		has_row("event_quarantine", "event_quarantine_pkey", KMS_QUARANTINE_HASH,
 				ticket, hash, epoch);
 }
 
@@ -124,12 +124,12 @@ kms_latest_run(int64 ticket, int64 free)
 static bool
 next_ticket(int64 ticket, int64 *next)
 {
-	int64		aside;
+	int64		quarantined;
 	bool		found = next_in("event", "event_pkey", ticket, next);
 
-	if (next_in("event_quarantine", "event_quarantine_pkey", ticket, &aside))
+	if (next_in("event_quarantine", "event_quarantine_pkey", ticket, &quarantined))
 	{
-		*next = found ? Min(*next, aside) : aside;
+		*next = found ? Min(*next, quarantined) : quarantined;
 		found = true;
 	}
 	return found;

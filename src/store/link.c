@@ -19,7 +19,7 @@
 /* Columns of kms.event that are not fields of an event. */
 #define OTHER_COLUMNS 5
 
-static const Oid aside_types[KMS_ASIDE_COLUMNS] = {
+static const Oid quarantine_types[KMS_QUARANTINE_COLUMNS] = {
 	INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID,
 	BYTEAOID
 };
@@ -153,16 +153,16 @@ kms_link_text(const KmsChainEvent *event, size_t member)
 }
 
 void
-kms_link_aside(const Datum *values, const bool *isnull, KmsChainAside *aside)
+kms_link_quarantine(const Datum *values, const bool *isnull, KmsChainQuarantine *quarantined)
 {
-	aside->epoch = DatumGetInt64(values[KMS_ASIDE_EPOCH]);
-	aside->ticket = DatumGetInt64(values[KMS_ASIDE_TICKET]);
-	aside->set_aside_at =
-		DatumGetTimestampTz(values[KMS_ASIDE_SET_ASIDE_AT]);
-	aside->error = text_field(values[KMS_ASIDE_ERROR],
-							  isnull[KMS_ASIDE_ERROR]);
-	aside->event = bytes_field(values[KMS_ASIDE_EVENT],
-							   isnull[KMS_ASIDE_EVENT]);
+	quarantined->epoch = DatumGetInt64(values[KMS_QUARANTINE_EPOCH]);
+	quarantined->ticket = DatumGetInt64(values[KMS_QUARANTINE_TICKET]);
+	quarantined->quarantined_at =
+		DatumGetTimestampTz(values[KMS_QUARANTINE_AT]);
+	quarantined->error = text_field(values[KMS_QUARANTINE_ERROR],
+									isnull[KMS_QUARANTINE_ERROR]);
+	quarantined->event = bytes_field(values[KMS_QUARANTINE_EVENT],
+									 isnull[KMS_QUARANTINE_EVENT]);
 }
 
 void
@@ -186,21 +186,21 @@ kms_link_chain_event(const KmsChainEvent *event, const unsigned char *salt,
 }
 
 void
-kms_link_chain_aside(const KmsChainAside *aside, const unsigned char *salt,
-					 unsigned char *hash)
+kms_link_chain_quarantine(const KmsChainQuarantine *quarantined, const unsigned char *salt,
+						  unsigned char *hash)
 {
 	unsigned char commitment[KMS_CHAIN_SIZE];
 
-	require(kms_chain_commit_aside(aside, salt, commitment));
-	require(kms_chain_aside(hash, aside, commitment, hash));
+	require(kms_chain_commit_quarantine(quarantined, salt, commitment));
+	require(kms_chain_quarantine(hash, quarantined, commitment, hash));
 }
 
 void
-kms_link_check(TupleDesc desc, bool is_aside)
+kms_link_check(TupleDesc desc, bool is_quarantined)
 {
-	if (is_aside)
-		kms_link_columns(desc, "event_quarantine", aside_types,
-						 lengthof(aside_types));
+	if (is_quarantined)
+		kms_link_columns(desc, "event_quarantine", quarantine_types,
+						 lengthof(quarantine_types));
 	else
 		kms_link_columns(desc, "event", event_types(),
 						 kms_event_field_count + OTHER_COLUMNS);

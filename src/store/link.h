@@ -24,18 +24,18 @@ typedef enum KmsEventColumn
 } KmsEventColumn;
 
 /* Columns of kms.event_quarantine, in order. */
-typedef enum KmsAsideColumn
+typedef enum KmsQuarantineColumn
 {
-	KMS_ASIDE_EPOCH,
-	KMS_ASIDE_TICKET,
-	KMS_ASIDE_SET_ASIDE_AT,
-	KMS_ASIDE_ERROR,
-	KMS_ASIDE_EVENT,
-	KMS_ASIDE_SALT,
-	KMS_ASIDE_HASH,
-	KMS_ASIDE_FORGOTTEN,
-	KMS_ASIDE_COLUMNS
-} KmsAsideColumn;
+	KMS_QUARANTINE_EPOCH,
+	KMS_QUARANTINE_TICKET,
+	KMS_QUARANTINE_AT,
+	KMS_QUARANTINE_ERROR,
+	KMS_QUARANTINE_EVENT,
+	KMS_QUARANTINE_SALT,
+	KMS_QUARANTINE_HASH,
+	KMS_QUARANTINE_FORGOTTEN,
+	KMS_QUARANTINE_COLUMNS
+} KmsQuarantineColumn;
 
 /* Return the type of a field's column in kms.event and kms.event_outbox. */
 extern Oid	kms_link_type(const KmsEventField *field);
@@ -65,8 +65,8 @@ extern void kms_link_read_value(KmsEvent *event, const KmsEventField *field,
  */
 extern void kms_link_event(const Datum *values, const bool *isnull,
 						   KmsChainEvent *event);
-extern void kms_link_aside(const Datum *values, const bool *isnull,
-						   KmsChainAside *aside);
+extern void kms_link_quarantine(const Datum *values, const bool *isnull,
+								KmsChainQuarantine *quarantined);
 
 /*
  * Return the text of an event of the chain that comes from a member of
@@ -88,16 +88,16 @@ extern void kms_link_make_salts(unsigned char *salts, int count);
 extern void kms_link_chain_event(const KmsChainEvent *event,
 								 const unsigned char *salt,
 								 unsigned char *hash);
-extern void kms_link_chain_aside(const KmsChainAside *aside,
-								 const unsigned char *salt,
-								 unsigned char *hash);
+extern void kms_link_chain_quarantine(const KmsChainQuarantine *quarantined,
+									  const unsigned char *salt,
+									  unsigned char *hash);
 
 /*
- * Raise an error unless the table (kms.event_quarantine if "is_aside",
+ * Raise an error unless the table (kms.event_quarantine if "is_quarantined",
  * otherwise kms.event) has its columns, with their types.  Nothing else is
  * read or written.
  */
-extern void kms_link_check(TupleDesc desc, bool is_aside);
+extern void kms_link_check(TupleDesc desc, bool is_quarantined);
 
 /*
  * Do the same for the first columns of any table of kms, named without schema.

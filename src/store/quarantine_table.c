@@ -11,11 +11,11 @@ void
 kms_quarantine_table_insert(KmsTrail *trail, const void *data, size_t len,
 							const char *error)
 {
-	static const bool isnull[KMS_ASIDE_COLUMNS] = {false};
+	static const bool isnull[KMS_QUARANTINE_COLUMNS] = {false};
 	static SPIPlanPtr plan = NULL;
 	unsigned char salt[KMS_CHAIN_SALT_SIZE];
 	unsigned char stored[KMS_CHAIN_STORED_SIZE];
-	KmsChainAside aside;
+	KmsChainQuarantine quarantined;
 	KmsSpi		spi;
 
 	kms_link_make_salts(salt, 1);
@@ -28,8 +28,8 @@ kms_quarantine_table_insert(KmsTrail *trail, const void *data, size_t len,
 	kms_spi_bytes(&spi, data, len);
 
 	/* the parameters so far are the columns of the row, in order */
-	kms_link_aside(spi.values, isnull, &aside);
-	kms_link_chain_aside(&aside, salt, trail->hash);
+	kms_link_quarantine(spi.values, isnull, &quarantined);
+	kms_link_chain_quarantine(&quarantined, salt, trail->hash);
 	kms_link_write_hash(trail->hash, stored);
 	kms_spi_bytes(&spi, salt, sizeof(salt));
 	kms_spi_bytes(&spi, stored, sizeof(stored));

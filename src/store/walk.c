@@ -39,14 +39,14 @@ struct KmsWalk
 	Snapshot	snapshot;
 	MemoryContext row_context;	/* memory that the row points to */
 	Source		events;
-	Source		asides;
+	Source		quarantine;
 	Source	   *given;			/* source of the last row returned */
 	KmsWalkRow	row;
 };
 
 /* Both tables begin with these columns. */
-StaticAssertDecl((int) KMS_EVENT_EPOCH == (int) KMS_ASIDE_EPOCH &&
-				 (int) KMS_EVENT_TICKET == (int) KMS_ASIDE_TICKET,
+StaticAssertDecl((int) KMS_EVENT_EPOCH == (int) KMS_QUARANTINE_EPOCH &&
+				 (int) KMS_EVENT_TICKET == (int) KMS_QUARANTINE_TICKET,
 				 "epoch and ticket must be the same columns");
 
 static void open_source(KmsWalk *walk, Source *source, const char *table,
@@ -55,7 +55,7 @@ static void advance(Source *source);
 static bool comes_first(const Source *one, const Source *other);
 static void close_source(Source *source);
 static int	compare_epochs(const ListCell *a, const ListCell *b);
-static void read_row(KmsWalkRow *row, const Source *source, bool is_aside);
+static void read_row(KmsWalkRow *row, const Source *source, bool is_quarantined);
 static bool read_bytes(const Source *source, int column, unsigned char *out,
 					   size_t size, bool *malformed);
 static bool read_hash(const Source *source, int column, unsigned char *hash,
@@ -74,7 +74,7 @@ kms_walk_begin(void)
 											  "kms row of the trail",
 											  ALLOCSET_DEFAULT_SIZES);
 	open_source(walk, &walk->events, "event", "event_pkey");
-	open_source(walk, &walk->asides, "event_quarantine",
+	open_source(walk, &walk->quarantine, "event_quarantine",
 				"event_quarantine_pkey");
 	return walk;
 }
@@ -142,14 +142,14 @@ kms_walk_next(KmsWalk *walk)
 	CHECK_FOR_INTERRUPTS();
 	if (walk->given != NULL)
 		advance(walk->given);
-	walk->given = comes_first(&walk->asides, &walk->events) ?
-		&walk->asides : &walk->events;
+	walk->given = comes_first(&walk->quarantine, &walk->events) ?
+		&walk->quarantine : &walk->events;
 	if (walk->given->ended)
 		return NULL;
 
 	MemoryContextReset(walk->row_context);
 	caller = MemoryContextSwitchTo(walk->row_context);
-	read_row(&walk->row, walk->given, walk->given == &walk->asides);
+	read_row(&walk->row, walk->given, walk->given == &walk->quarantine);
 	MemoryContextSwitchTo(caller);
 	return &walk->row;
 }
@@ -158,7 +158,7 @@ void
 kms_walk_end(KmsWalk *walk)
 {
 	close_source(&walk->events);
-	close_source(&walk->asides);
+	close_source(&walk->quarantine);
 	MemoryContextDelete(walk->row_context);
 	UnregisterSnapshot(walk->snapshot);
 	kms_owner_leave(&walk->owner);
@@ -172,7 +172,7 @@ open_source(KmsWalk *walk, Source *source, const char *table,
 	int			columns;
 
 	source->rel = table_open(kms_link_relation(table), AccessShareLock);
-	kms_link_check(RelationGetDescr(source->rel), source == &walk->asides);
+	kms_link_check(RelationGetDescr(source->rel), source == &walk->quarantine);
 	columns = RelationGetNumberOfAttributes(source->rel);
 	source->values = palloc(columns * sizeof(Datum));
 	source->isnull = palloc(columns * sizeof(bool));
@@ -231,25 +231,25 @@ compare_epochs(const ListCell *a, const ListCell *b)
 }
 
 static void
-read_row(KmsWalkRow *row, const Source *source, bool is_aside)
+read_row(KmsWalkRow *row, const Source *source, bool is_quarantined)
 {
 	row->epoch = source->epoch;
 	row->ticket = source->ticket;
-	row->is_aside = is_aside;
+	row->is_quarantined = is_quarantined;
 	row->malformed = false;
-	if (is_aside)
-		kms_link_aside(source->values, source->isnull, &row->aside);
+	if (is_quarantined)
+		kms_link_quarantine(source->values, source->isnull, &row->quarantined);
 	else
 		kms_link_event(source->values, source->isnull, &row->event);
 	row->has_salt = read_bytes(source,
-							   is_aside ? KMS_ASIDE_SALT : KMS_EVENT_SALT,
+							   is_quarantined ? KMS_QUARANTINE_SALT : KMS_EVENT_SALT,
 							   row->salt, sizeof(row->salt),
 							   &row->malformed);
 	row->has_hash = read_hash(source,
-							  is_aside ? KMS_ASIDE_HASH : KMS_EVENT_HASH,
+							  is_quarantined ? KMS_QUARANTINE_HASH : KMS_EVENT_HASH,
 							  row->hash, &row->malformed);
 	row->was_forgotten = read_forgotten(source,
-										is_aside ? KMS_ASIDE_FORGOTTEN
+										is_quarantined ? KMS_QUARANTINE_FORGOTTEN
 										: KMS_EVENT_FORGOTTEN,
 										&row->forgotten, &row->malformed);
 }

@@ -15,9 +15,9 @@ typedef struct KmsWalkRow
 {
 	int64		epoch;
 	int64		ticket;
-	bool		is_aside;		/* a row of kms.event_quarantine */
-	KmsChainEvent event;		/* if not is_aside */
-	KmsChainAside aside;		/* if is_aside */
+	bool		is_quarantined; /* a row of kms.event_quarantine */
+	KmsChainEvent event;		/* if not is_quarantined */
+	KmsChainQuarantine quarantined; /* if is_quarantined */
 	bool		has_salt;		/* it has one of the right length; has_hash
 								 * likewise */
 	bool		has_hash;

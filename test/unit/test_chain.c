@@ -133,8 +133,8 @@ static void
 test_answers(void)
 {
 	KmsChainEvent event = full_event();
-	KmsChainAside aside = {
-		.epoch = 8,.ticket = 3,.set_aside_at = 5,
+	KmsChainQuarantine quarantined = {
+		.epoch = 8,.ticket = 3,.quarantined_at = 5,
 		.error = field("an error"),
 		.event = {"event\0", 6}
 	};
@@ -165,11 +165,11 @@ test_answers(void)
 				 "681d9b911d27a4636afc391a8a5f5179a93e0e1336bb23d0b1f8bac640bcc9c8") == 0,
 		  "hash of a bare event after another");
 
-	check(kms_chain_commit_aside(&aside, salt, commitment) == KMS_OK &&
+	check(kms_chain_commit_quarantine(&quarantined, salt, commitment) == KMS_OK &&
 		  strcmp(hex(commitment, sizeof(commitment)),
 				 "543bf59c7ba871264244bb211eaef0820c82b899e9181f0e82b081d34d0a96ae") == 0,
 		  "commitment of an event set aside");
-	check(kms_chain_aside(hash, &aside, commitment, hash) == KMS_OK &&
+	check(kms_chain_quarantine(hash, &quarantined, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
 				 "1b21c36bd6028179948e1502a6d7bf9ce50398f4d8615678b469512c51ae611e") == 0,
 		  "hash of an event set aside");
@@ -358,21 +358,21 @@ test_forgotten(void)
 static void
 test_aside(void)
 {
-	KmsChainAside aside = {.error = field("e"),.event = {long_text, LONG_LEN}};
-	KmsChainAside none = {.error = field("e")};
+	KmsChainQuarantine quarantined = {.error = field("e"),.event = {long_text, LONG_LEN}};
+	KmsChainQuarantine none = {.error = field("e")};
 	unsigned char one[KMS_CHAIN_SIZE];
 	unsigned char other[KMS_CHAIN_SIZE];
 
-	check(kms_chain_commit_aside(&aside, salt, one) == KMS_OK,
+	check(kms_chain_commit_quarantine(&quarantined, salt, one) == KMS_OK,
 		  "an event of any length is set aside");
 	long_text[LONG_LEN - 1]++;
-	check(kms_chain_commit_aside(&aside, salt, other) == KMS_OK &&
+	check(kms_chain_commit_quarantine(&quarantined, salt, other) == KMS_OK &&
 		  memcmp(one, other, sizeof(one)) != 0, "its last byte counts");
 	long_text[LONG_LEN - 1]--;
-	check(kms_chain_commit_aside(&none, salt, one) == KMS_OK &&
+	check(kms_chain_commit_quarantine(&none, salt, one) == KMS_OK &&
 		  memcmp(one, other, sizeof(one)) != 0, "none is another one");
-	aside.error = field(long_text);
-	check(kms_chain_aside(zeros, &aside, one, other) == KMS_BAD_FORMAT,
+	quarantined.error = field(long_text);
+	check(kms_chain_quarantine(zeros, &quarantined, one, other) == KMS_BAD_FORMAT,
 		  "no error of any length");
 }
 
