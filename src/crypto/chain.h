@@ -1,9 +1,9 @@
 /*
  * The chain of the audit trail: each row of the trail has a hash over itself
  * and the hash of the row before it.  docs/design/trail-chain.md specifies the
- * hash of an event, of an event that was quarantined,
- * the commitment, which makes it possible to forget the personal data of a
- * row, and the proof that a forgotten row has instead.
+ * hash of an event, of an event that was quarantined, the commitment, which
+ * makes it possible to forget the personal data of a row, and the proof that a
+ * forgotten row has instead.
  *
  * The encodings are those of crypto/encoder.h.  Times are in microseconds
  * since 2000-01-01 UTC.

@@ -23,7 +23,7 @@
 
 static bool fetch(KmsPurgeState *state, SPIPlanPtr *plan, const char *query,
 				  bool *sealed);
-static void begin_anew(KmsPurgeState *state, TimestampTz now);
+static void begin_again(KmsPurgeState *state, TimestampTz now);
 static int64 purged_since(TimestampTz since);
 static bool seal(const KmsPurgeState *state, unsigned char *out);
 static bool is_sealed(const KmsPurgeState *state, const unsigned char *stored,
@@ -56,7 +56,7 @@ kms_purge_state_lock(KmsPurgeState *state, TimestampTz now)
 	if (!fetch(state, &plan, READ_STATE " FOR UPDATE SKIP LOCKED", &sealed))
 		return false;
 	if (!sealed)
-		begin_anew(state, now);
+		begin_again(state, now);
 	return true;
 }
 
@@ -66,7 +66,7 @@ kms_purge_state_lock(KmsPurgeState *state, TimestampTz now)
  * behind.
  */
 static void
-begin_anew(KmsPurgeState *state, TimestampTz now)
+begin_again(KmsPurgeState *state, TimestampTz now)
 {
 	memset(state, 0, sizeof(*state));
 	state->window_start = now - USECS_PER_DAY / 2;
