@@ -138,7 +138,7 @@
 	KMS_STATUS(KMS_NO_PEPPER, 51, KMS_STATUS_OF_CALL, "XX001", \
 			   "Stored pepper not found", KMS_LIBRARY_FAILED, NULL) \
 	/* No master key has the label of this month. */ \
-	KMS_STATUS(KMS_NO_EPOCH_KEY, 52, KMS_STATUS_OF_CALL, "KM007", \
+	KMS_STATUS(KMS_NO_MONTH_KEY, 52, KMS_STATUS_OF_CALL, "KM007", \
 			   "Master key is not available", \
 			   "no master key is labelled{month}, the month in which this key is made", \
 			   "kms.master_key_epochs is on: add a line with that label, a colon and a new key of 64 hexadecimal digits to the master keys, and reload the server.") \

@@ -21,7 +21,7 @@
 
 /*
  * Return the master key for a private key that is made now; the caller wipes
- * it.  Return KMS_NO_EPOCH_KEY if the month has none.  Neither this function
+ * it.  Return KMS_NO_MONTH_KEY if the month has none.  Neither this function
  * nor the next one waits or raises an error.  To wait for the first read, call
  * kms_master_await before.
  */

@@ -26,12 +26,12 @@
  *
  * A key is wrapped before its row exists.  So after a transaction has inserted
  * the row, it checks whether the row's master key is still to stay, and moves
- * the row if not (kms_rewrap_own).  A walk that begins after a change of the
+ * the row if not (kms_rewrap_own).  A pass that begins after a change of the
  * master keys finds the row; or the row did not exist yet, and its own
  * transaction moves it.
  *
  * A row that does not authenticate, or raises an error, is left as it is and
- * counted.  It blocks nothing, because each batch walks past it.
+ * counted.  It blocks nothing, because each batch passes it by.
  */
 #include "postgres.h"
 
@@ -55,27 +55,27 @@
 
 #define LOGGED_MAX 10			/* missing master keys in the log, at most */
 
-/* One walk over the keys to be moved. */
-typedef struct Walk
+/* One pass through the keys to be moved. */
+typedef struct Pass
 {
 	int			limit;
 	KmsRewrap  *result;
-	KmsFault   *fault;			/* why the walk ended, if it is not KMS_OK */
+	KmsFault   *fault;			/* why the pass ended, if it is not KMS_OK */
 	MemoryContext scratch;		/* reset after each key */
 	char		busy[KMS_KEY_ID_MAX + 1];	/* first key that another session
 											 * holds, or "" */
 	TransactionId writer;		/* transaction that writes this key; invalid
 								 * if it is only locked */
-} Walk;
+} Pass;
 
-static void walk_all(Walk *walk);
+static void run_pass(Pass *pass);
 static bool visit(const char *key_id, TransactionId writer, void *arg);
-static void note_busy(Walk *walk, const char *key_id, TransactionId writer);
+static void note_busy(Pass *pass, const char *key_id, TransactionId writer);
 static KmsOutcome move(const char *key_id, void *arg);
 static KmsOutcome move_locked(KmsKeyRow *row, KmsFault *fault);
 static KmsStatus rewrap(KmsKeyRow *row, const KmsKeySecret *secret,
 						bool is_new, KmsFault *fault);
-static void wait_for(const Walk *walk);
+static void wait_for(const Pass *pass);
 static void rewrap_service_keys(bool wait, KmsRewrap *result);
 static void add_service_keys(List **uses, KmsServiceKeyKind kind,
 							 const KmsMasterStatus *status);
@@ -85,30 +85,30 @@ static KmsMasterKeyUse *add_use(List **uses, const unsigned char *id,
 KmsStatus
 kms_rewrap(int limit, bool wait, KmsRewrap *result, KmsFault *fault)
 {
-	Walk	   *walk = palloc0(sizeof(Walk));
+	Pass	   *pass = palloc0(sizeof(Pass));
 
 	memset(result, 0, sizeof(*result));
 	fault->status = KMS_OK;
-	walk->limit = limit;
-	walk->result = result;
-	walk->fault = fault;
-	walk->scratch = AllocSetContextCreate(CurrentMemoryContext, "kms rewrap",
+	pass->limit = limit;
+	pass->result = result;
+	pass->fault = fault;
+	pass->scratch = AllocSetContextCreate(CurrentMemoryContext, "kms rewrap",
 										  ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
 		result->busy = 0;
 		result->refused = 0;
-		walk->busy[0] = '\0';
-		walk_all(walk);
+		pass->busy[0] = '\0';
+		run_pass(pass);
 		if (!wait || fault->status != KMS_OK || result->done > 0 ||
-			walk->busy[0] == '\0')
+			pass->busy[0] == '\0')
 			break;
-		wait_for(walk);
+		wait_for(pass);
 	}
 	if (fault->status == KMS_OK)
 		rewrap_service_keys(wait && result->done == 0, result);
-	MemoryContextDelete(walk->scratch);
-	pfree(walk);
+	MemoryContextDelete(pass->scratch);
+	pfree(pass);
 	return fault->status;
 }
 
@@ -116,7 +116,7 @@ kms_rewrap(int limit, bool wait, KmsRewrap *result, KmsFault *fault)
  * Visit the keys under each of the server's master keys that is not to stay.
  */
 static void
-walk_all(Walk *walk)
+run_pass(Pass *pass)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
 	ListCell   *cell;
@@ -127,8 +127,8 @@ walk_all(Walk *walk)
 		int			place = kms_master_place(status, lfirst(cell));
 
 		if (place >= 0 && !kms_month_key_stays(status, place) &&
-			!walk->result->more && walk->fault->status == KMS_OK)
-			kms_wrapped_visit(lfirst(cell), visit, walk);
+			!pass->result->more && pass->fault->status == KMS_OK)
+			kms_wrapped_visit(lfirst(cell), visit, pass);
 	}
 	pfree(status);
 }
@@ -136,15 +136,15 @@ walk_all(Walk *walk)
 static bool
 visit(const char *key_id, TransactionId writer, void *arg)
 {
-	Walk	   *walk = arg;
-	KmsRewrap  *result = walk->result;
-	MemoryContext old = MemoryContextSwitchTo(walk->scratch);
+	Pass	   *pass = arg;
+	KmsRewrap  *result = pass->result;
+	MemoryContext old = MemoryContextSwitchTo(pass->scratch);
 	KmsOutcome	outcome = KMS_OUTCOME_LOCKED;
 
 	if (!TransactionIdIsValid(writer))
-		outcome = kms_each_try(move, key_id, walk);
+		outcome = kms_each_try(move, key_id, pass);
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(walk->scratch);
+	MemoryContextReset(pass->scratch);
 	if (outcome == KMS_OUTCOME_DONE)
 		result->done++;
 	else if (outcome == KMS_OUTCOME_FAILED)
@@ -152,19 +152,19 @@ visit(const char *key_id, TransactionId writer, void *arg)
 	else if (outcome == KMS_OUTCOME_LOCKED)
 	{
 		result->busy++;
-		note_busy(walk, key_id, writer);
+		note_busy(pass, key_id, writer);
 	}
-	result->more = result->done >= walk->limit;
-	return !result->more && walk->fault->status == KMS_OK;
+	result->more = result->done >= pass->limit;
+	return !result->more && pass->fault->status == KMS_OK;
 }
 
 static void
-note_busy(Walk *walk, const char *key_id, TransactionId writer)
+note_busy(Pass *pass, const char *key_id, TransactionId writer)
 {
-	if (walk->busy[0] != '\0')
+	if (pass->busy[0] != '\0')
 		return;
-	strlcpy(walk->busy, key_id, sizeof(walk->busy));
-	walk->writer = writer;
+	strlcpy(pass->busy, key_id, sizeof(pass->busy));
+	pass->writer = writer;
 }
 
 /*
@@ -175,11 +175,11 @@ note_busy(Walk *walk, const char *key_id, TransactionId writer)
 static KmsOutcome
 move(const char *key_id, void *arg)
 {
-	Walk	   *walk = arg;
+	Pass	   *pass = arg;
 	KmsKey		key;
 
 	if (kms_key_lock_row(key_id, KMS_TRY_LOCK_TO_CHANGE))
-		return kms_key_table_read(key_id, &key) ? move_locked(&key.row, walk->fault)
+		return kms_key_table_read(key_id, &key) ? move_locked(&key.row, pass->fault)
 			: KMS_OUTCOME_NOT_OURS;
 	if (kms_key_table_read(key_id, &key))
 		return KMS_OUTCOME_LOCKED;
@@ -190,7 +190,7 @@ move(const char *key_id, void *arg)
 /*
  * Return KMS_OUTCOME_FAILED if the row does not authenticate.  Any other
  * failure, such as a missing master key, is not caused by the key, and ends
- * the walk.
+ * the pass.
  */
 static KmsOutcome
 move_locked(KmsKeyRow *row, KmsFault *fault)
@@ -258,12 +258,12 @@ rewrap(KmsKeyRow *row, const KmsKeySecret *secret, bool is_new,
 }
 
 static void
-wait_for(const Walk *walk)
+wait_for(const Pass *pass)
 {
-	if (TransactionIdIsValid(walk->writer))
-		XactLockTableWait(walk->writer, NULL, NULL, XLTW_None);
+	if (TransactionIdIsValid(pass->writer))
+		XactLockTableWait(pass->writer, NULL, NULL, XLTW_None);
 	else
-		(void) kms_key_lock_row(walk->busy, KMS_LOCK_TO_CHANGE);
+		(void) kms_key_lock_row(pass->busy, KMS_LOCK_TO_CHANGE);
 }
 
 /*

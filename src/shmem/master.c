@@ -143,7 +143,7 @@ get(const unsigned char *id, const char *month, KmsMasterKey *key)
 		else if (month != NULL && master->status.epochs)
 		{
 			found = kms_master_key_labelled(shared_keys, month);
-			status = KMS_NO_EPOCH_KEY;
+			status = KMS_NO_MONTH_KEY;
 		}
 		else
 			found = &shared_keys->keys[0];

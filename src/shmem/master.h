@@ -79,7 +79,7 @@ extern KmsStatus kms_master_get_now(const unsigned char *id, KmsMasterKey *key);
 /*
  * Copy the master key for keys of this month ("2026-11") to *key, without
  * waiting.  With kms.master_key_epochs that is the key with this label, or
- * KMS_NO_EPOCH_KEY if there is none; otherwise it is the current key.
+ * KMS_NO_MONTH_KEY if there is none; otherwise it is the current key.
  */
 extern KmsStatus kms_master_get_of_month(const char *month, KmsMasterKey *key);
 

@@ -2,6 +2,8 @@
  * The state that all processes share in PostgreSQL's shared memory: the
  * launcher, the databases that it serves, and counters.  (The master keys and
  * the event rings are in mappings of their own: master.h, ring_file.h.)
+ *
+ * "The lock" is kms_shared->lock.
  */
 #ifndef KMS_SHMEM_SHARED_H
 #define KMS_SHMEM_SHARED_H
@@ -47,46 +49,46 @@ typedef enum KmsWorkerKind
 typedef struct KmsWorkerState
 {
 	pg_atomic_uint32 requested; /* KMS_REQUEST_MADE: it is wanted */
-	int			pid;			/* 0 if it does not run; under state->lock */
-	Latch	   *latch;			/* latch while it runs; under state->lock */
-	TimestampTz heartbeat;		/* last good round; under state->lock */
-	TimestampTz failed_at;		/* 0 after a good round; under state->lock */
-	TimestampTz started_at;		/* by the launcher; under state->lock */
-	TimestampTz not_before;		/* launcher's back-off; under state->lock */
-	int			failures;		/* in a row; under state->lock */
-	bool		hopeless;		/* an operator has to act; under state->lock */
+	int			pid;			/* 0 if it does not run; under the lock */
+	Latch	   *latch;			/* latch while it runs; under the lock */
+	TimestampTz heartbeat;		/* last good round; under the lock */
+	TimestampTz failed_at;		/* 0 after a good round; under the lock */
+	TimestampTz started_at;		/* by the launcher; under the lock */
+	TimestampTz not_before;		/* launcher's back-off; under the lock */
+	int			failures;		/* in a row; under the lock */
+	bool		hopeless;		/* an operator has to act; under the lock */
 	bool		locked_out;		/* the last round could not get a lock; under
-								 * state->lock */
-	char		last_error[KMS_ERROR_SIZE]; /* under state->lock */
+								 * the lock */
+	char		last_error[KMS_ERROR_SIZE]; /* under the lock */
 } KmsWorkerState;
 
 typedef struct KmsDatabase
 {
-	Oid			oid;			/* InvalidOid if free; under state->lock */
-	bool		has_extension;	/* a worker has found it; under state->lock */
-	bool		probed;			/* a worker has looked; under state->lock */
+	Oid			oid;			/* InvalidOid if free; under the lock */
+	bool		has_extension;	/* a worker has found it; under the lock */
+	bool		probed;			/* a worker has looked; under the lock */
 	bool		handed_over;	/* a writer has handed the trail over at this
 								 * stop of the server, so none needs to do it
-								 * again */
+								 * again; under the lock */
 	bool		probing;		/* it is only probed, and has no place among
-								 * kms.max_databases; under state->lock */
-	TimestampTz maintained_at;	/* 0 if never since start; under state->lock */
+								 * kms.max_databases; under the lock */
+	TimestampTz maintained_at;	/* 0 if never since start; under the lock */
 	TimestampTz closed_until;	/* being dropped, copied, ...: no workers
-								 * until then; under state->lock */
+								 * until then; under the lock */
 	int			closer;			/* pid of the session that has claimed it
-								 * alone, or 0; under state->lock */
+								 * alone, or 0; under the lock */
 	int			copiers;		/* number of sessions that have claimed it
-								 * together to copy it; under state->lock */
-	TimestampTz reopened_at;	/* end of the last claim; under state->lock */
+								 * together to copy it; under the lock */
+	TimestampTz reopened_at;	/* end of the last claim; under the lock */
 	TimestampTz series_at;		/* begin of the first of claims that follow
 								 * each other; 0 if the last statement failed;
-								 * under state->lock */
+								 * under the lock */
 	TimestampTz clock;			/* clock of maintenance, 0 if not known since
-								 * the start; under state->lock */
+								 * the start; under the lock */
 	int64		clock_run_time;
 	int64		clock_logged;	/* machine's run time when it was logged that
 								 * the clock of maintenance is behind, 0 if
-								 * not yet; under state->lock */
+								 * not yet; under the lock */
 	KmsWorkerState worker[KMS_WORKERS];
 
 	/* Keys for the pool that are being generated; see keys/pool.c. */
@@ -148,7 +150,7 @@ typedef struct KmsDatabase
 #define KMS_ACCEPTANCE_SIZE 2048	/* largest size of a KmsAcceptance in
 									 * bytes */
 
-/* A request and its answer; see acceptance.c.  Under state->lock. */
+/* A request and its answer; see acceptance.c.  Under the lock. */
 typedef struct KmsAcceptanceSlot
 {
 	int			pid;			/* of the process that asks, or 0 */
@@ -167,10 +169,10 @@ typedef struct KmsAcceptanceSlot
  */
 typedef struct KmsReserved
 {
-	int			pid;			/* 0 if it does not run; under state->lock */
-	Latch	   *latch;			/* its, while it runs; under state->lock */
+	int			pid;			/* 0 if it does not run; under the lock */
+	Latch	   *latch;			/* its, while it runs; under the lock */
 	Oid			database;		/* the database that it serves until it ends,
-								 * or InvalidOid; under state->lock */
+								 * or InvalidOid; under the lock */
 	volatile int left_pid;		/* pid of the last one that ended by its own
 								 * decision; the postmaster reads it without
 								 * the lock */
@@ -182,9 +184,9 @@ typedef struct KmsShared
 	int			tranche;		/* of all locks in here */
 	uint64		generation;		/* random, new after each (crash) restart */
 	pg_atomic_uint64 ring_generations;	/* last value given to a database */
-	Latch	   *launcher_latch; /* NULL if none runs; under lock */
-	int			launcher_pid;	/* under lock */
-	bool		launcher_came;	/* since this memory was made; under lock */
+	Latch	   *launcher_latch; /* NULL if none runs; under the lock */
+	int			launcher_pid;	/* under the lock */
+	bool		launcher_came;	/* since this memory was made; under the lock */
 	TimestampTz made_at;		/* when this memory was made; constant */
 
 	/*
@@ -222,7 +224,7 @@ typedef struct KmsShared
 	KmsGeneration generation_queue;
 
 	KmsReserved reserved[KMS_WORKERS_MAX];
-	bool		reserved_came;	/* since this memory was made; under lock */
+	bool		reserved_came;	/* since this memory was made; under the lock */
 
 	/* The last writer that had to wait for its turn; under lock. */
 	TimestampTz turn_at;		/* 0 if none had to wait */

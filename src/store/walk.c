@@ -21,7 +21,7 @@
 #include "store/epoch_table.h"
 
 /* A table and its next row. */
-typedef struct Source
+typedef struct Cursor
 {
 	Relation	rel;
 	Relation	index;
@@ -31,16 +31,16 @@ typedef struct Source
 	bool		ended;
 	int64		epoch;
 	int64		ticket;
-} Source;
+} Cursor;
 
 struct KmsWalk
 {
 	KmsOwnerScope owner;
 	Snapshot	snapshot;
 	MemoryContext row_context;	/* memory that the row points to */
-	Source		events;
-	Source		quarantine;
-	Source	   *given;			/* source of the last row returned */
+	Cursor		events;
+	Cursor		quarantine;
+	Cursor	   *given;			/* cursor of the last row returned */
 	KmsWalkRow	row;
 };
 
@@ -49,18 +49,18 @@ StaticAssertDecl((int) KMS_EVENT_EPOCH == (int) KMS_QUARANTINE_EPOCH &&
 				 (int) KMS_EVENT_TICKET == (int) KMS_QUARANTINE_TICKET,
 				 "epoch and ticket must be the same columns");
 
-static void open_source(KmsWalk *walk, Source *source, const char *table,
+static void open_cursor(KmsWalk *walk, Cursor *cursor, const char *table,
 						const char *index);
-static void advance(Source *source);
-static bool comes_first(const Source *one, const Source *other);
-static void close_source(Source *source);
+static void advance(Cursor *cursor);
+static bool comes_first(const Cursor *one, const Cursor *other);
+static void close_cursor(Cursor *cursor);
 static int	compare_epochs(const ListCell *a, const ListCell *b);
-static void read_row(KmsWalkRow *row, const Source *source, bool is_quarantined);
-static bool read_bytes(const Source *source, int column, unsigned char *out,
+static void read_row(KmsWalkRow *row, const Cursor *cursor, bool is_quarantined);
+static bool read_bytes(const Cursor *cursor, int column, unsigned char *out,
 					   size_t size, bool *malformed);
-static bool read_hash(const Source *source, int column, unsigned char *hash,
+static bool read_hash(const Cursor *cursor, int column, unsigned char *hash,
 					  bool *malformed);
-static bool read_forgotten(const Source *source, int column,
+static bool read_forgotten(const Cursor *cursor, int column,
 						   KmsForgotten *forgotten, bool *malformed);
 
 KmsWalk *
@@ -73,8 +73,8 @@ kms_walk_begin(void)
 	walk->row_context = AllocSetContextCreate(CurrentMemoryContext,
 											  "kms row of the trail",
 											  ALLOCSET_DEFAULT_SIZES);
-	open_source(walk, &walk->events, "event", "event_pkey");
-	open_source(walk, &walk->quarantine, "event_quarantine",
+	open_cursor(walk, &walk->events, "event", "event_pkey");
+	open_cursor(walk, &walk->quarantine, "event_quarantine",
 				"event_quarantine_pkey");
 	return walk;
 }
@@ -157,8 +157,8 @@ kms_walk_next(KmsWalk *walk)
 void
 kms_walk_end(KmsWalk *walk)
 {
-	close_source(&walk->events);
-	close_source(&walk->quarantine);
+	close_cursor(&walk->events);
+	close_cursor(&walk->quarantine);
 	MemoryContextDelete(walk->row_context);
 	UnregisterSnapshot(walk->snapshot);
 	kms_owner_leave(&walk->owner);
@@ -166,39 +166,39 @@ kms_walk_end(KmsWalk *walk)
 }
 
 static void
-open_source(KmsWalk *walk, Source *source, const char *table,
+open_cursor(KmsWalk *walk, Cursor *cursor, const char *table,
 			const char *index)
 {
 	int			columns;
 
-	source->rel = table_open(kms_link_relation(table), AccessShareLock);
-	kms_link_check(RelationGetDescr(source->rel), source == &walk->quarantine);
-	columns = RelationGetNumberOfAttributes(source->rel);
-	source->values = palloc(columns * sizeof(Datum));
-	source->isnull = palloc(columns * sizeof(bool));
-	source->index = index_open(kms_link_relation(index), AccessShareLock);
-	source->scan = systable_beginscan_ordered(source->rel, source->index,
+	cursor->rel = table_open(kms_link_relation(table), AccessShareLock);
+	kms_link_check(RelationGetDescr(cursor->rel), cursor == &walk->quarantine);
+	columns = RelationGetNumberOfAttributes(cursor->rel);
+	cursor->values = palloc(columns * sizeof(Datum));
+	cursor->isnull = palloc(columns * sizeof(bool));
+	cursor->index = index_open(kms_link_relation(index), AccessShareLock);
+	cursor->scan = systable_beginscan_ordered(cursor->rel, cursor->index,
 											  walk->snapshot, 0, NULL);
-	advance(source);
+	advance(cursor);
 }
 
 static void
-advance(Source *source)
+advance(Cursor *cursor)
 {
-	HeapTuple	tuple = systable_getnext_ordered(source->scan,
+	HeapTuple	tuple = systable_getnext_ordered(cursor->scan,
 												 ForwardScanDirection);
 
-	source->ended = !HeapTupleIsValid(tuple);
-	if (source->ended)
+	cursor->ended = !HeapTupleIsValid(tuple);
+	if (cursor->ended)
 		return;
-	heap_deform_tuple(tuple, RelationGetDescr(source->rel), source->values,
-					  source->isnull);
-	source->epoch = DatumGetInt64(source->values[KMS_EVENT_EPOCH]);
-	source->ticket = DatumGetInt64(source->values[KMS_EVENT_TICKET]);
+	heap_deform_tuple(tuple, RelationGetDescr(cursor->rel), cursor->values,
+					  cursor->isnull);
+	cursor->epoch = DatumGetInt64(cursor->values[KMS_EVENT_EPOCH]);
+	cursor->ticket = DatumGetInt64(cursor->values[KMS_EVENT_TICKET]);
 }
 
 static bool
-comes_first(const Source *one, const Source *other)
+comes_first(const Cursor *one, const Cursor *other)
 {
 	if (one->ended || other->ended)
 		return !one->ended;
@@ -208,13 +208,13 @@ comes_first(const Source *one, const Source *other)
 }
 
 static void
-close_source(Source *source)
+close_cursor(Cursor *cursor)
 {
-	systable_endscan_ordered(source->scan);
-	index_close(source->index, AccessShareLock);
-	table_close(source->rel, AccessShareLock);
-	pfree(source->values);
-	pfree(source->isnull);
+	systable_endscan_ordered(cursor->scan);
+	index_close(cursor->index, AccessShareLock);
+	table_close(cursor->rel, AccessShareLock);
+	pfree(cursor->values);
+	pfree(cursor->isnull);
 }
 
 static int
@@ -231,24 +231,24 @@ compare_epochs(const ListCell *a, const ListCell *b)
 }
 
 static void
-read_row(KmsWalkRow *row, const Source *source, bool is_quarantined)
+read_row(KmsWalkRow *row, const Cursor *cursor, bool is_quarantined)
 {
-	row->epoch = source->epoch;
-	row->ticket = source->ticket;
+	row->epoch = cursor->epoch;
+	row->ticket = cursor->ticket;
 	row->is_quarantined = is_quarantined;
 	row->malformed = false;
 	if (is_quarantined)
-		kms_link_quarantine(source->values, source->isnull, &row->quarantined);
+		kms_link_quarantine(cursor->values, cursor->isnull, &row->quarantined);
 	else
-		kms_link_event(source->values, source->isnull, &row->event);
-	row->has_salt = read_bytes(source,
+		kms_link_event(cursor->values, cursor->isnull, &row->event);
+	row->has_salt = read_bytes(cursor,
 							   is_quarantined ? KMS_QUARANTINE_SALT : KMS_EVENT_SALT,
 							   row->salt, sizeof(row->salt),
 							   &row->malformed);
-	row->has_hash = read_hash(source,
+	row->has_hash = read_hash(cursor,
 							  is_quarantined ? KMS_QUARANTINE_HASH : KMS_EVENT_HASH,
 							  row->hash, &row->malformed);
-	row->was_forgotten = read_forgotten(source,
+	row->was_forgotten = read_forgotten(cursor,
 										is_quarantined ? KMS_QUARANTINE_FORGOTTEN
 										: KMS_EVENT_FORGOTTEN,
 										&row->forgotten, &row->malformed);
@@ -259,40 +259,40 @@ read_row(KmsWalkRow *row, const Source *source, bool is_quarantined)
  * latter is not well-formed.
  */
 static bool
-read_bytes(const Source *source, int column, unsigned char *out, size_t size,
+read_bytes(const Cursor *cursor, int column, unsigned char *out, size_t size,
 		   bool *malformed)
 {
-	bool		isnull = source->isnull[column];
+	bool		isnull = cursor->isnull[column];
 
-	if (kms_scan_bytes(source->values[column], isnull, out, size) == size)
+	if (kms_scan_bytes(cursor->values[column], isnull, out, size) == size)
 		return true;
 	*malformed |= !isnull;
 	return false;
 }
 
 static bool
-read_hash(const Source *source, int column, unsigned char *hash,
+read_hash(const Cursor *cursor, int column, unsigned char *hash,
 		  bool *malformed)
 {
-	bool		isnull = source->isnull[column];
+	bool		isnull = cursor->isnull[column];
 
-	if (kms_link_read_hash(source->values[column], isnull, hash))
+	if (kms_link_read_hash(cursor->values[column], isnull, hash))
 		return true;
 	*malformed |= !isnull;
 	return false;
 }
 
 static bool
-read_forgotten(const Source *source, int column, KmsForgotten *forgotten,
+read_forgotten(const Cursor *cursor, int column, KmsForgotten *forgotten,
 			   bool *malformed)
 {
 	unsigned char stored[KMS_FORGOTTEN_SIZE_MAX];
-	bool		isnull = source->isnull[column];
+	bool		isnull = cursor->isnull[column];
 	size_t		len;
 
 	if (isnull)
 		return false;
-	len = kms_scan_bytes(source->values[column], isnull, stored,
+	len = kms_scan_bytes(cursor->values[column], isnull, stored,
 						 sizeof(stored));
 	if (kms_chain_forgotten_read(stored, len, forgotten) == KMS_OK)
 		return true;

@@ -40,7 +40,7 @@ static bool write_counts(KmsDrain *drain, KmsRing *ring);
 static bool is_waited_for(const KmsDrain *drain);
 static bool must_look(const KmsDrain *drain);
 static bool write_outbox(KmsDrain *drain);
-static void succeed(KmsSource *source);
+static void succeed(KmsIntake *intake);
 static bool may_pass(int sqlstate);
 static bool must_break_off(const KmsDrain *drain);
 
@@ -231,13 +231,13 @@ write_ring(KmsDrain *drain, KmsRing *ring, uint64 upto)
 {
 	KmsRingCounters counters;
 	KmsTrail	trail;
-	KmsSource  *source = &drain->ring;
+	KmsIntake  *intake = &drain->ring;
 	uint64		damaged = 0;
 	uint64		first;
 	bool		moved = false;
 	int			count;
 
-	drain->current = source;
+	drain->current = intake;
 	kms_trail_writer_begin(&drain->writer, "writing events of the ring");
 	kms_trail_writer_open(&drain->writer, ring, ring == drain->retired, &trail);
 	kms_ring_counters(ring, &counters);
@@ -272,9 +272,9 @@ write_ring(KmsDrain *drain, KmsRing *ring, uint64 upto)
 
 	first = (uint64) trail.position;
 	count = read_batch(drain, ring, &trail, upto, &damaged);
-	if (count > 0 && source->quarantine)
+	if (count > 0 && intake->quarantine)
 		kms_quarantine_table_insert(&trail, &drain->events[0],
-									sizeof(KmsEvent), source->error);
+									sizeof(KmsEvent), intake->error);
 	else if (count > 0)
 		kms_event_table_append(&trail, drain->events, count);
 	if (damaged > 0)
@@ -295,7 +295,7 @@ write_ring(KmsDrain *drain, KmsRing *ring, uint64 upto)
 	if (count > 0)
 	{
 		drain->wrote = true;
-		succeed(source);
+		succeed(intake);
 	}
 
 	/* the commit is flushed */
@@ -462,17 +462,17 @@ static bool
 write_outbox(KmsDrain *drain)
 {
 	KmsTrail	trail;
-	KmsSource  *source = &drain->outbox;
+	KmsIntake  *intake = &drain->outbox;
 	int			count;
 
-	drain->current = source;
+	drain->current = intake;
 	drain->looked_at = GetCurrentTimestamp();
 	kms_trail_writer_begin(&drain->writer, "moving events of the outbox");
 	kms_trail_writer_open(&drain->writer, kms_session_ring_get(), false, &trail);
-	if (source->quarantine)
-		count = kms_outbox_table_quarantine(&trail, source->error) ? 1 : 0;
+	if (intake->quarantine)
+		count = kms_outbox_table_quarantine(&trail, intake->error) ? 1 : 0;
 	else
-		count = kms_outbox_table_move(&trail, source->limit);
+		count = kms_outbox_table_move(&trail, intake->limit);
 	if (count > 0)
 		kms_event_table_close(&trail);
 	kms_trail_writer_commit(&drain->writer, &trail);
@@ -480,26 +480,26 @@ write_outbox(KmsDrain *drain)
 
 	if (count > 0)
 	{
-		bool		full = source->quarantine || count >= source->limit;
+		bool		full = intake->quarantine || count >= intake->limit;
 
 		drain->wrote = true;
-		succeed(source);
+		succeed(intake);
 		if (full)
 			drain->more = true;
 		else
 			drain->asked = false;
 		return !full;
 	}
-	source->quarantine = false;
+	intake->quarantine = false;
 	drain->asked = false;
 	return true;
 }
 
 static void
-succeed(KmsSource *source)
+succeed(KmsIntake *intake)
 {
-	source->quarantine = false;
-	source->limit = Min(BATCH_SIZE, source->limit * 2);
+	intake->quarantine = false;
+	intake->limit = Min(BATCH_SIZE, intake->limit * 2);
 }
 
 void
@@ -522,20 +522,20 @@ kms_drain_hand_over(KmsDrain *drain, KmsRing *ring)
 bool
 kms_drain_blame(KmsDrain *drain, const KmsWorkerError *error)
 {
-	KmsSource  *source = drain->current;
+	KmsIntake  *intake = drain->current;
 
 	if (error->sqlstate == ERRCODE_UNIQUE_VIOLATION)
 		drain->writer.skip = true;
-	if (source == NULL || may_pass(error->sqlstate))
+	if (intake == NULL || may_pass(error->sqlstate))
 		return false;
-	if (source->limit > 1)
-		source->limit /= 2;
-	else if (!source->quarantine)
+	if (intake->limit > 1)
+		intake->limit /= 2;
+	else if (!intake->quarantine)
 	{
 		const char *name = kms_worker_database();
 
-		source->quarantine = true;
-		strlcpy(source->error, error->message, sizeof(source->error));
+		intake->quarantine = true;
+		strlcpy(intake->error, error->message, sizeof(intake->error));
 		ereport(LOG,
 				(errmsg("kms writer of database \"%s\": an event is put into kms.event_quarantine: %s",
 						name, error->message)));

@@ -3,7 +3,7 @@
  *
  * A round writes a batch of the ring in one transaction and a batch of the
  * outbox in another, so that a row that cannot be inserted is looked for in
- * the source that it came from.  Each transaction moves the row of the ring in
+ * the intake that it came from.  Each transaction moves the row of the ring in
  * kms.event_epoch along with the events, so that nothing is written twice.
  * Slots of the ring are released only after the commit is flushed.
  *
@@ -18,13 +18,13 @@
 #include "worker/trail_writer.h"
 #include "worker/worker.h"
 
-/* How much of a source is taken at once, after it has caused errors. */
-typedef struct KmsSource
+/* How much of an intake is taken at once, after it has caused errors. */
+typedef struct KmsIntake
 {
 	int			limit;
 	bool		quarantine;		/* the next event alone cannot be written */
 	char		error[KMS_ERROR_SIZE];	/* why */
-} KmsSource;
+} KmsIntake;
 
 typedef struct KmsDrain
 {
@@ -49,9 +49,9 @@ typedef struct KmsDrain
 	bool		retired_intact;
 	bool		retired_done;	/* no replaced ring is left */
 	KmsEvent   *events;			/* a batch */
-	KmsSource	ring;
-	KmsSource	outbox;
-	KmsSource  *current;		/* the one at work, when an error ends it */
+	KmsIntake	ring;
+	KmsIntake	outbox;
+	KmsIntake  *current;		/* the one at work, when an error ends it */
 	bool		wrote;			/* this round has written something */
 	bool		more;			/* and has left something */
 } KmsDrain;
@@ -60,7 +60,7 @@ typedef struct KmsDrain
 extern void kms_drain_begin(KmsDrain *drain, KmsWorker *worker);
 
 /*
- * Write a batch of each source.  The extension is there, and the session is
+ * Write a batch of each intake.  The extension is there, and the session is
  * bound to its ring.  Raises what ends the round.
  */
 extern void kms_drain_round(KmsDrain *drain);
