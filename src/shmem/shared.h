@@ -186,7 +186,7 @@ typedef struct KmsShared
 	pg_atomic_uint64 ring_generations;	/* last value given to a database */
 	Latch	   *launcher_latch; /* NULL if none runs; under the lock */
 	int			launcher_pid;	/* under the lock */
-	bool		launcher_came;	/* since this memory was made; under the lock */
+	bool		launcher_came;	/* in this memory; under the lock */
 	TimestampTz made_at;		/* when this memory was made; constant */
 
 	/*
@@ -224,7 +224,7 @@ typedef struct KmsShared
 	KmsGeneration generation_queue;
 
 	KmsReserved reserved[KMS_WORKERS_MAX];
-	bool		reserved_came;	/* since this memory was made; under the lock */
+	bool		reserved_came;	/* in this memory; under the lock */
 
 	/* The last writer that had to wait for its turn; under lock. */
 	TimestampTz turn_at;		/* 0 if none had to wait */
