@@ -1,20 +1,7 @@
 -- Each SQLSTATE with message, detail and hint; nothing else of the caller's comes out.
 \set SHOW_CONTEXT never
 
--- what a statement gives: "ok", or the whole error with key ids left out
-CREATE FUNCTION pg_temp.outcome(query text, OUT code text, OUT message text,
-	OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-DECLARE
-	key text := 'key_\d{13}_[0-9a-f]{24}';
-BEGIN
-	EXECUTE query;
-	code := 'ok';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	message := regexp_replace(message, key, 'key_...', 'g');
-	hint := regexp_replace(hint, 'after .*', 'after ...');
-END $$;
+\i test/include/outcome.sql
 
 SELECT key_id FROM kms_issue_key('errors-1') \gset
 SELECT key_id AS other_id FROM kms_issue_key('errors-2') \gset
@@ -24,7 +11,7 @@ SELECT 'key_' || repeat('0', 13) || '_' || repeat('f', 24) AS no_id \gset
 \x on
 
 -- KM001: one text, whatever is wrong inside
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'other_c'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'other_c'));
 SELECT count(*) AS all, count(DISTINCT o.*) AS kinds, min(o.code), min(o.message),
 	min(o.detail), min(o.hint)
 FROM (VALUES
@@ -37,10 +24,10 @@ FROM (VALUES
 	('above the modulus', format('SELECT kms_decrypt_bytea(%L, %L)', :'key_id', decode(repeat('ff', 256), 'hex'))),
 	('damaged', format('SELECT kms_decrypt(%L, %L)', :'key_id', reverse(left(:'c', 340)) || right(:'c', 4))),
 	('not text, either', format('SELECT kms_decrypt_recover(%L, %L, ''test'')', :'key_id', :'other_c'))
-	) AS q (what, query), pg_temp.outcome(query) AS o;
+	) AS q (what, query), pg_temp.failure(query) AS o;
 
 -- KM002: no such key, or that of another device
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'no_id', :'c'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'no_id', :'c'));
 SELECT count(*) AS all, count(DISTINCT o.*) AS kinds, min(o.message)
 FROM (VALUES
 	(format('SELECT kms_decrypt(%L, %L)', :'no_id', :'c')),
@@ -50,65 +37,65 @@ FROM (VALUES
 	(format('SELECT kms_encrypt(%L, ''x'')', :'no_id')),
 	(format('SELECT kms_public_key(%L)', :'no_id')),
 	(format('SELECT kms_key_state(%L)', :'no_id'))
-	) AS q (query), pg_temp.outcome(query) AS o;
+	) AS q (query), pg_temp.failure(query) AS o;
 
 -- KM003 is in "issue"; KM004: states. One that denies use needs no seal
 SELECT key_id AS new_id FROM kms_rotate_key('errors-1') \gset
-SELECT * FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'key_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_encrypt(%L, ''x'')', :'key_id'));
 BEGIN;
 UPDATE kms.key SET state = 'disabled', prior_state = 'active', seal = NULL WHERE key_id = :'other_id';
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
-SELECT code, message FROM pg_temp.outcome(format('SELECT kms_public_key(%L)', :'other_id'));
-SELECT code, message FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'other_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
+SELECT code, message FROM pg_temp.failure(format('SELECT kms_public_key(%L)', :'other_id'));
+SELECT code, message FROM pg_temp.failure(format('SELECT kms_encrypt(%L, ''x'')', :'other_id'));
 SELECT kms_key_valid(:'other_id'), kms_try_decrypt(:'other_id', :'other_c') IS NULL AS tried;
 UPDATE kms.key SET state = 'revoked' WHERE key_id = :'other_id';
-SELECT code, message FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
+SELECT code, message FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
 UPDATE kms.key SET state = 'pending_deletion' WHERE key_id = :'other_id';
-SELECT code, message FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
+SELECT code, message FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
 -- but one that permits it does: the seal is missing
 UPDATE kms.key SET state = 'active' WHERE key_id = :'other_id';
-SELECT code, message FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
+SELECT code, message FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
 ROLLBACK;
 
 -- KM005 is in "limits". KM006: before anything is decoded, looked up or fetched
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, repeat(''A'', 2049))', :'key_id'));
-SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, repeat(''A'', 2048))', :'key_id'));
-SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, repeat(''*'', 1000000))', :'no_id'));
-SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt_bytea(%L, convert_to(repeat(''A'', 1000000), ''UTF8''))', :'key_id'));
-SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, repeat(''A'', 100000000), ''test'')', :'key_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, repeat(''A'', 2049))', :'key_id'));
+SELECT code, detail FROM pg_temp.failure(format('SELECT kms_decrypt(%L, repeat(''A'', 2048))', :'key_id'));
+SELECT code, detail FROM pg_temp.failure(format('SELECT kms_decrypt(%L, repeat(''*'', 1000000))', :'no_id'));
+SELECT code, detail FROM pg_temp.failure(format('SELECT kms_decrypt_bytea(%L, convert_to(repeat(''A'', 1000000), ''UTF8''))', :'key_id'));
+SELECT code, detail FROM pg_temp.failure(format('SELECT kms_decrypt_recover(%L, repeat(''A'', 100000000), ''test'')', :'key_id'));
 
 -- KM007: a row sealed under a master key that the server does not have
 BEGIN;
 UPDATE kms.key SET seal = overlay(seal PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
 UPDATE kms.key_secret SET wrapped_key = overlay(wrapped_key PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
-SELECT code FROM pg_temp.outcome('SELECT kms_issue_key(''errors-2'')');
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
+SELECT code FROM pg_temp.failure('SELECT kms_issue_key(''errors-2'')');
 ROLLBACK;
 
 -- XX001: a row changed by hand
 BEGIN;
 UPDATE kms.key SET expires_at = expires_at + '1 year' WHERE key_id = :'other_id';
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
-SELECT code FROM pg_temp.outcome('SELECT kms_issue_key(''errors-2'')');
-SELECT code FROM pg_temp.outcome(format('SELECT kms_public_key(%L)', :'other_id'));
-SELECT code FROM pg_temp.outcome(format('SELECT kms_key_state(%L)', :'other_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
+SELECT code FROM pg_temp.failure('SELECT kms_issue_key(''errors-2'')');
+SELECT code FROM pg_temp.failure(format('SELECT kms_public_key(%L)', :'other_id'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_key_state(%L)', :'other_id'));
 SELECT kms_key_valid(:'other_id');
 ROLLBACK;
 
 -- 22021: bytes that are no text
 SELECT kms_encrypt_bytea(:'new_id', '\xff00fe') AS binary_c \gset
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'new_id',
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'new_id',
 	encode(:'binary_c', 'base64')));
-SELECT what, (pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'new_id',
+SELECT what, (pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'new_id',
 	encode(kms_encrypt_bytea(:'new_id', b), 'base64')))).code
 FROM (VALUES ('NUL', '\x610062'::bytea), ('overlong', '\xc0af'), ('surrogate', '\xeda080'),
 	('beyond U+10FFFF', '\xf4908080'), ('cut short', '\xe5af'), ('text', '\xe5af86')) AS b (what, b);
 
 -- 22004
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(NULL, %L)', :'c'));
-SELECT * FROM pg_temp.outcome('SELECT kms_issue_key(NULL)');
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, NULL)', :'key_id', :'c'));
-SELECT query, (pg_temp.outcome(query)).code FROM (VALUES
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(NULL, %L)', :'c'));
+SELECT * FROM pg_temp.failure('SELECT kms_issue_key(NULL)');
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt_recover(%L, %L, NULL)', :'key_id', :'c'));
+SELECT query, (pg_temp.failure(query)).code FROM (VALUES
 	('SELECT kms_rotate_key(NULL)'), ('SELECT kms_public_key(NULL)'),
 	('SELECT kms_encrypt(NULL, ''x'')'), ('SELECT kms_encrypt_bytea(NULL, ''x'')'),
 	('SELECT kms_decrypt_bytea(NULL, ''x'')'), ('SELECT kms_try_decrypt(NULL, ''x'')'),
@@ -119,29 +106,29 @@ SELECT query, (pg_temp.outcome(query)).code FROM (VALUES
 	('SELECT kms_rate_limit_status(NULL)')) AS q (query);
 
 -- 22023
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, ''no base64!'')', :'key_id'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, ''AAAA'')', :'key_id'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt_bytea(%L, decode(repeat(''00'', 257), ''hex''))', :'key_id'));
-SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt_bytea(%L, decode(repeat(''ff'', 255), ''hex''))', :'key_id'));
-SELECT code, detail FROM pg_temp.outcome(format('SELECT kms_decrypt_bytea(%L, '''')', :'key_id'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L, NULL, ''md5'')', :'key_id', :'c'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L, mgf1_hash => ''SHA-1'')', :'key_id', :'c'));
-SELECT code FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'', '''')', :'new_id'));
-SELECT code FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'', repeat(''sha1'', 1000000))', :'new_id'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, repeat(''x'', 215))', :'new_id'));
-SELECT code FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, repeat(''x'', 100000000))', :'new_id'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'', label => convert_to(repeat(''l'', 100000000), ''UTF8''))', :'new_id'));
-SELECT code FROM pg_temp.outcome(format('SELECT kms_decrypt(%L, %L, label => convert_to(repeat(''l'', 100000000), ''UTF8''))', :'key_id', :'c'));
-SELECT * FROM pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, '''')', :'key_id', :'c'));
-SELECT code FROM pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, repeat(''r'', 256))', :'key_id', :'c'));
-SELECT * FROM pg_temp.outcome('SELECT kms_metrics_summary(0)');
-SELECT code FROM pg_temp.outcome('SELECT kms_metrics_summary(8761)');
-SELECT code FROM pg_temp.outcome('SELECT * FROM kms_problematic_keys(101)');
-SELECT code FROM pg_temp.outcome('SELECT * FROM kms_problematic_keys(''NaN'')');
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, ''no base64!'')', :'key_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, ''AAAA'')', :'key_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt_bytea(%L, decode(repeat(''00'', 257), ''hex''))', :'key_id'));
+SELECT code, detail FROM pg_temp.failure(format('SELECT kms_decrypt_bytea(%L, decode(repeat(''ff'', 255), ''hex''))', :'key_id'));
+SELECT code, detail FROM pg_temp.failure(format('SELECT kms_decrypt_bytea(%L, '''')', :'key_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L, NULL, ''md5'')', :'key_id', :'c'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L, mgf1_hash => ''SHA-1'')', :'key_id', :'c'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_encrypt(%L, ''x'', '''')', :'new_id'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_encrypt(%L, ''x'', repeat(''sha1'', 1000000))', :'new_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_encrypt(%L, repeat(''x'', 215))', :'new_id'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_encrypt(%L, repeat(''x'', 100000000))', :'new_id'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_encrypt(%L, ''x'', label => convert_to(repeat(''l'', 100000000), ''UTF8''))', :'new_id'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L, label => convert_to(repeat(''l'', 100000000), ''UTF8''))', :'key_id', :'c'));
+SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt_recover(%L, %L, '''')', :'key_id', :'c'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_decrypt_recover(%L, %L, repeat(''r'', 256))', :'key_id', :'c'));
+SELECT * FROM pg_temp.failure('SELECT kms_metrics_summary(0)');
+SELECT code FROM pg_temp.failure('SELECT kms_metrics_summary(8761)');
+SELECT code FROM pg_temp.failure('SELECT * FROM kms_problematic_keys(101)');
+SELECT code FROM pg_temp.failure('SELECT * FROM kms_problematic_keys(''NaN'')');
 
 -- a key id of another shape is refused and not echoed: it may be a secret in
 -- the wrong place
-SELECT * FROM pg_temp.outcome('SELECT kms_decrypt(''my PIN is PIN4711!'', ''x'')');
+SELECT * FROM pg_temp.failure('SELECT kms_decrypt(''my PIN is PIN4711!'', ''x'')');
 \x off
 SELECT what, o.code, strpos(concat(o.message, o.detail, o.hint), 'PIN4711') = 0 AS not_echoed
 FROM (VALUES ('blank', 'PIN4711 '), ('control', E'PIN4711\n'), ('escape', E'PIN4711\x1b[2J'),
@@ -151,13 +138,13 @@ FROM (VALUES ('blank', 'PIN4711 '), ('control', E'PIN4711\n'), ('escape', E'PIN4
 		('SELECT kms_decrypt_recover(%L, ''x'', ''y'')'), ('SELECT kms_encrypt(%L, ''x'')'),
 		('SELECT kms_try_decrypt(%L, ''x'')'), ('SELECT kms_public_key(%L)'),
 		('SELECT kms_key_state(%L)'), ('SELECT kms_key_valid(%L)')) AS f (form),
-	LATERAL pg_temp.outcome(format(form, arg)) AS o
+	LATERAL pg_temp.failure(format(form, arg)) AS o
 GROUP BY 1, 2, 3 ORDER BY 1;
 SELECT kms_flush_events();
 SELECT count(*) AS recorded FROM kms.event AS e WHERE e::text LIKE '%PIN4711%';
 -- one of a shape that an imported key might have is not recorded either, if
 -- there is no such key
-SELECT code FROM pg_temp.outcome(format('SELECT kms_decrypt(''2580'', %L)', :'c'));
+SELECT code FROM pg_temp.failure(format('SELECT kms_decrypt(''2580'', %L)', :'c'));
 SELECT kms_flush_events();
 SELECT count(*) AS recorded FROM kms.event AS e WHERE e.key_id = '2580';
 
@@ -166,7 +153,7 @@ SELECT what, o.code, o.message, o.detail
 FROM (VALUES ('255 bytes', 'errors-' || repeat('d', 248)), ('256 bytes', repeat('d', 256)),
 	('127 x 2 bytes', repeat('ü', 127)), ('128 x 2 bytes', repeat('ü', 128)),
 	('newline', E'd\n'), ('DEL', E'd\x7f'), ('1 MB', repeat('d', 1000000))) AS d (what, id),
-	LATERAL pg_temp.outcome(format('SELECT kms_rate_limit_status(%L)', id)) AS o;
+	LATERAL pg_temp.failure(format('SELECT kms_rate_limit_status(%L)', id)) AS o;
 SELECT reused FROM kms_issue_key('errors-' || repeat('d', 248));
 SELECT octet_length(device_id), device_id = 'errors-' || repeat('d', 248) AS whole
 FROM kms.keys WHERE device_id LIKE 'errors-d%';

@@ -1,16 +1,7 @@
 -- Importing: what comes in keeps its id and opens what was encrypted before,
 -- nothing else comes in, and nothing of a private key comes out.
 
--- what a statement gives: its value, or SQLSTATE and message
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' ||
-		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g');
-END $$;
+\i test/include/outcome.sql
 
 -- keys of a service that kept them in the clear, and its ciphertexts
 \set dir `mktemp -d`

@@ -1,15 +1,6 @@
 -- Issuing and rotating: what comes out, what is reused, which defaults hold.
 
--- what a statement gives: its value, or SQLSTATE and message without key ids
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' ||
-		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g');
-END $$;
+\i test/include/outcome.sql
 
 SELECT length(key_id) AS id_length,
 	key_id ~ '^key_[0-9]{13}_[0-9a-f]{24}$' AS id_shape,

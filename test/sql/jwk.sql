@@ -1,16 +1,7 @@
 -- Public keys as JSON Web Keys: what is in them, whose are served, what is recorded.
 \set SHOW_CONTEXT never
 
--- what a statement gives: its value, or SQLSTATE and message without key ids
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' ||
-		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g');
-END $$;
+\i test/include/outcome.sql
 
 -- base64url without padding, read back
 CREATE FUNCTION pg_temp.bytes(base64url text) RETURNS bytea LANGUAGE sql AS $$

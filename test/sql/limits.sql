@@ -1,16 +1,7 @@
 -- Five keys a device in any 24 hours, counted from the keys that are there.
 \set SHOW_CONTEXT never
 
-CREATE FUNCTION pg_temp.outcome(query text, OUT code text, OUT message text,
-	OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE query;
-	code := 'ok';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	hint := regexp_replace(hint, '\d{4}-\d\d-\d\d \d\d:.*\.$', '<time>.');
-END $$;
+\i test/include/outcome.sql
 
 SELECT used, allowed, next_at FROM kms_rate_limit_status('limits-1');
 SELECT reused FROM kms_issue_key('limits-1');
@@ -35,7 +26,7 @@ SELECT used, allowed, next_at > clock_timestamp() + '23 hours 58 minutes' AS not
 		AS when_the_oldest_leaves
 FROM kms_rate_limit_status('limits-1');
 \x on
-SELECT * FROM pg_temp.outcome('SELECT kms_rotate_key(''limits-1'')');
+SELECT * FROM pg_temp.failure('SELECT kms_rotate_key(''limits-1'')');
 \x off
 -- the key that there is stays in use and is handed out
 SELECT key_id = :'key_id' AS same, reused FROM kms_issue_key('limits-1');
@@ -51,7 +42,7 @@ WHERE key_id = (SELECT key_id FROM kms.keys WHERE device_id = 'limits-1'
 	ORDER BY created_at LIMIT 1);
 SELECT used, allowed, next_at FROM kms_rate_limit_status('limits-1');
 SELECT reused FROM kms_rotate_key('limits-1');
-SELECT code FROM pg_temp.outcome('SELECT kms_rotate_key(''limits-1'')');
+SELECT code FROM pg_temp.failure('SELECT kms_rotate_key(''limits-1'')');
 RESET kms.keygen_window;
 
 -- a lower limit holds for what is there already; next_at follows it
@@ -68,7 +59,7 @@ SET kms.key_lifetime = '1s';
 SELECT reused FROM kms_issue_key('limits-3');
 RESET kms.key_lifetime;
 SELECT pg_sleep(1.1);
-SELECT code, message FROM pg_temp.outcome('SELECT kms_issue_key(''limits-3'')');
+SELECT code, message FROM pg_temp.failure('SELECT kms_issue_key(''limits-3'')');
 RESET kms.keygen_limit;
 SELECT kms_flush_events();
 SELECT operation, status, reason, device_id, key_id, count(*) FROM kms.event

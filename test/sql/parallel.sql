@@ -1,17 +1,12 @@
 -- Decrypting in parallel workers: the plaintext is right, each row is recorded once.
 
+\i test/include/plan.sql
+
 SELECT key_id FROM kms_issue_key('parallel-1') \gset
 CREATE TABLE parallel_card (n int, c text);
 INSERT INTO parallel_card SELECT n, kms_encrypt(:'key_id', 'card ' || n) FROM generate_series(1, 300) AS n;
 INSERT INTO parallel_card VALUES (0, 'AAAA');
 ANALYZE parallel_card;
-CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE line text;
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		RETURN NEXT line;
-	END LOOP;
-END $$;
 SET application_name = 'parallel';
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;

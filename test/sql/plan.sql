@@ -1,13 +1,8 @@
 -- The price of a decrypt makes plans that put it last and share it out.
 
+\i test/include/plan.sql
+
 SELECT key_id FROM kms_issue_key('plan-1') \gset
-CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE line text;
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF, VERBOSE) ' || query LOOP
-		RETURN NEXT regexp_replace(line, 'key_[0-9]{13}_[0-9a-f]{24}', 'key');
-	END LOOP;
-END $$;
 -- one row a page
 CREATE TABLE plan_card (n int, c text, filler text) WITH (autovacuum_enabled = off);
 ALTER TABLE plan_card ALTER COLUMN filler SET STORAGE PLAIN;

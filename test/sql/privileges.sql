@@ -10,32 +10,25 @@ CREATE SCHEMA evil AUTHORIZATION regress_kms_app;
 SELECT key_id FROM kms_issue_key('priv-1') \gset
 SELECT kms_encrypt(:'key_id', 'secret-of-1') AS c \gset
 
--- what a statement gives to whoever runs it
-CREATE FUNCTION evil.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN coalesce('ok ' || result, 'ok');
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END $$;
+\i test/include/outcome.sql
+\i test/include/plan.sql
 
 SELECT p.oid::regproc AS can_call FROM pg_proc AS p
 JOIN pg_depend ON objid = p.oid AND deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kms')
 WHERE has_function_privilege('regress_kms_app', p.oid, 'EXECUTE') ORDER BY 1;
 SET ROLE regress_kms_app;
 SELECT kms_decrypt(:'key_id', :'c');
-SELECT evil.outcome(format('SELECT kms_decrypt_bytea(%L, decode(%L, ''base64''))', :'key_id', :'c'));
-SELECT evil.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'key_id'));
-SELECT evil.outcome(format('SELECT kms_public_key(%L)', :'key_id'));
-SELECT evil.outcome('SELECT kms_issue_key(''priv-2'')');
+SELECT pg_temp.outcome(format('SELECT kms_decrypt_bytea(%L, decode(%L, ''base64''))', :'key_id', :'c'));
+SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'key_id'));
+SELECT pg_temp.outcome(format('SELECT kms_public_key(%L)', :'key_id'));
+SELECT pg_temp.outcome('SELECT kms_issue_key(''priv-2'')');
 
 -- tables, views, sequences: nothing, not even with the right to look into the schema
-SELECT evil.outcome('SELECT * FROM kms.keys');
+SELECT pg_temp.outcome('SELECT * FROM kms.keys');
 RESET ROLE;
 GRANT USAGE ON SCHEMA kms TO regress_kms_app;
 SET ROLE regress_kms_app;
-SELECT statement, evil.outcome(statement) FROM (VALUES
+SELECT statement, pg_temp.outcome(statement) FROM (VALUES
 	('SELECT * FROM kms.key'), ('SELECT * FROM kms.key_secret'), ('SELECT * FROM kms.keys'),
 	('SELECT * FROM kms.event'), ('SELECT * FROM kms.event_outbox'), ('SELECT * FROM kms.status'),
 	('TABLE kms.metric'), ('SELECT kms.read_status()'), ('SELECT kms.start()'),
@@ -55,7 +48,7 @@ SELECT statement, evil.outcome(statement) FROM (VALUES
 	('ALTER FUNCTION kms_decrypt SET search_path = evil'),
 	('ALTER FUNCTION kms_decrypt LEAKPROOF'), ('ALTER FUNCTION kms_decrypt IMMUTABLE'),
 	('DROP FUNCTION kms_decrypt'), ('ALTER EXTENSION kms UPDATE'), ('DROP EXTENSION kms'),
-	('ALTER EXTENSION kms ADD FUNCTION evil.outcome(text)'), ('ALTER EXTENSION kms DROP FUNCTION kms_decrypt'),
+	('ALTER EXTENSION kms ADD FUNCTION pg_temp.outcome(text)'), ('ALTER EXTENSION kms DROP FUNCTION kms_decrypt'),
 	('CREATE FUNCTION evil.f() RETURNS text LANGUAGE c AS ''$libdir/kms'', ''kms_api_decrypt''')
 	) AS s (statement);
 COPY kms.key_secret TO STDOUT;
@@ -74,19 +67,12 @@ CREATE INDEX ON evil.card (kms_decrypt(key_id, c));
 CREATE INDEX ON evil.card (key_id) WHERE kms_decrypt(key_id, c) = '1';
 CREATE TABLE evil.plain (key_id text, c text,
 	p text GENERATED ALWAYS AS (kms_decrypt(key_id, c)) STORED);
-CREATE FUNCTION evil.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE line text;
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
-		RETURN NEXT line;
-	END LOOP;
-END $$;
 SELECT count(*) > 0 AS planned, count(*) FILTER (WHERE p LIKE '%secret-of-1%') AS shown,
 	count(*) FILTER (WHERE p LIKE '%kms_decrypt(%') > 0 AS called
 FROM (VALUES (format('SELECT kms_decrypt(%L, %L)', :'key_id', :'c')),
 	(format('SELECT * FROM evil.card WHERE kms_decrypt(%L, %L) = ''x''', :'key_id', :'c')),
 	(format('SELECT length(kms_decrypt(%L, %L))', :'key_id', :'c'))) AS q (query),
-	evil.plan(query) AS p;
+	pg_temp.plan(query) AS p;
 RESET ROLE;
 
 -- a view does not lend its owner's right to call

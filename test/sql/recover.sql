@@ -1,15 +1,7 @@
 -- Break-glass: kms_decrypt_recover opens what others refuse, with a reason, on the record.
 \set SHOW_CONTEXT never
 
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN coalesce(result, 'NULL');
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' ||
-		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g');
-END $$;
+\i test/include/outcome.sql
 
 SET kms.key_lifetime = '1s';
 SELECT key_id FROM kms_issue_key('recover-1') \gset

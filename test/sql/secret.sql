@@ -1,18 +1,7 @@
 -- Hashing and verifying secrets.
 \set SHOW_CONTEXT never
 
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-	detail text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN coalesce(result, 'NULL');
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN SQLSTATE || ' ' || regexp_replace(regexp_replace(SQLERRM,
-		'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g'), 'pep_[0-9a-f]{24}', 'pep_...', 'g') ||
-		CASE WHEN detail <> '' THEN ' (' || detail || ')' ELSE '' END;
-END $$;
+\i test/include/outcome.sql
 
 SELECT kms_flush_events();
 SELECT coalesce(max(ticket), 0) AS before FROM kms.event \gset
@@ -77,16 +66,16 @@ WHERE ticket > :before AND device_id = 'secret-1' AND context IS NULL AND operat
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- arguments
-SELECT a, pg_temp.outcome(format('SELECT kms_verify_secret(%s)', a)) AS verify FROM (VALUES
+SELECT a, pg_temp.outcome(format('SELECT kms_verify_secret(%s)', a), 'detail') AS verify FROM (VALUES
 	('NULL, ''x'', ''x'''), ('''a b'', ''x'', ''x'''), ('''key_1'', ''x'', ''x'', '''''),
 	('''key_1'', ''x'', ''x'', repeat(''s'', 256)'), ('''key_1'', ''x'', ''x'', E''s\n'''),
 	('''key_1'', ''x'', ''x'', NULL, '''''), ('''key_1'', ''x'', ''x'', NULL, NULL, ''md5'''),
 	('''key_1'', ''x'', ''x'', NULL, NULL, NULL, ''md5'''), ('''key_1'', ''x'', ''x''')) AS v (a);
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L, NULL, ''secret-2'')', :'key_id', :'c', :'h'));
 SELECT kms_verify_secret(:'key_id', :'c', :'h', repeat('s', 255));
-SELECT a, pg_temp.outcome(format('SELECT kms_hash_secret(%s)', a)) AS hash FROM (VALUES
+SELECT a, pg_temp.outcome(format('SELECT kms_hash_secret(%s)', a), 'detail') AS hash FROM (VALUES
 	('NULL, ''x'''), ('''a b'', ''x'''), ('''key_1'', ''x'''), ('''key_1'', ''*''')) AS v (a);
-SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L)', :'key_id', a)) FROM (VALUES
+SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L)', :'key_id', a), 'detail') FROM (VALUES
 	('***'), ('c3BhbQ=='), (:'others'), (repeat('A', 3000))) AS v (a);
 SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L, ''secret-2'')', :'key_id', :'c'));
 

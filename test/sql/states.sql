@@ -2,17 +2,7 @@
 -- Needs: kms.maintenance = off
 \set SHOW_CONTEXT never
 
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text; hint text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN coalesce(result, 'NULL');
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN SQLSTATE || ' ' ||
-		regexp_replace(SQLERRM, 'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g') ||
-		CASE WHEN hint <> '' THEN ' | ' || left(hint, 60) ELSE '' END;
-END $$;
+\i test/include/outcome.sql
 
 -- brings a new device's key to a state, and returns its id
 CREATE FUNCTION pg_temp.key_in(state text, device text) RETURNS text
@@ -33,7 +23,7 @@ END $$;
 -- every operation on a key of every state; pairs of one state are idempotent
 CREATE TEMP TABLE tried AS
 SELECT s.state, o.operation, pg_temp.outcome(format(o.query,
-		pg_temp.key_in(s.state, s.state || ' ' || o.operation))) AS outcome
+		pg_temp.key_in(s.state, s.state || ' ' || o.operation)), 'hint') AS outcome
 FROM unnest('{active,deprecated,disabled,revoked,pending_deletion}'::text[])
 	WITH ORDINALITY AS s (state, n),
 	(VALUES (1, 'deprecate', 'SELECT kms_deprecate_key(%L)'),
@@ -94,7 +84,7 @@ SELECT pg_temp.key_in('active', 'dated') AS id \gset
 SELECT kms_schedule_key_deletion(:'id', '7 days') AS due \gset
 SELECT kms_revoke_key(:'id', 'sold'), kms_revoke_key(:'id', 'sold again');
 SELECT state, state_reason, delete_at = :'due' AS stands, row_version FROM kms.keys WHERE key_id = :'id';
-SELECT pg_temp.outcome(format('SELECT kms_cancel_key_deletion(%L)', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_cancel_key_deletion(%L)', :'id'), 'hint');
 SELECT kms_schedule_key_deletion(:'id', '20 days') = :'due' AS stands, kms_key_state(:'id');
 SELECT kms_revoke_key(:'id', 'and again');
 SELECT kms_schedule_key_deletion(:'id') = :'due' AS stands, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
@@ -120,7 +110,7 @@ SELECT delete_at = :'due' AS stands FROM kms.keys WHERE device_id = 'late first'
 SELECT kms_cancel_key_deletion(id), kms_enable_key(id) FROM late WHERE device = 'late second';
 
 -- arguments
-SELECT pg_temp.outcome(q) FROM unnest(ARRAY[
+SELECT pg_temp.outcome(q, 'hint') FROM unnest(ARRAY[
 	'SELECT kms_disable_key(NULL)', 'SELECT kms_disable_key('''')', 'SELECT kms_disable_key(''4711 4711'')',
 	'SELECT kms_disable_key(''key_1234567890123_0123456789abcdef01234567'')',
 	format('SELECT kms_revoke_key(%L, NULL)', :'id'), format('SELECT kms_revoke_key(%L, '''')', :'id'),
@@ -139,23 +129,23 @@ SELECT kms_schedule_key_deletion(:'id', '1 mon') BETWEEN now() + '30 days' AND n
 SELECT state, kms_destroy_key(id, confirm => id) FROM sample ORDER BY 1;
 SELECT count(*) FROM kms.key WHERE key_id IN (SELECT id FROM sample);
 SELECT count(*) FROM kms.key_secret WHERE key_id IN (SELECT id FROM sample);
-SELECT DISTINCT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', id, c)) FROM sample;
+SELECT DISTINCT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', id, c), 'hint') FROM sample;
 
 -- but not one that a foreign key refers to, and none while one acts on deletes
 SELECT pg_temp.key_in('active', 'referred') AS id \gset
 CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key);
 INSERT INTO card VALUES (:'id');
-SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'), 'hint');
 ALTER TABLE card DROP CONSTRAINT card_key_id_fkey,
 	ADD FOREIGN KEY (key_id) REFERENCES kms.key DEFERRABLE INITIALLY DEFERRED;
-SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'), 'hint');
 -- such a one is refused now, but may be there from before
 BEGIN;
 ALTER EXTENSION kms DROP TABLE kms.key;
 ALTER TABLE card DROP CONSTRAINT card_key_id_fkey,
 	ADD FOREIGN KEY (key_id) REFERENCES kms.key ON DELETE CASCADE;
 ALTER EXTENSION kms ADD TABLE kms.key;
-SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'), 'hint');
 SELECT count(*) FROM card;
 ROLLBACK;
 DROP TABLE card;
@@ -202,7 +192,7 @@ SELECT kms_encrypt(:'id', 'x') AS c \gset
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT kms_revoke_key(:'id', 'in a snapshot'), kms_key_state(:'id');
 COMMIT;
-SELECT kms_key_state(:'id'), pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'id', :'c')),
+SELECT kms_key_state(:'id'), pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'id', :'c'), 'hint'),
 	kms_decrypt_recover(:'id', :'c', 'test');
 SELECT reused FROM kms_issue_key('denied');
 SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'id';
@@ -230,8 +220,8 @@ SELECT pg_temp.key_in('active', 'edited') AS id \gset
 UPDATE kms.key SET expires_at = expires_at + '1 year' WHERE key_id = :'id';
 SELECT kms_revoke_key(:'id', 'edited by hand');
 SELECT task, done, skipped FROM kms_maintain() WHERE task = 'seal denials';
-SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'id'));
-SELECT pg_temp.outcome(format('SELECT kms_cancel_key_deletion(%L)', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'id'), 'hint');
+SELECT pg_temp.outcome(format('SELECT kms_cancel_key_deletion(%L)', :'id'), 'hint');
 SELECT state, stored_state FROM kms.keys WHERE key_id = :'id';
 SELECT kms_destroy_key(:'id', :'id');
 SELECT count(*) FROM kms.denial;
@@ -245,7 +235,7 @@ BEGIN;
 ALTER EXTENSION kms DROP TABLE kms.denial;
 CREATE TABLE noted (denial_id bigint REFERENCES kms.denial ON DELETE CASCADE);
 ALTER EXTENSION kms ADD TABLE kms.denial;
-SELECT pg_temp.outcome(format('SELECT kms_enable_key(%L)', :'id'));
+SELECT pg_temp.outcome(format('SELECT kms_enable_key(%L)', :'id'), 'hint');
 ROLLBACK;
 SELECT kms_enable_key(:'id'), kms_key_state(:'id');
 SELECT row_version FROM kms.keys WHERE key_id = :'id';

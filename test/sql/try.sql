@@ -1,14 +1,7 @@
 -- kms_try_decrypt: one bad row does not stop a query; what is not the row's fault does.
 \set SHOW_CONTEXT never
 
-CREATE FUNCTION pg_temp.outcome(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN coalesce(result, 'NULL');
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE;
-END $$;
+\i test/include/outcome.sql
 
 SELECT key_id FROM kms_issue_key('try-1') \gset
 SELECT key_id AS other_id FROM kms_issue_key('try-2') \gset
