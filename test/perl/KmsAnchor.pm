@@ -12,6 +12,7 @@ use warnings;
 
 use KmsClient;
 use KmsTest;
+use parent 'KmsServer';
 use Test::More;
 
 sub new
@@ -33,12 +34,6 @@ sub of
 {
 	my ($class, $node) = @_;
 	return bless { node => $node }, $class;
-}
-
-sub sql
-{
-	my ($self, $sql) = @_;
-	return $self->{node}->safe_psql('postgres', $sql);
 }
 
 # The attacker, and the format of crypto/chain.h in SQL for him.
@@ -125,12 +120,6 @@ sub verify
 {
 	my $self = shift;
 	return $self->sql('SELECT intact, finding, anchored FROM kms_audit_verify()');
-}
-
-sub findings
-{
-	my $self = shift;
-	return KmsClient::findings($self->{node}, 'postgres');
 }
 
 # SQLSTATE of the owner's acceptance.

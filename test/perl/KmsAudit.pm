@@ -11,10 +11,10 @@ use warnings;
 
 use KmsClient;
 use KmsTest;
+use parent 'KmsServer';
 use Time::HiRes qw(time usleep);
 
-# Longer than a refusal takes that need not wait, and shorter than any wait.
-use constant AT_ONCE => 5;
+# A kms.audit_timeout that no test waits for.
 use constant LONG_TIMEOUT => 60_000;
 
 # A running node with the extension, a key of device "phone" and a session.
@@ -59,12 +59,6 @@ sub connect
 {
 	my $self = shift;
 	$self->{session} = KmsClient->session($self->{node}, 'postgres');
-}
-
-sub sql
-{
-	my ($self, $sql) = @_;
-	return $self->{node}->safe_psql('postgres', $sql);
 }
 
 # Set kms.audit and, in milliseconds, kms.audit_timeout.
@@ -186,7 +180,7 @@ sub failing_changes
 sub writer
 {
 	my $self = shift;
-	return KmsTest::poll(sub { $self->running('kms writer') });
+	return $self->{node}->writer;
 }
 
 sub running
@@ -197,41 +191,17 @@ sub running
 		AND (datname = 'postgres' OR datname IS NULL)");
 }
 
-# Wait at most so many seconds for such a process.
-sub wait_until
-{
-	my ($self, $where, $seconds) = @_;
-	my $end = time + $seconds;
-
-	while (time < $end)
-	{
-		return 1 if $self->sql("SELECT count(*) FROM pg_stat_activity WHERE $where") > 0;
-		usleep(50_000);
-	}
-	return 0;
-}
-
 # Wait until the session has called and waits, for its event or something else.
 sub wait_until_waiting
 {
 	my ($self, $session) = @_;
-	return KmsTest::poll(
-		sub {
-			$self->sql("SELECT wait_event_type = 'Extension' FROM pg_stat_activity
-				WHERE pid = $session->{pid}") eq 't';
-		});
+	return $self->{node}->wait_until_waiting($session);
 }
 
 sub status
 {
 	my ($self, $item) = @_;
-	return $self->sql("SELECT value FROM kms.status WHERE item = '$item'");
-}
-
-sub findings
-{
-	my $self = shift;
-	return KmsClient::findings($self->{node}, 'postgres');
+	return $self->{node}->status($item);
 }
 
 # How many events of this application are in the trail now.

@@ -13,6 +13,7 @@ use IPC::Run;
 use KmsTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
 
 # What psql says on stderr, "ERROR:  KM001: …" with detail and hint; "" if
 # nothing.
@@ -48,6 +49,17 @@ sub findings
 	my ($node, $db) = @_;
 	return $node->safe_psql($db,
 		"SELECT severity || ': ' || finding || ' (' || hint || ')' FROM kms_check()");
+}
+
+# Test that kms_check() soon has no complaint, apart from fsync.
+sub is_healthy
+{
+	my ($node, $db, $name) = @_;
+	my $complaint = qr/^(?:error|warning): (?!fsync)/m;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	KmsTest::poll(sub { findings($node, $db) !~ $complaint });
+	return unlike(findings($node, $db), $complaint, $name);
 }
 
 # Wait until the server takes connections.

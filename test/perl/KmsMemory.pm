@@ -7,6 +7,7 @@ package KmsMemory;
 use strict;
 use warnings;
 
+use File::Find;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 
@@ -39,6 +40,36 @@ sub count
 {
 	my ($memory, @strings) = @_;
 	return scalar(grep { index($memory, $_) >= 0 } @strings);
+}
+
+# The files below a directory that are not empty.
+sub files
+{
+	my ($top) = @_;
+	my @files;
+	find(
+		{
+			no_chdir => 1,
+			wanted => sub { push @files, $_ if -f $_ && -s $_ }
+		},
+		$top);
+	return @files;
+}
+
+# Which of the files hold one of the strings.
+sub holding
+{
+	my ($files, @strings) = @_;
+	my @found;
+	my $any = join '|', map { quotemeta } @strings;
+	foreach my $path (@$files)
+	{
+		open my $file, '<:raw', $path or next;
+		my $content = do { local $/; <$file> };
+		next unless defined $content;
+		push @found, $path if $content =~ /$any/;
+	}
+	return @found;
 }
 
 # The private numbers of a key as they may be in memory: hex, big endian,

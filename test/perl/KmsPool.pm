@@ -31,7 +31,12 @@ sub idle
 sub filled
 {
 	my ($node, $db, $size) = @_;
-	return KmsTest::poll(sub { ids($node, $db) == $size && idle($node, $db) });
+	return KmsTest::poll(
+		sub {
+			$node->safe_psql($db, "SELECT count(*) = $size AND NOT EXISTS
+				(SELECT FROM pg_stat_activity WHERE backend_type = 'kms key generation' AND datname = '$db')
+				FROM kms.pool_key") eq 't';
+		});
 }
 
 # How many keys were ever put into it; to be asked while nobody makes more.

@@ -87,6 +87,14 @@ sub put_first
 	return $line;
 }
 
+# What kms_master_key_status() says of the master key with this label.
+sub detail
+{
+	my ($node, $label) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT detail FROM kms_master_key_status() WHERE label = '$label'");
+}
+
 # Keys under each label, "new 12, old 0"; "-" is a key without one.
 sub keys_by_label
 {

@@ -10,6 +10,7 @@ use warnings;
 
 use Fcntl qw(:flock);
 use IPC::Run;
+use KmsNode;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,6 +22,13 @@ use Time::HiRes qw(usleep);
 use constant TEMPLATES => 3;
 use constant INITDB_EXTRA => [ '--encoding=UTF8', '--no-locale' ];
 my $servers = 0;
+
+# Seconds that are enough for what need not wait, also on a busy machine, and
+# fewer than the shortest wait: a stop leaves ten seconds to the writers.
+use constant AT_ONCE => 9;
+
+# pg_ctl, which pg_upgrade calls too, waits as long as the tests do.
+$ENV{PGCTLTIMEOUT} = $PostgreSQL::Test::Utils::timeout_default;
 
 # The template for the next server of this test, if it gets one.
 sub template
@@ -67,8 +75,8 @@ sub init
 sub node
 {
 	my ($class, $name, %opt) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name,
-		map { $_ => $opt{$_} } grep { exists $opt{$_} } 'install_path');
+	my $node = bless PostgreSQL::Test::Cluster->new($name,
+		map { $_ => $opt{$_} } grep { exists $opt{$_} } 'install_path'), 'KmsNode';
 
 	init($node, @{ $opt{init} || [] });
 	$node->append_conf('postgresql.conf',
@@ -91,7 +99,7 @@ sub node
 sub standby
 {
 	my ($class, $primary, $name, %opt) = @_;
-	my $standby = PostgreSQL::Test::Cluster->new($name);
+	my $standby = bless PostgreSQL::Test::Cluster->new($name), 'KmsNode';
 
 	$primary->backup("for_$name");
 	$standby->init_from_backup($primary, "for_$name", has_streaming => 1);
@@ -158,19 +166,31 @@ sub encrypt_with_openssl
 	return encode_base64($ciphertext, '');
 }
 
-# Wait until the code returns something true, and return that; false if it
-# does not within the time that all tests have.
+# Call the code, with pauses of so many seconds, until it returns something
+# true, and return that; false if it does not within the time that all tests
+# have.
 sub poll
 {
-	my $code = shift;
+	my ($code, $pause) = @_;
 	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 
 	while (1)
 	{
 		my $result = $code->();
 		return $result if $result || time >= $end;
-		usleep(100_000);
+		usleep(1_000_000 * ($pause || 0.1));
 	}
+}
+
+# Stop a process with SIGSTOP and wait until it has stopped.
+sub freeze
+{
+	my $pid = shift;
+
+	kill 'STOP', $pid or die "process $pid: $!";
+	poll(sub { PostgreSQL::Test::Utils::slurp_file("/proc/$pid/stat") =~ /\) T / })
+	  or die "process $pid does not stop";
+	return;
 }
 
 # How many events, of those recorded before this call, are such.

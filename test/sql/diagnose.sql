@@ -118,7 +118,7 @@ SET kms.key_lifetime = '1s';
 SELECT key_id AS expired_id FROM kms_issue_key('diagnose-expired') \gset
 RESET kms.key_lifetime;
 SELECT kms_encrypt(:'expired_id', 'canary-4711') AS expired_c \gset
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT pg_temp.diagnosis(:'expired_id', :'expired_c');
 -- a deprecated key opens still, and the device's other keys are named
 SELECT key_id AS new_id FROM kms_rotate_key('diagnose-1') \gset

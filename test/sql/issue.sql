@@ -89,7 +89,7 @@ SET kms.key_lifetime = '1s';
 SELECT key_id FROM kms_issue_key('issue-expiry') \gset
 RESET kms.key_lifetime;
 SELECT kms_encrypt(:'key_id', 'gone') AS ciphertext \gset
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT kms_key_state(:'key_id'), kms_key_valid(:'key_id');
 SELECT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'ciphertext'));
 SELECT pg_temp.outcome(format('SELECT kms_public_key(%L)', :'key_id'));

@@ -62,7 +62,7 @@ ROLLBACK;
 SET kms.key_lifetime = '1s';
 SELECT key_id AS expired_id FROM kms_issue_key('jwk-expired') \gset
 RESET kms.key_lifetime;
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT pg_temp.outcome(format('SELECT kms_jwk(%L)', :'expired_id'));
 SELECT kms_jwks('jwk-expired');
 -- nor does it stand in the way when it is not authentic any more

@@ -58,7 +58,7 @@ SET kms.keygen_limit = 1;
 SET kms.key_lifetime = '1s';
 SELECT reused FROM kms_issue_key('limits-3');
 RESET kms.key_lifetime;
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT code, message FROM pg_temp.failure('SELECT kms_issue_key(''limits-3'')');
 RESET kms.keygen_limit;
 SELECT kms_flush_events();

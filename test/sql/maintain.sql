@@ -14,7 +14,7 @@ SET kms.key_lifetime = '1s';
 SELECT key_id FROM kms_issue_key('maintain-1') \gset
 RESET kms.key_lifetime;
 SELECT key_id AS valid_id FROM kms_issue_key('maintain-2') \gset
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT state, stored_state FROM kms.keys WHERE key_id = :'key_id';
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
 SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'key_id';
@@ -33,7 +33,7 @@ SELECT key_id AS other_id FROM kms_issue_key('maintain-3') \gset
 RESET kms.key_lifetime;
 CREATE TABLE maintain_card (key_id text REFERENCES kms.key);
 INSERT INTO maintain_card VALUES (:'key_id');
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SET kms.key_retention = '0s';
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
 SELECT key_id = :'key_id' AS kept FROM kms.keys WHERE key_id IN (:'key_id', :'other_id');

@@ -10,7 +10,7 @@ SELECT kms_encrypt(:'key_id', 'old') AS c, kms_encrypt(:'key_id', 'old', 'sha256
 	kms_encrypt(:'key_id', 'old', label => 'l') AS labelled \gset
 SELECT key_id AS valid_id FROM kms_issue_key('recover-2') \gset
 SELECT kms_encrypt(:'valid_id', 'new') AS valid_c \gset
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 
 SELECT kms_key_state(:'key_id');
 SELECT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'c'));

@@ -77,7 +77,7 @@ CREATE TRIGGER each_statement AFTER DELETE ON reference_app.acts
 INSERT INTO reference_app.acts VALUES (:'one');
 RESET ROLE;
 SELECT make_acting('acts_key_id_fkey');
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT * FROM purge_task;
 SELECT severity, finding FROM kms_check() WHERE finding ~ 'acts on deletes';
 -- nor under an older snapshot, which does not see the foreign key

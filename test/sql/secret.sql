@@ -83,7 +83,7 @@ SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L, ''secret-2'')', :'
 SET kms.key_lifetime = '1s';
 SELECT key_id AS expired_id FROM kms_issue_key('secret-3') \gset
 RESET kms.key_lifetime;
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L)', :'expired_id', c, h)) FROM
 	(VALUES (:'c', :'h'), (NULL, :'h'), ('*', NULL), (:'c', 'x')) AS v (c, h);
 SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L)', :'expired_id', :'c'));

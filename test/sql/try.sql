@@ -12,7 +12,7 @@ RESET kms.key_lifetime;
 SELECT key_id AS changed_id FROM kms_issue_key('try-changed') \gset
 SELECT kms_encrypt(:'key_id', 'plain') AS good \gset
 UPDATE kms.key SET expires_at = expires_at + '1 day' WHERE key_id = :'changed_id';
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(1.1); -- until a key has expired
 
 -- a table of good rows and of every kind of bad one (but KM004: see "errors")
 CREATE TEMP TABLE card (n int, what text, key_id text, c text);

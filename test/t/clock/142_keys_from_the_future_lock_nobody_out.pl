@@ -24,11 +24,6 @@ CONF
 $clock->start($node);
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
 sub rotate
 {
 	my $device = shift;
@@ -39,7 +34,7 @@ sub rotate
 sub limit
 {
 	my $device = shift;
-	return sql("SELECT used, next_at > now() AND next_at <= now() + interval '24 hours'
+	return $node->sql("SELECT used, next_at > now() AND next_at <= now() + interval '24 hours'
 		FROM kms_rate_limit_status('$device')");
 }
 
@@ -57,7 +52,7 @@ is(limit('phone'), '3|t', 'the limit ends within its window');
 my $error = KmsClient::error($node, 'postgres', "SELECT FROM kms_rotate_key('phone')");
 my ($at) = $error =~ /HINT:  Try again after (.+)\.$/m;
 ok(defined $at, 'the error says when') or diag($error);
-is(sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '24 hours'"),
+is($node->sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '24 hours'"),
 	't', 'which is within the window');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^warning: keys were made in the future, 3: key_\d+_\w+, key_\d+_\w+, key_\d+_\w+ /m,
@@ -74,20 +69,20 @@ $clock->set($node, '+0d');
 
 # ---- Failed attempts ------------------------------------------------------
 
-sql('SELECT FROM kms_maintain()');
+$node->sql('SELECT FROM kms_maintain()');
 my ($key) = KmsClient::issue($node, 'postgres', 'pin');
-my $hash = sql("SELECT kms_hash_secret('$key', kms_encrypt('$key', '1234'))");
+my $hash = $node->sql("SELECT kms_hash_secret('$key', kms_encrypt('$key', '1234'))");
 my $verify = "SELECT kms_verify_secret('$key', kms_encrypt('$key', '%s'), '$hash', '%s')";
 
 $clock->set($node, '+20d');
-is(sql(sprintf $verify, '9999', 'account'), 'f', 'a wrong PIN') foreach 1, 2;
+is($node->sql(sprintf $verify, '9999', 'account'), 'f', 'a wrong PIN') foreach 1, 2;
 foreach my $offset ('+20d', '+0d', '-1d')
 {
 	$clock->set($node, $offset);
 	$error = KmsClient::error($node, 'postgres', sprintf $verify, '1234', 'account');
 	like($error, qr/KM009/, "a clock of $offset does not end a lock-out");
 	($at) = $error =~ /HINT:  Try again after (.+)\.$/m;
-	is(sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '1 hour'"),
+	is($node->sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '1 hour'"),
 		't', 'nor make it longer');
 }
 $clock->set($node, '+0d');
@@ -97,30 +92,30 @@ $clock->set($node, '+0d');
 # A key of the device was found to be problematic while the clock was ahead:
 # the day in which no other is ends all the same.
 my $other = (KmsClient::issue($node, 'postgres', 'other'))[0];
-my $foreign = sql("SELECT kms_encrypt('$other', 'x')");
+my $foreign = $node->sql("SELECT kms_encrypt('$other', 'x')");
 
 sub problematic
 {
 	my $bad = (KmsClient::issue($node, 'postgres', 'bad'))[0];
-	sql("SELECT count(kms_try_decrypt('$bad', '$foreign')) FROM generate_series(1, 10);
+	$node->sql("SELECT count(kms_try_decrypt('$bad', '$foreign')) FROM generate_series(1, 10);
 		SELECT kms_flush_events(); SELECT FROM kms_maintain()");
-	return sql("SELECT state || ' ' || state_reason FROM kms.key WHERE key_id = '$bad'");
+	return $node->sql("SELECT state || ' ' || state_reason FROM kms.key WHERE key_id = '$bad'");
 }
 
 $clock->set($node, '+20d');
-sql('SELECT FROM kms_maintain(confirm_clock => true)');
+$node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
 is(problematic(), 'deprecated Problematic', 'a key is problematic 20 days ahead');
 $clock->set($node, '+0d');
-sql('SELECT FROM kms_maintain(confirm_clock => true)');
+$node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
 is(problematic(), 'deprecated Problematic', 'and another one when the clock is right');
 is(problematic(), '', 'and no third one within a day');
-is( sql("SELECT count(*) FROM kms.metric WHERE bucket > now()") > 0,
+is( $node->sql("SELECT count(*) FROM kms.metric WHERE bucket > now()") > 0,
 	1, 'there are counts from the future');
-is( sql("SELECT sum((m ->> 'count')::bigint) = (SELECT sum(count) FROM kms.metric
+is( $node->sql("SELECT sum((m ->> 'count')::bigint) = (SELECT sum(count) FROM kms.metric
 		WHERE bucket BETWEEN now() - interval '1 hour' AND now())
 		FROM jsonb_array_elements(kms_metrics_summary(1) -> 'metrics') AS m"),
 	't', 'which are not in a summary');
-is(sql("SELECT count(*) FROM kms_problematic_keys(timeframe_hours => 1) WHERE device_id = 'bad'"),
+is($node->sql("SELECT count(*) FROM kms_problematic_keys(timeframe_hours => 1) WHERE device_id = 'bad'"),
 	'2', 'nor are events from the future counted');
 
 $node->stop;

@@ -18,36 +18,31 @@ kms.maintenance = off
 kms.audit_checkpoint_interval = 1s
 CONF
 
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
 # The clock of maintenance as well.
 sub set
 {
 	$clock->set($node, $_[0]);
-	sql('SELECT FROM kms_maintain(confirm_clock => true)');
+	$node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
 	return;
 }
 
 # Events that are signed, by the clock as it is; the last ticket.
 sub signed
 {
-	sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 3); SELECT kms_flush_events()");
-	my $last = sql('SELECT max(last_ticket) FROM kms.event_epoch');
+	$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 3); SELECT kms_flush_events()");
+	my $last = $node->sql('SELECT max(last_ticket) FROM kms.event_epoch');
 	KmsTest::poll(
 		sub {
-			sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event_checkpoint WHERE ticket >= $last") =~ /[1-9]$/;
+			$node->sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event_checkpoint WHERE ticket >= $last") =~ /[1-9]$/;
 		}) or die "ticket $last is not signed";
-	return sql('SELECT max(ticket) FROM kms.event_checkpoint');
+	return $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
 }
 
 # ---- Events --------------------------------------------------------------
 
 $clock->write('-200d');
 $clock->start($node);
-sql('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my $old = signed();
 set('+0d');
 my $first = $old + 1;
@@ -55,24 +50,24 @@ my $young = signed();
 set('-200d');
 my $signed = signed();
 set('+0d');
-sql('SELECT FROM kms_maintain()') foreach 1 .. 3;
+$node->sql('SELECT FROM kms_maintain()') foreach 1 .. 3;
 cmp_ok($signed, '>', $young, 'young events were signed again while the clock was behind');
-is(sql('SELECT max(ticket) FROM kms.event_checkpoint WHERE kind = \'start\''),
+is($node->sql('SELECT max(ticket) FROM kms.event_checkpoint WHERE kind = \'start\''),
 	$old, 'retention takes what is old, up to its signature');
-is(sql("SELECT count(*) FROM kms.event WHERE ticket BETWEEN $first AND $young"),
+is($node->sql("SELECT count(*) FROM kms.event WHERE ticket BETWEEN $first AND $young"),
 	$young - $old, 'and no young event');
-is(sql("SELECT count(*) FROM kms.event WHERE ticket BETWEEN $young + 1 AND $signed"),
+is($node->sql("SELECT count(*) FROM kms.event WHERE ticket BETWEEN $young + 1 AND $signed"),
 	$signed - $young, 'nor what follows them');
-is(sql('SELECT intact FROM kms_audit_verify()'), 't', 'the trail is intact');
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'the trail is intact');
 
 # ---- A key ---------------------------------------------------------------
 
 # Scheduled eight days ago, for yesterday.
 set('-8d');
-my $key = sql("SELECT key_id FROM kms_issue_key('phone')");
-sql("SELECT kms_schedule_key_deletion('$key', '7 days'); SELECT kms_revoke_key('$key', 'lost')");
-my $due = sql("SELECT extract(epoch FROM delete_at)::bigint FROM kms.keys WHERE key_id = '$key'");
-is(sql("SELECT state FROM kms.keys WHERE key_id = '$key'"), 'revoked', 'a scheduled key is revoked');
+my $key = $node->sql("SELECT key_id FROM kms_issue_key('phone')");
+$node->sql("SELECT kms_schedule_key_deletion('$key', '7 days'); SELECT kms_revoke_key('$key', 'lost')");
+my $due = $node->sql("SELECT extract(epoch FROM delete_at)::bigint FROM kms.keys WHERE key_id = '$key'");
+is($node->sql("SELECT state FROM kms.keys WHERE key_id = '$key'"), 'revoked', 'a scheduled key is revoked');
 my $there = "SELECT count(*) FROM kms.key WHERE key_id = '$key'";
 
 # By so many seconds before or after that.
@@ -80,18 +75,18 @@ sub set_to
 {
 	my $offset = $due + $_[0] - time;
 	$clock->write(sprintf '%+d', $offset);
-	KmsTest::poll(sub { abs(sql('SELECT extract(epoch FROM clock_timestamp())::bigint') - time - $offset) < 2 })
+	KmsTest::poll(sub { abs($node->sql('SELECT extract(epoch FROM clock_timestamp())::bigint') - time - $offset) < 2 })
 	  or die 'the clock does not follow';
-	sql('SELECT FROM kms_maintain(confirm_clock => true)');
+	$node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
 	return;
 }
 
 set_to(-60);
-sql('SELECT FROM kms_maintain()') foreach 1 .. 3;
-is(sql($there), '1', 'a minute before its time it is there');
+$node->sql('SELECT FROM kms_maintain()') foreach 1 .. 3;
+is($node->sql($there), '1', 'a minute before its time it is there');
 set_to(2);
-ok(KmsTest::poll(sub { sql("SELECT FROM kms_maintain(); $there") =~ /^0$/m }), 'when its time has come it goes');
-is(sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'purge' AND key_id = '$key'") =~ s/^\n//r,
+ok(KmsTest::poll(sub { $node->sql("SELECT FROM kms_maintain(); $there") =~ /^0$/m }), 'when its time has come it goes');
+is($node->sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'purge' AND key_id = '$key'") =~ s/^\n//r,
 	'1', 'which is recorded');
 
 $node->stop;

@@ -33,9 +33,9 @@ my $bad = KmsTest::encrypt_with_openssl($other_pem, 'secret');
 my $success = "SELECT 'ok' FROM kms_decrypt('$key', '$good') AS p WHERE p = 'secret';\n";
 my $failure = "SELECT kms_decrypt('$key', '$bad');\n";
 my $quiet_failure = "SELECT 'ok' FROM kms_try_decrypt('$key', '$bad') AS p WHERE p IS NULL;\n";
-write_to('calls.sql',
+append_to_file("$dir/calls.sql",
 	($success x 6 . "BEGIN;\n${success}ROLLBACK;\n$failure$quiet_failure") x 50);
-write_to('changes.sql',
+append_to_file("$dir/changes.sql",
 	("SELECT key_id FROM kms_issue_key('device ' || gen_random_uuid());\n" .
 	"SELECT key_id FROM kms_rotate_key('turning ' || floor(random() * 3)::int);\n") x 5);
 
@@ -65,7 +65,7 @@ foreach my $victim (
 	$writer, 'server', "backend_type = 'checkpointer'", $writer,
 	$changer, "backend_type = 'walwriter'")
 {
-	usleep(200_000 + rand 800_000);
+	usleep(200_000 + rand 800_000);    # at any moment of the load
 	if ($victim eq 'server')
 	{
 		my @children = children_of_server();
@@ -89,7 +89,7 @@ foreach my $victim (
 				my $pid = $node->safe_psql('postgres',
 					"SELECT pid FROM pg_stat_activity WHERE $victim LIMIT 1");
 				kill 'KILL', $pid if $pid ne '';
-				usleep(50_000);
+				usleep(50_000);    # for the postmaster, to see it before another is killed
 				slurp_file($node->logfile, $log) =~ /was terminated by signal 9/;
 			}) or die "there is no process with $victim";
 		KmsTest::poll(
@@ -100,12 +100,13 @@ foreach my $victim (
 		KmsClient::wait_until_up($node);
 	}
 }
-usleep(300_000);
-write_to('stop', '');
+my $last = $node->sql('SELECT max(ticket) FROM kms.event');
+KmsTest::poll(sub { $node->sql('SELECT max(ticket) FROM kms.event') > $last }) or die 'the clients do not go on';
+append_to_file("$dir/stop", '');
 $_->finish foreach @clients;
 
 # Stop the clients even if a test fails, because they would run for ever.
-END { write_to('stop', '') if $dir }
+END { append_to_file("$dir/stop", '') if $dir }
 
 # ---- Counting ------------------------------------------------------------
 
@@ -145,38 +146,38 @@ is($twice, 0, 'no call is recorded twice');
 is(scalar(grep { !exists $acknowledged{$_} } keys %recorded),
 	0, 'no event is recorded without a call');
 
-is_sql('SELECT count(*) - (max(ticket) - min(ticket) + 1) FROM kms.event',
+$node->is_sql('SELECT count(*) - (max(ticket) - min(ticket) + 1) FROM kms.event',
 	0, 'tickets have no gaps');
-is_sql('SELECT count(*) - count(DISTINCT ticket) FROM kms.event',
+$node->is_sql('SELECT count(*) - count(DISTINCT ticket) FROM kms.event',
 	0, 'tickets count up over all epochs');
-is_sql('SELECT (SELECT sum(count) FROM kms.metric) - (SELECT count(*) FROM kms.event)',
+$node->is_sql('SELECT (SELECT sum(count) FROM kms.metric) - (SELECT count(*) FROM kms.event)',
 	0, 'metrics count exactly the events');
-is_sql('SELECT count(*) FROM kms.event_quarantine', 0, 'no event was quarantined');
-is_sql(q{SELECT count(*) FROM kms.event WHERE operation = 'gap'},
+$node->is_sql('SELECT count(*) FROM kms.event_quarantine', 0, 'no event was quarantined');
+$node->is_sql(q{SELECT count(*) FROM kms.event WHERE operation = 'gap'},
 	0, 'no gap is reported');
 
 # ---- Changes -------------------------------------------------------------
 
 cmp_ok(scalar(@keys), '>', 0, 'there were changes: ' . @keys);
-is_sql(
+$node->is_sql(
 	"SELECT count(*) FROM unnest('{" . join(',', @keys) . "}'::text[]) AS k
 	WHERE k NOT IN (SELECT key_id FROM kms.key)",
 	0, 'each issued key exists');
-is_sql(
+$node->is_sql(
 	q{SELECT count(*) FROM kms.key AS k FULL JOIN
 	(SELECT key_id, count(*) FROM kms.event WHERE status = 'success'
 		AND operation IN ('generate', 'rotate') GROUP BY key_id) AS e
 	USING (key_id) WHERE k.key_id IS NULL OR e.count IS DISTINCT FROM 1},
 	0, 'each key has one event of its making, and there are no others');
-is_sql(
+$node->is_sql(
 	q{SELECT count(*) FROM
 	(SELECT * FROM kms.key WHERE state = 'deprecated') AS k FULL JOIN
 	(SELECT key_id, count(*) FROM kms.event WHERE status = 'success'
 		AND operation = 'deprecate' GROUP BY key_id) AS e
 	USING (key_id) WHERE k.key_id IS NULL OR e.count IS DISTINCT FROM 1},
 	0, 'each deprecated key has one event of that, and there are no others');
-is_sql('SELECT count(*) FROM kms.event_outbox', 0, 'the outbox is empty');
-is_sql(
+$node->is_sql('SELECT count(*) FROM kms.event_outbox', 0, 'the outbox is empty');
+$node->is_sql(
 	'SELECT count(*) FROM kms.key FULL JOIN kms.key_secret AS s USING (key_id)
 	WHERE s.key_id IS NULL OR state IS NULL',
 	0, 'no key lacks one of its rows');
@@ -187,20 +188,6 @@ $node->stop;
 done_testing();
 
 # ---- Tools ---------------------------------------------------------------
-
-sub write_to
-{
-	my ($name, $text) = @_;
-	open my $file, '>', "$dir/$name" or die "$name: $!";
-	print $file $text;
-	close $file or die "$name: $!";
-}
-
-sub is_sql
-{
-	my ($sql, $expected, $name) = @_;
-	is($node->safe_psql('postgres', $sql), $expected, $name);
-}
 
 sub children_of_server
 {

@@ -89,7 +89,7 @@ is(trail('closed'), $rolled_back, 'a session that ends inside its transaction');
 
 my $session = KmsClient->session($node, 'postgres');
 $session->query("BEGIN; SELECT kms_issue_key('terminated')");
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 60000)");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 180000)");
 is(trail('terminated'), $rolled_back, 'a session that is terminated inside its transaction');
 
 run("SELECT kms_issue_key('rotated');

@@ -16,37 +16,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $good = "'$key', '$ciphertext'";
-
-# Make that many calls under this name.
-sub calls
-{
-	my ($name, $count) = @_;
-	return $node->safe_psql('postgres',
-		"SET application_name = '$name';
-		SELECT count(kms_decrypt($good)) FROM generate_series(1, $count)");
-}
-
-sub recorded
-{
-	my ($name) = @_;
-	return KmsTest::events($node, 'postgres', "application_name = '$name'");
-}
-
-sub counter
-{
-	my ($item) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT value FROM kms.status WHERE item = '$item'");
-}
-
-sub writer
-{
-	return KmsTest::poll(
-		sub {
-			$node->safe_psql('postgres',
-				"SELECT pid FROM pg_stat_activity WHERE backend_type = 'kms writer'");
-		});
-}
+my $decrypt = "kms_decrypt($good)";
 
 sub dense
 {
@@ -59,59 +29,59 @@ sub dense
 
 # ---- Signals -------------------------------------------------------------
 
-calls('before cancel', 10);
-my $writer = writer();
+$node->calls('before cancel', $decrypt, 10);
+my $writer = $node->writer();
 foreach my $n (1 .. 5)
 {
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($writer)");
-	calls("cancel $n", 10);
-	is(recorded("cancel $n"), '10', "cancel $n: events are written");
+	$node->calls("cancel $n", $decrypt, 10);
+	is($node->recorded("cancel $n"), '10', "cancel $n: events are written");
 }
-is(writer(), $writer, 'cancelling does not end the writer');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($writer, 60000)");
-calls('terminated', 10);
-is(recorded('terminated'), '10', 'a writer that was terminated is replaced');
+is($node->writer(), $writer, 'cancelling does not end the writer');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($writer, 180000)");
+$node->calls('terminated', $decrypt, 10);
+is($node->recorded('terminated'), '10', 'a writer that was terminated is replaced');
 
-$writer = writer();
+$writer = $node->writer();
 kill 'STOP', $writer;
-is(calls('stopped', 20), '20', 'calls do not wait for a stopped writer');
+is($node->calls('stopped', $decrypt, 20), '20', 'calls do not wait for a stopped writer');
 is( KmsClient::sqlstate($node, 'postgres',
 		"SET statement_timeout = '200ms'; SELECT kms_flush_events()"),
 	'57014', 'a wait for the writer can be cancelled');
 kill 'CONT', $writer;
-is(recorded('stopped'), '20', 'the writer continues where it was');
+is($node->recorded('stopped'), '20', 'the writer continues where it was');
 dense('signals');
 
 # ---- A full ring ---------------------------------------------------------
 
-my $slots = counter('ring size');
+my $slots = $node->status('ring size');
 my $session = KmsClient->session($node, 'postgres');
 $session->query('BEGIN');
 $session->query('LOCK TABLE kms.event IN SHARE MODE');
-is(calls('full', 2 * $slots), 2 * $slots, 'calls go on when the ring is full');
-my $dropped = counter('events dropped');
+is($node->calls('full', $decrypt, 2 * $slots), 2 * $slots, 'calls go on when the ring is full');
+my $dropped = $node->status('events dropped');
 cmp_ok($dropped, '>', 0, 'events without room are dropped and counted');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^warning: the event ring is more than three quarters full/m,
 	'kms_check() reports the full ring');
 $session->query('COMMIT');
-is(recorded('full') + $dropped, 2 * $slots, 'the other events are written when the lock is released');
+is($node->recorded('full') + $dropped, 2 * $slots, 'the other events are written when the lock is released');
 like(KmsClient::findings($node, 'postgres'), qr/^warning: .*events .*dropped.*\b$dropped\b/m,
 	'kms_check() says that events were dropped');
 
 # Malformed calls give way to others.
 $session->query('BEGIN');
 $session->query('LOCK TABLE kms.event IN SHARE MODE');
-my $junk = counter('events counted only');
+my $junk = $node->status('events counted only');
 $node->safe_psql('postgres',
 	"SET application_name = 'junk';
 	SELECT count(kms_try_decrypt('$key', '?')) FROM generate_series(1, 2 * $slots)");
-cmp_ok(counter('events counted only') - $junk, '>=', $slots,
+cmp_ok($node->status('events counted only') - $junk, '>=', $slots,
 	'malformed calls are only counted in a ring that is three quarters full');
-is(calls('in spite of junk', 10), '10', 'the ring has room left');
+is($node->calls('in spite of junk', $decrypt, 10), '10', 'the ring has room left');
 $session->query('COMMIT');
-is(recorded('in spite of junk'), '10', 'calls that open get that room');
-is( recorded('junk') + counter('events counted only') - $junk,
+is($node->recorded('in spite of junk'), '10', 'calls that open get that room');
+is( $node->recorded('junk') + $node->status('events counted only') - $junk,
 	2 * $slots, 'all malformed calls are counted');
 $session->quit;
 dense('full ring');
@@ -121,12 +91,12 @@ dense('full ring');
 $node->safe_psql('postgres',
 	"ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (application_name <> 'poison'
 		AND (device_id <> 'poison' OR device_id IS NULL))");
-calls('before poison', 50);
-calls('poison', 2);
-calls('after poison', 50);
+$node->calls('before poison', $decrypt, 50);
+$node->calls('poison', $decrypt, 2);
+$node->calls('after poison', $decrypt, 50);
 $node->safe_psql('postgres', "SELECT kms_issue_key('poison')");
 $node->safe_psql('postgres', "SELECT kms_issue_key('antidote')");
-is(recorded('before poison') + recorded('after poison'), 100,
+is($node->recorded('before poison') + $node->recorded('after poison'), 100,
 	'an event that cannot be written does not hold up the others');
 is( $node->safe_psql('postgres',
 		"SELECT count(*), count(*) FILTER (WHERE error ~ 'violates check constraint') FROM kms.event_quarantine"),
@@ -173,10 +143,10 @@ foreach my $case (
 	$node->stop;
 	$arrange->();
 	$node->start;
-	is(calls("ring $name", 10), '10', "ring $name: the server starts, calls work");
+	is($node->calls("ring $name", $decrypt, 10), '10', "ring $name: the server starts, calls work");
 	if ($name ne 'a directory')
 	{
-		is(recorded("ring $name"), '10', "ring $name: events are recorded");
+		is($node->recorded("ring $name"), '10', "ring $name: events are recorded");
 		cmp_ok(
 			$node->safe_psql('postgres',
 				"SELECT min(ticket) FROM kms.event WHERE application_name = 'ring $name'"),
@@ -190,7 +160,7 @@ foreach my $case (
 			qr/^error: .*events.* not (?:be )?recorded/m,
 			"ring $name: kms_check() reports that nothing is recorded");
 		rmdir $ring or die "$ring: $!";
-		ok( KmsTest::poll(sub { calls("ring $name gone", 1); -f $ring }),
+		ok( KmsTest::poll(sub { $node->calls("ring $name gone", $decrypt, 1); -f $ring }),
 			"ring $name: recording starts after the file is removed");
 	}
 }
@@ -202,7 +172,7 @@ unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/,
 # One slot is PostgreSQL's own, one is the launcher's.
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
-is(calls('no slot', 10), '10', 'no slot for a writer: calls work');
+is($node->calls('no slot', $decrypt, 10), '10', 'no slot for a writer: calls work');
 ok( KmsTest::poll(
 		sub {
 			KmsClient::findings($node, 'postgres') =~
@@ -226,7 +196,7 @@ is(KmsClient::sqlstate($node, 'postgres', 'SELECT kms_flush_events()'),
 
 $node->append_conf('postgresql.conf', 'max_worker_processes = 8');
 $node->restart;
-is(recorded('no slot'), '10', 'events from that time are written later');
+is($node->recorded('no slot'), '10', 'events from that time are written later');
 dense('all');
 $node->stop;
 done_testing();

@@ -19,14 +19,7 @@ CONF
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
-
-sub calls
-{
-	my ($name, $count) = @_;
-	$node->safe_psql('postgres',
-		"SET application_name = '$name';
-		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
-}
+my $decrypt = "kms_decrypt('$key', '$ciphertext')";
 
 # Hold a lock that survives a crash, so that the writer cannot write.
 sub hold_writer
@@ -40,28 +33,16 @@ sub release_writer
 	$node->safe_psql('postgres', "COMMIT PREPARED 'held'");
 }
 
-sub recorded
-{
-	my ($name) = @_;
-	return KmsTest::events($node, 'postgres', "application_name = '$name'");
-}
-
-sub is_sql
-{
-	my ($sql, $expected, $name) = @_;
-	is($node->safe_psql('postgres', $sql), $expected, $name);
-}
-
 foreach my $case ('no session', 'sessions at work')
 {
 	hold_writer();
-	calls("$case: copied", 10);
+	$node->calls("$case: copied", $decrypt, 10);
 	my ($ring) = grep { /\d$/ } glob $node->data_dir . '/pg_stat_tmp/kms.*';
 	my $copy = $node->basedir . '/ring';
 	copy($ring, $copy) or die "$ring: $!";
 	release_writer();
-	calls("$case: after the copy", 20);
-	is(recorded("$case: copied"), '10', "$case: events are recorded");
+	$node->calls("$case: after the copy", $decrypt, 20);
+	is($node->recorded("$case: copied"), '10', "$case: events are recorded");
 
 	my ($epoch, $position) = split /\|/, $node->safe_psql('postgres',
 		'SELECT epoch, position FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1');
@@ -73,20 +54,20 @@ foreach my $case ('no session', 'sessions at work')
 	if ($case eq 'sessions at work')
 	{
 		# push more events than the tables have read
-		calls("$case: after the start", 40);
+		$node->calls("$case: after the start", $decrypt, 40);
 		release_writer();
 	}
 	else
 	{
-		is(recorded("$case: copied"), '10', "$case: nothing is written twice");
-		calls("$case: after the start", 40);
+		is($node->recorded("$case: copied"), '10', "$case: nothing is written twice");
+		$node->calls("$case: after the start", $decrypt, 40);
 	}
 
-	is(recorded("$case: after the start"), '40',
+	is($node->recorded("$case: after the start"), '40',
 		"$case: events after the start are written once");
-	is(recorded("$case: copied"), '10', "$case: events in the copy are written");
-	is(recorded("$case: after the copy"), '20', "$case: events after the copy are written");
-	is_sql("SELECT position >= $position FROM kms.event_epoch WHERE epoch = $epoch",
+	is($node->recorded("$case: copied"), '10', "$case: events in the copy are written");
+	is($node->recorded("$case: after the copy"), '20', "$case: events after the copy are written");
+	$node->is_sql("SELECT position >= $position FROM kms.event_epoch WHERE epoch = $epoch",
 		't', "$case: no position goes back");
 	is(KmsTest::events($node, 'postgres', "operation = 'gap'") - $gaps,
 		1, "$case: one gap is recorded");
@@ -96,11 +77,11 @@ foreach my $case ('no session', 'sessions at work')
 		qr/older than the trail: .* position \d+, the trail at $position$/,
 		"$case: the gap names its positions");
 	$node->restart;
-	is(recorded("$case: after the start"), '40', "$case: a restart changes nothing");
+	is($node->recorded("$case: after the start"), '40', "$case: a restart changes nothing");
 	is(KmsTest::events($node, 'postgres', "operation = 'gap'") - $gaps,
 		1, "$case: a restart adds no gap");
 }
-is_sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event',
+$node->is_sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event',
 	't', 'tickets have no gaps');
 $node->stop;
 done_testing();

@@ -17,23 +17,10 @@ CONF
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
+my $decrypt = "kms_decrypt('$key', '$ciphertext')";
 
-sub calls
-{
-	my ($name, $count) = @_;
-	return $node->safe_psql('postgres',
-		"SET application_name = '$name';
-		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
-}
-
-sub recorded
-{
-	my ($name) = @_;
-	return KmsTest::events($node, 'postgres', "application_name = '$name'");
-}
-
-calls('first', 1);
-is(recorded('first'), '1', 'events are recorded');
+$node->calls('first', $decrypt, 1);
+is($node->recorded('first'), '1', 'events are recorded');
 my ($ring) = glob $node->data_dir . '/pg_stat_tmp/kms.*';
 
 foreach my $mode (0640, 0400)
@@ -44,12 +31,12 @@ foreach my $mode (0640, 0400)
 	# ring
 	$node->safe_psql('postgres',
 		"BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
-	calls("$name, before", 50);
+	$node->calls("$name, before", $decrypt, 50);
 	$node->stop;
 	my $inode = (stat $ring)[1];
 	chmod $mode, $ring;
 	$node->start;
-	is(calls("$name, after", 10), '10', "$name: calls work");
+	is($node->calls("$name, after", $decrypt, 10), '10', "$name: calls work");
 	is((stat $ring)[1], $inode, "$name: the file stays");
 	if ($mode == 0640)
 	{
@@ -67,11 +54,11 @@ foreach my $mode (0640, 0400)
 				($node->psql('postgres', 'SELECT kms_flush_events()'))[0] == 0;
 			}),
 		"$name: the writer writes again");
-	is(recorded("$name, before"), '50', "$name: nothing is lost");
-	is(recorded("$name, after"), '10', "$name: calls in the meantime are recorded")
+	is($node->recorded("$name, before"), '50', "$name: nothing is lost");
+	is($node->recorded("$name, after"), '10', "$name: calls in the meantime are recorded")
 	  if $mode == 0640;
-	KmsTest::poll(sub { calls("$name, later", 1); recorded("$name, later") > 0 });
-	cmp_ok(recorded("$name, later"), '>', 0, "$name: recording continues");
+	KmsTest::poll(sub { $node->calls("$name, later", $decrypt, 1); $node->recorded("$name, later") > 0 });
+	cmp_ok($node->recorded("$name, later"), '>', 0, "$name: recording continues");
 }
 is( $node->safe_psql('postgres', "SELECT context, calls >= 10, count(*) OVER () FROM kms.event
 		WHERE operation = 'gap'"),
@@ -83,27 +70,27 @@ my $gaps = KmsTest::events($node, 'postgres', "operation = 'gap'");
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
 foreach my $size (qw(128kB 256kB 192kB 320kB 128kB))
 {
-	calls("ring before $size", 3);
+	$node->calls("ring before $size", $decrypt, 3);
 	$node->stop('immediate');
 	$node->append_conf('postgresql.conf', "kms.event_ring_size = $size");
 	$node->start;
 }
-calls('newest ring', 3);
+$node->calls('newest ring', $decrypt, 3);
 my @rings = glob $node->data_dir . '/pg_stat_tmp/kms.*';
 is(scalar @rings, 6, 'rings of other sizes are kept');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
-is(recorded('newest ring'), '3', 'the newest ring is written');
+is($node->recorded('newest ring'), '3', 'the newest ring is written');
 is(KmsTest::events($node, 'postgres', "application_name ^@ 'ring before'"), '15', 'the older rings are written');
 is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'no gap is reported, because no event can be missing');
 is($node->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 
 # A ring that can be read only later, when sessions use its successor.
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
-calls('late', 3);
+$node->calls('late', $decrypt, 3);
 $node->stop('immediate');
 $node->append_conf('postgresql.conf', 'kms.event_ring_size = 192kB');
 $node->start;
-calls('after', 3);
+$node->calls('after', $decrypt, 3);
 my ($late) = glob $node->data_dir . '/pg_stat_tmp/kms.*.*';
 chmod 0, $late;
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'held'");
@@ -111,7 +98,7 @@ KmsTest::poll(sub { $node->safe_psql('postgres', "SELECT count(*) FROM kms.event
   or die 'the newest ring is not written';
 chmod 0600, $late;
 ok(KmsTest::poll(sub { $node->safe_psql('postgres', 'SELECT kms_flush_events()'); !-e $late }), 'a ring that can be read again is deleted');
-is(recorded('late'), '3', 'its events are written');
+is($node->recorded('late'), '3', 'its events are written');
 is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'there is no gap for it');
 is( $node->safe_psql('postgres', 'SELECT handed_over_at IS NULL FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1'),
 	't', 'the trail is not handed over, because sessions still record');

@@ -15,14 +15,7 @@ my $node = KmsTest->node('copy', conf => "kms.event_ring_size = 256kB\nkms.reser
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
-
-sub calls
-{
-	my ($name, $count) = @_;
-	$node->safe_psql('postgres',
-		"SET application_name = '$name';
-		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $count)");
-}
+my $decrypt = "kms_decrypt('$key', '$ciphertext')";
 
 sub recorded
 {
@@ -31,7 +24,7 @@ sub recorded
 		"SELECT count(*) FROM kms.event WHERE application_name = '$name'");
 }
 
-calls('before', 10);
+$node->calls('before', $decrypt, 10);
 is(KmsTest::events($node, 'postgres', "application_name = 'before'"),
 	'10', 'events are recorded');
 my ($ring) = glob $node->data_dir . '/pg_stat_tmp/kms.*';
@@ -40,7 +33,7 @@ $node->stop;
 copy($ring, "$ring.1") or die "$ring: $!";
 chmod 0600, "$ring.1";
 $node->start;
-calls('after', 10);
+$node->calls('after', $decrypt, 10);
 is( KmsClient::sqlstate($node, 'postgres',
 		"SET statement_timeout = '20s'; SELECT kms_flush_events()"),
 	'00000', 'the writer writes');
@@ -62,7 +55,7 @@ $node->stop;
 unlink "$ring.1";
 append_to_file("$ring.1", 'garbage');
 $node->start;
-calls('with garbage', 10);
+$node->calls('with garbage', $decrypt, 10);
 is(KmsTest::events($node, 'postgres', "application_name = 'with garbage'"),
 	'10', 'garbage does not delay the writer');
 ok(!-e "$ring.1", 'garbage is deleted');

@@ -18,25 +18,20 @@ kms.maintenance_interval = 1s
 kms.audit_checkpoint_interval = 1h
 CONF
 
-sub sql
-{
-	return $node->safe_psql('postgres', shift);
-}
-
 # Write that many batches and a half, and wait until all signed rows can be
 # deleted.
 sub old_events
 {
 	my $batches = shift;
-	my $signed = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+	my $signed = $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
 	for (1 .. ($batches + 0.5) * $batch / 500)
 	{
-		sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 500);
+		$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 500);
 			SELECT kms_flush_events()");
 	}
 	KmsTest::poll(
 		sub {
-			sql("SELECT count(*) >= $batches AND max(signed_at) < now() - interval '1 second'
+			$node->sql("SELECT count(*) >= $batches AND max(signed_at) < now() - interval '1 second'
 				FROM kms.event_checkpoint WHERE ticket > $signed") eq 't';
 		}) or die 'no checkpoint';
 }
@@ -45,7 +40,7 @@ sub old_events
 # ended.
 sub signed
 {
-	return split /\n/, sql("SELECT DISTINCT ticket FROM kms.event_checkpoint ORDER BY 1");
+	return split /\n/, $node->sql("SELECT DISTINCT ticket FROM kms.event_checkpoint ORDER BY 1");
 }
 
 sub retention
@@ -53,35 +48,35 @@ sub retention
 	my $time = shift;
 	$node->append_conf('postgresql.conf', "kms.event_retention = '$time'");
 	$node->reload;
-	KmsTest::poll(sub { sql('SHOW kms.event_retention') eq $time });
+	KmsTest::poll(sub { $node->sql('SHOW kms.event_retention') eq $time });
 }
 
-sql('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
-ok(KmsTest::poll(sub { sql('SELECT max(ticket) FROM kms.event_checkpoint') }),
+ok(KmsTest::poll(sub { $node->sql('SELECT max(ticket) FROM kms.event_checkpoint') }),
 	'the trail is signed');
-my $first = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+my $first = $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
 
 # ---- The worker ----------------------------------------------------------
 
 # Lock a row of the second batch, so that it waits.  If each batch is a
 # transaction of its own, the first one is committed by then.
 old_events(2);
-my $last = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+my $last = $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
 is(scalar(grep { $_ > $first } signed()), 2, 'there are two more checkpoints');
 my $holder = KmsClient->session($node, 'postgres');
 $holder->query("BEGIN; SELECT ticket FROM kms.event WHERE ticket = $first + 1 FOR UPDATE");
 $node->append_conf('postgresql.conf', 'kms.maintenance = on');
 retention('1s');
-ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $first + 1 }),
+ok(KmsTest::poll(sub { $node->sql('SELECT min(ticket) FROM kms.event') == $first + 1 }),
 	'the oldest batch is deleted, in a transaction of its own');
-sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+$node->sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
 is(KmsTest::events($node, 'postgres', "operation = 'decrypt' AND status = 'success'"),
 	1, 'events are written while the next batch waits');
-is(sql('SELECT min(ticket) FROM kms.event'), $first + 1, 'a batch is deleted as a whole or not at all');
+is($node->sql('SELECT min(ticket) FROM kms.event'), $first + 1, 'a batch is deleted as a whole or not at all');
 $holder->query('COMMIT');
-ok(KmsTest::poll(sub { sql('SELECT min(ticket) FROM kms.event') == $last + 1 }),
+ok(KmsTest::poll(sub { $node->sql('SELECT min(ticket) FROM kms.event') == $last + 1 }),
 	'the backlog is deleted');
 $node->append_conf('postgresql.conf', 'kms.maintenance = off');
 retention('1h');
@@ -109,7 +104,7 @@ sub entries_read
 my $old = KmsClient->session($node, 'postgres');
 $old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM kms.event');
 old_events(4);
-sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+$node->sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
 retention('1s');
 my $session = KmsClient->session($node, 'postgres');
 
@@ -119,7 +114,7 @@ my @sizes = map { $ends[$_] - $ends[ $_ - 1 ] } 1 .. $#ends;
 $session->query('BEGIN');
 is(purge($session), $sizes[0], 'a batch that is rolled back');
 $session->query('ROLLBACK');
-is(sql('SELECT min(ticket) FROM kms.event'), $last + 1, 'the rolled-back batch has deleted nothing');
+is($node->sql('SELECT min(ticket) FROM kms.event'), $last + 1, 'the rolled-back batch has deleted nothing');
 is(purge($session), $sizes[0], 'the batch can be repeated');
 
 my $before = entries_read($session);
@@ -130,7 +125,7 @@ my $read = entries_read($session) - $before;
 cmp_ok($read, '<', (@sizes - 0.5) * $one,
 	'later batches do not read the events that earlier ones deleted');
 is(purge($session), 0, 'events after the last checkpoint stay');
-is(sql('SELECT intact, first_ticket FROM kms_audit_verify()'),
+is($node->sql('SELECT intact, first_ticket FROM kms_audit_verify()'),
 	't|' . ($ends[-1] + 1), 'the trail is intact');
 $_->quit foreach $session, $old;
 

@@ -22,6 +22,7 @@ my $refused = KmsTest::encrypt_with_openssl($pem, 'secret');
 $audit->sql("SELECT kms_disable_key('$disabled')");
 
 sub lost { return $audit->sql("SELECT coalesce(sum(calls), 0) FROM kms.event WHERE operation = 'gap'") }
+
 # Stop a running writer; a writer that has work is running.
 sub stop_writer
 {
@@ -30,7 +31,7 @@ sub stop_writer
 			$audit->sql("SELECT kms_try_decrypt('$disabled', '$refused')");
 			return $audit->running('kms writer');
 		});
-	kill 'STOP', $pid;
+	KmsTest::freeze($pid);
 	return $pid;
 }
 
@@ -38,8 +39,11 @@ sub settle { $audit->sql('SELECT kms_flush_events()'); return }
 
 # ---- Eight sessions of refused calls, and decrypts in the meantime -------
 
+# No call may time out because the writer is slow.
+$audit->mode('best_effort', KmsAudit::LONG_TIMEOUT);
 my $batches = 5;
 my $size = 5 * $slots;
+my $writer = stop_writer();
 my @floods = map { KmsClient->session($node, 'postgres') } 1 .. 8;
 foreach my $flood (@floods)
 {
@@ -48,6 +52,8 @@ foreach my $flood (@floods)
 		LATERAL kms_decrypt_batch(array_fill('$disabled'::text, ARRAY[$size + 0 * g]),
 			array_fill('$refused'::text, ARRAY[$size])) AS b");
 }
+KmsTest::poll(sub { $audit->status('events counted only') > 0 }) or die 'the flood is not counted';
+kill 'CONT', $writer;
 $audit->call("SET application_name = 'matters'");
 my $calls = 3 * $slots;
 is($audit->call("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $calls)")->{rows},
@@ -74,7 +80,7 @@ is( $audit->sql("SELECT sum(count) FROM kms.metric WHERE operation = 'decrypt' A
 # the events lost then are reported once.
 $audit->mode('best_effort', 1000);
 my $before = $audit->status('events counted only');
-my $writer = stop_writer();
+$writer = stop_writer();
 my $session = KmsClient->session($node, 'postgres');
 $session->query("SET application_name = 'stands'");
 is( $session->query("SELECT count(kms_encrypt('$audit->{key}', 'x')) FROM generate_series(1, 2 * $slots)"),

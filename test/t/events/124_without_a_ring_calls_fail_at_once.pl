@@ -37,14 +37,14 @@ foreach my $case (
 	{
 		my $outcome = $audit->call($results->{$call});
 		is($outcome->{state}, 'KM008', "$name: $call is refused");
-		cmp_ok($outcome->{seconds}, '<', KmsAudit::AT_ONCE, "$name: $call, at once");
+		cmp_ok($outcome->{seconds}, '<', KmsTest::AT_ONCE, "$name: $call, at once");
 		is($outcome->{rows}, '', "$name: $call returns nothing");
 	}
 	foreach my $call (sort keys %$failures)
 	{
 		my $outcome = $audit->call($failures->{$call}->[1]);
 		is($outcome->{state}, 'KM008', "$name: $call is refused");
-		cmp_ok($outcome->{seconds}, '<', KmsAudit::AT_ONCE, "$name: $call, at once");
+		cmp_ok($outcome->{seconds}, '<', KmsTest::AT_ONCE, "$name: $call, at once");
 	}
 	like(KmsClient::error($node, 'postgres', $results->{decrypt}),
 		qr/KM008: .*DETAIL:  The event ring of this database cannot be made\..*HINT:  The server log says why/s,

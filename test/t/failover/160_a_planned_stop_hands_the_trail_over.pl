@@ -24,11 +24,6 @@ $leader->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($leader, 'postgres', 'phone');
 my $good = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $standby = KmsTest->standby($leader, 'two');
-sub leader_sql
-{
-	return $leader->safe_psql('postgres', $_[0]);
-}
-
 # The leader stops, and the other takes its place.
 sub change_places
 {
@@ -54,23 +49,23 @@ foreach my $mode (qw(best_effort required))
 		$leader->append_conf('postgresql.conf', "kms.audit = $mode");
 		$leader->reload;
 		my $load = KmsLoad->start($leader, "round$round", "SELECT kms_decrypt('$key', '$good')");
-		Time::HiRes::usleep(100_000 + rand 300_000);
+		Time::HiRes::usleep(100_000 + rand 300_000);    # at any moment of the load
 		my $seconds = change_places();
 		$slowest = $seconds if $seconds > $slowest;
 
 		$load->finish;
 		my $all = () = $load->acknowledged;
 		cmp_ok($all, '>', KmsLoad::CLIENTS, "$mode, round $round: calls were acknowledged");
-		leader_sql('SELECT kms_flush_events()');
+		$leader->sql('SELECT kms_flush_events()');
 		is_deeply($load->match($leader), { lost => [], doubled => [] },
 			"$mode, round $round: each of $all is in the trail of the new leader, once");
 	}
 }
 diag(sprintf 'the slowest of 20 stops under load took %.2f s', $slowest);
-cmp_ok($slowest, '<', 3, 'each stop was fast');
-is(leader_sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), '0', 'no gap is reported');
-is(leader_sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'), 't', 'tickets go on');
-is(leader_sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
+cmp_ok($slowest, '<', KmsTest::AT_ONCE, 'each stop was fast');
+is($leader->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), '0', 'no gap is reported');
+is($leader->sql('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'), 't', 'tickets go on');
+is($leader->sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 unlike(slurp_file($leader->logfile), qr/in the event ring/, 'nothing was left in a ring');
 is(KmsClient::sqlstate($leader, 'postgres', "SELECT kms_decrypt('$key', '$good')"), '00000', 'a session is served');
 isnt(system_log('psql', '-XAtq', '-d', $leader->connstr('postgres') . ' replication=database', '-c',
@@ -81,22 +76,22 @@ isnt(system_log('psql', '-XAtq', '-d', $leader->connstr('postgres') . ' replicat
 # Nothing of the new leader but its epoch gets to the other before it dies.
 foreach my $again (1 .. 2)
 {
-	my $gaps = leader_sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'gap'") =~ s/\s+//r;
+	my $gaps = $leader->sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'gap'") =~ s/\s+//r;
 
 	change_places();
 	$leader->poll_query_until('postgres', 'SELECT count(*) = 0 FROM kms.event_epoch WHERE handed_over_at IS NOT NULL
 		AND started_at = (SELECT max(started_at) FROM kms.event_epoch)') or die 'the mark is not taken back';
 	$leader->wait_for_catchup($standby->name, 'replay', $leader->lsn('insert'));
-	leader_sql("SELECT kms_decrypt('$key', '$good')");
+	$leader->sql("SELECT kms_decrypt('$key', '$good')");
 	$leader->stop('immediate');
 	$standby->promote;
 	is($standby->safe_psql('postgres', "SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'gap'") =~ s/\s+//r,
 		$gaps + 1, "crash $again after an orderly change: there is a gap");
-	$leader->enable_streaming($standby);
-	$leader->set_standby_mode;
-	$leader->start;
-	($leader, $standby) = ($standby, $leader);
-	$leader->wait_for_catchup($standby->name, 'replay', $leader->lsn('insert'));
+
+	# The dead server may have WAL that the other one does not have, so it
+	# cannot follow.
+	$leader = $standby;
+	$standby = KmsTest->standby($leader, "after_crash_$again");
 }
 $standby->stop;
 $leader->stop;

@@ -13,7 +13,7 @@ use KmsLoad;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
 
 my $primary = KmsTest->node('primary', init => [ allows_streaming => 1 ],
 	conf => <<'CONF');
@@ -27,33 +27,37 @@ my $decrypt = "SELECT kms_decrypt('$key', '" . KmsTest::encrypt_with_openssl($pe
 
 sub setting
 {
-	$primary->safe_psql('postgres', "ALTER SYSTEM SET $_[0]");
+	my ($name, $value) = @_;
+	$primary->safe_psql('postgres', "ALTER SYSTEM SET $name = '$value'");
 	$primary->reload;
-	usleep(300_000);
+	KmsTest::poll(sub { $primary->sql("SHOW $name") eq $value }) or die "$name does not become $value";
 }
 
-sub state_of
+# Processes that run read a setting a moment after new sessions.
+sub soon_refused
 {
-	return KmsClient::sqlstate($primary, 'postgres', $_[0]);
+	my ($name) = @_;
+	ok(KmsTest::poll(sub { KmsClient::sqlstate($primary, 'postgres', $decrypt) eq 'KM008' }), $name);
 }
 
 # ---- Without one -------------------------------------------------------------
 
-is(state_of($decrypt), '00000', 'without the setting nobody waits for a standby');
-setting('kms.audit_wait_for_standby = on');
+is(KmsClient::sqlstate($primary, 'postgres', $decrypt), '00000', 'without the setting nobody waits for a standby');
+setting('kms.audit_wait_for_standby', 'on');
+soon_refused('with it, and no standby that is synchronous, calls are refused');
 my $start = time;
-is(state_of($decrypt), 'KM008', 'with it, and no standby that is synchronous, calls are refused');
-cmp_ok(time - $start, '<', 0.9, 'at once');
+is(KmsClient::sqlstate($primary, 'postgres', "SET kms.audit_timeout = '1min'; $decrypt"), 'KM008', 'without waiting for kms.audit_timeout');
+cmp_ok(time - $start, '<', KmsTest::AT_ONCE, 'at once');
 like(KmsClient::error($primary, 'postgres', $decrypt), qr/synchronous_standby_names is empty/, 'and say why');
 like(KmsClient::findings($primary, 'postgres'), qr/^error: calls are refused, because kms.audit_wait_for_standby is on/m,
 	'so does kms_check()');
-is(state_of("SELECT kms_disable_key('$key')"), '00000', 'changes are not refused');
-is(state_of("SELECT kms_enable_key('$key')"), '00000', 'whose event is part of their transaction');
+is(KmsClient::sqlstate($primary, 'postgres', "SELECT kms_disable_key('$key')"), '00000', 'changes are not refused');
+is(KmsClient::sqlstate($primary, 'postgres', "SELECT kms_enable_key('$key')"), '00000', 'whose event is part of their transaction');
 
 # ---- With one that is away -----------------------------------------------------
 
-setting("synchronous_standby_names = 'standby'");
-is(state_of($decrypt), 'KM008', 'with one that is away, too');
+setting('synchronous_standby_names', 'standby');
+soon_refused('with one that is away, too');
 like(KmsClient::findings($primary, 'postgres'),
 	qr/^error: calls fail \(KM008\) unless synchronous_commit is local or off, because .* too few synchronous standbys are connected: 0 of 1 \(.* \(now "standby";/m,
 	'kms_check() says so');
@@ -65,31 +69,34 @@ is($primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$k
 $primary->safe_psql('postgres', "SELECT pg_cancel_backend($changer->{pid})");
 ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'") eq 'disabled' }),
 	'once its wait is cancelled it is');
-is(state_of("SET synchronous_commit = local; SELECT kms_enable_key('$key')"), '00000', 'one that need not wait does not');
+is(KmsClient::sqlstate($primary, 'postgres', "SET synchronous_commit = local; SELECT kms_enable_key('$key')"), '00000', 'one that need not wait does not');
 
 # The writer waits, too; who ends that hands out nothing.
+my $waits = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'kms writer' AND query = 'waiting for a synchronous standby'";
 my $session = KmsClient->session($primary, 'postgres');
 $session->send($decrypt);
-usleep(300_000);
+KmsTest::poll(sub { $primary->sql($waits) }) or die 'the writer does not wait';
 $primary->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'kms writer'");
 $session->receive;
 is($session->{state}, 'KM008', 'a writer whose wait is cancelled confirms nothing');
 
 # The operator turns it off while the writer waits.
+$session->query("SET kms.audit_timeout = '1min'");
 $session->send($decrypt);
-usleep(300_000);
+$primary->wait_until_waiting($session) or die 'the call does not wait';
+KmsTest::poll(sub { $primary->sql($waits) }) or die 'the writer does not wait';
 $primary->safe_psql('postgres', 'ALTER SYSTEM SET kms.audit_wait_for_standby = off');
 $primary->reload;
 is($session->receive, 'secret', 'a reload that turns it off ends the wait');
-setting('kms.audit_wait_for_standby = on');
-is(state_of($decrypt), 'KM008', 'one that turns it on begins it');
+setting('kms.audit_wait_for_standby', 'on');
+soon_refused('one that turns it on begins it');
 $primary->safe_psql('postgres', 'SET synchronous_commit = local; CREATE DATABASE other');
 $primary->safe_psql('postgres', 'SET synchronous_commit = local; DROP DATABASE other');
 pass('a writer that waits keeps nobody from dropping another database');
 
 $start = time;
 $primary->stop('fast');
-cmp_ok(time - $start, '<', 3, 'with a standby that is away the server stops fast');
+cmp_ok(time - $start, '<', KmsTest::AT_ONCE, 'with a standby that is away the server stops fast');
 $primary->start;
 ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE operation = 'decrypt' AND status = 'success'") >= 2 }),
 	'what nobody got is in the trail all the same');
@@ -101,12 +108,12 @@ is($primary->safe_psql('postgres', "SELECT count(*), count(*) FILTER (WHERE oper
 $primary->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names");
 $primary->reload;
 my $standby = KmsTest->standby($primary, 'standby');
-setting("synchronous_standby_names = 'standby'");
-ok(KmsTest::poll(sub { state_of($decrypt) eq '00000' }), 'with one that is there calls work');
+setting('synchronous_standby_names', 'standby');
+ok(KmsTest::poll(sub { KmsClient::sqlstate($primary, 'postgres', $decrypt) eq '00000' }), 'with one that is there calls work');
 unlike(KmsClient::findings($primary, 'postgres'), qr/synchronous standbys? /, 'kms_check() has no complaint of that');
 
 my $load = KmsLoad->start($primary, 'load', $decrypt);
-usleep(1_500_000);
+KmsTest::poll(sub { $load->recorded($primary) > 500 }) or die 'the load stands still';
 $primary->stop('immediate');
 $load->finish;
 my $all = () = $load->acknowledged;

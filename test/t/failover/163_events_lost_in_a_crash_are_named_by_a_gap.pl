@@ -36,15 +36,10 @@ my $kms_ring = $leader->config_data('--bindir') . '/kms_ring';
 my $database = $leader->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = 'postgres'");
 my $files = PostgreSQL::Test::Utils::tempdir();
 
-sub leader_sql
-{
-	return $leader->safe_psql('postgres', $_[0]);
-}
-
 sub await_standby
 {
 	my ($sql) = @_;
-	KmsTest::poll(sub { leader_sql("SELECT count(*) FROM pg_stat_replication WHERE $sql") }) or die 'the standby does not come back';
+	KmsTest::poll(sub { $leader->sql("SELECT count(*) FROM pg_stat_replication WHERE $sql") }) or die 'the standby does not come back';
 }
 
 # ---- How a server dies -------------------------------------------------------
@@ -60,13 +55,25 @@ my @deaths = (
 		} ],
 	[ 'a server that is killed when its standby lags',
 		sub {
-			my $walsender = leader_sql('SELECT pid FROM pg_stat_replication');
-			kill 'STOP', $walsender;
-			usleep(300_000);
+			my $walsender = $leader->sql('SELECT pid FROM pg_stat_replication');
+			KmsTest::freeze($walsender);
+			lag();
 			kill 'KILL', $walsender;
 			KmsTest::poll(sub { !-e $leader->data_dir . '/postmaster.pid' }) or die 'it does not die';
 			$leader->_update_pid(0);
 		} ]);
+
+# Wait until the trail of the leader has calls that its standby does not have,
+# or, if calls wait for the standby, until all of them do.
+sub lag
+{
+	my $written = $leader->sql('SELECT max(ticket) FROM kms.event');
+	my $enough = $leader->sql('SHOW kms.audit') eq 'required'
+	  ? "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench' AND wait_event_type IS DISTINCT FROM 'Extension'"
+	  : "SELECT max(ticket) > $written FROM kms.event";
+
+	KmsTest::poll(sub { $leader->sql($enough) eq 't' }) or die 'the load stands still';
+}
 
 # Start the dead server by itself, without kms, which would write what the ring
 # holds; returns which calls are in its trail behind the ticket.
@@ -124,7 +131,7 @@ foreach my $mode (qw(required best_effort))
 
 		await_standby($mode eq 'required' ? "sync_state = 'sync'" : "state = 'streaming'");
 		my $load = KmsLoad->start($leader, "round$round", $decrypt);
-		usleep(100_000 + rand 300_000);
+		usleep(100_000 + rand 300_000);    # at any moment of the load
 		$die->();
 		$load->finish;
 		$other->promote;
@@ -157,13 +164,13 @@ diag("with best_effort $lost{best_effort} calls were lost, $lost{behind} of them
 cmp_ok($lost{best_effort}, '>', 0, 'with best_effort calls were lost indeed');
 cmp_ok($lost{behind}, '>', 0, 'some of them from the tables') if ROUNDS >= @deaths;
 
-leader_sql('SELECT kms_flush_events()');
-is(leader_sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), $round, 'there is one gap for each change of leader');
+$leader->sql('SELECT kms_flush_events()');
+is($leader->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), $round, 'there is one gap for each change of leader');
 my @doubled = map { @{ $_->match($leader)->{doubled} } } @loads;
 is_deeply(\@doubled, [], 'after all that nothing is recorded twice');
 my @missing = map { @{ $_->match($leader)->{lost} } } @loads[ 0 .. ROUNDS - 1 ];
 is_deeply(\@missing, [], 'nor is anything of the synchronous rounds missing');
-is(leader_sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
+is($leader->sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 $other->stop;
 $leader->stop;
 done_testing();

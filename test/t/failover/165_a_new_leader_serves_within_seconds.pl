@@ -4,7 +4,8 @@
 # reserved writer, also while others have all slots for workers and a program
 # gives the master key.  No call fails, and a session that was there before the
 # promotion is served as well.  What a leader takes for the same that has run for
-# some time comes on top, because that is a matter of the machine.
+# some time is added, and if that is more than a second the limit is as many
+# times longer, because that is a matter of the machine.
 use strict;
 use warnings;
 
@@ -17,7 +18,7 @@ use KmsTest;
 use List::Util qw(max min);
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
 
 use constant PROMOTIONS => $ENV{KMS_TEST_ROUNDS} // 2;    # of each kind
 use constant CLIENTS => 9;
@@ -116,7 +117,7 @@ sub change_places
 	$leader->stop('fast');
 	$load->finish;
 	system_or_bail('pg_ctl', '-D', $other->data_dir, '--no-wait', 'promote');
-	usleep(2_000) until $session->query('SELECT pg_is_in_recovery()') eq 'f';
+	KmsTest::poll(sub { $session->query('SELECT pg_is_in_recovery()') eq 'f' }, 0.002) or die 'the recovery does not end';
 	($leader, $other) = ($other, $leader);
 	$session->send($decrypt{postgres});
 	my @seconds = ask_all(@used);
@@ -162,7 +163,7 @@ foreach (
 		my @all = map { $_->[$i] } @seconds;
 		diag(sprintf '%s: the first %s after %.3f s (%.3f to %.3f; usual %.3f)',
 			$kind, $what, median(@all), min(@all), max(@all), $usual[$i]);
-		cmp_ok(median(@all), '<', MOST_SECONDS + $usual[$i], "$kind: the first $what comes soon");
+		cmp_ok(median(@all), '<', MOST_SECONDS * max(1, $usual[$i]) + $usual[$i], "$kind: the first $what comes soon");
 	}
 }
 is($leader->safe_psql($_, 'SELECT intact FROM kms_audit_verify()'), 't', "the trail of $_ is intact") foreach @databases;

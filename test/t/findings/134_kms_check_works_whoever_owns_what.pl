@@ -27,16 +27,6 @@ sub findings
 	return KmsClient::findings($node, 'owned');
 }
 
-# What the server of a test says of itself.  A worker that met a table that was
-# gone tries again later.
-sub healthy
-{
-	my $what = shift;
-	my $complaint = qr/^(?:error|warning): (?!fsync)/m;
-	KmsTest::poll(sub { findings() !~ $complaint });
-	unlike(findings(), $complaint, "$what: kms_check() has no complaint");
-}
-
 sub serves
 {
 	my $what = shift;
@@ -53,10 +43,10 @@ sub undone
 	sql($do);
 	like(findings(), $finding, "$what is reported");
 	sql($undo);
-	healthy("$what and back");
+	KmsClient::is_healthy($node, 'owned', "$what and back: kms_check() has no complaint");
 }
 
-healthy('a fresh installation');
+KmsClient::is_healthy($node, 'owned', 'a fresh installation: kms_check() has no complaint');
 
 # ---- Owners ---------------------------------------------------------------
 
@@ -66,7 +56,7 @@ like(findings(), qr/^warning: roles that are not superusers own parts of kms: ap
 unlike(findings(), qr/permission denied/, 'and nothing fails');
 serves('a table of another owner');
 sql('ALTER TABLE kms.key OWNER TO boss; ALTER TABLE kms.event OWNER TO boss');
-healthy('owners as before');
+KmsClient::is_healthy($node, 'owned', 'owners as before: kms_check() has no complaint');
 
 sql('REASSIGN OWNED BY boss TO app');
 like(findings(), qr/^warning: roles that are not superusers own parts of kms: app \(extension kms, schema kms, table kms\.audit_key, and \d+ more\)/m,
@@ -78,7 +68,7 @@ like(findings(), qr/^error: not checked: the rows of keys: permission denied for
 	'what the owner cannot read is a finding');
 like(findings(), qr/other \(table kms\.event\)/, 'with its cause');
 sql('REASSIGN OWNED BY app, other TO boss');
-healthy('reassigned to a superuser');
+KmsClient::is_healthy($node, 'owned', 'reassigned to a superuser: kms_check() has no complaint');
 serves('a superuser again');
 
 # ---- Tables ---------------------------------------------------------------
@@ -163,7 +153,7 @@ like($findings, qr/^error: not checked, because another session has locked a tab
 like($findings, qr/^error: fsync is off/m, 'the rest is looked at');
 $locker->query_safe('COMMIT');
 $locker->quit;
-healthy('after all of it');
+KmsClient::is_healthy($node, 'owned', 'after all of it: kms_check() has no complaint');
 serves('the end');
 $node->stop;
 done_testing();

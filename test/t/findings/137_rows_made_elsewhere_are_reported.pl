@@ -21,12 +21,6 @@ sub findings
 	return KmsClient::findings($node, $_[0]);
 }
 
-sub healthy
-{
-	my ($db, $what) = @_;
-	unlike(findings($db), qr/^(?:error|warning): (?!fsync)/m, $what);
-}
-
 # Copy a key and its secret, as nobody should.
 sub copy_key
 {
@@ -49,7 +43,7 @@ foreach my $db (qw(here there))
 my ($id, $pem) = KmsClient::issue($node, 'there', 'phone');
 $node->safe_psql('here', "SELECT kms_rotate_key('first of here');
 	SELECT kms_import_key('imported', \$\$" . private_key() . "\$\$, created_at => now() - interval '1 year')");
-healthy('here', 'keys that were issued, rotated and imported are no finding');
+KmsClient::is_healthy($node, 'here', 'keys that were issued, rotated and imported are no finding');
 
 # ---- A copied key -------------------------------------------------------------
 
@@ -61,7 +55,7 @@ $node->safe_psql('here', 'SELECT kms_flush_events()');
 like(findings('here'), qr/^warning: keys that no event of this trail made: $id \(/m, 'also after it was used');
 unlike(findings('there'), qr/no event/, 'the key itself is not');
 $node->safe_psql('here', "SELECT kms_destroy_key('$id', '$id')");
-healthy('here', 'without the copy there is no finding');
+KmsClient::is_healthy($node, 'here', 'without the copy there is no finding');
 
 # Of a device that has a key: the copy is active, too.
 my ($mine) = KmsClient::issue($node, 'here', 'phone');
@@ -71,7 +65,7 @@ like(findings('here'), qr/^error: devices have two active keys: (?:$mine and $id
 $node->safe_psql('here', "SELECT kms_disable_key('$id')");
 unlike(findings('here'), qr/two active/, 'not if one is denied');
 $node->safe_psql('here', "SELECT kms_destroy_key('$id', '$id')");
-healthy('here', 'without the copy there is no finding');
+KmsClient::is_healthy($node, 'here', 'without the copy there is no finding');
 
 # A change that has not reached the trail yet.
 my $locker = $node->background_psql('here', on_error_stop => 1);
@@ -96,7 +90,7 @@ like($findings, qr/^error: devices have two active keys: /m, 'and two active key
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->safe_psql('restored', 'CREATE EXTENSION kms');
 $node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('restored'), '-f', $dump ], 'into an empty one');
-healthy('restored', 'it is no finding');
+KmsClient::is_healthy($node, 'restored', 'it is no finding');
 
 # Only the end of the other trail is left, far from the beginning of this one.
 $node->safe_psql('restored', "INSERT INTO kms.event_epoch SELECT epoch + 1, started_at, position, last_ticket, hash, left_out_at FROM kms.event_epoch;

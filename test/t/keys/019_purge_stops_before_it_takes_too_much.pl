@@ -28,17 +28,12 @@ $node->restart;
 # No row authenticates, so only the operator tells maintenance the time.
 $node->safe_psql('postgres', 'SELECT FROM kms_maintain(confirm_clock => true)');
 
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
 # Copies of the key: the number, the age of the expiry, and the state.
 sub add
 {
 	my ($name, $count, $days, $state) = @_;
 	$state ||= 'deprecated';
-	sql(<<"SQL");
+	$node->sql(<<"SQL");
 INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object(
 	'key_id', '$name' || n, 'device_id', '$name' || n, 'state', '$state',
 	'expires_at', now() - interval '$days days'))).*
@@ -53,14 +48,14 @@ sub maintain
 {
 	my ($argument) = @_;
 	$argument = '' unless defined $argument;
-	return sql("SELECT concat_ws(' ', done, skipped, more)
+	return $node->sql("SELECT concat_ws(' ', done, skipped, more)
 		FROM kms_maintain($argument) WHERE task = 'purge keys'");
 }
 
 sub left
 {
 	my ($name) = @_;
-	return sql("SELECT count(*) FROM kms.key WHERE key_id ~ '^${name}[0-9]'");
+	return $node->sql("SELECT count(*) FROM kms.key WHERE key_id ~ '^${name}[0-9]'");
 }
 
 # Move the day in which the purge counts into the past.  The row then has no
@@ -68,7 +63,7 @@ sub left
 # were purged within a day.
 sub next_day
 {
-	sql("SELECT kms_flush_events();
+	$node->sql("SELECT kms_flush_events();
 		UPDATE kms.event SET occurred_at = occurred_at - interval '25 hours' WHERE operation = 'purge';
 		UPDATE kms.maintenance SET
 		purge_window_start = purge_window_start - interval '25 hours',
@@ -122,7 +117,7 @@ add('f', 200, 91);
 is(maintain(), '0 200 f', 'after 5 % in a day, no more keys are purged');
 next_day();
 is(maintain(), '200 0 f', 'the purge continues on the next day');
-sql("DELETE FROM kms.key WHERE key_id ~ '^many'");
+$node->sql("DELETE FROM kms.key WHERE key_id ~ '^many'");
 
 # Later batches use the first count of keys.
 next_day();
@@ -134,20 +129,20 @@ is(maintain(), '1000 0 t', 'the purge continues while more keys become due');
 is(maintain(), '0 600 f', 'the purge stops when the later keys make more than 5 %');
 next_day();
 is(maintain(), '600 0 f', 'the purge continues on the next day, after later keys');
-sql("DELETE FROM kms.key WHERE key_id ~ '^crowd'");
+$node->sql("DELETE FROM kms.key WHERE key_id ~ '^crowd'");
 
 # ---- The clock -----------------------------------------------------------
 
 next_day();
 add('g', 10, 91);
-sql("UPDATE kms.maintenance SET purge_window_start = now() + interval '10 years'");
+$node->sql("UPDATE kms.maintenance SET purge_window_start = now() + interval '10 years'");
 is(maintain(), '10 0 f', 'a clock that was set back does not stop the purge permanently');
 
 # ---- Foreign keys --------------------------------------------------------
 
 next_day();
 add('h', 20, 91);
-sql(<<'SQL');
+$node->sql(<<'SQL');
 CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key);
 CREATE TABLE late (key_id text COLLATE "C" REFERENCES kms.key
 	DEFERRABLE INITIALLY DEFERRED);
@@ -155,34 +150,34 @@ INSERT INTO card VALUES ('h1'), ('h2');
 INSERT INTO late VALUES ('h3'), ('h4');
 SQL
 is(maintain(), '16 4 f', 'keys with references are skipped, the others are purged');
-is(sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key WHERE key_id ~ '^h'"),
+is($node->sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key WHERE key_id ~ '^h'"),
 	'h1 h2 h3 h4', 'exactly these keys are skipped');
 like(KmsClient::findings($node, 'postgres'), qr/^\w+: .*\b4\b.*(?:foreign key|refer)|^\w+: .*(?:foreign key|refer).*\b4\b/m,
 	'kms_check() reports the skipped keys');
 add('i', 5, 91);
 is(maintain(), '5 4 f', 'the skipped keys delay no other key, and are retried');
 is(maintain(), '0 4 f', 'the skipped keys are retried again');
-sql("DELETE FROM card WHERE key_id = 'h1'; DELETE FROM late WHERE key_id = 'h3'");
+$node->sql("DELETE FROM card WHERE key_id = 'h1'; DELETE FROM late WHERE key_id = 'h3'");
 is(maintain(), '2 2 f', 'the keys are purged after the references are deleted');
-sql('DELETE FROM card; DELETE FROM late');
+$node->sql('DELETE FROM card; DELETE FROM late');
 is(maintain(), '2 0 f', 'all keys are deleted');
 unlike(KmsClient::findings($node, 'postgres'), qr/foreign key|refer/,
 	'the finding about references ends');
 
 # A foreign key that acts on deletes would run triggers with the purge's
 # rights.  It is refused now, but may exist from before.
-sql(<<'SQL');
+$node->sql(<<'SQL');
 ALTER EXTENSION kms DROP TABLE kms.key;
 CREATE TABLE acting (key_id text COLLATE "C" REFERENCES kms.key ON DELETE CASCADE);
 ALTER EXTENSION kms ADD TABLE kms.key;
 SQL
 add('acting', 5, 91);
-sql("INSERT INTO acting VALUES ('acting5')");
+$node->sql("INSERT INTO acting VALUES ('acting5')");
 is(maintain(), '0 5 f', 'if a foreign key acts on deletes, nothing is purged');
-is(sql('SELECT count(*) FROM acting'), '1', 'that foreign key did not act');
+is($node->sql('SELECT count(*) FROM acting'), '1', 'that foreign key did not act');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: nothing is deleted from kms\.key .*acting_key_id_fkey/m, 'kms_check() reports that foreign key');
-sql('DROP TABLE acting');
+$node->sql('DROP TABLE acting');
 is(maintain(), '5 0 f', 'without that foreign key the purge continues');
 
 # ---- No master key -------------------------------------------------------
@@ -218,26 +213,26 @@ maintain();
 is(left('k'), '0', 'all keys of the two calls are deleted');
 
 # The wait for the lock has a limit, and exceeding it does not end the round.
-sql('CREATE TABLE held (key_id text COLLATE "C" REFERENCES kms.key)');
+$node->sql('CREATE TABLE held (key_id text COLLATE "C" REFERENCES kms.key)');
 add('m', 3, 91);
-sql("INSERT INTO held VALUES ('m1')");
+$node->sql("INSERT INTO held VALUES ('m1')");
 $session->query('BEGIN');
 $session->query('SELECT FROM held FOR UPDATE');
-sql("ALTER DATABASE postgres SET lock_timeout = '200ms'");
+$node->sql("ALTER DATABASE postgres SET lock_timeout = '200ms'");
 is(maintain(), '2 1 f', 'a key whose referring row is locked is skipped, too');
-sql('ALTER DATABASE postgres RESET lock_timeout');
+$node->sql('ALTER DATABASE postgres RESET lock_timeout');
 $session->query('COMMIT');
-sql('DROP TABLE held');
+$node->sql('DROP TABLE held');
 is(maintain(), '1 0 f', 'the key is purged after its reference is deleted');
 $_->quit foreach $session, $other;
 
 # ---- The trail -----------------------------------------------------------
 
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
-is( sql("SELECT count(*), count(DISTINCT key_id) FROM kms.event WHERE operation = 'purge'
+is( $node->sql("SELECT count(*), count(DISTINCT key_id) FROM kms.event WHERE operation = 'purge'
 		AND status = 'success'"),
 	'7951|7951', 'each purged key has one event');
-is(sql("SELECT count(*) FROM kms.event WHERE operation = 'purge' AND status <> 'success'
+is($node->sql("SELECT count(*) FROM kms.event WHERE operation = 'purge' AND status <> 'success'
 		AND reason <> 'Rolled back'"),
 	'0', 'there are failures only of skipped keys');
 
@@ -245,7 +240,7 @@ is(sql("SELECT count(*) FROM kms.event WHERE operation = 'purge' AND status <> '
 
 KmsTest::write_master_key($file, $master_key);
 $node->restart;
-sql('SELECT FROM kms_maintain(confirm_clock => true)');
+$node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
 next_day();
 add('l', 5, 91);
 is(maintain(), '0 5 f', 'rows that do not authenticate are kept for the operator');

@@ -21,20 +21,15 @@ my @tables  = qw(key key_secret);
 my @indexes = qw(key_delete_idx key_device_idx key_expiry_idx key_pkey
   key_secret_master_key_idx key_secret_pkey key_tried_idx);
 
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sql('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my ($key, $public) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($public, 'secret');
 my ($pem) = run_command([qw(openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048)]);
-sql("CREATE TABLE old (private_key text);
+$node->sql("CREATE TABLE old (private_key text);
 	INSERT INTO old VALUES ('$pem')");
 
 # Copies of a row, for other devices; no call reads them.
-sql(<<"SQL");
+$node->sql(<<"SQL");
 INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object(
 	'key_id', 'copy' || n, 'device_id', 'copy' || n, 'expires_at', expires_at + n * interval '1 s'))).*
 FROM kms.key AS k, generate_series(1, 20000) AS n WHERE k.key_id = '$key';
@@ -47,7 +42,7 @@ SQL
 sub add
 {
 	my ($name) = @_;
-	sql(<<"SQL");
+	$node->sql(<<"SQL");
 SELECT count(kms_import_key('$name-' || n, private_key, '$name' || n, NULL, now(),
 	now() + interval '1 s', deprecated => false))
 FROM old, generate_series(1, 12) AS n;
@@ -66,12 +61,12 @@ sub work
 	my $maintain = join ";\n", ('SELECT count(*) FROM kms_maintain()') x 8;
 
 	add($name);
-	sql($maintain);
-	sql("SET kms.key_retention = 0; $maintain");
-	is( sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key
+	$node->sql($maintain);
+	$node->sql("SET kms.key_retention = 0; $maintain");
+	is( $node->sql("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM kms.key
 			WHERE key_id ~ '^${name}[0-9]'"),
 		"${name}1 ${name}11 ${name}12", "$name: the other keys are purged");
-	sql(<<"SQL");
+	$node->sql(<<"SQL");
 DELETE FROM card;
 SELECT kms_issue_key('$name-new-' || n % 4) $each;
 SELECT kms_rotate_key('phone') $each;
@@ -98,8 +93,7 @@ SQL
 sub counts
 {
 	my ($what, $of, $names) = @_;
-	sql('SELECT pg_sleep(1)') if $node->pg_version < 15;
-	my %count = map { split /\|/ } split /\n/, sql(
+	my %count = map { split /\|/ } split /\n/, $node->sql(
 		"SELECT $of, $what FROM pg_stat_all_"
 		  . ($of eq 'relname' ? 'tables' : 'indexes')
 		  . " WHERE schemaname = 'kms' ORDER BY 1");
@@ -129,39 +123,39 @@ sub is_good
 	is($unused, '', "$what: each index is used");
 }
 
-sql('CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key)');
+$node->sql('CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key)');
 
 # Claim ten million rows in the statistics.
 my $claim = "UPDATE pg_class SET reltuples = 1e7, relpages = 1e6, relallvisible = 1e6
 	WHERE oid IN ('kms.key'::regclass, 'kms.key_secret'::regclass)";
 
-sql($claim);
+$node->sql($claim);
 is_good('a', 'without statistics');
-sql("ANALYZE kms.key, kms.key_secret; $claim");
+$node->sql("ANALYZE kms.key, kms.key_secret; $claim");
 is_good('b', 'with statistics');
 
 # The statistics say that most keys are expired, and that none has such a
 # state.
-sql("BEGIN; SET LOCAL session_replication_role = replica;
+$node->sql("BEGIN; SET LOCAL session_replication_role = replica;
 	UPDATE kms.key SET state = 'disabled' WHERE key_id ~ '^copy'; ANALYZE kms.key; ROLLBACK; $claim");
 is_good('c', 'with statistics of other rows');
 
 foreach my $index (qw(key_expiry_idx key_tried_idx))
 {
-	my $definition = sql("SELECT pg_get_indexdef('kms.$index'::regclass)");
-	sql("DROP INDEX kms.$index");
+	my $definition = $node->sql("SELECT pg_get_indexdef('kms.$index'::regclass)");
+	$node->sql("DROP INDEX kms.$index");
 	my ($whole, $unused) = seen("no-$index-");
 	isnt("$whole$unused", '', "without $index a full read is detected");
-	sql($definition);
+	$node->sql($definition);
 }
 
 # ---- A long trail ----------------------------------------------------------
 
 # Copies of an event, for a key that was denied later.
 my $denied = join ' ', map { KmsClient::issue($node, 'postgres', "denied$_") && "SELECT kms_disable_key(key_id) FROM kms.keys WHERE device_id = 'denied$_';" } 1 .. 10;
-sql($denied);
-sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
-sql("INSERT INTO kms.event SELECT (jsonb_populate_record(NULL::kms.event,
+$node->sql($denied);
+$node->sql("SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_flush_events()");
+$node->sql("INSERT INTO kms.event SELECT (jsonb_populate_record(NULL::kms.event,
 		to_jsonb(e) || jsonb_build_object('ticket', (SELECT max(ticket) FROM kms.event) + n,
 			'key_id', (SELECT key_id FROM kms.keys WHERE device_id = 'denied1')))).*
 	FROM (SELECT * FROM kms.event WHERE operation = 'decrypt' ORDER BY ticket DESC LIMIT 1) AS e,
@@ -169,20 +163,20 @@ sql("INSERT INTO kms.event SELECT (jsonb_populate_record(NULL::kms.event,
 sub trail_rows_read
 {
 	my ($before) = counts('seq_tup_read + idx_tup_fetch', 'relname', ['event']);
-	sql('SELECT count(*) FROM kms_check()');
+	$node->sql('SELECT count(*) FROM kms_check()');
 	my ($after) = counts('seq_tup_read + idx_tup_fetch', 'relname', ['event']);
 	return $after - $before;
 }
 cmp_ok(trail_rows_read(), '<', 20000, 'kms_check() does not read a long trail');
-my $changes = sql("SELECT pg_get_indexdef('kms.event_change_idx'::regclass)");
-sql('DROP INDEX kms.event_change_idx');
+my $changes = $node->sql("SELECT pg_get_indexdef('kms.event_change_idx'::regclass)");
+$node->sql('DROP INDEX kms.event_change_idx');
 cmp_ok(trail_rows_read(), '>', 20000, 'without an index a full read is detected');
-sql($changes);
+$node->sql($changes);
 
 # A plan that is forced to use an index has a high cost, but must not be
 # compiled.
 my $from = -s $node->logfile;
-sql("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
+$node->sql("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
 	SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on;
 	SELECT count(*) FROM kms_problematic_keys(); SELECT count(*) FROM kms_maintain();
 	SELECT count(*) FROM kms_check()");

@@ -27,13 +27,8 @@ my $keys = 60;
 
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my $ciphertext = KmsRotation::import_keys($node, 'postgres', $keys);
-my $hash = query("SELECT kms_hash_secret('imported_1', '$ciphertext')");
+my $hash = $node->sql("SELECT kms_hash_secret('imported_1', '$ciphertext')");
 my ($old) = KmsRotation::lines($node);
-
-sub query
-{
-	return $node->safe_psql('postgres', shift);
-}
 
 # Of the health of keys; servers under test run without fsync.
 sub errors
@@ -42,23 +37,17 @@ sub errors
 	  KmsClient::findings($node, 'postgres');
 }
 
-sub detail
-{
-	my $label = shift;
-	return query("SELECT detail FROM kms_master_key_status() WHERE label = '$label'");
-}
-
 sub rewrap
 {
 	my $batch = shift // 1000;
-	return query("SELECT kms_rewrap_keys($batch)");
+	return $node->sql("SELECT kms_rewrap_keys($batch)");
 }
 
 sub all_open
 {
 	my $name = shift;
 	is(KmsRotation::unopened($node, 'postgres', $ciphertext), '0', "$name: every key opens");
-	is(query("SELECT kms_verify_secret('imported_1', '$ciphertext', '$hash')"),
+	is($node->sql("SELECT kms_verify_secret('imported_1', '$ciphertext', '$hash')"),
 		't', "$name: the hash verifies");
 }
 
@@ -94,7 +83,7 @@ SH
 END { append_to_file("$dir/stop", '') if $dir }
 
 my $new = KmsRotation::put_first($node, 'new');
-is(query("SELECT label FROM kms_master_key_status() WHERE status = 'current'"),
+is($node->sql("SELECT label FROM kms_master_key_status() WHERE status = 'current'"),
 	'new', 'the new master key is current');
 my ($moved, $batches) = (0, 0);
 while ((my $done = rewrap(4)) > 0)
@@ -107,7 +96,7 @@ cmp_ok($batches, '>=', $keys / 5, "in batches: $batches");
 cmp_ok($moved, '>=', $keys + 1, 'keys and the pepper are wrapped anew');
 like(KmsRotation::keys_by_label($node, 'postgres'), qr/^new \d+, old 0$/,
 	'nothing is under the old one');
-like(detail('old'), qr/its line can be removed/, 'kms_master_key_status() says that it can go');
+like(KmsRotation::detail($node, 'old'), qr/its line can be removed/, 'kms_master_key_status() says that it can go');
 KmsRotation::put($node, $new);
 my %rounds = map { $_ => rounds($_) } keys %work;
 foreach my $name (sort keys %work)
@@ -134,9 +123,9 @@ my ($issuing, $locking, $rewrapping) =
   map { KmsClient->session($node, 'postgres') } 1 .. 3;
 $locking->query("BEGIN; SELECT kms_disable_key('imported_2')");
 my $third = KmsRotation::put_first($node, 'third');
-like(detail('new'), qr/kms_rewrap_keys\(\) moves/, 'a third master key');
+like(KmsRotation::detail($node, 'new'), qr/kms_rewrap_keys\(\) moves/, 'a third master key');
 cmp_ok(rewrap(), '>=', $keys - 1, 'what others have is passed over');
-is(query("SELECT keys FROM kms_master_key_status() WHERE label = 'new'"), '1', 'and stays');
+is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'new'"), '1', 'and stays');
 $rewrapping->send('SELECT kms_rewrap_keys()');
 ok(waits($rewrapping), 'a call that finds only that waits');
 $locking->query('COMMIT');
@@ -146,9 +135,9 @@ is(rewrap(), '0', 'then nothing is left');
 $issuing->query("BEGIN; SELECT key_id FROM kms_issue_key('uncommitted')");
 my $fourth = KmsRotation::put_first($node, 'fourth');
 cmp_ok(rewrap(), '>=', $keys, 'a key is being issued meanwhile');
-is(query("SELECT keys FROM kms_master_key_status() WHERE label = 'third'"), '0',
+is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'third'"), '0',
 	'no committed row is under its master key');
-like(detail('third'), qr/kms_rewrap_keys\(\) moves/, 'but the status does not let that go');
+like(KmsRotation::detail($node, 'third'), qr/kms_rewrap_keys\(\) moves/, 'but the status does not let that go');
 $rewrapping->send('SELECT kms_rewrap_keys()');
 ok(waits($rewrapping), 'nor does the call return 0');
 $issuing->query('COMMIT');
@@ -156,17 +145,17 @@ is($rewrapping->receive, '1', 'until the key is committed, and wrapped anew');
 is(rewrap(), '0', 'then nothing is left');
 
 # Prepared transactions, and what is rolled back.
-query("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'issue'");
+$node->sql("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'issue'");
 $issuing->query("BEGIN; SELECT key_id FROM kms_issue_key('rolled back')");
 KmsRotation::put_first($node, 'fifth');
 rewrap();
 $rewrapping->send('SELECT kms_rewrap_keys()');
 ok(waits($rewrapping), 'a prepared transaction is waited for');
-query("COMMIT PREPARED 'issue'");
+$node->sql("COMMIT PREPARED 'issue'");
 $issuing->query('ROLLBACK');
 is($rewrapping->receive, '1', 'until it is committed');
 is(rewrap(), '0', 'what is rolled back needs nothing');
-query("SELECT kms_enable_key('imported_2')");
+$node->sql("SELECT kms_enable_key('imported_2')");
 
 # A key that is wrapped already, and whose row is not there yet.
 $locking->query('BEGIN; LOCK TABLE kms.key_secret IN SHARE MODE');
@@ -176,13 +165,13 @@ my @in_force = KmsRotation::lines($node);
 KmsTest::write_master_key(KmsTest::master_key_path($node),
 	'flight: ' . KmsTest::random_master_key(), @in_force);
 $node->reload;
-KmsTest::poll(sub { query("SELECT count(*) FROM kms_master_key_status() WHERE label = 'flight'") });
+KmsTest::poll(sub { $node->sql("SELECT count(*) FROM kms_master_key_status() WHERE label = 'flight'") });
 $locking->query('COMMIT');
 my $in_flight = $issuing->receive;
-is(query("SELECT label FROM kms_master_key_status() AS m JOIN kms.key_secret AS s
+is($node->sql("SELECT label FROM kms_master_key_status() AS m JOIN kms.key_secret AS s
 		ON s.master_key_id = decode(m.master_key_id, 'hex') WHERE key_id = '$in_flight'"),
 	'flight', 'and comes under the master key that is current by then');
-is(query("SELECT kms_decrypt('$in_flight', kms_encrypt('$in_flight', 'x'))"), 'x', 'and opens');
+is($node->sql("SELECT kms_decrypt('$in_flight', kms_encrypt('$in_flight', 'x'))"), 'x', 'and opens');
 cmp_ok(rewrap(), '>=', $keys, 'the others follow');
 
 # A snapshot that does not see what it would have to wait for.
@@ -216,22 +205,22 @@ sub waits
 	my $session = shift;
 	return KmsTest::poll(
 		sub {
-			query("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid}
+			$node->sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid}
 				AND wait_event_type = 'Lock'");
 		});
 }
 
 # ---- What cannot be ------------------------------------------------------
 
-query("UPDATE kms.key SET expires_at = expires_at + interval '1 day' WHERE key_id = 'imported_3'");
+$node->sql("UPDATE kms.key SET expires_at = expires_at + interval '1 day' WHERE key_id = 'imported_3'");
 KmsRotation::put_first($node, 'eighth');
 my $said = KmsClient::error($node, 'postgres', 'SELECT kms_rewrap_keys()');
 like($said, qr/WARNING:  01000: keys or peppers that do not authenticate were left under their master key: 1/,
 	'a row that was changed by hand is left, with a warning');
 like($said, qr/HINT:  Keep that master key\. kms_check/, 'that says what to do');
 is(rewrap(), '0', 'it stops nobody');
-is(query("SELECT keys FROM kms_master_key_status() WHERE label = 'seventh'"), '1', 'and is counted');
-query("UPDATE kms.key SET expires_at = expires_at - interval '1 day' WHERE key_id = 'imported_3'");
+is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'seventh'"), '1', 'and is counted');
+$node->sql("UPDATE kms.key SET expires_at = expires_at - interval '1 day' WHERE key_id = 'imported_3'");
 is(rewrap(), '1', 'put right it is wrapped anew');
 
 # ---- By the worker -------------------------------------------------------
@@ -239,7 +228,7 @@ is(rewrap(), '1', 'put right it is wrapped anew');
 $node->append_conf('postgresql.conf', 'kms.rewrap_automatically = on');
 my $last = KmsRotation::put_first($node, 'ninth');
 ok(KmsTest::poll(sub {
-		query("SELECT count(*) FROM kms_master_key_status() WHERE label <> 'ninth' AND detail ~ 'removed'")
+		$node->sql("SELECT count(*) FROM kms_master_key_status() WHERE label <> 'ninth' AND detail ~ 'removed'")
 		  == 8
 	}),
 	'with kms.rewrap_automatically the worker does it at the reload');
@@ -249,7 +238,7 @@ all_open('by the worker');
 
 $node->append_conf('postgresql.conf', 'kms.rewrap_automatically = off');
 my $from = -s $node->logfile;
-my ($id) = query("SELECT master_key_id FROM kms_master_key_status() WHERE label = 'ninth'");
+my ($id) = $node->sql("SELECT master_key_id FROM kms_master_key_status() WHERE label = 'ninth'");
 KmsRotation::put($node, 'tenth: ' . KmsTest::random_master_key());
 my $error = KmsClient::error($node, 'postgres', "SELECT kms_decrypt('imported_1', '$ciphertext')");
 like($error, qr/KM007: key "imported_1" was wrapped under master key "$id", which this server does not have/,

@@ -23,18 +23,13 @@ my $keys = 40;
 
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my $ciphertext = KmsRotation::import_keys($node, 'postgres', $keys);
-my $hash = query("SELECT kms_hash_secret('imported_1', '$ciphertext')");
+my $hash = $node->sql("SELECT kms_hash_secret('imported_1', '$ciphertext')");
 my %left;
-
-sub query
-{
-	return $node->safe_psql('postgres', shift);
-}
 
 # Keys that are not under the current master key.
 sub behind
 {
-	return query("SELECT sum(keys + peppers) FROM kms_master_key_status() WHERE status <> 'current'");
+	return $node->sql("SELECT sum(keys + peppers) FROM kms_master_key_status() WHERE status <> 'current'");
 }
 
 foreach my $run (1 .. $runs)
@@ -47,13 +42,13 @@ foreach my $run (1 .. $runs)
 	my $batches = int rand $keys / 2;
 	$session->query('SELECT kms_rewrap_keys(2)') foreach 1 .. $batches;
 	$session->send('SELECT kms_rewrap_keys(2)') if $run % 4;
-	usleep(rand 12_000);
+	usleep(rand 12_000);    # at any moment of it
 
 	my $log = -s $node->logfile;
 	if ($run % 3 == 0)
 	{
 		my @children = split /\n/,
-		  query('SELECT pid FROM pg_stat_activity');
+		  $node->sql('SELECT pid FROM pg_stat_activity');
 		$node->kill9;
 		KmsTest::poll(sub { !grep { -e "/proc/$_" } @children })
 		  or die 'processes of a killed server do not end';
@@ -62,7 +57,7 @@ foreach my $run (1 .. $runs)
 	else
 	{
 		my $pid = $run % 3 == 1 ? $session->{pid}
-		  : query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
+		  : $node->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
 		kill 'KILL', $pid;
 		KmsTest::poll(
 			sub {
@@ -77,12 +72,12 @@ foreach my $run (1 .. $runs)
 	$left{$behind}++;
 	is(KmsRotation::unopened($node, 'postgres', $ciphertext), '0',
 		"run $run: every key opens, $behind to go");
-	query('SELECT kms_rewrap_keys()');
+	$node->sql('SELECT kms_rewrap_keys()');
 	is(behind(), '0', "run $run: running it again completes it");
 }
 cmp_ok(scalar(keys %left), '>', $runs / 4, 'they were killed at many different steps');
 is(KmsRotation::unopened($node, 'postgres', $ciphertext), '0', 'every key opens at the end');
-is(query("SELECT kms_verify_secret('imported_1', '$ciphertext', '$hash')"), 't',
+is($node->sql("SELECT kms_verify_secret('imported_1', '$ciphertext', '$hash')"), 't',
 	'the hash verifies');
 KmsRotation::put($node, (KmsRotation::lines($node))[0]);
 is(KmsRotation::unopened($node, 'postgres', $ciphertext), '0',

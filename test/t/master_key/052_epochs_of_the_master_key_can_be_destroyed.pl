@@ -18,7 +18,8 @@ use POSIX qw(strftime);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Not in the last seconds of a month.
+# In the last seconds of a month, wait until the next one has begun, because
+# the test is about this month.
 sleep 70 if strftime('%m', gmtime(time + 60)) ne strftime('%m', gmtime);
 
 my ($year, $month) = split /-/, strftime('%Y-%m', gmtime);
@@ -44,36 +45,25 @@ sub label
 	return sprintf '%04d-%02d', int($months / 12), $months % 12 + 1;
 }
 
-sub query
-{
-	return $node->safe_psql('postgres', shift);
-}
-
 # The label of the master key that a key is wrapped under.
 sub under
 {
 	my $key_id = shift;
-	return query("SELECT coalesce(label, '-') FROM kms_master_key_status() JOIN kms.key_secret AS s
+	return $node->sql("SELECT coalesce(label, '-') FROM kms_master_key_status() JOIN kms.key_secret AS s
 		ON s.master_key_id = decode(kms_master_key_status.master_key_id, 'hex') WHERE key_id = '$key_id'");
 }
 
 sub status
 {
-	return query("SELECT string_agg(concat_ws(' ', label, status, keys, peppers), ', ')
+	return $node->sql("SELECT string_agg(concat_ws(' ', label, status, keys, peppers), ', ')
 		FROM kms_master_key_status()");
-}
-
-sub detail
-{
-	my $label = shift;
-	return query("SELECT coalesce(detail, '') FROM kms_master_key_status() WHERE label = '$label'");
 }
 
 # The labels of what the pool is wrapped under, once it has been looked at.
 sub pool
 {
-	query('SELECT kms_maintain()');
-	return query("SELECT string_agg(m.label, ' ')
+	$node->sql('SELECT kms_maintain()');
+	return $node->sql("SELECT string_agg(m.label, ' ')
 		FROM kms.pool_key AS p JOIN kms_master_key_status() AS m
 		ON m.master_key_id = encode(substr(p.wrapped_key, 2, 8), 'hex')");
 }
@@ -82,7 +72,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 my ($before, $pem) = KmsClient::issue($node, 'postgres', 'before');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 is(pool(), 'main main', 'the pool is under the current master key');
-my $hash = query("SELECT kms_hash_secret('$before', '$ciphertext')");
+my $hash = $node->sql("SELECT kms_hash_secret('$before', '$ciphertext')");
 
 # ---- The month's master key ----------------------------------------------
 
@@ -92,19 +82,19 @@ is(pool(), "$this $this", "the pool is made anew under this month's master key")
 my ($key, $key_pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $key_ciphertext = KmsTest::encrypt_with_openssl($key_pem, 'secret');
 is(under($key), $this, 'a key from the pool is under it');
-my ($made) = split /\|/, query("SELECT key_id FROM kms_issue_key('large', algorithm => 'RSA-3072')");
+my ($made) = split /\|/, $node->sql("SELECT key_id FROM kms_issue_key('large', algorithm => 'RSA-3072')");
 is(under($made), $this, 'so is one that is made');
-my $ancient = query("SELECT kms_import_key('ancient', pg_read_file('" . pem_file() . "'),
+my $ancient = $node->sql("SELECT kms_import_key('ancient', pg_read_file('" . pem_file() . "'),
 	created_at => now() - interval '10 years', expires_at => now() + interval '1 day', deprecated => false)");
 is(under($ancient), $this, 'and one that is imported, however old it is');
 is(under($before), 'main', 'what was there before stays where it was');
-is(query('SELECT kms_rewrap_keys()'), '0', 'for it is under the current master key');
-query("SELECT kms_disable_key('$key')");
-query("SELECT kms_enable_key('$key')");
-is(query("SELECT kms_decrypt('$key', '$key_ciphertext')"), 'secret', 'states change under it');
+is($node->sql('SELECT kms_rewrap_keys()'), '0', 'for it is under the current master key');
+$node->sql("SELECT kms_disable_key('$key')");
+$node->sql("SELECT kms_enable_key('$key')");
+is($node->sql("SELECT kms_decrypt('$key', '$key_ciphertext')"), 'secret', 'states change under it');
 is(status(), "main current 1 2, $this epoch 3 0, $next epoch 0 0", 'the status counts it');
-is(detail($this), '', 'of this month nothing is to be done');
-is(detail($next), '', 'nor of the next');
+is(KmsRotation::detail($node, $this), '', 'of this month nothing is to be done');
+is(KmsRotation::detail($node, $next), '', 'nor of the next');
 unlike(KmsClient::findings($node, 'postgres'), qr/labelled|wrapped under/, 'all is well');
 
 sub pem_file
@@ -119,12 +109,12 @@ sub pem_file
 
 KmsRotation::put($node, 'new: ' . KmsTest::random_master_key(),
 	"main: $key{main}", "$this: $key{a}", "$next: $key{b}");
-is(query('SELECT kms_rewrap_keys()'), '3', 'what is under no month is wrapped anew, with pepper and audit key');
+is($node->sql('SELECT kms_rewrap_keys()'), '3', 'what is under no month is wrapped anew, with pepper and audit key');
 is(under($before), $this, "under the master key of its own month, which there is by now");
 is(under($key), $this, 'the others stay');
-is(query("SELECT kms_decrypt('$before', '$ciphertext'), kms_verify_secret('$before', '$ciphertext', '$hash')"),
+is($node->sql("SELECT kms_decrypt('$before', '$ciphertext'), kms_verify_secret('$before', '$ciphertext', '$hash')"),
 	'secret|t', 'all open');
-like(detail('main'), qr/its line can be removed/, 'the old current one can go');
+like(KmsRotation::detail($node, 'main'), qr/its line can be removed/, 'the old current one can go');
 like(status(), qr/^new current 0 2, main available 0 0, $this epoch 4 0, $next epoch 0 0$/, 'and is empty');
 
 # ---- The month is over ---------------------------------------------------
@@ -137,17 +127,17 @@ KmsRotation::put($node, $new, "$last: $key{a}", "$this: $key{c}");
 is(pool(), "$this $this", 'with the new month the pool is made anew');
 my ($later, $later_pem) = KmsClient::issue($node, 'postgres', 'later');
 is(under($later), $this, 'a key of the new month is under its master key');
-is(query('SELECT kms_rewrap_keys()'), '0', 'those of the old one stay');
+is($node->sql('SELECT kms_rewrap_keys()'), '0', 'those of the old one stay');
 is(status(), "new current 0 2, $last epoch 4 0, $this epoch 1 0", 'each counted with its own');
-is(detail($last), '', 'the old month is still needed');
-query("SELECT kms_destroy_key(key_id, key_id) FROM kms.key WHERE key_id <> '$later'");
-is(detail($last), 'Its month is over and no row of this database needs it: it can be destroyed.',
+is(KmsRotation::detail($node, $last), '', 'the old month is still needed');
+$node->sql("SELECT kms_destroy_key(key_id, key_id) FROM kms.key WHERE key_id <> '$later'");
+is(KmsRotation::detail($node, $last), 'Its month is over and no row of this database needs it: it can be destroyed.',
 	'when its last key is purged the status says that it can be destroyed');
-is(detail($this), '', 'not so this month');
+is(KmsRotation::detail($node, $this), '', 'not so this month');
 my $open = KmsClient->session($node, 'postgres');
 $open->query("BEGIN; SELECT kms_destroy_key('$later', '$later')");
 KmsRotation::put($node, $new, "$last: $key{c}", "$this: $key{b}");
-is(detail($last), '', 'nor a month whose last key may come back by a rollback');
+is(KmsRotation::detail($node, $last), '', 'nor a month whose last key may come back by a rollback');
 $open->query('ROLLBACK');
 KmsRotation::put($node, $new, "$this: $key{c}");
 
@@ -177,7 +167,7 @@ like(KmsClient::error($node, 'postgres',
 is( KmsTest::events($node, 'postgres',
 		"status = 'failure' AND reason = 'Master key is not available'") > 0,
 	1, 'it is recorded');
-is( query("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('later')"),
+is( $node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('later')"),
 	'x', 'keys that there are go on');
 my $missing = qr/no master key is labelled "$this", this month: no key can be made/;
 like(KmsClient::findings($node, 'postgres'), qr/^error: $missing \(Add a line with that label/m,
@@ -203,30 +193,34 @@ unlike(KmsClient::findings($node, 'postgres'), qr/labelled/, 'not if it is there
 
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = off');
 KmsRotation::put($node, $new, "$this: $key{c}");
-is(query('SELECT kms_rewrap_keys()'), '1', 'without epochs all goes under the current one');
+is($node->sql('SELECT kms_rewrap_keys()'), '1', 'without epochs all goes under the current one');
 is(under($later), 'new', 'as it always did');
 is(status(), "new current 1 2, $this available 0 0", 'and the months can go');
 
 # ---- A month that is over takes nothing any more --------------------------
 
-my $old = query("SELECT kms_import_key('old', pg_read_file('" . pem_file() . "'),
+my $old = $node->sql("SELECT kms_import_key('old', pg_read_file('" . pem_file() . "'),
 	created_at => (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '10 days') AT TIME ZONE 'UTC',
 	expires_at => now() + interval '1 day', deprecated => false)");
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
 KmsRotation::put($node, 'fresh: ' . KmsTest::random_master_key(), $new, "$last: $key{a}", "$this: $key{c}");
-like(detail($last), qr/it can be destroyed\.$/, 'whoever is told that a month can be destroyed');
-query('SELECT kms_rewrap_keys()');
+like(KmsRotation::detail($node, $last), qr/it can be destroyed\.$/, 'whoever is told that a month can be destroyed');
+$node->sql('SELECT kms_rewrap_keys()');
 is(under($old), 'fresh', 'loses no key of it that is wrapped anew later');
-like(detail($last), qr/it can be destroyed\.$/, 'and is told the same again');
+like(KmsRotation::detail($node, $last), qr/it can be destroyed\.$/, 'and is told the same again');
 is(under($later), $this, 'one of this month goes to its own');
 
 # A session that has not seen the change of the setting yet goes by it, too.
 my $long = KmsClient->session($node, 'postgres');
+my $holder = KmsClient->session($node, 'postgres');
+$holder->query('SELECT pg_advisory_lock(1)');
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = off');
 KmsRotation::put($node, 'fresher: ' . KmsTest::random_master_key(), KmsRotation::lines($node));
-$long->send("DO \$\$ BEGIN PERFORM pg_sleep(2); PERFORM kms_rewrap_keys(); END \$\$");
+$long->send("DO \$\$ BEGIN PERFORM pg_advisory_lock(1); PERFORM kms_rewrap_keys(); END \$\$");
+KmsTest::poll(sub { $node->sql("SELECT count(*) FROM pg_locks WHERE pid = $long->{pid} AND NOT granted") }) or die 'the call does not wait';
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
 KmsRotation::put($node, KmsRotation::lines($node), 'last: ' . KmsTest::random_master_key());
+$holder->query('SELECT pg_advisory_unlock(1)');
 $long->receive;
 is($long->{state}, '00000', 'a call goes on over a change of the setting');
 is(under($later), $this, 'and leaves the month its key');

@@ -30,12 +30,6 @@ sub shown
 	return $block // die "no runbook shows \"$words\"";
 }
 
-sub query
-{
-	my ($sql, $on) = @_;
-	return ($on // $node)->safe_psql('postgres', $sql);
-}
-
 sub issue
 {
 	my $device = shift;
@@ -49,10 +43,10 @@ sub problems
 	  KmsClient::findings($_[0] // $node, 'postgres');
 }
 
-query('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my ($key, $ciphertext) = issue('phone');
 my $decrypt = "SELECT kms_decrypt('$key', '$ciphertext')";
-my $hash = query("SELECT kms_hash_secret('$key', '$ciphertext')");
+my $hash = $node->sql("SELECT kms_hash_secret('$key', '$ciphertext')");
 my $leaked = $node->basedir . '/leaked.sql';
 $node->command_ok([ 'pg_dump', '-f', $leaked, $node->connstr('postgres') ], 'a dump is taken');
 
@@ -76,22 +70,22 @@ foreach my $step (1 .. 4)
 	}
 	else
 	{
-		query(shown('WHILE kms_rewrap_keys() > 0'));
+		$node->sql(shown('WHILE kms_rewrap_keys() > 0'));
 	}
 	$node->wait_for_catchup($standby);
-	is(query($decrypt, $_), 'secret', "step $step: opens on the " . $_->name)
+	is($_->sql($decrypt), 'secret', "step $step: opens on the " . $_->name)
 	  foreach $node, $standby;
 	my ($late, $late_ciphertext) = issue("step $step");
 	$node->wait_for_catchup($standby);
-	is(query("SELECT kms_decrypt('$late', '$late_ciphertext')", $standby),
+	is($standby->sql("SELECT kms_decrypt('$late', '$late_ciphertext')"),
 		'secret', "step $step: a key that is made then, too");
 	is(problems($_), '', "step $step: the " . $_->name . ' is well') foreach $node, $standby;
-	like(query("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
+	like($node->sql("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
 		qr/^No row of this database needs it: its line can be removed\.$/,
 		'the runbook quotes what the status says then') if $step == 3;
 }
 like($runbooks, qr/`No row of this database needs it: its line can be removed.`/, 'it does');
-is(query("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 'the hash verifies');
+is($node->sql("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 'the hash verifies');
 
 # ---- It has leaked -------------------------------------------------------
 
@@ -112,16 +106,16 @@ $thief->stop;
 my $next = 'next: ' . KmsTest::random_master_key();
 KmsRotation::put($node, $next, $new);
 my ($only, $only_ciphertext) = issue('only here');
-my ($fingerprint) = query("SELECT master_key_id FROM kms_master_key_status() WHERE label = 'next'");
+my ($fingerprint) = $node->sql("SELECT master_key_id FROM kms_master_key_status() WHERE label = 'next'");
 $node->wait_for_catchup($standby);
 like(KmsClient::error($standby, 'postgres', "SELECT kms_decrypt('$only', '$only_ciphertext')"),
 	qr/KM007: key "$only" was wrapped under master key "$fingerprint", which this server does not have/,
 	'a standby without the new master key names it');
 like(problems($standby), qr/^error: keys wrapped under master key "$fingerprint"/, 'so does kms_check() there');
 is(problems(), '', 'the first server notices nothing');
-is(query($decrypt, $standby), 'secret', 'other keys open on the standby');
+is($standby->sql($decrypt), 'secret', 'other keys open on the standby');
 KmsRotation::put($standby, $next, $new);
-is(query("SELECT kms_decrypt('$only', '$only_ciphertext')", $standby), 'secret',
+is($standby->sql("SELECT kms_decrypt('$only', '$only_ciphertext')"), 'secret',
 	'the same lines and a reload heal it');
 is(problems($standby), '', 'and all is well');
 $standby->stop;
@@ -133,44 +127,44 @@ unlink $file;
 $node->reload;
 ok(KmsTest::poll(sub { problems() =~ /the keys read before are in force/ }),
 	'a file that is gone at a reload is an error of kms_check()');
-is(query($decrypt), 'secret', 'calls go on with the keys read before');
-is(query("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('gone')"), 'x', 'all of them');
+is($node->sql($decrypt), 'secret', 'calls go on with the keys read before');
+is($node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('gone')"), 'x', 'all of them');
 KmsRotation::put($node, @lines);
 is(problems(), '', 'put back it is well');
 
 # ---- Lost ----------------------------------------------------------------
 
-query(shown('WHILE kms_rewrap_keys() > 0'));
+$node->sql(shown('WHILE kms_rewrap_keys() > 0'));
 my ($kept, $kept_ciphertext) = issue('kept phone');
 KmsRotation::put($node, 'fresh: ' . KmsTest::random_master_key());
 is(KmsClient::sqlstate($node, 'postgres', $_), 'KM007', "lost: $_")
   foreach $decrypt, "SELECT kms_issue_key('phone')";
-is(query("SELECT string_agg(status || ' ' || peppers, ', ') FROM kms_master_key_status()"),
+is($node->sql("SELECT string_agg(status || ' ' || peppers, ', ') FROM kms_master_key_status()"),
 	'current 0, missing 2', 'the status counts pepper and audit key as missing, too');
 
 my $deny = shown('fingerprint that is missing');
 $deny =~ s/fingerprint that is missing/$fingerprint/ or die;
 $deny =~ s/;\s*$/ AND key_id <> '$kept';/ or die;
-query($deny);
-is(query("SELECT count(*) FROM kms.keys WHERE state IN ('active', 'deprecated')"), '1',
+$node->sql($deny);
+is($node->sql("SELECT count(*) FROM kms.keys WHERE state IN ('active', 'deprecated')"), '1',
 	'without a master key all are revoked but one');
 my ($again, $again_ciphertext) = issue('phone');
 isnt($again, $key, 'the device gets a new key');
-is(query("SELECT kms_decrypt('$again', '$again_ciphertext')"), 'secret', 'that opens');
+is($node->sql("SELECT kms_decrypt('$again', '$again_ciphertext')"), 'secret', 'that opens');
 is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_verify_secret('$again', '$again_ciphertext', '$hash')"),
 	'KM007', 'a hash cannot be verified');
-query('DELETE FROM kms.pepper');
-my $new_hash = query("SELECT kms_hash_secret('$again', '$again_ciphertext')");
-is(query("SELECT kms_verify_secret('$again', '$again_ciphertext', '$new_hash')"), 't',
+$node->sql('DELETE FROM kms.pepper');
+my $new_hash = $node->sql("SELECT kms_hash_secret('$again', '$again_ciphertext')");
+is($node->sql("SELECT kms_verify_secret('$again', '$again_ciphertext', '$new_hash')"), 't',
 	'with a new pepper a new secret can');
 
 KmsRotation::put($node, KmsRotation::lines($node), $next);
-is(query("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret',
+is($node->sql("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret',
 	'a copy that turns up opens what was not revoked');
 is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM004', 'and not what was');
-query(shown('WHILE kms_rewrap_keys() > 0'));
+$node->sql(shown('WHILE kms_rewrap_keys() > 0'));
 KmsRotation::put($node, (KmsRotation::lines($node))[0]);
-is(query("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret', 'which can then be wrapped anew');
+is($node->sql("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret', 'which can then be wrapped anew');
 is(problems(), '', 'and all is well');
 
 done_testing();

@@ -19,16 +19,6 @@ my $node = KmsTest->node('pool', conf => "kms.key_pool_size = 3
 	kms.maintenance_interval = 1h
 	max_prepared_transactions = 2");
 
-sub query
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub status
-{
-	return query("SELECT value FROM kms.status WHERE item = '$_[0]'");
-}
-
 sub filled
 {
 	my ($name) = @_;
@@ -36,20 +26,15 @@ sub filled
 	return KmsPool::keys($node, 'postgres');
 }
 
-sub ids
-{
-	return join ' ', KmsPool::ids($node, 'postgres');
-}
-
 
 # ---- Full ----------------------------------------------------------------
 
-query('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my $keys = filled('after CREATE EXTENSION the pool fills to its size');
-is(status('keys in the pool') . '/' . status('keys wanted in the pool'),
+is($node->status('keys in the pool') . '/' . $node->status('keys wanted in the pool'),
 	'3/3', 'kms.status shows its level');
 is(KmsPool::made($node, 'postgres'), '3', 'no key was made that is not there');
-is( query("SELECT count(DISTINCT public_key), count(DISTINCT wrapped_key),
+is( $node->sql("SELECT count(DISTINCT public_key), count(DISTINCT wrapped_key),
 			bool_and(algorithm = 'RSA-2048') FROM kms.pool_key"),
 	'3|3|t', 'all are keys of their own');
 
@@ -60,23 +45,23 @@ my $origin = KmsPool::origin($node, 'postgres', 'phone', $keys);
 isnt($origin, 'none', 'a key that is issued is one of the pool');
 (my $body = $pem) =~ s/-----.*//g;
 is($keys->{ $body =~ s/\s//gr }, $origin, 'so is the public key that was answered');
-is(query("SELECT count(*) FROM kms.pool_key WHERE pool_key_id = '$origin'"),
+is($node->sql("SELECT count(*) FROM kms.pool_key WHERE pool_key_id = '$origin'"),
 	'0', 'whose row is gone');
 isnt($key, $origin, 'it has an id of its own');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
-is(query("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret', 'it decrypts');
+is($node->sql("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret', 'it decrypts');
 is( KmsTest::events($node, 'postgres',
 		"operation = 'generate' AND status = 'success' AND key_id = '$key' AND device_id = 'phone'"),
 	'1', 'its event is that of a generated key');
-is(query("SELECT origin FROM kms.key WHERE key_id = '$key'"), 'generated',
+is($node->sql("SELECT origin FROM kms.key WHERE key_id = '$key'"), 'generated',
 	'and so is its row');
 
 $keys = filled('one taken is made again at once, with no round of maintenance');
 is(KmsPool::made($node, 'postgres'), '4', 'one, not more');
-my $rotated = query("SELECT key_id FROM kms_rotate_key('phone')");
+my $rotated = $node->sql("SELECT key_id FROM kms_rotate_key('phone')");
 isnt(KmsPool::origin($node, 'postgres', 'phone', $keys), 'none',
 	'rotating takes one as well');
-is( query("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.keys
+is( $node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.keys
 		WHERE key_id = '$rotated'"), 'x', 'which decrypts');
 
 # ---- Restart, without maintenance ---------------------------------------
@@ -84,9 +69,9 @@ is( query("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.keys
 $node->append_conf('postgresql.conf', 'kms.maintenance = off');
 $keys = filled('full again');
 $node->restart;
-is(query("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret',
+is($node->sql("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret',
 	'after a restart the key decrypts');
-query("SELECT kms_issue_key('restarted')");
+$node->sql("SELECT kms_issue_key('restarted')");
 isnt(KmsPool::origin($node, 'postgres', 'restarted', $keys), 'none',
 	'and the pool of before is used');
 filled('it is filled with maintenance switched off, too');
@@ -94,7 +79,7 @@ filled('it is filled with maintenance switched off, too');
 # ---- Rollback ------------------------------------------------------------
 
 my $session = KmsClient->session($node, 'postgres');
-my $before = ids();
+my $before = join(' ', KmsPool::ids($node, 'postgres'));
 foreach my $case (
 	[ 'ROLLBACK', sub { $session->query('ROLLBACK') } ],
 	[ 'an error', sub { $session->query('SELECT 1 / 0; COMMIT') } ],
@@ -105,7 +90,7 @@ foreach my $case (
 	[
 		'a session that is terminated',
 		sub {
-			query("SELECT pg_terminate_backend($session->{pid}, 60000)");
+			$node->sql("SELECT pg_terminate_backend($session->{pid}, 180000)");
 			$session->{run}->finish;
 			$session = KmsClient->session($node, 'postgres');
 		}
@@ -114,9 +99,9 @@ foreach my $case (
 	my ($name, $end) = @$case;
 	$session->query("BEGIN; SAVEPOINT s; SELECT kms_issue_key('rolled back')");
 	is($session->{state}, '00000', "$name: a key is issued");
-	is(ids(), $before, "$name: until the end others see it in the pool");
+	is(join(' ', KmsPool::ids($node, 'postgres')), $before, "$name: until the end others see it in the pool");
 	$end->();
-	is(ids(), $before, "$name: it is in the pool again");
+	is(join(' ', KmsPool::ids($node, 'postgres')), $before, "$name: it is in the pool again");
 }
 ok(KmsPool::idle($node), 'nobody makes another');
 is($session->query("SELECT count(*) FROM kms.key WHERE device_id = 'rolled back'"),
@@ -133,28 +118,28 @@ is( join(' ', sort map {
 	join(' ', sort keys %$keys),
 	'a statement takes one for each device, also those that were given back');
 $session->query('ROLLBACK');
-is(ids(), $before, 'and gives all back');
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'and gives all back');
 
 # ---- Two phases ----------------------------------------------------------
 
 $keys = KmsPool::keys($node, 'postgres');
-query("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'one'");
-is(ids(), $before, 'a prepared transaction keeps its key in the pool');
+$node->sql("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'one'");
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'a prepared transaction keeps its key in the pool');
 $session->query("BEGIN; SELECT kms_issue_key('other'); ROLLBACK");
 is($session->{state}, '00000', 'others take others');
 $node->restart;
 $session = KmsClient->session($node, 'postgres');
-query("ROLLBACK PREPARED 'one'");
-is(ids(), $before, 'ROLLBACK PREPARED gives it back');
-query("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'two'");
-query("COMMIT PREPARED 'two'");
+$node->sql("ROLLBACK PREPARED 'one'");
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'ROLLBACK PREPARED gives it back');
+$node->sql("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'two'");
+$node->sql("COMMIT PREPARED 'two'");
 isnt(KmsPool::origin($node, 'postgres', 'prepared', $keys), 'none',
 	'COMMIT PREPARED takes it');
-isnt(ids(), $before, 'and it is gone');
+isnt(join(' ', KmsPool::ids($node, 'postgres')), $before, 'and it is gone');
 
 # ---- Side by side --------------------------------------------------------
 
-query("SELECT kms_issue_key('wakes')");
+$node->sql("SELECT kms_issue_key('wakes')");
 $keys = filled('full for many');
 my @many = map { KmsClient->session($node, 'postgres') } 1 .. 3;
 foreach my $isolation ('READ COMMITTED', 'REPEATABLE READ')
@@ -190,14 +175,14 @@ filled('full again after that');
 foreach my $isolation ('REPEATABLE READ', 'SERIALIZABLE')
 {
 	$many[0]->query("BEGIN ISOLATION LEVEL $isolation; SELECT count(*) FROM kms.pool_key");
-	query("SELECT kms_issue_key('while $isolation')");
+	$node->sql("SELECT kms_issue_key('while $isolation')");
 	$many[0]->query("SELECT kms_issue_key('after $isolation')");
 	is($many[0]{state}, '00000', "$isolation: a key that is gone since is passed over");
 	$many[0]->query('COMMIT');
 	is($many[0]{state}, '00000', "$isolation: and that can be committed");
 }
 filled('full at the end');
-is(query("SELECT count(*) FROM (SELECT public_key FROM kms.key_secret
+is($node->sql("SELECT count(*) FROM (SELECT public_key FROM kms.key_secret
 		UNION ALL SELECT public_key FROM kms.pool_key) AS t
 		GROUP BY public_key HAVING count(*) > 1"), '', 'no key was given twice');
 $_->quit foreach $session, @many;

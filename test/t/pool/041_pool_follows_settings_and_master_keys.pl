@@ -18,32 +18,11 @@ my $node = KmsTest->node('pool', conf => "kms.key_pool_size = 2
 	kms.maintenance = off");
 my $file = KmsTest::master_key_path($node);
 
-sub query
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub set
-{
-	$node->append_conf('postgresql.conf', $_) foreach @_;
-	$node->reload;
-	foreach (@_)
-	{
-		my ($name, $value) = /^(\S+) = (.*)$/;
-		KmsTest::poll(sub { query("SHOW $name") eq $value }) or die "no $_";
-	}
-}
-
 sub filled
 {
 	my ($size, $name) = @_;
 	ok(KmsPool::filled($node, 'postgres', $size), $name);
 	return KmsPool::ids($node, 'postgres');
-}
-
-sub ids
-{
-	return join ' ', KmsPool::ids($node, 'postgres');
 }
 
 # A key that is issued: the row of the pool that it comes from, 'none' if it
@@ -54,8 +33,8 @@ sub issue
 	my ($arguments) = @_;
 	my $keys = KmsPool::keys($node, 'postgres');
 	my $device = 'device ' . ++$devices;
-	my $key = query("SELECT key_id FROM kms_issue_key('$device'" . ($arguments // '') . ')');
-	is(query("SELECT kms_decrypt('$key', kms_encrypt('$key', 'secret'))"),
+	my $key = $node->sql("SELECT key_id FROM kms_issue_key('$device'" . ($arguments // '') . ')');
+	is($node->sql("SELECT kms_decrypt('$key', kms_encrypt('$key', 'secret'))"),
 		'secret', "$device: its key works");
 	return KmsPool::origin($node, 'postgres', $device, $keys);
 }
@@ -65,51 +44,52 @@ sub maintain
 {
 	my $session = shift;
 	my $sql = "SELECT done, more FROM kms_maintain() WHERE task = 'fill the pool of keys'";
-	return $session ? $session->query($sql) : query("SET lock_timeout = '60s'; $sql");
+	return $session ? $session->query($sql) : $node->sql("SET lock_timeout = '60s'; $sql");
 }
 
 sub algorithms
 {
-	return query("SELECT string_agg(DISTINCT algorithm, ',') FROM kms.pool_key");
+	return $node->sql("SELECT string_agg(DISTINCT algorithm, ',') FROM kms.pool_key");
 }
 
 # The master keys that the pool is wrapped under, and the current one.
 sub fingerprints
 {
-	return query("SELECT string_agg(DISTINCT encode(substr(wrapped_key, 2, 8), 'hex'), ',')
+	return $node->sql("SELECT string_agg(DISTINCT encode(substr(wrapped_key, 2, 8), 'hex'), ',')
 		FROM kms.pool_key");
 }
 
 sub current
 {
-	return query("SELECT master_key_id FROM kms_master_key_status() WHERE status = 'current'");
+	return $node->sql("SELECT master_key_id FROM kms_master_key_status() WHERE status = 'current'");
 }
 
 # ---- No workers ----------------------------------------------------------
 
-query('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 is(issue(), 'none', 'without workers and maintenance the pool is empty');
-is(query('SELECT count(*) FROM kms.pool_key'), '0', 'and stays so');
+is($node->sql('SELECT count(*) FROM kms.pool_key'), '0', 'and stays so');
 is(maintain(), '2|f', 'without workers kms_maintain() fills it');
-is(ids() =~ tr/ //, 1, 'to its size');
-query('DELETE FROM kms.pool_key');
-set('kms.key_pool_size = 5');
+is(join(' ', KmsPool::ids($node, 'postgres')) =~ tr/ //, 1, 'to its size');
+$node->sql('DELETE FROM kms.pool_key');
+$node->set('kms.key_pool_size' => '5');
 my $other = KmsClient->session($node, 'postgres');
 $other->query('BEGIN');
 is(maintain($other), '4|t', 'kms_maintain() makes four, and says that there are more');
 is(maintain(), '0|f', 'another one does not make the same meanwhile, nor waits');
 $other->query('ROLLBACK');
-is(ids(), '', 'what is rolled back is not there');
+is(join(' ', KmsPool::ids($node, 'postgres')), '', 'what is rolled back is not there');
 is(maintain(), '4|t', 'so four are made');
 is(maintain(), '1|f', 'one is missing');
 is(maintain(), '0|f', 'none is missing');
-query('DELETE FROM kms.pool_key');
+$node->sql('DELETE FROM kms.pool_key');
 $other->send('SELECT count(*) FROM kms_maintain()');
 KmsTest::poll(
 	sub {
-		query("SELECT count(*) FROM pg_locks WHERE relation = 'kms.pool_key'::regclass
-			AND mode = 'RowExclusiveLock'");
-	});
+		$node->sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $other->{pid}
+			AND (state = 'idle' OR pid IN (SELECT pid FROM pg_locks
+				WHERE relation = 'kms.pool_key'::regclass AND mode = 'RowExclusiveLock'))");
+	}) or die 'kms_maintain() does not begin';
 is(KmsClient::sqlstate($node, 'postgres', 'BEGIN; DROP EXTENSION kms; ROLLBACK'),
 	'00000', 'DROP EXTENSION waits for kms_maintain() that generates');
 is($other->receive, '10', 'which ends, too');
@@ -120,7 +100,7 @@ my @all = filled(5, 'the pool has its size');
 
 # The newest is what is handed out next.
 my ($newest) = reverse @all;
-my $device_key = query("SELECT key_id FROM kms.key WHERE device_id = 'device 1'");
+my $device_key = $node->sql("SELECT key_id FROM kms.key WHERE device_id = 'device 1'");
 my %case = (
 	'last byte of the wrapped key' =>
 	  'SET wrapped_key = set_byte(wrapped_key, length(wrapped_key) - 1, get_byte(wrapped_key, length(wrapped_key) - 1) # 1)',
@@ -138,21 +118,21 @@ my %case = (
 	'key of a device' => "SET pool_key_id = 'z', (home, algorithm, created_at, public_key, wrapped_key) =
 		(SELECT home, algorithm, created_at, public_key, wrapped_key
 		FROM kms.key JOIN kms.key_secret USING (key_id) WHERE key_id = '$device_key')");
-query('CREATE TABLE kept AS SELECT * FROM kms.pool_key');
+$node->sql('CREATE TABLE kept AS SELECT * FROM kms.pool_key');
 foreach my $name (sort keys %case)
 {
 	my $from = -s $node->logfile;
-	query("UPDATE kms.pool_key $case{$name} WHERE pool_key_id = '$newest'");
+	$node->sql("UPDATE kms.pool_key $case{$name} WHERE pool_key_id = '$newest'");
 	my $origin = issue();
 	isnt($origin, 'none', "$name: the next one is handed out");
 	isnt($origin, $newest, "$name: not the one that was changed");
-	is(query('SELECT count(*) FROM kms.pool_key'), '3', "$name: which is gone");
+	is($node->sql('SELECT count(*) FROM kms.pool_key'), '3', "$name: which is gone");
 	my $log = substr slurp_file($node->logfile), $from;
 	like($log, qr/LOG:  kms: a key in kms\.pool_key does not authenticate and is removed$/m,
 		"$name: the log says so");
 	unlike($log, qr/[0-9a-f]{32}|\b(?:pool_)?key_[0-9]|UPDATE.*x'/, "$name: and no more")
 	  unless $log =~ /statement:/;
-	query('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
+	$node->sql('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
 }
 
 # What does not even look like a key is not looked at.
@@ -161,21 +141,21 @@ foreach my $change ("algorithm = 'RSA-9999'", "algorithm = ''", "wrapped_key = '
 	'wrapped_key = set_byte(wrapped_key, 0, 255)',
 	'wrapped_key = set_byte(wrapped_key, 1, get_byte(wrapped_key, 1) # 1)')
 {
-	query("UPDATE kms.pool_key SET $change WHERE pool_key_id = '$newest'");
+	$node->sql("UPDATE kms.pool_key SET $change WHERE pool_key_id = '$newest'");
 	isnt(issue(), $newest, "$change: is not handed out");
-	query('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
+	$node->sql('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
 }
 
-query("UPDATE kms.pool_key SET wrapped_key = '' WHERE pool_key_id = '$newest'");
+$node->sql("UPDATE kms.pool_key SET wrapped_key = '' WHERE pool_key_id = '$newest'");
 is(maintain(), '1|f', 'but is replaced');
-unlike(ids(), qr/\Q$newest\E/, 'and gone');
-query('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
+unlike(join(' ', KmsPool::ids($node, 'postgres')), qr/\Q$newest\E/, 'and gone');
+$node->sql('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
 
 # All of them.
-query("UPDATE kms.pool_key SET created_at = created_at - interval '1 us'");
+$node->sql("UPDATE kms.pool_key SET created_at = created_at - interval '1 us'");
 is(issue(), 'none', 'if none is as it was made, one is generated');
-is(ids(), '', 'and none is left');
-query('INSERT INTO kms.pool_key SELECT * FROM kept; DROP TABLE kept');
+is(join(' ', KmsPool::ids($node, 'postgres')), '', 'and none is left');
+$node->sql('INSERT INTO kms.pool_key SELECT * FROM kept; DROP TABLE kept');
 
 # ---- Master keys ---------------------------------------------------------
 
@@ -185,11 +165,12 @@ my @lines = split /\n/, slurp_file($file);
 KmsTest::write_master_key($file, KmsTest::random_master_key(), @lines);
 $node->reload;
 ok(KmsTest::poll(sub { current() ne $old }), 'there is a new master key');
-my $before = ids();
+my $before = join(' ', KmsPool::ids($node, 'postgres'));
 is(issue(), 'none', 'a key under the old one is not handed out');
-is(ids(), $before, 'though nobody has replaced it yet');
-set('kms.key_pool_size = 2', 'kms.keygen_workers = 2');
-filled(2, 'workers replace them');
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'though nobody has replaced it yet');
+$node->set('kms.key_pool_size' => '2', 'kms.keygen_workers' => '2');
+ok(KmsTest::poll(sub { (fingerprints() // '') eq current() }), 'workers replace them');
+filled(2, 'and fill the pool');
 is(fingerprints(), current(), 'by keys under the new one');
 my $new = current();
 @lines = split /\n/, slurp_file($file);
@@ -208,11 +189,11 @@ my $from = -s $node->logfile;
 $node->restart;
 ok( KmsTest::poll(
 		sub {
-			query("SELECT value FROM kms.status WHERE item = 'key generation last round'") ne 'never';
+			$node->sql("SELECT value FROM kms.status WHERE item = 'key generation last round'") ne 'never';
 		}),
 	'without a master key a worker looks');
-ok(KmsPool::idle($node), 'and leaves');
-is(query('SELECT count(*) FROM kms.pool_key'), '2', 'everything stays as it was');
+ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'and leaves');
+is($node->sql('SELECT count(*) FROM kms.pool_key'), '2', 'everything stays as it was');
 unlike(KmsClient::findings($node, 'postgres'), qr/key generation/,
 	'kms_check() has no complaint about it');
 unlike(substr(slurp_file($node->logfile), $from), qr/kms key generation of/,
@@ -223,41 +204,43 @@ filled(3, 'when the master key comes, it fills');
 
 # ---- Sizes of keys -------------------------------------------------------
 
-$before = ids();
+$before = join(' ', KmsPool::ids($node, 'postgres'));
 is(issue(", algorithm => 'RSA-3072'"), 'none', 'a key of another size is made for its device');
-is(ids(), $before, 'and the pool is left alone');
-query('ALTER DATABASE postgres SET kms.key_bits = 3072');
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'and the pool is left alone');
+$node->set('kms.keygen_workers' => '0');
+$node->sql('ALTER DATABASE postgres SET kms.key_bits = 3072');
 is(issue(), 'none', 'a database with another size has another pool');
+$node->set('kms.keygen_workers' => '2');
 ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-3072' }), 'the wrong ones go');
 filled(3, 'and right ones come');
 isnt(issue(), 'none', 'which are handed out');
 filled(3, 'full');
-set('kms.keygen_workers = 0');
-query('ALTER DATABASE postgres RESET kms.key_bits');
+$node->set('kms.keygen_workers' => '0');
+$node->sql('ALTER DATABASE postgres RESET kms.key_bits');
 is(issue(), 'none', 'and so back');
 is(algorithms(), 'RSA-3072', 'without workers the wrong ones stay, but are not handed out');
-set('kms.keygen_workers = 2');
+$node->set('kms.keygen_workers' => '2');
 ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-2048' }), 'until there are workers');
 
 # ---- Size of the pool ----------------------------------------------------
 
 my @three = filled(3, 'full again');
-set('kms.key_pool_size = 1');
+$node->set('kms.key_pool_size' => '1');
 my ($one) = filled(1, 'a smaller size removes the surplus');
 ok(scalar(grep { $_ eq $one } @three), 'and makes nothing');
-set('kms.key_pool_size = 0');
+$node->set('kms.key_pool_size' => '0');
 filled(0, 'no size empties it');
 is(issue(), 'none', 'then keys are made for their devices');
 unlike(KmsClient::findings($node, 'postgres'), qr/key generation/,
 	'which is nothing to complain about');
-set('kms.key_pool_size = 2');
+$node->set('kms.key_pool_size' => '2');
 filled(2, 'a larger size fills it');
 
 # ---- Workers that are switched off ---------------------------------------
 
-set('kms.key_bits = 4096', 'kms.key_pool_size = 1000');
+$node->set('kms.key_bits' => '4096', 'kms.key_pool_size' => '1000');
 ok(KmsTest::poll(sub { !KmsPool::idle($node) }), 'workers have much to do');
-set('kms.keygen_workers = 0');
+$node->set('kms.keygen_workers' => '0');
 ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'and leave when they are switched off');
 cmp_ok(scalar(KmsPool::ids($node, 'postgres')), '<', 100, 'long before they are done');
 ok(slurp_file($node->logfile) !~ /PANIC|terminated by signal/, 'no process crashed');

@@ -78,10 +78,10 @@ is($cancelled->{state}, '57014', 'a wait can be cancelled');
 cmp_ok(others_before_a_new_one('after a cancel'), '<=', 2, 'which holds nobody up');
 my $ended = KmsClient->session($node, 'postgres');
 $ended->send("SELECT kms_issue_key('ended')");
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($ended->{pid}, 60000)");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($ended->{pid}, 180000)");
 cmp_ok(others_before_a_new_one('after an end'), '<=', 2,
 	'nor does one whose session is ended');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($_->{pid}, 60000)") foreach @sessions;
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($_->{pid}, 180000)") foreach @sessions;
 $_->{run}->kill_kill foreach @sessions, $ended;
 $cancelled->quit;
 

@@ -67,9 +67,9 @@ foreach my $fault (
 	[ 'the metrics are locked', lock_table('kms.metric'), \&unlock ],
 	[ 'there is no writer, and the launcher is stopped',
 		sub {
-			$audit->sql('SELECT pg_terminate_backend(' . $audit->writer . ', 60000)');
+			$audit->sql('SELECT pg_terminate_backend(' . $audit->writer . ', 180000)');
 			halt($audit->running('kms launcher'));
-			$audit->sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+			$audit->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity
 				WHERE backend_type = 'kms writer'");
 		},
 		\&resume ])
@@ -208,7 +208,7 @@ sub refused
 {
 	my ($name, $sql) = @_;
 	my $outcome = $audit->call($sql);
-	my $soon = $outcome->{seconds} < $audit->{timeout} / 1000 + 2;
+	my $soon = $outcome->{seconds} < $audit->{timeout} / 1000 + KmsTest::AT_ONCE;
 
 	ok($outcome->{state} eq 'KM008' && $outcome->{rows} eq '' && $soon,
 		"$name is refused")

@@ -30,7 +30,7 @@ my $keep = "ALTER TABLE kms.event ADD CONSTRAINT keep CHECK (CASE WHEN operation
 	AND status = 'success' THEN public.keep(application_name, ticket) ELSE true END)";
 $audit->sql($keep);
 
-write_to('load.sql', "SET statement_timeout = '20s';\n" .
+append_to_file("$dir/load.sql", "SET statement_timeout = '20s';\n" .
 	"SELECT kms_encrypt((SELECT key_id FROM kms.key LIMIT 1), 'x') ~ '=\$';\n" x 100);
 my @clients = map {
 	IPC::Run::start(
@@ -42,7 +42,7 @@ my @clients = map {
 			done', 'bash', $node->connstr('postgres'), $dir, "client $_"
 		])
 } 1 .. 3;
-END { write_to('stop', '') if $dir }
+END { append_to_file("$dir/stop", '') if $dir }
 
 foreach my $round (1 .. 4)
 {
@@ -51,7 +51,7 @@ foreach my $round (1 .. 4)
 	my $start = time;
 	is(KmsClient::sqlstate($node, 'postgres', 'DROP EXTENSION kms'), '00000',
 		"round $round: DROP EXTENSION works");
-	cmp_ok(time - $start, '<=', KmsAudit::AT_ONCE, "round $round: soon");
+	cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, "round $round: soon");
 	$node->safe_psql('postgres', "BEGIN; CREATE EXTENSION kms; $keep; COMMIT");
 	$audit->sql("SELECT kms_issue_key('phone')");
 	KmsTest::poll(
@@ -60,7 +60,7 @@ foreach my $round (1 .. 4)
 			count(*) FILTER (WHERE operation = 'gap') FROM kms.event}),
 		't|t|t|0', "round $round: the new trail begins clean");
 }
-write_to('stop', '');
+append_to_file("$dir/stop", '');
 $_->finish foreach @clients;
 
 foreach my $client (map { "client $_" } 1 .. 3)
@@ -87,10 +87,3 @@ $audit->{session}->quit;
 $node->stop;
 done_testing();
 
-sub write_to
-{
-	my ($name, $text) = @_;
-	open my $file, '>', "$dir/$name" or die "$name: $!";
-	print $file $text;
-	close $file or die "$name: $!";
-}

@@ -23,7 +23,7 @@ sub stop_under
 	my $start = time;
 
 	$node->stop('fast');
-	cmp_ok(time - $start, '<=', KmsAudit::AT_ONCE, "$name: the server stops soon");
+	cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, "$name: the server stops soon");
 	foreach my $session (@waiting)
 	{
 		eval { $session->receive };
@@ -84,7 +84,7 @@ foreach my $mode (qw(required best_effort))
 	$audit->{session}->quit;
 	my $start = time;
 	$node->stop('fast');
-	cmp_ok(time - $start, '<=', KmsAudit::AT_ONCE, "$name: the server stops soon");
+	cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, "$name: the server stops soon");
 	$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 	$node->start;
 	$audit->connect;

@@ -26,7 +26,7 @@ foreach my $preloaded (1, 0)
 	like(output('CREATE EXTENSION kms SCHEMA kms'),
 		qr/42P06: .*\n.*\n?HINT:.*CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys/, 'a schema kms that is not there')
 	  if $preloaded;
-	sql('CREATE SCHEMA kms');
+	$node->safe_psql('app', 'CREATE SCHEMA kms');
 	foreach my $statement ('CREATE EXTENSION kms SCHEMA kms', 'SET search_path = kms; CREATE EXTENSION kms',
 		'CREATE EXTENSION IF NOT EXISTS kms WITH SCHEMA kms CASCADE')
 	{
@@ -34,41 +34,41 @@ foreach my $preloaded (1, 0)
 			qr/42P06: .*\n.*\n?HINT:.*DROP SCHEMA kms; CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys/,
 			"$statement$how");
 	}
-	sql('ALTER SCHEMA kms OWNER TO somebody');
+	$node->safe_psql('app', 'ALTER SCHEMA kms OWNER TO somebody');
 	like(output('CREATE EXTENSION kms'), qr/42P06: .*schema "kms" already exists\nHINT:.*rename or drop/,
 		"somebody else's schema kms$how");
-	sql('DROP SCHEMA kms');
+	$node->safe_psql('app', 'DROP SCHEMA kms');
 }
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'kms'");
 $node->restart;
-is(sql("SELECT count(*) FROM pg_proc WHERE proname LIKE 'kms%'"), '0', 'nothing is left of those');
+is($node->safe_psql('app', "SELECT count(*) FROM pg_proc WHERE proname LIKE 'kms%'"), '0', 'nothing is left of those');
 
 # ---- Publications -----------------------------------------------------------------
 
-sql('CREATE PUBLICATION everything FOR ALL TABLES; CREATE TABLE mine (k int PRIMARY KEY);
+$node->safe_psql('app', 'CREATE PUBLICATION everything FOR ALL TABLES; CREATE TABLE mine (k int PRIMARY KEY);
 	CREATE PUBLICATION own FOR TABLE mine; CREATE SCHEMA keys');
 my $output = output('CREATE EXTENSION kms SCHEMA keys');
 like($output, qr/WARNING: .*publication "everything" carries the tables of kms\nHINT:.*by name/,
 	'CREATE EXTENSION warns of a publication that carries its tables');
 unlike($output, qr/"own"/, 'and of no other');
 is(findings(), 'warning: publication "everything" carries all tables of kms', 'kms_check() reports it');
-sql('DROP PUBLICATION everything; CREATE PUBLICATION schema FOR TABLES IN SCHEMA kms');
+$node->safe_psql('app', 'DROP PUBLICATION everything; CREATE PUBLICATION schema FOR TABLES IN SCHEMA kms');
 is(findings(), 'warning: publication "schema" carries all tables of kms', 'one of the schema, too');
-sql('DROP PUBLICATION schema; CREATE PUBLICATION few FOR TABLE kms.key, kms.key_secret');
+$node->safe_psql('app', 'DROP PUBLICATION schema; CREATE PUBLICATION few FOR TABLE kms.key, kms.key_secret');
 is(findings(), 'warning: publication "few" carries tables of kms, but not kms.denial', 'one that lacks a table');
-sql('ALTER PUBLICATION few ADD TABLE kms.denial, kms.pepper, mine');
+$node->safe_psql('app', 'ALTER PUBLICATION few ADD TABLE kms.denial, kms.pepper, mine');
 is(findings(), 'notice: publication "few" carries tables of kms', 'one that has what the manual says is a notice');
-sql('ALTER PUBLICATION few ADD TABLE kms.maintenance');
+$node->safe_psql('app', 'ALTER PUBLICATION few ADD TABLE kms.maintenance');
 is(findings(), 'warning: publication "few" carries kms.maintenance, which each server has of its own',
 	"one that has a server's own");
-sql("DROP PUBLICATION few; CREATE PUBLICATION trail FOR TABLE kms.event WITH (publish = 'insert')");
+$node->safe_psql('app', "DROP PUBLICATION few; CREATE PUBLICATION trail FOR TABLE kms.event WITH (publish = 'insert')");
 is(findings(), 'notice: publication "trail" carries tables of kms', 'and an archive of the trail');
-sql('DROP PUBLICATION trail');
+$node->safe_psql('app', 'DROP PUBLICATION trail');
 is(findings(), '', 'the report ends');
 
 # ---- A schema of its own ---------------------------------------------------------------
 
-is( sql(q{SET search_path = '';
+is( $node->safe_psql('app', q{SET search_path = '';
 	SELECT key_id AS id FROM keys.kms_issue_key('phone') \gset
 	SELECT keys.kms_encrypt(:'id', 'secret') AS c \gset
 	SELECT keys.kms_decrypt(:'id', :'c');
@@ -87,7 +87,7 @@ is( sql(q{SET search_path = '';
 	SELECT pg_catalog.count(*) FROM keys.kms_check() WHERE finding !~ 'fsync' AND severity <> 'notice'}),
 	join("\n", 'secret', 't|active', 'f', 'revoked', '|KM004', 't', '', 't', '2', '0', 't', 't', '0'),
 	'the main calls, with an empty search_path');
-is(sql("SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proname LIKE 'kms\\_%'"),
+is($node->safe_psql('app', "SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proname LIKE 'kms\\_%'"),
 	'keys', 'all functions are there');
 $node->command_ok([ 'pg_dump', '-Fc', '-d', $node->connstr('app'), '-f', $node->basedir . '/app.dump' ], 'a dump');
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
@@ -99,11 +99,6 @@ is($node->safe_psql('copy', "SET search_path = ''; SELECT keys.kms_self_test(), 
 $node->stop;
 done_testing();
 
-sub sql
-{
-	return $node->safe_psql('app', $_[0]);
-}
-
 sub output
 {
 	my ($rc, $stdout, $stderr) = $node->psql('app', "\\set VERBOSITY verbose\n$_[0]", on_error_stop => 0);
@@ -113,5 +108,5 @@ sub output
 
 sub findings
 {
-	return sql(q{SELECT string_agg(severity || ': ' || finding, ', ') FROM keys.kms_check() WHERE finding ~ 'publication'});
+	return $node->safe_psql('app', q{SELECT string_agg(severity || ': ' || finding, ', ') FROM keys.kms_check() WHERE finding ~ 'publication'});
 }

@@ -14,11 +14,6 @@ $node->safe_psql('postgres', 'CREATE ROLE app; CREATE ROLE "The App"; CREATE ROL
 	GRANT "group" TO member; CREATE ROLE dbo; CREATE DATABASE app OWNER dbo');
 $node->safe_psql('app', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys');
 
-sub sql
-{
-	return $node->safe_psql('app', $_[0]);
-}
-
 sub findings
 {
 	return $node->safe_psql('app',
@@ -29,9 +24,9 @@ sub findings
 sub named
 {
 	my ($what, $grant, $finding, $revoke) = @_;
-	sql($grant);
+	$node->safe_psql('app', $grant);
 	like(findings(), qr/^$finding$/m, "$what is named");
-	sql($revoke);
+	$node->safe_psql('app', $revoke);
 	unlike(findings(), qr/roles may|everybody may/, "$what is not named any more");
 }
 
@@ -87,18 +82,18 @@ $node->safe_psql('plain', 'ALTER SCHEMA public OWNER TO postgres');
 unlike(KmsClient::findings($node, 'plain'), qr/beside those of kms/, 'and not when the hint was followed');
 
 # Foreign keys that existed before.
-sql('CREATE TABLE good (a text REFERENCES kms.key, b varchar(128) REFERENCES kms.key)');
+$node->safe_psql('app', 'CREATE TABLE good (a text REFERENCES kms.key, b varchar(128) REFERENCES kms.key)');
 unlike(findings(), qr/foreign keys whose/, 'a foreign key of text is no finding');
 
 # Only where kms is not loaded can one be made that needs a cast.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
-sql('CREATE TABLE bad (a name CONSTRAINT casting REFERENCES kms.key)');
+$node->safe_psql('app', 'CREATE TABLE bad (a name CONSTRAINT casting REFERENCES kms.key)');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'kms'");
 $node->restart;
 like(findings(), qr/^error: foreign keys whose check may run code of others: casting of public\.bad$/m,
 	'a foreign key that needs a cast is named');
-sql('DROP TABLE bad');
+$node->safe_psql('app', 'DROP TABLE bad');
 unlike(findings(), qr/foreign keys whose/, 'until it is dropped');
 $node->stop;
 done_testing();

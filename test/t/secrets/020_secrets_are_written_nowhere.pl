@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use File::Find;
 use FindBin;
 use lib "$FindBin::Bin/../../perl";
 use IPC::Run;
 use KmsClient;
+use KmsMemory;
 use KmsTest;
 use MIME::Base64 qw(decode_base64 encode_base64);
 use PostgreSQL::Test::Utils;
@@ -183,7 +183,7 @@ is( $node->safe_psql('postgres',
 
 # With the server still up: the ring is there, and the WAL of all of this.
 my %where = (
-	data => [ files($node->data_dir) ],
+	data => [ KmsMemory::files($node->data_dir) ],
 	log => [ $node->logfile ],
 	dump => ["$dir/dump.sql"]);
 ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @{ $where{data} }), 'the ring is searched');
@@ -206,24 +206,24 @@ foreach my $what (sort keys %secret)
 {
 	foreach my $place (sort keys %where)
 	{
-		my @found = search($where{$place}, @{ $secret{$what} });
+		my @found = KmsMemory::holding($where{$place}, @{ $secret{$what} });
 		is("@found", '', "$what is not in the $place");
 	}
 }
-is(join(' ', search($where{data}, $shaped)), '',
+is(join(' ', KmsMemory::holding($where{data}, $shaped)), '',
 	'a PIN for a key id is in no table, either');
 
 # ---- The search finds what is there --------------------------------------
 
-my @found = search($where{data}, "\x02\x82\x01\x01\x00$raw_modulus");
+my @found = KmsMemory::holding($where{data}, "\x02\x82\x01\x01\x00$raw_modulus");
 ok((grep { m{/base/} } @found), 'it finds the public key in a table');
 ok((grep { m{/pg_wal/} } @found), 'and in the WAL');
-ok((search($where{dump}, $modulus)), 'and in the dump');
-@found = search($where{data}, $planted);
+ok((KmsMemory::holding($where{dump}, $modulus)), 'and in the dump');
+@found = KmsMemory::holding($where{data}, $planted);
 ok((grep { m{/base/} } @found), 'it finds a plaintext that was put in a table');
 ok((grep { m{/pg_wal/} } @found), 'and in the WAL');
-ok((search($where{log}, $planted)), 'and in the log');
-ok((search($where{dump}, $planted)), 'and in the dump');
+ok((KmsMemory::holding($where{log}, $planted)), 'and in the log');
+ok((KmsMemory::holding($where{dump}, $planted)), 'and in the dump');
 
 # What the writer has written is wiped there, so it stands still.
 my $writer = KmsTest::poll(
@@ -234,7 +234,7 @@ my $writer = KmsTest::poll(
 	});
 kill 'STOP', $writer;
 $node->safe_psql('postgres', "SELECT kms_public_key('$key')");
-@found = search($where{data}, $key);
+@found = KmsMemory::holding($where{data}, $key);
 kill 'CONT', $writer;
 ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @found), 'it finds a key id in the ring');
 
@@ -270,30 +270,3 @@ sub modulus
 	return $1;
 }
 
-sub files
-{
-	my ($top) = @_;
-	my @files;
-	find(
-		{
-			no_chdir => 1,
-			wanted => sub { push @files, $_ if -f $_ && -s $_ }
-		},
-		$top);
-	return @files;
-}
-
-# Those of the files that hold any of the strings.
-sub search
-{
-	my ($files, @strings) = @_;
-	my @found;
-	foreach my $path (@$files)
-	{
-		open my $file, '<:raw', $path or next;
-		my $content = do { local $/; <$file> };
-		next unless defined $content;
-		push @found, $path if grep { index($content, $_) >= 0 } @strings;
-	}
-	return @found;
-}

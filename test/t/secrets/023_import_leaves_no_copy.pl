@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 
-use File::Find;
 use FindBin;
 use lib "$FindBin::Bin/../../perl";
 use IPC::Run;
@@ -134,21 +133,21 @@ my @old = paths(q{relname IN ('client_encryption_key', 'broken')});
 my @ours = paths(q{relnamespace = 'kms'::regnamespace});
 my @statistics = paths(q{relname = 'pg_statistic'});
 my @rest = grep { my $path = $_; $path !~ m{/pg_wal/} && !grep { $_ eq $path } @old, paths(q{relname = 'short'}), @statistics }
-  files($node->data_dir);
+  KmsMemory::files($node->data_dir);
 cmp_ok(scalar(@numbers), '>=', 50, 'numbers to look for');
 ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @rest), 'the ring is among the other files');
 
-is(scalar(search(\@old, @lines)) > 0, 1, 'the old table holds PEM');
-is(scalar(search([ wal() ], @lines)) > 0, 1, 'so does the WAL');
+is(scalar(KmsMemory::holding(\@old, @lines)) > 0, 1, 'the old table holds PEM');
+is(scalar(KmsMemory::holding([ wal() ], @lines)) > 0, 1, 'so does the WAL');
 foreach my $case (
 	[ 'the tables of kms', @ours ], [ 'the log', $node->logfile ],
 	[ 'a dump of the rest', "$dir/dump.sql" ], [ 'any other file', @rest ])
 {
 	my ($where, @files) = @$case;
-	is(join(' ', search(\@files, @lines, @short_lines)), '', "$where: no PEM");
+	is(join(' ', KmsMemory::holding(\@files, @lines, @short_lines)), '', "$where: no PEM");
 }
-is(join(' ', search(\@statistics, @lines)), '', 'statistics: no long PEM');
-is(join(' ', search([ files($node->data_dir), $node->logfile, "$dir/dump.sql" ], @numbers)),
+is(join(' ', KmsMemory::holding(\@statistics, @lines)), '', 'statistics: no long PEM');
+is(join(' ', KmsMemory::holding([ KmsMemory::files($node->data_dir), $node->logfile, "$dir/dump.sql" ], @numbers)),
 	'', 'a number of a key is nowhere');
 is( $node->safe_psql('postgres',
 		q{SELECT count(*) FROM kms.event AS e, regexp_split_to_table(
@@ -164,20 +163,20 @@ VACUUM client_encryption_key;
 CHECKPOINT;
 SQL
 @old = paths(q{relname = 'client_encryption_key'});
-is(scalar(search(\@old, @lines[ 0 .. 8 ])) > 0, 1, 'DELETE and VACUUM leave bytes');
+is(scalar(KmsMemory::holding(\@old, @lines[ 0 .. 8 ])) > 0, 1, 'DELETE and VACUUM leave bytes');
 
 $node->safe_psql('postgres', 'DROP TABLE client_encryption_key, broken, short');
 $node->safe_psql('postgres', 'CHECKPOINT');
-is( join(' ', search([ grep { !m{/pg_wal/} } files($node->data_dir) ], @lines)),
+is( join(' ', KmsMemory::holding([ grep { !m{/pg_wal/} } KmsMemory::files($node->data_dir) ], @lines)),
 	'', 'DROP TABLE and CHECKPOINT remove them from all but the WAL');
-is(scalar(search([ wal() ], @lines)) > 0, 1, 'where they still are');
+is(scalar(KmsMemory::holding([ wal() ], @lines)) > 0, 1, 'where they still are');
 
 # A value of at most 1 kB may be among the samples that ANALYZE keeps.
-is(scalar(search([ paths(q{relname = 'pg_statistic'}) ], @short_lines)) > 0,
+is(scalar(KmsMemory::holding([ paths(q{relname = 'pg_statistic'}) ], @short_lines)) > 0,
 	1, 'the statistics of a dropped table are still in their file');
 $node->safe_psql('postgres', 'VACUUM FULL pg_statistic');
 $node->safe_psql('postgres', 'CHECKPOINT');
-is( join(' ', search([ grep { !m{/pg_wal/} } files($node->data_dir) ], @short_lines)),
+is( join(' ', KmsMemory::holding([ grep { !m{/pg_wal/} } KmsMemory::files($node->data_dir) ], @short_lines)),
 	'', 'VACUUM FULL pg_statistic removes them');
 
 # What the manual has an operator run.
@@ -186,7 +185,7 @@ my ($recipe) = slurp_file("$FindBin::Bin/../../../docs/howto/migrate-from-pem.md
 ok(defined $recipe, 'the manual says how the WAL is emptied');
 $node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
 		'-f', file($recipe) ], 'that runs');
-is(join(' ', search([ files($node->data_dir) ], @lines, @short_lines)),
+is(join(' ', KmsMemory::holding([ KmsMemory::files($node->data_dir) ], @lines, @short_lines)),
 	'', 'no file of the data directory holds a line of a PEM');
 
 is( $node->safe_psql('postgres',
@@ -253,34 +252,6 @@ SQL
 
 sub wal
 {
-	return grep { m{/pg_wal/} } files($node->data_dir);
+	return grep { m{/pg_wal/} } KmsMemory::files($node->data_dir);
 }
 
-sub files
-{
-	my ($top) = @_;
-	my @files;
-	find(
-		{
-			no_chdir => 1,
-			wanted => sub { push @files, $_ if -f $_ && -s $_ }
-		},
-		$top);
-	return @files;
-}
-
-# Those of the files that hold any of the strings.
-sub search
-{
-	my ($files, @strings) = @_;
-	my @found;
-	my $any = join '|', map { quotemeta } @strings;
-	foreach my $path (@$files)
-	{
-		open my $file, '<:raw', $path or next;
-		my $content = do { local $/; <$file> };
-		next unless defined $content;
-		push @found, $path if $content =~ /$any/;
-	}
-	return @found;
-}

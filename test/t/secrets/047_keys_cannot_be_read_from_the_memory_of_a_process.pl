@@ -135,7 +135,7 @@ ok( KmsTest::poll(
 	'a session can be cancelled');
 $session->receive;
 is($session->{state}, '57014', 'and is');
-is($node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 60000)"),
+is($node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 180000)"),
 	't', 'a session can be terminated');
 ok(!-e "/proc/$session->{pid}", 'and is');
 $session = session();

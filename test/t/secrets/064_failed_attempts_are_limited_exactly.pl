@@ -131,7 +131,7 @@ is(answer($primary, call($right, 'good')), 'KM009', 'only failures do');
 
 # A refusal does not put the end off.
 my ($first) = KmsClient::error($primary, 'postgres', call($right, 'good')) =~ /Try again after (.*)\./;
-usleep(1_500_000);
+usleep(1_500_000);    # by which the end would be put off
 my ($second) = KmsClient::error($primary, 'postgres', call($right, 'good')) =~ /Try again after (.*)\./;
 is( $primary->safe_psql('postgres',
 		"SELECT abs(extract(epoch FROM '$second'::timestamptz - '$first')) < 0.5,

@@ -2,9 +2,10 @@
 # so that nobody can tell which it was; and hashes that other programs made
 # verify.
 #
-# Times are those of the trail.  The kinds take turns and medians are
-# compared: what is missing would make a call a hundred times faster, so a
-# factor of two is bound enough on a busy machine.
+# Times are those of the trail.  The kinds take turns, and the shortest time of
+# each is compared, because other processes only make calls longer.  If a step
+# were left out, the call would be a hundred times faster, so a factor of two
+# is bound enough.
 use strict;
 use warnings;
 
@@ -53,16 +54,15 @@ is( $node->safe_psql('postgres',
 	'the right one is true, the others are false')
   foreach 1 .. 9;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
-my %median = map { split /\|/ } split /\n/,
+my %least = map { split /\|/ } split /\n/,
   $node->safe_psql('postgres',
-	q{SELECT context, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms)
-	FROM kms.event WHERE operation = 'verify' GROUP BY 1 HAVING count(*) = 9});
-is(join(' ', sort keys %median), join(' ', sort @kinds, 'yes'), 'all are recorded');
-cmp_ok($median{yes}, '>', 5, "a verification takes its time: $median{yes} ms");
+	q{SELECT context, min(duration_ms) FROM kms.event WHERE operation = 'verify' GROUP BY 1 HAVING count(*) = 9});
+is(join(' ', sort keys %least), join(' ', sort @kinds, 'yes'), 'all are recorded');
+cmp_ok($least{yes}, '>', 5, "a verification takes its time: $least{yes} ms");
 foreach my $kind (@kinds)
 {
-	ok($median{$kind} > $median{yes} / 2 && $median{$kind} < $median{yes} * 2,
-		"$kind: $median{$kind} ms");
+	ok($least{$kind} > $least{yes} / 2 && $least{$kind} < $least{yes} * 2,
+		"$kind: $least{$kind} ms");
 }
 
 # What is cheaper than the block of a large key shows whether that is opened.
@@ -81,14 +81,13 @@ is($node->safe_psql('postgres', $script), join("\n", map { 'f' } @blocks),
 	'all are false with a cheap hash')
   foreach 1 .. 15;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
-%median = map { split /\|/ } split /\n/,
+%least = map { split /\|/ } split /\n/,
   $node->safe_psql('postgres',
-	q{SELECT context, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms)
-	FROM kms.event WHERE context LIKE 'block %' GROUP BY 1 HAVING count(*) = 15});
+	q{SELECT context, min(duration_ms) FROM kms.event WHERE context LIKE 'block %' GROUP BY 1 HAVING count(*) = 15});
 foreach my $block (@blocks)
 {
-	cmp_ok($median{"block $block"}, '>', $median{'block opened'} * 0.7,
-		"$block: $median{\"block $block\"} ms");
+	cmp_ok($least{"block $block"}, '>', $least{'block opened'} * 0.7,
+		"$block: $least{\"block $block\"} ms");
 }
 
 # ---- Hashes of others ----------------------------------------------------

@@ -29,20 +29,9 @@ $primary->wait_for_catchup('standby', 'replay', $primary->lsn('insert'));
 my $replicated = $standby->safe_psql('postgres', 'SELECT max(ticket) FROM kms.event');
 cmp_ok($replicated, '>=', 3, 'events are replicated');
 
-sub state_of
-{
-	return KmsClient::sqlstate($standby, 'postgres', $_[0]);
-}
-
-sub counter
-{
-	return $standby->safe_psql('postgres',
-		"SELECT value FROM kms.status WHERE item = 'standby $_[0]'");
-}
-
 # ---- The master key ------------------------------------------------------
 
-is(state_of("SELECT kms_decrypt('$key', '$good')"), 'KM007',
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_decrypt('$key', '$good')"), 'KM007',
 	'a standby without a master key decrypts nothing');
 KmsTest::write_master_key($file,
 	split /\n/, slurp_file(KmsTest::master_key_path($primary)));
@@ -56,8 +45,8 @@ ok( KmsTest::poll(
 
 # ---- Reading -------------------------------------------------------------
 
-my $successes = counter('successes');
-my $failures = counter('failures');
+my $successes = $standby->status('standby successes');
+my $failures = $standby->status('standby failures');
 is($standby->safe_psql('postgres', "SELECT kms_decrypt('$key', '$good')"),
 	'secret', 'decrypt works');
 is( $standby->safe_psql('postgres',
@@ -68,14 +57,14 @@ is($standby->safe_psql('postgres', "SELECT kms_public_key('$key')") . "\n",
 is( $standby->safe_psql('postgres',
 		"SELECT kms_decrypt('$key', kms_encrypt('$key', 'x'))"),
 	'x', 'encrypt works');
-is(state_of("SELECT kms_decrypt('$key', '$bad')"), 'KM001', 'failures are failures');
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_decrypt('$key', '$bad')"), 'KM001', 'failures are failures');
 is($standby->safe_psql('postgres', "SELECT kms_try_decrypt('$key', '$bad') IS NULL"),
 	't', 'try works');
 is( $standby->safe_psql('postgres',
 		"SELECT kms_key_state('$key'), kms_key_valid('$key'), kms_self_test()"),
 	'active|t|t', 'state, validity and the self-test work');
-is(counter('successes') - $successes, 5, 'successes are counted');
-is(counter('failures') - $failures, 2, 'failures are counted');
+is($standby->status('standby successes') - $successes, 5, 'successes are counted');
+is($standby->status('standby failures') - $failures, 2, 'failures are counted');
 like(slurp_file($standby->logfile),
 	qr/kms: decrypt failed on a standby: Failed to decrypt data/,
 	'and logged');
@@ -89,10 +78,10 @@ like($standby->safe_psql('postgres', "SELECT kms_diagnose('$key', '$good')"),
 
 # ---- Not writing ---------------------------------------------------------
 
-is(state_of("SELECT kms_issue_key('new phone')"), '25006', 'no key is made');
-is(state_of("SELECT kms_rotate_key('phone')"), '25006', 'nor rotated');
-is(state_of('SELECT kms_maintain()'), '25006', 'nor maintained');
-is(state_of('SELECT kms_flush_events()'), '55000', 'there is nothing to flush');
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_issue_key('new phone')"), '25006', 'no key is made');
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_rotate_key('phone')"), '25006', 'nor rotated');
+is(KmsClient::sqlstate($standby, 'postgres', 'SELECT kms_maintain()'), '25006', 'nor maintained');
+is(KmsClient::sqlstate($standby, 'postgres', 'SELECT kms_flush_events()'), '55000', 'there is nothing to flush');
 is( $standby->safe_psql('postgres',
 		"SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^kms'
 		AND backend_type <> 'kms launcher'"),
@@ -127,7 +116,7 @@ is( $standby->safe_psql('postgres',
 is( $standby->safe_psql('postgres',
 		'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
 	't', 'without a gap');
-is(state_of("SELECT kms_rotate_key('other phone')"), 'KM005',
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_rotate_key('other phone')"), 'KM005',
 	'the limit counts keys made before');
 $session->quit;
 

@@ -38,11 +38,6 @@ sub catch_up
 	$publisher->wait_for_catchup('kms');
 }
 
-sub state_of
-{
-	return KmsClient::sqlstate($subscriber, 'postgres', $_[0]);
-}
-
 sub maintain
 {
 	my ($node) = @_;
@@ -142,7 +137,7 @@ is($session->{state}, 'KM004', 'and counts at once');
 
 # ---- A new master key ----------------------------------------------------
 
-is(state_of('SELECT kms_rewrap_keys()'), '55000',
+is(KmsClient::sqlstate($subscriber, 'postgres', 'SELECT kms_rewrap_keys()'), '55000',
 	'the second server, whose current master key is another, does not wrap keys anew');
 my $new = 'new: ' . KmsTest::random_master_key();
 KmsRotation::put($subscriber, KmsRotation::lines($subscriber), $new);

@@ -14,29 +14,18 @@ my $changes = 10_000;
 my $node = KmsTest->node('trail',
 	conf => "kms.maintenance = off\nkms.audit_checkpoint_interval = 1s");
 
-sub sql
-{
-	return $node->safe_psql('postgres', shift);
-}
-
-sub is_sql
-{
-	my ($sql, $expected, $name) = @_;
-	is(sql($sql), $expected, $name);
-}
-
 # ---- A small trail of each kind of row -----------------------------------
 
-sql('CREATE EXTENSION kms');
-is_sql('SELECT * FROM kms_audit_verify()', 't|0|||||||f',
+$node->sql('CREATE EXTENSION kms');
+$node->is_sql('SELECT * FROM kms_audit_verify()', 't|0|||||||f',
 	'a trail that has not begun is intact');
-is_sql('SELECT kms_audit_head()', '0:' . '0' x 64, 'its head is of ticket 0');
+$node->is_sql('SELECT kms_audit_head()', '0:' . '0' x 64, 'its head is of ticket 0');
 
 my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 sub some_events
 {
-	sql("SET kms.audit_context = 'request 7';
+	$node->sql("SET kms.audit_context = 'request 7';
 		SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, 6);
 		SELECT kms_try_decrypt('$key', 'AAAA'), kms_try_decrypt('other', 'AAAA');
 		SELECT kms_disable_key('$key'); SELECT kms_enable_key('$key');
@@ -45,33 +34,33 @@ sub some_events
 some_events();
 
 # Two that cannot be written, one of the ring and one of a change.
-sql(q{ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (audit_context <> 'poison')});
-sql("SET kms.audit_context = 'poison';
+$node->sql(q{ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (audit_context <> 'poison')});
+$node->sql("SET kms.audit_context = 'poison';
 	SELECT kms_decrypt('$key', '$ciphertext'); SELECT kms_disable_key('$key');
 	SELECT kms_enable_key('$key'); SELECT kms_flush_events()");
-sql('ALTER TABLE kms.event DROP CONSTRAINT poison');
+$node->sql('ALTER TABLE kms.event DROP CONSTRAINT poison');
 
 # A ring of another epoch, behind a gap.
 $node->stop('immediate');
 unlink glob $node->data_dir . '/pg_stat_tmp/kms.*' or die 'no ring';
 $node->start;
 some_events();
-is_sql('SELECT count(*) FROM kms.event_quarantine', '3',
+$node->is_sql('SELECT count(*) FROM kms.event_quarantine', '3',
 	'some events were set aside');
-is_sql("SELECT count(*) > 0 FROM kms.event WHERE operation = 'gap'",
+$node->is_sql("SELECT count(*) > 0 FROM kms.event WHERE operation = 'gap'",
 	't', 'there is a gap');
-is_sql('SELECT count(DISTINCT epoch) FROM kms.event', '2',
+$node->is_sql('SELECT count(DISTINCT epoch) FROM kms.event', '2',
 	'there are two epochs');
-my $last = sql('SELECT max(ticket) FROM kms.event');
+my $last = $node->sql('SELECT max(ticket) FROM kms.event');
 ok( KmsTest::poll(
 		sub {
-			sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last");
+			$node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last");
 		}),
 	'its end is signed');
-is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last|$last||||t",
+$node->is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last|$last||||t",
 	'the trail is intact');
-my $head = sql('SELECT kms_audit_head()');
-is_sql("SELECT intact FROM kms_audit_verify('$head')",
+my $head = $node->sql('SELECT kms_audit_head()');
+$node->is_sql("SELECT intact FROM kms_audit_verify('$head')",
 	't', 'and ends with its head');
 
 # ---- One finding of each kind ---------------------------------------------
@@ -110,7 +99,7 @@ my @cases = (
 		'f|0|the row has no place in the trail' ]);
 is(finding($_->[0]), $_->[1], $_->[0]) foreach @cases;
 my $branch = '; that may have been noted on a branch of the trail that was lost: see the gap with ticket '
-  . sql("SELECT max(ticket) FROM kms.event WHERE operation = 'gap'");
+  . $node->sql("SELECT max(ticket) FROM kms.event WHERE operation = 'gap'");
 is(finding('', "$last:" . '0' x 64),
 	"f|$last|the row does not have the hash of the head that was given$branch", 'another head');
 is(finding('', "$next:" . '0' x 64),
@@ -140,7 +129,7 @@ foreach my $bad ('', '1', '1:', ':' . '0' x 64, '1:' . '0' x 63, '1:' . 'g' x 64
 # signatures nor a head that was noted -------------------------------------
 
 # The format again, as chain.h has it, in SQL.
-sql(<<'SQL');
+$node->sql(<<'SQL');
 CREATE FUNCTION lp(t text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 	$$SELECT CASE WHEN t IS NULL THEN '\xffffffff'::bytea
 		ELSE int4send(octet_length(t)) || convert_to(t, 'UTF8') END$$;
@@ -185,7 +174,7 @@ SQL
 is(finding('CALL rechain(); SELECT kms_audit_head()'),
 	"$head\nt||", 'the chain is the one that the manual describes');
 my $forged = 'DELETE FROM kms.event WHERE ticket = 3; CALL rechain()';
-my $signed = sql('SELECT min(ticket) FROM kms.event_checkpoint WHERE ticket >= 3');
+my $signed = $node->sql('SELECT min(ticket) FROM kms.event_checkpoint WHERE ticket >= 3');
 is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain()"),
 	"f|$signed|the rows up to here are not those that were signed",
 	'a chain that was made anew is not the one that was signed');
@@ -206,7 +195,7 @@ is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rech
 # "change" makes one change and tells where it must be found: the lowest
 # ticket that it touches, and the epoch of the row that stands there or, where
 # none does, of the one that stood there.
-sql(<<'SQL');
+$node->sql(<<'SQL');
 CREATE TABLE link AS
 	SELECT ticket, epoch, false AS aside FROM kms.event
 	UNION ALL SELECT ticket, epoch, true FROM kms.event_quarantine;
@@ -302,15 +291,15 @@ END $$;
 SQL
 my $seed = $ENV{KMS_TEST_SEED} || time;
 note "KMS_TEST_SEED=$seed";
-sql("SELECT setseed(($seed % 1000) / 1000.0); CALL try($changes)");
-is_sql('SELECT count(*) FROM tried', $changes, "$changes random changes");
-is_sql('SELECT count(*) FROM tried WHERE intact IS NOT FALSE', '0', 'all are found');
-is_sql('SELECT count(*) FROM tried WHERE ticket IS DISTINCT FROM bad_ticket',
+$node->sql("SELECT setseed(($seed % 1000) / 1000.0); CALL try($changes)");
+$node->is_sql('SELECT count(*) FROM tried', $changes, "$changes random changes");
+$node->is_sql('SELECT count(*) FROM tried WHERE intact IS NOT FALSE', '0', 'all are found');
+$node->is_sql('SELECT count(*) FROM tried WHERE ticket IS DISTINCT FROM bad_ticket',
 	'0', 'with the ticket');
-is_sql('SELECT count(*) FROM tried WHERE epoch IS DISTINCT FROM bad_epoch',
+$node->is_sql('SELECT count(*) FROM tried WHERE epoch IS DISTINCT FROM bad_epoch',
 	'0', 'and the epoch')
-  or note sql("SELECT * FROM tried WHERE epoch IS DISTINCT FROM bad_epoch LIMIT 20");
-note sql('SELECT kind, count(*), string_agg(DISTINCT finding, $$, $$) FROM tried GROUP BY 1 ORDER BY 1');
-is_sql("SELECT intact FROM kms_audit_verify('$head')", 't', 'as it was, it is intact');
+  or note $node->sql("SELECT * FROM tried WHERE epoch IS DISTINCT FROM bad_epoch LIMIT 20");
+note $node->sql('SELECT kind, count(*), string_agg(DISTINCT finding, $$, $$) FROM tried GROUP BY 1 ORDER BY 1');
+$node->is_sql("SELECT intact FROM kms_audit_verify('$head')", 't', 'as it was, it is intact');
 $node->stop;
 done_testing();

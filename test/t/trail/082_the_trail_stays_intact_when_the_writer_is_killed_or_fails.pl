@@ -20,15 +20,10 @@ restart_after_crash = on
 CONF
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 
-sub sql
-{
-	return $node->safe_psql('postgres', shift);
-}
-
 sub calls
 {
 	my ($name, $count) = @_;
-	sql("SET application_name = '$name';
+	$node->sql("SET application_name = '$name';
 		SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, $count)");
 }
 
@@ -37,8 +32,8 @@ my @noted;
 sub intact
 {
 	my $name = shift;
-	push @noted, sql('SELECT kms_audit_head()');
-	is( sql("SELECT kms_flush_events();
+	push @noted, $node->sql('SELECT kms_audit_head()');
+	is( $node->sql("SELECT kms_flush_events();
 			SELECT count(*) FILTER (WHERE intact), max(finding)
 			FROM unnest('{" . join(',', @noted) . "}'::text[]) AS h, kms_audit_verify(h)")
 		  =~ s/^\s+//r,
@@ -55,7 +50,7 @@ my $bad = '';
 my $end = time + 5;
 while (time < $end && $bad eq '')
 {
-	my $result = sql('SELECT intact, finding FROM kms_audit_verify()');
+	my $result = $node->sql('SELECT intact, finding FROM kms_audit_verify()');
 	$bad = $result unless $result eq 't|';
 	$verified++;
 }
@@ -69,20 +64,17 @@ intact('load');
 sub writer
 {
 	calls('wake up', 1);
-	return KmsTest::poll(
-		sub {
-			sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'kms writer'");
-		});
+	return $node->writer;
 }
 
-foreach my $how ('pg_cancel_backend(%d)', 'pg_terminate_backend(%d, 60000)')
+foreach my $how ('pg_cancel_backend(%d)', 'pg_terminate_backend(%d, 180000)')
 {
 	foreach my $n (1 .. 3)
 	{
 		my $pid = writer();
 		my $session = KmsClient->session($node, 'postgres');
 		$session->send("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 5000)");
-		sql('SELECT ' . sprintf($how, $pid));
+		$node->sql('SELECT ' . sprintf($how, $pid));
 		$session->receive;
 		$session->quit;
 	}
@@ -102,18 +94,18 @@ intact('immediate shutdown');
 
 # ---- Events that cannot be written ---------------------------------------
 
-sql(q{ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (application_name <> 'poison')});
+$node->sql(q{ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (application_name <> 'poison')});
 foreach my $n (1 .. 3)
 {
 	calls('good', 20);
 	calls('poison', 1);
-	sql("SET application_name = 'poison'; SELECT reused FROM kms_issue_key('phone $n')");
+	$node->sql("SET application_name = 'poison'; SELECT reused FROM kms_issue_key('phone $n')");
 	calls('good', 20);
 }
-sql('SELECT kms_flush_events(); ALTER TABLE kms.event DROP CONSTRAINT poison');
-is(sql('SELECT count(*) FROM kms.event_quarantine'), 6, 'events are set aside');
+$node->sql('SELECT kms_flush_events(); ALTER TABLE kms.event DROP CONSTRAINT poison');
+is($node->sql('SELECT count(*) FROM kms.event_quarantine'), 6, 'events are set aside');
 intact('quarantine');
-is( sql("BEGIN; UPDATE kms.event_quarantine SET event = set_byte(event, 0, 1 - get_byte(event, 0))
+is( $node->sql("BEGIN; UPDATE kms.event_quarantine SET event = set_byte(event, 0, 1 - get_byte(event, 0))
 		WHERE ticket = (SELECT min(ticket) FROM kms.event_quarantine);
 		SELECT bad_ticket = (SELECT min(ticket) FROM kms.event_quarantine) FROM kms_audit_verify(); ROLLBACK"),
 	't', 'an event that was set aside cannot be changed either');
@@ -121,12 +113,12 @@ is( sql("BEGIN; UPDATE kms.event_quarantine SET event = set_byte(event, 0, 1 - g
 # ---- Rings ---------------------------------------------------------------
 
 # Of another size: what the old one holds is written first.
-sql("BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
+$node->sql("BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
 calls('in the old ring', 50);
 $node->append_conf('postgresql.conf', 'kms.event_ring_size = 2MB');
 $node->restart;
 calls('in the new ring', 50);
-sql("COMMIT PREPARED 'held'");
+$node->sql("COMMIT PREPARED 'held'");
 is(KmsTest::events($node, 'postgres', "application_name ~ 'ring'"), 100,
 	'a ring is replaced by a larger one');
 intact('another ring');
@@ -140,16 +132,16 @@ foreach my $n (1 .. 2)
 	calls('behind the gap', 10);
 	intact("ring $n removed");
 }
-cmp_ok(sql("SELECT count(DISTINCT epoch) FROM kms.event"), '>=', 4, 'of four epochs');
+cmp_ok($node->sql("SELECT count(DISTINCT epoch) FROM kms.event"), '>=', 4, 'of four epochs');
 
 # ---- The extension -------------------------------------------------------
 
-sql('DROP EXTENSION kms; CREATE EXTENSION kms');
+$node->sql('DROP EXTENSION kms; CREATE EXTENSION kms');
 calls('another extension', 10);
-sql('SELECT kms_flush_events()');
-is(sql('SELECT intact, first_ticket FROM kms_audit_verify()'), 't|1',
+$node->sql('SELECT kms_flush_events()');
+is($node->sql('SELECT intact, first_ticket FROM kms_audit_verify()'), 't|1',
 	'an extension that is made again has a trail of its own');
-like( sql("SELECT finding FROM kms_audit_verify('$noted[-1]')"),
+like( $node->sql("SELECT finding FROM kms_audit_verify('$noted[-1]')"),
 	qr/^the (?:trail ends before|row does not have the hash of) the head that was given/,
 	'which is not the one that was noted');
 $node->stop;

@@ -18,11 +18,6 @@ my $node = KmsTest->node('signed',
 	conf => "kms.audit_checkpoint_interval = 1\nkms.maintenance = off");
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
-sub sql
-{
-	return $node->safe_psql('postgres', shift);
-}
-
 # Junk, that many events of it.
 sub events
 {
@@ -30,7 +25,7 @@ sub events
 	while ($count > 0)
 	{
 		my $some = $count < 500 ? $count : 500;
-		sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, $some);
+		$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, $some);
 			SELECT kms_flush_events()");
 		$count -= $some;
 	}
@@ -40,14 +35,14 @@ sub events
 sub await_signature
 {
 	my $name = shift;
-	sql('SELECT kms_flush_events()');
-	my $last = sql('SELECT max(ticket) FROM kms.event');
+	$node->sql('SELECT kms_flush_events()');
+	my $last = $node->sql('SELECT max(ticket) FROM kms.event');
 
 	# an idle writer leaves the rest to the next round
 	ok( KmsTest::poll(
 			sub {
-				sql('SELECT FROM kms_maintain()');
-				sql("SELECT max(ticket) = $last FROM kms.event_checkpoint") eq 't';
+				$node->sql('SELECT FROM kms_maintain()');
+				$node->sql("SELECT max(ticket) = $last FROM kms.event_checkpoint") eq 't';
 			}),
 		$name);
 	return $last;
@@ -73,7 +68,7 @@ sub verifies
 sub checkpoints
 {
 	my $since = shift;
-	return map { [ split /;/, $_ ] } split /\n/, sql(
+	return map { [ split /;/, $_ ] } split /\n/, $node->sql(
 		"SELECT ticket || ';' || kind || ';' || replace(message, E'\\n', '|') || ';' || signature
 			|| ';' || replace(public_key, E'\\n', '|') FROM kms_audit_checkpoints($since)");
 }
@@ -81,13 +76,13 @@ sub checkpoints
 sub finding
 {
 	my $change = shift;
-	return sql("BEGIN; $change; SELECT bad_ticket, finding FROM kms_audit_verify(); ROLLBACK");
+	return $node->sql("BEGIN; $change; SELECT bad_ticket, finding FROM kms_audit_verify(); ROLLBACK");
 }
 
 # ---- Outside of the database ---------------------------------------------
 
-sql('CREATE EXTENSION kms');
-is(sql('SELECT count(*) FROM kms_audit_checkpoints()'), '0', 'nothing to sign yet');
+$node->sql('CREATE EXTENSION kms');
+is($node->sql('SELECT count(*) FROM kms_audit_checkpoints()'), '0', 'nothing to sign yet');
 KmsClient::issue($node, 'postgres', 'phone');
 my @tickets = await_signature('the first events are signed');
 foreach my $round (1 .. 2)
@@ -104,7 +99,7 @@ foreach (@checkpoints)
 	my ($ticket, $kind, $message, $signature, $public_key) = @$_;
 	s/\|/\n/g foreach $message, $public_key;
 	my ($epoch, $hash) =
-	  split /\|/, sql("SELECT epoch, encode(substr(hash, 2), 'hex') FROM kms.event WHERE ticket = $ticket");
+	  split /\|/, $node->sql("SELECT epoch, encode(substr(hash, 2), 'hex') FROM kms.event WHERE ticket = $ticket");
 	like($message, qr/\Akms audit checkpoint v1\nepoch: $epoch\nticket: $ticket\nhash: $hash
 previous: $previous\nsigned at: 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\nable since: 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\nkey: aud_[0-9a-f]{24}\n\z/,
 		"$ticket: what is signed");
@@ -114,15 +109,15 @@ previous: $previous\nsigned at: 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\nable si
 	ok(!verifies($forged, $signature, $public_key), "$ticket: and not what was changed");
 	$previous = $ticket;
 }
-is(sql("SELECT count(*) FROM kms_audit_checkpoints($tickets[1]) WHERE ticket <= $tickets[1]"),
+is($node->sql("SELECT count(*) FROM kms_audit_checkpoints($tickets[1]) WHERE ticket <= $tickets[1]"),
 	'0', 'only later ones are given where they are asked for');
-is(sql('SELECT intact, signed_ticket = last_ticket FROM kms_audit_verify()'),
+is($node->sql('SELECT intact, signed_ticket = last_ticket FROM kms_audit_verify()'),
 	't|t', 'the trail is intact and signed');
 
 # ---- Made anew ------------------------------------------------------------
 
 # The chain has no secret: whoever can write the tables can make another.
-sql(<<'SQL');
+$node->sql(<<'SQL');
 CREATE FUNCTION lp(t text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 	$$SELECT CASE WHEN t IS NULL THEN '\xffffffff'::bytea
 		ELSE int4send(octet_length(t)) || convert_to(t, 'UTF8') END$$;
@@ -184,21 +179,21 @@ my @cases = (
 	[ "DELETE FROM kms.audit_key; UPDATE kms.event SET operation = 'encrypt' WHERE ticket = $last",
 		"$last|the row is not as it was written" ]);
 is(finding($_->[0]), $_->[1], $_->[0]) foreach @cases;
-like(sql("BEGIN; UPDATE kms.audit_key SET created_at = now(); SELECT finding FROM kms_check(); ROLLBACK"),
+like($node->sql("BEGIN; UPDATE kms.audit_key SET created_at = now(); SELECT finding FROM kms_check(); ROLLBACK"),
 	qr/^audit keys that do not authenticate: aud_/m, 'kms_check() names an audit key that was changed');
 
 # ---- Each 10,000 tickets --------------------------------------------------
 
 $node->append_conf('postgresql.conf', 'kms.audit_checkpoint_interval = 1h');
 $node->reload;
-my $start = sql('SELECT max(ticket) FROM kms.event_checkpoint');
+my $start = $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
 events(20_500);
-ok(KmsTest::poll(sub { sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket > $start") >= 2 }),
+ok(KmsTest::poll(sub { $node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket > $start") >= 2 }),
 	'the backlog is signed before the interval is over');
-is(sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket > $start AND ticket - previous BETWEEN 10000 AND 11000"),
+is($node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket > $start AND ticket - previous BETWEEN 10000 AND 11000"),
 	2, 'at each 10,000 tickets, with a batch of the writer');
-my $signed = sql('SELECT max(ticket) FROM kms.event_checkpoint');
-is(sql('SELECT intact, signed_ticket FROM kms_audit_verify()'), "t|$signed", 'and intact');
+my $signed = $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
+is($node->sql('SELECT intact, signed_ticket FROM kms_audit_verify()'), "t|$signed", 'and intact');
 
 # ---- Without a master key -------------------------------------------------
 
@@ -207,37 +202,37 @@ rename $path, "$path.away" or die "$path: $!";
 $node->append_conf('postgresql.conf', 'kms.audit_checkpoint_interval = 1s');
 $node->restart;
 events(2 * 500);
-is(sql('SELECT intact, bad_ticket, finding FROM kms_audit_verify()'),
+is($node->sql('SELECT intact, bad_ticket, finding FROM kms_audit_verify()'),
 	"f|$first|the signature cannot be verified without the master key of its key",
 	'without the master key no signature can be verified, and that is said of the first');
-is(sql("SELECT max(ticket) FROM kms.event_checkpoint"), $signed, 'nothing is signed');
+is($node->sql("SELECT max(ticket) FROM kms.event_checkpoint"), $signed, 'nothing is signed');
 rename "$path.away", $path or die "$path: $!";
 $node->reload;
 await_signature('all of it is signed when the master key is back');
-is(sql('SELECT intact, signed_ticket = last_ticket FROM kms_audit_verify()'),
+is($node->sql('SELECT intact, signed_ticket = last_ticket FROM kms_audit_verify()'),
 	't|t', 'and verifies');
 
 # ---- Nobody waits ---------------------------------------------------------
 
 my $lock = KmsClient->session($node, 'postgres');
 $lock->query('BEGIN; LOCK TABLE kms.event_checkpoint');
-my $before = sql('SELECT max(ticket) FROM kms.event');
+my $before = $node->sql('SELECT max(ticket) FROM kms.event');
 events(500);
-is(sql('SELECT max(ticket) FROM kms.event'), $before + 500,
+is($node->sql('SELECT max(ticket) FROM kms.event'), $before + 500,
 	'events are written while another has locked kms.event_checkpoint');
 $lock->query('COMMIT');
 $lock->quit;
-sql(q{ALTER TABLE kms.event_checkpoint ADD CONSTRAINT poison CHECK (ticket < 0) NOT VALID});
+$node->sql(q{ALTER TABLE kms.event_checkpoint ADD CONSTRAINT poison CHECK (ticket < 0) NOT VALID});
 $node->restart;
 events(500);
 ok(KmsTest::poll(sub { slurp_file($node->logfile) =~ /the trail could not be signed, which is tried again/ }),
 	'a failure is logged');
 events(500);
-is(sql("SELECT value FROM kms.status WHERE item = 'writer last error'"),
+is($node->sql("SELECT value FROM kms.status WHERE item = 'writer last error'"),
 	'none', 'and is none of the writer');
-sql('ALTER TABLE kms.event_checkpoint DROP CONSTRAINT poison');
+$node->sql('ALTER TABLE kms.event_checkpoint DROP CONSTRAINT poison');
 $node->restart;
 await_signature('then it is signed');
-is(sql('SELECT intact FROM kms_audit_verify()'), 't', 'and intact');
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'and intact');
 
 done_testing();

@@ -20,29 +20,16 @@ kms.maintenance = off
 kms.maintenance_interval = 1s
 CONF
 
-sub sql
-{
-	return $node->safe_psql('postgres', shift);
-}
-
-sub set
-{
-	my ($name, $value) = @_;
-	$node->append_conf('postgresql.conf', "$name = '$value'");
-	$node->reload;
-	KmsTest::poll(sub { sql("SHOW $name") eq $value }) or die "$name is not $value";
-}
-
 # Some events, and wait until they are signed and more than a second old.
 sub signed_events
 {
-	sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 20);
+	$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 20);
 		SELECT kms_flush_events()");
-	my $last = sql('SELECT max(ticket) FROM kms.event');
+	my $last = $node->sql('SELECT max(ticket) FROM kms.event');
 	KmsTest::poll(
 		sub {
-			sql('SELECT FROM kms_maintain()');
-			sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last
+			$node->sql('SELECT FROM kms_maintain()');
+			$node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last
 				AND kind = 'checkpoint' AND signed_at < now() - interval '1.5 seconds'");
 		}) or die 'not signed';
 	return $last;
@@ -50,19 +37,19 @@ sub signed_events
 
 sub trim
 {
-	return sql("SELECT done, skipped FROM kms_maintain() WHERE task = 'delete old events'");
+	return $node->sql("SELECT done, skipped FROM kms_maintain() WHERE task = 'delete old events'");
 }
 
 sub verify
 {
-	return sql('SELECT intact, first_ticket, last_ticket, signed_ticket, bad_ticket, finding FROM kms_audit_verify()');
+	return $node->sql('SELECT intact, first_ticket, last_ticket, signed_ticket, bad_ticket, finding FROM kms_audit_verify()');
 }
 
 # What becomes of it if this is done, which is undone again.
 sub undone
 {
 	my ($change, $query) = @_;
-	return sql("BEGIN; $change; $query; ROLLBACK");
+	return $node->sql("BEGIN; $change; $query; ROLLBACK");
 }
 
 sub finding
@@ -70,7 +57,7 @@ sub finding
 	return undone(shift, 'SELECT bad_ticket, finding FROM kms_audit_verify()');
 }
 
-sql('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my $first = signed_events();
 my $second = signed_events();
 is(trim(), '0|0', 'nothing is old');
@@ -93,7 +80,7 @@ like(undone("DELETE FROM kms.event_checkpoint; UPDATE kms.event SET occurred_at 
 		'SELECT finding FROM kms_check()'),
 	qr/^events since .* are not signed/m, 'and of events that are not signed');
 
-set('kms.event_retention', '1s');
+$node->set('kms.event_retention' => '1s');
 my $other = KmsClient->session($node, 'postgres');
 $other->query("BEGIN; SELECT FROM kms.event WHERE ticket = $second FOR SHARE");
 is(trim(), '0|1', 'a row that another transaction has');
@@ -102,36 +89,36 @@ my $path = KmsTest::master_key_path($node);
 rename $path, "$path.away" or die "$path: $!";
 $node->restart;
 is(trim(), '0|0', 'without the master key');
-is(sql('SELECT min(ticket) FROM kms.event'), '1', 'all of it is there');
+is($node->sql('SELECT min(ticket) FROM kms.event'), '1', 'all of it is there');
 rename "$path.away", $path or die "$path: $!";
 $node->reload;
-KmsTest::poll(sub { sql("SELECT count(*) FROM kms_master_key_status() WHERE status = 'current'") });
+KmsTest::poll(sub { $node->sql("SELECT count(*) FROM kms_master_key_status() WHERE status = 'current'") });
 foreach my $table ('event', 'event_quarantine', 'event_checkpoint')
 {
 	my $key = $table eq 'event_checkpoint' ? '(ticket, kind)' : '(ticket, epoch)';
 	my $types = $table eq 'event_checkpoint' ? 'a bigint, b text' : 'a bigint, b bigint';
 	# refused now, but may be there from before
 	my $member = "WHERE objid = 'kms.$table'::regclass AND refclassid = 'pg_extension'::regclass";
-	sql("UPDATE pg_depend SET deptype = 'n' $member;
+	$node->sql("UPDATE pg_depend SET deptype = 'n' $member;
 		CREATE TABLE acts ($types, FOREIGN KEY (a, b) REFERENCES kms.$table $key ON DELETE CASCADE);
 		UPDATE pg_depend SET deptype = 'e' $member");
 	is(trim(), '0|0', "with a foreign key to kms.$table that acts");
-	like(sql('SELECT finding FROM kms_check()'), qr/^nothing is deleted from kms.$table because/m,
+	like($node->sql('SELECT finding FROM kms_check()'), qr/^nothing is deleted from kms.$table because/m,
 		'which kms_check() names');
-	sql('DROP TABLE acts');
+	$node->sql('DROP TABLE acts');
 }
 
 # ---- What is --------------------------------------------------------------
 
 is(trim(), "$second|0", 'a prefix');
-is(sql("SELECT string_agg(ticket || ' ' || kind, ', ' ORDER BY ticket, kind) FROM kms.event_checkpoint WHERE ticket <= $second"),
+is($node->sql("SELECT string_agg(ticket || ' ' || kind, ', ' ORDER BY ticket, kind) FROM kms.event_checkpoint WHERE ticket <= $second"),
 	"$second checkpoint, $second start", 'the start is signed, and what was before is gone');
 is(verify(), "t|||$second||", 'the trail is intact where no row is left');
-set('kms.event_retention', '90d');
+$node->set('kms.event_retention' => '90d');
 my $third = signed_events();
 my $fourth = signed_events();
 is(verify(), 't|' . ($second + 1) . "|$fourth|$fourth||", 'and with rows behind it');
-like(sql("SELECT message FROM kms_audit_checkpoints() WHERE kind = 'start'"),
+like($node->sql("SELECT message FROM kms_audit_checkpoints() WHERE kind = 'start'"),
 	qr/\Akms audit start v1\nepoch: \d+\nticket: $second\nhash: [0-9a-f]{64}\nprevious: 0\nsigned at: /,
 	'what is signed of a start');
 
@@ -160,18 +147,18 @@ is(finding($_->[0]), $_->[1], $_->[0]) foreach @cases;
 
 # ---- Again, and elsewhere -------------------------------------------------
 
-set('kms.event_retention', '1s');
-KmsTest::poll(sub { trim(); sql('SELECT count(*) FROM kms.event') eq '0' });
-like(sql("SELECT message FROM kms_audit_checkpoints() WHERE kind = 'start'"),
+$node->set('kms.event_retention' => '1s');
+KmsTest::poll(sub { trim(); $node->sql('SELECT count(*) FROM kms.event') eq '0' });
+like($node->sql("SELECT message FROM kms_audit_checkpoints() WHERE kind = 'start'"),
 	qr/\nticket: $fourth\n.*\nprevious: \d+\n/s, 'a start follows a start');
-is(sql("SELECT count(*) FROM kms.event_checkpoint WHERE kind = 'start'"), '1', 'and takes its place');
-set('kms.event_retention', '90d');
+is($node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE kind = 'start'"), '1', 'and takes its place');
+$node->set('kms.event_retention' => '90d');
 my $fifth = signed_events();
 is(verify(), 't|' . ($fourth + 1) . "|$fifth|$fifth||", 'the trail is intact');
 
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'dumped');
-sql('CREATE DATABASE restored');
+$node->sql('CREATE DATABASE restored');
 $node->command_ok([ 'pg_restore', '-d', $node->connstr('restored'), $dump ], 'restored');
 is($node->safe_psql('restored', "SELECT kms_try_decrypt('none', 'AAAA'); SELECT kms_flush_events();
 		SELECT intact, first_ticket = $fourth + 1, last_ticket > $fifth FROM kms_audit_verify()"),

@@ -18,52 +18,47 @@ my $node = KmsTest->node(
 	master_key => [ 'old: ' . KmsTest::random_master_key() ],
 	conf => "kms.audit_checkpoint_interval = 1s\nkms.maintenance = off");
 
-sub sql
-{
-	return $node->safe_psql('postgres', shift);
-}
-
 # Some events, and wait until they are signed; returns the last ticket.
 sub signed_events
 {
-	sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 20);
+	$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 20);
 		SELECT kms_flush_events()");
-	my $last = sql('SELECT max(ticket) FROM kms.event');
+	my $last = $node->sql('SELECT max(ticket) FROM kms.event');
 	KmsTest::poll(
 		sub {
-			sql('SELECT FROM kms_maintain()');
-			sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last");
+			$node->sql('SELECT FROM kms_maintain()');
+			$node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket = $last");
 		}) or die 'not signed';
 	return $last;
 }
 
 sub verify
 {
-	return sql('SELECT intact, signed_ticket, bad_ticket, finding FROM kms_audit_verify()');
+	return $node->sql('SELECT intact, signed_ticket, bad_ticket, finding FROM kms_audit_verify()');
 }
 
 sub signers
 {
-	return sql('SELECT count(DISTINCT signing_key_id) FROM kms.event_checkpoint');
+	return $node->sql('SELECT count(DISTINCT signing_key_id) FROM kms.event_checkpoint');
 }
 
-sql('CREATE EXTENSION kms');
+$node->sql('CREATE EXTENSION kms');
 my $first = signed_events();
 my ($old) = KmsRotation::lines($node);
-my $wrap = sql('SELECT wrapped_key FROM kms.audit_key');
-is(sql("SELECT peppers FROM kms_master_key_status()"),
-	sql('SELECT (SELECT count(*) FROM kms.audit_key) + (SELECT count(*) FROM kms.pepper)'),
+my $wrap = $node->sql('SELECT wrapped_key FROM kms.audit_key');
+is($node->sql("SELECT peppers FROM kms_master_key_status()"),
+	$node->sql('SELECT (SELECT count(*) FROM kms.audit_key) + (SELECT count(*) FROM kms.pepper)'),
 	'kms_master_key_status() counts the audit key');
 
 # ---- Changed ---------------------------------------------------------------
 
 my $new = KmsRotation::put_first($node, 'new');
-like(sql("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
+like($node->sql("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
 	qr/kms_rewrap_keys\(\) moves/, 'the old master key is needed');
-cmp_ok(sql('SELECT kms_rewrap_keys()'), '>=', 1, 'the audit key is wrapped anew');
-is(sql('SELECT kms_rewrap_keys()'), 0, 'all is');
+cmp_ok($node->sql('SELECT kms_rewrap_keys()'), '>=', 1, 'the audit key is wrapped anew');
+is($node->sql('SELECT kms_rewrap_keys()'), 0, 'all is');
 KmsRotation::put($node, $new);
-isnt(sql('SELECT wrapped_key FROM kms.audit_key'), $wrap, 'its wrap is another');
+isnt($node->sql('SELECT wrapped_key FROM kms.audit_key'), $wrap, 'its wrap is another');
 my $second = signed_events();
 is(signers(), 1, 'the key is the same');
 is(verify(), "t|$second||", 'what it signed under both master keys verifies');
@@ -72,7 +67,7 @@ is(verify(), "t|$second||", 'what it signed under both master keys verifies');
 
 my $third = KmsRotation::put_first($node, 'third');
 KmsRotation::put($node, $third);
-my $start = sql('SELECT min(ticket) FROM kms.event_checkpoint');
+my $start = $node->sql('SELECT min(ticket) FROM kms.event_checkpoint');
 is(verify(), "f||$start|the signature cannot be verified without the master key of its key",
 	'without its master key nobody can tell');
 like(KmsClient::findings($node, 'postgres'),
@@ -87,17 +82,17 @@ is(verify(), "t|$other||", 'with both master keys it is intact');
 
 # ---- Put there by somebody else --------------------------------------------
 
-sql("INSERT INTO kms.audit_key SELECT 'aud_' || repeat('0', 24), now() + interval '1 day', wrapped_key, public_key
+$node->sql("INSERT INTO kms.audit_key SELECT 'aud_' || repeat('0', 24), now() + interval '1 day', wrapped_key, public_key
 	FROM kms.audit_key ORDER BY created_at DESC LIMIT 1");
 my $next = signed_events();
 is(signers(), 2, 'a key that does not authenticate signs nothing');
 is(verify(), "t|$next||", 'and does no harm');
 like(KmsClient::findings($node, 'postgres'),
 	qr/audit keys that do not authenticate: aud_0{24}/, 'kms_check() names it');
-is(sql("BEGIN; UPDATE kms.event_checkpoint SET signing_key_id = 'aud_' || repeat('0', 24) WHERE ticket = $next;
+is($node->sql("BEGIN; UPDATE kms.event_checkpoint SET signing_key_id = 'aud_' || repeat('0', 24) WHERE ticket = $next;
 		SELECT bad_ticket, finding FROM kms_audit_verify(); ROLLBACK"),
 	"$next|the checkpoint or its audit key was changed", 'nor is it believed');
-sql("DELETE FROM kms.audit_key WHERE signing_key_id ~ '0{24}'");
+$node->sql("DELETE FROM kms.audit_key WHERE signing_key_id ~ '0{24}'");
 
 # ---- On a standby ----------------------------------------------------------
 
@@ -108,8 +103,8 @@ KmsTest::poll(sub { $standby->safe_psql('postgres', "SELECT count(*) FROM kms_ma
 is($standby->safe_psql('postgres', 'SELECT intact, last_ticket, signed_ticket FROM kms_audit_verify()'),
 	"t|$last|$last", 'a standby verifies it');
 is($standby->safe_psql('postgres', 'SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
-	sql('SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
+	$node->sql('SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
 	'and has the same checkpoints');
-is(sql('BEGIN READ ONLY; SELECT intact FROM kms_audit_verify(); COMMIT'), 't', 'as does a transaction that is read-only');
+is($node->sql('BEGIN READ ONLY; SELECT intact FROM kms_audit_verify(); COMMIT'), 't', 'as does a transaction that is read-only');
 
 done_testing();

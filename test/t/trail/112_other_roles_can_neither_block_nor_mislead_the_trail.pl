@@ -18,11 +18,6 @@ my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $decrypt = "SELECT kms_decrypt('$key', '$ciphertext')";
 
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
 sub fails
 {
 	my ($query, $role) = @_;
@@ -34,8 +29,8 @@ sub fails
 sub recorded
 {
 	my ($tag, $calls) = @_;
-	sql("SET kms.audit_context = '$tag'; SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $calls)");
-	return sql("SELECT count(*) FROM kms.event WHERE audit_context = '$tag'");
+	$node->sql("SET kms.audit_context = '$tag'; SELECT count(kms_decrypt('$key', '$ciphertext')) FROM generate_series(1, $calls)");
+	return $node->sql("SELECT count(*) FROM kms.event WHERE audit_context = '$tag'");
 }
 
 # ---- Locks that anybody can take for a moment ---------------------------------
@@ -75,14 +70,14 @@ $used->quit;
 like( fails('UPDATE kms.event_epoch SET position = position + 1000000', 'writer'),
 	qr/^$/, 'a role that may write any table moves the trail ahead of the ring');
 is(recorded('moved far', 5), 5, 'and all is recorded that comes');
-is( sql("SELECT count(*) FROM kms.event WHERE operation = 'gap' AND context LIKE 'kms.event_epoch was changed%'"),
+is( $node->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap' AND context LIKE 'kms.event_epoch was changed%'"),
 	1, 'with a gap that says so');
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe($decrypt);
 fails('UPDATE kms.event_epoch SET position = position + 3', 'writer');
 is(recorded('moved a little', 5), 5, 'also if it is moved by a little while a writer runs');
 $session->quit;
-is(sql('SELECT intact FROM kms_audit_verify()'), 't', 'the chain follows');
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'the chain follows');
 
 foreach my $operation (qw(decrypt encrypt verify recover issue gap))
 {
@@ -97,22 +92,22 @@ foreach my $operation (qw(decrypt encrypt verify recover issue gap))
 
 fails("INSERT INTO kms.event_checkpoint SELECT 900000000000, kind, epoch, hash, previous, signed_at + interval '1 day',
 	signing_key_id, signature, able_since FROM kms.event_checkpoint ORDER BY ticket DESC LIMIT 1", 'writer');
-sql($decrypt);
-my $ticket = sql('SELECT max(ticket) FROM kms.event');
+$node->sql($decrypt);
+my $ticket = $node->sql('SELECT max(ticket) FROM kms.event');
 ok( KmsTest::poll(
 		sub {
-			sql($decrypt);
-			sql("SELECT count(*) > 0 FROM kms.event_checkpoint WHERE ticket BETWEEN $ticket AND 800000000000")
+			$node->sql($decrypt);
+			$node->sql("SELECT count(*) > 0 FROM kms.event_checkpoint WHERE ticket BETWEEN $ticket AND 800000000000")
 			  eq 't';
 		}),
 	'a checkpoint beyond the end of the trail stops no signing');
-like(sql('SELECT finding FROM kms_audit_verify()'),
+like($node->sql('SELECT finding FROM kms_audit_verify()'),
 	qr/./, 'and is found');
-sql('DELETE FROM kms.event_checkpoint WHERE ticket = 900000000000');
-is(sql('SELECT intact FROM kms_audit_verify()'), 't', 'without it the trail is good');
-sql('ALTER TABLE kms.event_checkpoint ALTER signing_key_id DROP NOT NULL;
+$node->sql('DELETE FROM kms.event_checkpoint WHERE ticket = 900000000000');
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'without it the trail is good');
+$node->sql('ALTER TABLE kms.event_checkpoint ALTER signing_key_id DROP NOT NULL;
 	UPDATE kms.event_checkpoint SET signing_key_id = NULL');
-is(sql('SELECT intact FROM kms_audit_verify()'), 'f',
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 'f',
 	'one without a key is found');
 
 # ---- A batch without a master key ----------------------------------------------

@@ -53,7 +53,7 @@ all_recorded('extension locked');
 like($audit->findings,
 	qr/^notice: process $nobody->{pid} of role "\w+" holds AccessExclusiveLock on extension kms; the event writer works without that lock \(See it in pg_stat_activity; pg_terminate_backend\($nobody->{pid}\) ends it/m,
 	'kms_check() says who has that lock');
-is($audit->sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'kms writer'"),
+is($audit->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity WHERE backend_type = 'kms writer'"),
 	't', 'the writer is ended');
 all_recorded('extension locked, a new writer');
 $nobody->query('ROLLBACK');

@@ -89,7 +89,7 @@ foreach my $mode (qw(ALWAYS REPLICA))
 		$audit->sql("ALTER TABLE kms.$table ENABLE $mode TRIGGER $_")
 		  foreach qw(t0 t1 t2 t3 transition);
 	}
-	$audit->sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'kms writer'");
+	$audit->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity WHERE backend_type = 'kms writer'");
 	all_written("triggers enabled $mode");
 }
 

@@ -86,7 +86,7 @@ $node->safe_psql('postgres', q{
 	ALTER ROLE CURRENT_USER IN DATABASE hostile SET kms.key_retention = '55s';
 	ALTER ROLE ALL SET kms.problematic_threshold = '44'});
 $node->safe_psql('postgres',
-	"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'hostile' AND backend_type LIKE 'kms %'");
+	"SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity WHERE datname = 'hostile' AND backend_type LIKE 'kms %'");
 $session->query('TRUNCATE seen');
 
 # ---- And the workers work ----------------------------------------------------------

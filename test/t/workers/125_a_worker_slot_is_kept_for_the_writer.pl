@@ -24,12 +24,6 @@ CONF
 my @databases = qw(one two three four five six);
 my (%session, %decrypt);
 
-sub sql
-{
-	my ($sql) = @_;
-	return $node->safe_psql('postgres', $sql);
-}
-
 sub connect_to
 {
 	my ($db) = @_;
@@ -39,7 +33,7 @@ sub connect_to
 sub make_database
 {
 	my ($db) = @_;
-	sql("CREATE DATABASE $db");
+	$node->sql("CREATE DATABASE $db");
 	$node->safe_psql($db, 'CREATE EXTENSION kms');
 	my ($key, $pem) = KmsClient::issue($node, $db, 'phone');
 	my $ciphertext = KmsTest::encrypt_with_openssl($pem, "secret of $db");
@@ -54,7 +48,7 @@ sub log_lines
 }
 
 make_database($_) foreach qw(one two);
-sql('CREATE ROLE nobody LOGIN');
+$node->sql('CREATE ROLE nobody LOGIN');
 
 # ---- All slots are taken -------------------------------------------------
 
@@ -80,7 +74,7 @@ like(KmsClient::findings($node, 'one'),
 is(log_lines(qr/"kms writer" .*exited with exit code/), 0,
 	'the end of a turn is no line in the log');
 
-my $ended = sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+my $ended = $node->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity
 	WHERE backend_type = 'kms writer'");
 is($ended, 't', 'the writer is terminated');
 foreach my $db (qw(one two))
@@ -90,7 +84,7 @@ foreach my $db (qw(one two))
 
 # ---- A crash -------------------------------------------------------------
 
-my $writer = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'kms writer'");
+my $writer = $node->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'kms writer'");
 kill 'KILL', $writer;
 KmsClient::wait_until_up($node);
 $_->{run}->kill_kill foreach @takers, values %session;

@@ -21,16 +21,10 @@ CONF
 my $tablespace = $node->basedir . '/elsewhere';
 mkdir $tablespace or die "$tablespace: $!";
 
-sub sql
-{
-	my ($sql) = @_;
-	return $node->safe_psql('postgres', $sql);
-}
-
 sub pids
 {
 	my ($db, $type) = @_;
-	return sql("SELECT pid FROM pg_stat_activity
+	return $node->sql("SELECT pid FROM pg_stat_activity
 		WHERE datname = '$db' AND backend_type LIKE 'kms $type'");
 }
 
@@ -54,8 +48,8 @@ sub succeeds
 	is(KmsClient::sqlstate($node, 'postgres', $sql), '00000', "$what works");
 }
 
-sql("CREATE TABLESPACE elsewhere LOCATION '$tablespace'");
-sql('CREATE DATABASE one');
+$node->sql("CREATE TABLESPACE elsewhere LOCATION '$tablespace'");
+$node->sql('CREATE DATABASE one');
 $node->safe_psql('one', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'one', 'phone');
 our $good = "'$key', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "'";
@@ -63,7 +57,7 @@ works('one', 'before');
 
 # ---- Who may not ---------------------------------------------------------
 
-sql('CREATE ROLE nobody LOGIN CREATEDB');
+$node->sql('CREATE ROLE nobody LOGIN CREATEDB');
 my $writer = pids('one', 'writer');
 foreach my $statement (
 	'CREATE DATABASE mine TEMPLATE one',
@@ -86,7 +80,7 @@ is( KmsClient::sqlstate($node, 'postgres',
 $holder->quit;
 
 # A database that everybody may copy is not closed to its sessions.
-sql('ALTER DATABASE one IS_TEMPLATE true');
+$node->sql('ALTER DATABASE one IS_TEMPLATE true');
 my $session = KmsClient->session($node, 'one');
 my $copier = KmsClient->session($node, 'postgres');
 $copier->query('SET SESSION AUTHORIZATION nobody');
@@ -99,7 +93,7 @@ is($copier->{state}, '55006', 'while it cannot be copied');
 is(pids('one', 'writer'), $writer, 'and the writer has not left');
 $session->quit;
 $copier->quit;
-sql('ALTER DATABASE one IS_TEMPLATE false');
+$node->sql('ALTER DATABASE one IS_TEMPLATE false');
 
 # ---- The owner, against those who make calls -----------------------------
 
@@ -128,9 +122,9 @@ sub goes_on
 	$_->receive foreach @others;
 }
 
-sql('CREATE ROLE owner LOGIN CREATEDB');
-sql('ALTER DATABASE one OWNER TO owner');
-sql('GRANT CREATE ON TABLESPACE elsewhere TO owner');
+$node->sql('CREATE ROLE owner LOGIN CREATEDB');
+$node->sql('ALTER DATABASE one OWNER TO owner');
+$node->sql('GRANT CREATE ON TABLESPACE elsewhere TO owner');
 my @owners = map { KmsClient->session($node, 'postgres') } 1 .. 2;
 $_->query('SET SESSION AUTHORIZATION owner') foreach @owners;
 $session = KmsClient->session($node, 'one');
@@ -157,13 +151,13 @@ foreach my $statement ('DROP DATABASE one', 'ALTER DATABASE one RENAME TO mine',
 	$ended->send($statement);
 	ok( KmsTest::poll(
 			sub {
-				sql("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid = $ended->{pid}
+				$node->sql("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE pid = $ended->{pid}
 					AND query LIKE '$statement%' AND classid = 'pg_database'::regclass
 					AND mode IN ('AccessExclusiveLock', 'ShareLock') AND granted") > 0
 				  && pids('one', '%') eq '';
 			}),
 		"$statement has closed the database");
-	sql("SELECT pg_terminate_backend($ended->{pid}, 60000)");
+	$node->sql("SELECT pg_terminate_backend($ended->{pid}, 180000)");
 	$ended->{run}->kill_kill;
 	is( KmsClient::sqlstate($node, 'one', "SELECT kms_decrypt($good)"),
 		'00000', "$statement: its session has ended, and calls are recorded at once");
@@ -176,7 +170,7 @@ $_->send(join ";\n", ("CREATE DATABASE copy_$_->{pid} TEMPLATE one; DROP DATABAS
 works('one', "while it is copied all the time, call $_") foreach 1 .. 3;
 $_->receive foreach @owners;
 $_->quit foreach @owners;
-sql('ALTER DATABASE one OWNER TO postgres');
+$node->sql('ALTER DATABASE one OWNER TO postgres');
 
 # ---- Who may -------------------------------------------------------------
 
@@ -197,11 +191,11 @@ foreach my $strategy (qw(wal_log file_copy))
 works('one', 'after copies');
 
 # A copy waits for a name; others do not wait for it.
-sql('CREATE DATABASE plain TEMPLATE template0');
+$node->sql('CREATE DATABASE plain TEMPLATE template0');
 my ($namer, $waiter) = map { KmsClient->session($node, 'postgres') } 1 .. 2;
 $namer->query('BEGIN; ALTER DATABASE plain RENAME TO wanted');
 $waiter->send('CREATE DATABASE wanted TEMPLATE one');
-ok(KmsTest::poll(sub { sql("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $waiter->{pid}") }),
+ok(KmsTest::poll(sub { $node->sql("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $waiter->{pid}") }),
 	'a copy waits for its name');
 is(KmsClient::sqlstate($node, 'postgres', "SET statement_timeout = '60s'; CREATE DATABASE another TEMPLATE one"),
 	'00000', 'another copy of the database does not wait for that');
@@ -209,7 +203,7 @@ $namer->query('COMMIT');
 $waiter->receive;
 is($waiter->{state}, '23505', 'the name was taken');
 $_->quit foreach $namer, $waiter;
-sql('DROP DATABASE another');
+$node->sql('DROP DATABASE another');
 is(KmsClient::sqlstate($node, 'one', 'ALTER DATABASE one RENAME TO two'), '0A000',
 	'the current database is refused at once');
 

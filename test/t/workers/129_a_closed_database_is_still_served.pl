@@ -18,25 +18,19 @@ max_prepared_transactions = 10
 CONF
 my $calls = 0;
 
-sub sql
-{
-	my ($sql) = @_;
-	return $node->safe_psql('postgres', $sql);
-}
-
 # Whether a worker of this kind has begun in the database since this call.
 sub comes
 {
 	my ($db, $type) = @_;
-	my $now = sql('SELECT clock_timestamp()');
+	my $now = $node->sql('SELECT clock_timestamp()');
 	return KmsTest::poll(
 		sub {
-			sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '$db'
+			$node->sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '$db'
 				AND backend_type = 'kms $type' AND backend_start > '$now'") eq 't';
 		});
 }
 
-sql('CREATE DATABASE one');
+$node->sql('CREATE DATABASE one');
 $node->safe_psql('one', 'CREATE EXTENSION kms');
 my ($key, $pem) = KmsClient::issue($node, 'one', 'phone');
 my $good = "'$key', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "'";
@@ -47,8 +41,8 @@ foreach my $closing (
 	'ALTER DATABASE one CONNECTION LIMIT 0',
 	'REVOKE CONNECT ON DATABASE one FROM PUBLIC')
 {
-	sql($closing);
-	sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+	$node->sql($closing);
+	$node->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity
 		WHERE datname = 'one' AND backend_type = 'kms writer'");
 	$calls++;
 	$session->query("SET application_name = 'call $calls'");
@@ -61,18 +55,18 @@ foreach my $closing (
 $session->quit;
 
 # Nobody is in it after a restart, and it is served all the same.
-sql('CREATE DATABASE never TEMPLATE template0 ALLOW_CONNECTIONS false');
-sql('CREATE DATABASE interrupted');
+$node->sql('CREATE DATABASE never TEMPLATE template0 ALLOW_CONNECTIONS false');
+$node->sql('CREATE DATABASE interrupted');
 $node->safe_psql('interrupted', 'CREATE EXTENSION kms');
 KmsClient::issue($node, 'interrupted', 'phone');
 $node->safe_psql('interrupted', 'SELECT kms_flush_events()');
-sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'interrupted'");
+$node->sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'interrupted'");
 $node->restart;
 ok(comes('one', 'maintenance'), 'maintenance comes after a restart');
 my $log = slurp_file($node->logfile);
 unlike($log, qr/FATAL: .*(?:is not currently accepting connections|cannot connect to invalid database)/,
 	'no worker was refused');
-is( sql("SELECT count(*) FROM pg_stat_activity WHERE datname IN ('never', 'interrupted')"),
+is( $node->sql("SELECT count(*) FROM pg_stat_activity WHERE datname IN ('never', 'interrupted')"),
 	'0', 'others are left alone');
 
 # ---- Databases that are locked -------------------------------------------
@@ -80,12 +74,12 @@ is( sql("SELECT count(*) FROM pg_stat_activity WHERE datname IN ('never', 'inter
 # More than are looked at at a time.
 foreach my $number (1 .. 5)
 {
-	sql("CREATE DATABASE locked_$number TEMPLATE template0");
-	sql("BEGIN; ALTER DATABASE locked_$number RENAME TO renamed_$number; PREPARE TRANSACTION 'locked_$number'");
+	$node->sql("CREATE DATABASE locked_$number TEMPLATE template0");
+	$node->sql("BEGIN; ALTER DATABASE locked_$number RENAME TO renamed_$number; PREPARE TRANSACTION 'locked_$number'");
 }
 $node->restart;
-sql('CREATE DATABASE copy TEMPLATE one');
+$node->sql('CREATE DATABASE copy TEMPLATE one');
 ok(comes('copy', 'maintenance'), 'a database behind them is found and served');
-sql("ROLLBACK PREPARED 'locked_$_'") foreach 1 .. 5;
+$node->sql("ROLLBACK PREPARED 'locked_$_'") foreach 1 .. 5;
 $node->stop;
 done_testing();
