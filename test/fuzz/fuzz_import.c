@@ -1,6 +1,6 @@
 /*
- * PEM of private keys.  What is taken is whole: it is written, opens again
- * and decrypts; what is refused has a reason and leaves nothing behind.
+ * PEM of private keys.  A key that is accepted can be written, opened again
+ * and used to decrypt.  A refusal has a reason and leaves nothing behind.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* What a program says on its standard error. */
+/* The standard error of a program. */
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * DER of private and public keys.  What opens is used once: a key that is
- * nonsense may fail, but not crash, hang or leave anything behind.
+ * DER of private and public keys.  A key that opens is used once: a key that
+ * makes no sense may fail, but not crash, hang or leave anything behind.
  */
 #include <stdlib.h>
 #include <string.h>

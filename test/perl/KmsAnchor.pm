@@ -29,14 +29,14 @@ sub new
 	return $self;
 }
 
-# For a node that there is already.
+# Return an object for a node that exists already.
 sub of
 {
 	my ($class, $node) = @_;
 	return bless { node => $node }, $class;
 }
 
-# The attacker, and the format of crypto/chain.h in SQL for him.
+# Create the attacker, and functions with the format of crypto/chain.h for it.
 sub prepare
 {
 	my $self = shift;
@@ -61,7 +61,7 @@ SET search_path = tools, pg_catalog AS $$
 		|| sha256(lp('kms/audit-personal/v1') || e.salt || lp(e.device_id) || lp(e.client_addr)
 			|| lp(e.context) || lp(e.audit_context)
 			|| lp(CASE WHEN e.status <> 'failure' THEN e.reason END))) $$;
--- From this ticket on, with the end where the last row is.
+-- Compute the chain from this ticket on, and let the trail end at the last row.
 CREATE PROCEDURE rechain(from_ticket bigint) LANGUAGE plpgsql
 SET search_path = tools, pg_catalog AS $$
 DECLARE
@@ -80,14 +80,15 @@ END $$;
 SQL
 }
 
-# Do that as a role that may write all tables and nothing else.
+# Run statements as a role that may write all tables and nothing else.
 sub attack
 {
 	my ($self, $sql) = @_;
 	$self->sql("SET SESSION AUTHORIZATION writer; SET search_path = tools, pg_catalog; BEGIN; $sql; COMMIT");
 }
 
-# Some events, written; returns the last ticket.
+# Record so many events, wait until they are written, and return the last
+# ticket.
 sub events
 {
 	my ($self, $count) = @_;
@@ -96,7 +97,7 @@ sub events
 	return $self->sql('SELECT last_ticket FROM kms.event_epoch ORDER BY last_ticket DESC LIMIT 1');
 }
 
-# The same, signed.
+# Like events(), but wait until they are signed.
 sub signed_events
 {
 	my ($self, $count) = @_;
@@ -122,7 +123,7 @@ sub verify
 	return $self->sql('SELECT intact, finding, anchored FROM kms_audit_verify()');
 }
 
-# SQLSTATE of the owner's acceptance.
+# Return the SQLSTATE of kms_audit_accept() by the owner.
 sub accept
 {
 	my $self = shift;
@@ -130,7 +131,8 @@ sub accept
 		"SELECT kms_audit_accept('because')");
 }
 
-# Found by everybody whom it concerns, and events are written.
+# Test that the trail is reported as broken, that events are still written, and
+# that nothing is signed.
 sub is_broken
 {
 	my ($self, $name) = @_;

@@ -1,4 +1,4 @@
-# A server whose audit trail is made to fail, and calls that meet that.
+# A server whose audit trail is made to fail, and calls to it.
 #
 #   my $audit = KmsAudit->new('trail');
 #   $audit->mode('required', 500);
@@ -80,7 +80,7 @@ sub mode
 
 # ---- Calls ---------------------------------------------------------------
 
-# By name, all that hand out a result through the ring.
+# All calls, by name, that return a result and record an event in the ring.
 sub results
 {
 	my $self = shift;
@@ -102,7 +102,7 @@ sub results
 	};
 }
 
-# What fails by itself: SQLSTATE and statement.  None is refused for its form.
+# Calls that fail, although they are well-formed: SQLSTATE and statement.
 sub failures
 {
 	my $self = shift;
@@ -111,7 +111,7 @@ sub failures
 	};
 }
 
-# What is refused for its form: SQLSTATE and statement.
+# Calls that are refused because they are malformed: SQLSTATE and statement.
 sub malformed
 {
 	my $self = shift;
@@ -123,8 +123,8 @@ sub malformed
 	};
 }
 
-# A life of a key, each change of which must be possible: name and statement,
-# in this order.  "ID" stands for the key that the first one makes.
+# The changes in the life of a key, each of which must be possible: name and
+# statement, in this order.  "ID" stands for the key that the first one makes.
 sub changes
 {
 	return (
@@ -139,7 +139,7 @@ sub changes
 		[ 'destroy', "SELECT kms_destroy_key('ID', 'ID')" ]);
 }
 
-# Run it in the session: { state, rows, seconds }.
+# Run a statement in the session and return { state, rows, seconds }.
 sub call
 {
 	my ($self, $sql, $session) = @_;
@@ -174,9 +174,9 @@ sub failing_changes
 	return @failed;
 }
 
-# ---- What is seen from outside -------------------------------------------
+# ---- The view from outside -----------------------------------------------
 
-# The process id of the writer of this database; waits for one.
+# Wait for a writer of this database and return its process id.
 sub writer
 {
 	my $self = shift;
@@ -212,7 +212,8 @@ sub in_trail
 		"SELECT count(*) FROM kms.event WHERE application_name = '$name'");
 }
 
-# Whether no ticket is missing and the chain is whole; else what is wrong.
+# Return "intact" if no ticket is missing and the chain is whole, and otherwise
+# the finding.
 sub intact
 {
 	my $self = shift;

@@ -17,7 +17,7 @@ sub must
 	system(@_) == 0 or die "failed: @_\n";
 }
 
-# Whether a program succeeds; its output goes to the end of a file.
+# Return whether a program succeeds; append its output to a file.
 sub quietly
 {
 	my ($log, @command) = @_;
@@ -49,7 +49,8 @@ sub slurp
 	return scalar <$file>;
 }
 
-# What a condition returns once it is true; dies if it is not after so long.
+# Wait until a condition is true and return its value; die after so many
+# seconds.
 sub poll
 {
 	my ($seconds, $what, $condition) = @_;
@@ -75,7 +76,7 @@ sub start
 	return bless \%load, $class;
 }
 
-# Lines that it answers.
+# Send a command to the load and return the lines of its answer.
 sub tell
 {
 	my ($self, $what) = @_;
@@ -90,7 +91,8 @@ sub tell
 	}
 }
 
-# How many calls were made, how many acknowledged, and errors by SQLSTATE.
+# End the load and return the number of calls, the number of acknowledged
+# calls, and the errors by SQLSTATE.
 sub end
 {
 	my $self   = shift;
@@ -103,8 +105,8 @@ sub end
 	return ($issued, $acknowledged, \%errors);
 }
 
-# The notes against what a shell command prints: lines of audit_context,
-# operation and status.  Returns counts by their names.
+# Compare the notes of the load with the output of a shell command: lines of
+# audit_context, operation and status.  Return counts by their names.
 sub compare
 {
 	my ($self, $rows) = @_;

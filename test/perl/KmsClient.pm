@@ -1,5 +1,5 @@
-# What a client of a server with kms does in tests: calls with their
-# SQLSTATE, sessions that stay open, and processes that are watched.
+# The client's side of a test: calls with their SQLSTATE, sessions that stay
+# open, and processes that are watched.
 #
 #   like(KmsClient::error($node, 'postgres', $sql), qr/KM007: master key/);
 #   my $session = KmsClient->session($node, 'postgres');
@@ -15,8 +15,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# What psql says on stderr, "ERROR:  KM001: …" with detail and hint; "" if
-# nothing.
+# Run statements and return what psql prints on stderr: "ERROR:  KM001: …" with
+# detail and hint, or "".
 sub error
 {
 	my ($node, $db, $sql) = @_;
@@ -43,7 +43,7 @@ sub issue
 	return ($key_id, "$pem\n");
 }
 
-# What kms_check() says, as lines "severity: finding (hint)".
+# Return the findings of kms_check() as lines "severity: finding (hint)".
 sub findings
 {
 	my ($node, $db) = @_;
@@ -89,14 +89,15 @@ sub databases
 	return %decrypt;
 }
 
-# How many slots for workers parallel queries have.
+# Return how many worker slots are taken by parallel queries.
 sub slots_taken
 {
 	my ($node) = @_;
 	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
 }
 
-# Take so many in sessions of the role nobody, which are returned.
+# Take so many worker slots in sessions of the role nobody, and return the
+# sessions.
 sub take_slots
 {
 	my ($node, $count) = @_;

@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 
 use constant CLIENTS => 8;
 
-# Returns once some calls have been acknowledged.  The name, of letters and
+# Start the load and return when some calls have been acknowledged.  The name, of letters and
 # digits, is in the context of each event; each call is known as "client:n".
 sub start
 {
@@ -59,15 +59,15 @@ sub finish
 		  0 .. $#last ];
 }
 
-# Those that were acknowledged; after finish().
+# Return the calls that were acknowledged.  Call finish() first.
 sub acknowledged
 {
 	my $self = shift;
 	return @{ $self->{acknowledged} };
 }
 
-# Those that a trail has, each as often as it has it; of the rows that meet
-# the condition.
+# Return the calls of this load in a trail, in the rows that meet the condition.
+# A call that was recorded twice is returned twice.
 sub recorded
 {
 	my ($self, $node, $where) = @_;
@@ -79,7 +79,7 @@ sub recorded
 			WHERE operation = 'decrypt' AND ($where)"));
 }
 
-# Those of this load among so many contexts of events.
+# Return the calls of this load among these contexts of events.
 sub known
 {
 	my ($self, @contexts) = @_;

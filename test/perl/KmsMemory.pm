@@ -1,4 +1,4 @@
-# What can be found in the memory of a process, or in a file made from it.
+# Search the memory of a process, or a file that was made from it.
 #
 #   my $memory = KmsMemory::of($pid);
 #   is(KmsMemory::count($memory, KmsMemory::numbers($pem)), 0);
@@ -11,10 +11,10 @@ use File::Find;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 
-# What a process of our own user can read and write, as /proc/PID/mem gives
-# it: all of it, or what it has for itself ("private"), or of that what is not
-# its stack ("wiped"): there lies what registers held when a signal came, which
-# nobody can wipe.  undef, with $!, if it gives nothing.
+# Return the writable memory of a process of our own user, as /proc/PID/mem has
+# it, or undef with $! if it cannot be read.  "private" leaves out shared
+# mappings.  "wiped" also leaves out the stack, because a signal saves registers
+# there, which nothing can wipe.
 sub of
 {
 	my ($pid, %opt) = @_;
@@ -35,7 +35,7 @@ sub of
 	return $memory;
 }
 
-# How many of these strings it holds.
+# Return how many of these strings the memory holds.
 sub count
 {
 	my ($memory, @strings) = @_;

@@ -9,7 +9,7 @@ use warnings;
 
 use KmsTest;
 
-# The ids of its rows, in order.
+# Return the ids of the rows of the pool, in order.
 sub ids
 {
 	my ($node, $db) = @_;
@@ -17,7 +17,7 @@ sub ids
 		'SELECT pool_key_id FROM kms.pool_key ORDER BY pool_key_id');
 }
 
-# Whether no worker generates keys, for this database or, without one, for any.
+# Return whether no worker generates keys for this database, or for any.
 sub idle
 {
 	my ($node, $db) = @_;
@@ -27,7 +27,7 @@ sub idle
 		WHERE backend_type = 'kms key generation' AND $where") eq 't';
 }
 
-# Wait until there are exactly so many and nobody makes more.
+# Wait until the pool has exactly this size and no worker makes more keys.
 sub filled
 {
 	my ($node, $db, $size) = @_;
@@ -39,7 +39,8 @@ sub filled
 		});
 }
 
-# How many keys were ever put into it; to be asked while nobody makes more.
+# Return how many keys were ever put into the pool.  No worker may be making
+# more.
 sub made
 {
 	my ($node, $db) = @_;
@@ -47,8 +48,8 @@ sub made
 		"SELECT n_tup_ins FROM pg_stat_all_tables WHERE relid = 'kms.pool_key'::regclass");
 }
 
-# The id of the row of the pool whose public key this device's only key has;
-# to be asked with the ids and public keys that keys() has given before.
+# Return the id of the row of the pool that the newest key of this device comes
+# from, or "none".  $keys is what keys() returned before the key was issued.
 sub origin
 {
 	my ($node, $db, $device, $keys) = @_;
@@ -59,7 +60,7 @@ sub origin
 	} || 'none';
 }
 
-# What is in the pool: public key, in base64 => id.
+# Return the keys in the pool: public key, in base64 => id.
 sub keys
 {
 	my ($node, $db) = @_;

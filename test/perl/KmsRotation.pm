@@ -37,7 +37,7 @@ SQL
 	return $node->safe_psql($db, "SELECT kms_encrypt('imported_1', 'secret')");
 }
 
-# How many of the keys do not open it.
+# Return how many of the keys do not decrypt the ciphertext.
 sub unopened
 {
 	my ($node, $db, $ciphertext) = @_;
@@ -54,7 +54,8 @@ sub lines
 	return split /\n/, slurp_file(KmsTest::master_key_path($node));
 }
 
-# Put these lines there and wait until the server has read them.
+# Write these lines to the master key file and wait until the server has read
+# them.
 sub put
 {
 	my ($node, @lines) = @_;
@@ -67,7 +68,7 @@ sub put
 	die 'the master key file is refused' if read_at($node) =~ /refused/;
 }
 
-# What the server has, by fingerprint, in its order.
+# Return the master keys of the server, by fingerprint, in its order.
 sub read_at
 {
 	my $node = shift;
@@ -87,7 +88,8 @@ sub put_first
 	return $line;
 }
 
-# What kms_master_key_status() says of the master key with this label.
+# Return the detail of kms_master_key_status() for the master key with this
+# label.
 sub detail
 {
 	my ($node, $label) = @_;
@@ -95,7 +97,8 @@ sub detail
 		"SELECT detail FROM kms_master_key_status() WHERE label = '$label'");
 }
 
-# Keys under each label, "new 12, old 0"; "-" is a key without one.
+# Return the number of keys under each label, as "new 12, old 0"; "-" is a
+# master key without a label.
 sub keys_by_label
 {
 	my ($node, $db) = @_;

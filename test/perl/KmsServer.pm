@@ -12,7 +12,7 @@ sub sql
 	return $self->{node}->safe_psql('postgres', $sql);
 }
 
-# What kms_check() says, as KmsClient::findings() returns it.
+# Return the findings of kms_check(), like KmsClient::findings().
 sub findings
 {
 	my $self = shift;

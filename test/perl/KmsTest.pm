@@ -48,8 +48,8 @@ sub template
 	return $path;
 }
 
-# $node->init() with these parameters; other programs or options of initdb make
-# another cluster than the templates.
+# Call $node->init() with these parameters.  The templates cannot be used for
+# other programs or options of initdb.
 sub init
 {
 	my ($node, %param) = @_;
@@ -109,7 +109,7 @@ sub standby
 	return $standby;
 }
 
-# Where a node's master key lies: beside its data directory, not in it.
+# Return the path of a node's master key file, beside its data directory.
 sub master_key_path
 {
 	my $node = shift;
@@ -193,7 +193,8 @@ sub freeze
 	return;
 }
 
-# How many events, of those recorded before this call, are such.
+# Return how many of the events that were recorded before this call meet the
+# condition.
 sub events
 {
 	my ($node, $db, $where) = @_;

@@ -1,4 +1,4 @@
--- What the extension has in the catalogs: rights, properties, what it must not have.
+-- The objects of the extension in the catalogs: rights, properties, and what must not exist.
 
 CREATE TEMP VIEW member AS
 SELECT classid, objid, objsubid FROM pg_depend

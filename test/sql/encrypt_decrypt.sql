@@ -1,4 +1,4 @@
--- What is encrypted comes back: digests, labels, lengths, texts, bytes, forms.
+-- Ciphertexts decrypt to their plaintext: digests, labels, lengths, text and bytes, forms of base64.
 SELECT key_id FROM kms_issue_key('cipher-1') \gset
 SELECT key_id AS other_id FROM kms_issue_key('cipher-2') \gset
 

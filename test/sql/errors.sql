@@ -39,7 +39,7 @@ FROM (VALUES
 	(format('SELECT kms_key_state(%L)', :'no_id'))
 	) AS q (query), pg_temp.failure(query) AS o;
 
--- KM003 is in "issue"; KM004: states. One that denies use needs no seal
+-- KM003 is in "issue". KM004: a state that denies use needs no seal
 SELECT key_id AS new_id FROM kms_rotate_key('errors-1') \gset
 SELECT * FROM pg_temp.failure(format('SELECT kms_encrypt(%L, ''x'')', :'key_id'));
 BEGIN;

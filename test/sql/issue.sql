@@ -73,7 +73,7 @@ SELECT kms_decrypt(:'old_id', :'old_ciphertext');
 SELECT state, state_reason, row_version, app_version FROM kms.keys
 WHERE device_id = 'issue-rotate' ORDER BY created_at;
 
--- each statement rotates anew, also within one transaction of any isolation
+-- each statement rotates again, also within one transaction, at any isolation level
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT key_id AS first_id FROM kms_rotate_key('issue-rotate') \gset
 SELECT key_id AS second_id FROM kms_rotate_key('issue-rotate') \gset

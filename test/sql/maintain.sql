@@ -112,7 +112,7 @@ FROM kms_check() WHERE finding LIKE '%purge%';
 SELECT task, skipped, more FROM kms_maintain(true) WHERE task = 'purge keys';
 ROLLBACK;
 
--- nothing is to be wrapped anew where there is one master key
+-- with a single master key there is nothing to rewrap
 SELECT kms_rewrap_keys(), kms_rewrap_keys(1), kms_rewrap_keys(batch_size => 100000);
 SELECT kms_rewrap_keys(0);
 SELECT kms_rewrap_keys(NULL);

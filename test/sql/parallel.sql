@@ -23,7 +23,7 @@ SELECT operation, status, reason, session_role = session_user AS by_us, device_i
 	count(DISTINCT ticket) AS tickets
 FROM kms.event WHERE application_name = 'parallel' GROUP BY 1, 2, 3, 4, 5 ORDER BY 2;
 
--- a failure in a worker is raised once and recorded by whoever met it
+-- a failure in a worker is raised once and recorded by the process in which it happened
 SET application_name = 'parallel failure';
 \set SHOW_CONTEXT never
 SELECT count(*) FROM parallel_card WHERE n = 0 AND kms_decrypt(:'key_id', c) = 'x';

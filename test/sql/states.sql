@@ -90,7 +90,7 @@ SELECT kms_revoke_key(:'id', 'and again');
 SELECT kms_schedule_key_deletion(:'id') = :'due' AS stands, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
 SELECT state, state_reason, delete_at, row_version FROM kms.keys WHERE key_id = :'id';
 -- a disabled key is scheduled in one call, too, and comes back as what it was
-SELECT pg_temp.key_in('disabled', 'set aside') AS id \gset
+SELECT pg_temp.key_in('disabled', 'scheduled') AS id \gset
 SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
 -- in kms.denial it means the same, in either order
 SELECT device, pg_temp.key_in('pending_deletion', device) AS id INTO TEMP late
@@ -253,7 +253,7 @@ SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at)
 SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at, delete_at)
 	VALUES (''k'', ''revoked'', now(), now())');
 
--- versions that are made up do not hide a row that was put back
+-- denials with invented versions do not hide a row that was restored
 INSERT INTO kms.denial (key_id, state, denied_at) VALUES (:'id', 'disabled', now());
 SELECT task, done FROM kms_maintain() WHERE task = 'seal denials';
 SELECT kms_enable_key(:'id');
@@ -268,7 +268,7 @@ SELECT kms_key_state(:'id');
 SELECT count(*) FROM kms_check() WHERE finding LIKE 'keys are older than the trail says%';
 SELECT kms_destroy_key(:'id', :'id');
 
--- a key id that was destroyed and comes back begins anew
+-- a key id that was destroyed and is imported again starts with a new history
 \set pem `openssl genrsa 2048 2>/dev/null`
 CREATE TEMP TABLE pem AS SELECT :'pem'::text AS pem;
 SELECT kms_import_key('again', pem, 'again-1') FROM pem;

@@ -13,7 +13,7 @@ SELECT kms_revoke_key(:'gone', 'forget reason');
 RESET kms.audit_context;
 SELECT kms_encrypt(:'stays', 'y') AS d \gset
 SELECT kms_decrypt(:'stays', :'d');
--- one that was set aside
+-- an event in the quarantine
 SELECT kms_flush_events();
 ALTER TABLE kms.event ADD CONSTRAINT no_deprecate CHECK (operation <> 'deprecate') NOT VALID;
 SELECT key_id <> '' AS new FROM kms_rotate_key('forget-"me"\') \gset
@@ -93,7 +93,7 @@ UPDATE kms.event SET device_id = 'forget-not' WHERE forgotten IS NOT NULL AND op
 SELECT intact, finding FROM kms_audit_verify();
 ROLLBACK;
 SELECT intact FROM kms_audit_verify();
--- the quarantine keeps the tickets of what was set aside
+-- the quarantine keeps the tickets of its events
 SELECT count(*) FROM kms.event_quarantine;
 
 -- an import that was refused names the key of another device, of which nothing is forgotten

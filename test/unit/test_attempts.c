@@ -156,7 +156,7 @@ test_half_written(int before)
 			count(half, subject(1, 1), 95, 100, 99);
 		ok = ok && found == kept;
 
-		/* whoever comes next adds to whole chains */
+		/* the next process adds to whole chains */
 		kms_attempts_add(half, subject(0, 1), 96);
 		found = count(half, subject(0, 1), 97, 100, 99) +
 			count(half, subject(1, 1), 97, 100, 99);
@@ -171,7 +171,7 @@ test_half_written(int before)
 	free(log);
 }
 
-/* Whatever is in the memory, a walk ends and stays within it. */
+/* A walk ends and stays within the memory, even if that holds garbage. */
 static void
 test_garbage(void)
 {

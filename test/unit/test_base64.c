@@ -68,7 +68,7 @@ test_base64(const Base64Case *c)
 	free(out);
 }
 
-/* What OpenSSL encodes comes back unchanged, also without its padding. */
+/* Base64 from OpenSSL decodes to the input, also without its padding. */
 static void
 test_base64_lengths(void)
 {

@@ -101,7 +101,7 @@ by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* What histogram.h promises of an estimate. */
+/* The bounds of an estimate that histogram.h promises. */
 static bool
 is_within(double estimate, double exact, double longest)
 {

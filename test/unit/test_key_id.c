@@ -44,12 +44,12 @@ test_key_id_make(void)
 		  strspn(id + 18, "0123456789abcdef") == 24 &&
 		  kms_key_id_valid(id, strlen(id)), "a key id is made: %.18s and so on", id);
 	check(kms_key_id_make(INT64_C(1700000000000), other) == KMS_OK &&
-		  strcmp(id, other) != 0, "another one differs");
-	check(kms_key_id_made(id), "it has the form of ids made here");
+		  strcmp(id, other) != 0, "a second key id differs");
+	check(kms_key_id_made(id), "a key id that was made has the form of such ids");
 	id[4] = 'x';
-	check(!kms_key_id_made(id), "a letter for a digit has not");
+	check(!kms_key_id_made(id), "a letter in place of a digit is not that form");
 	check(!kms_key_id_made("1234") && !kms_key_id_made(""),
-		  "nor has another key id");
+		  "other key ids do not have that form");
 	check(kms_key_id_make(0, id) == KMS_OK &&
 		  strncmp(id, "key_0000000000000_", 18) == 0 &&
 		  strlen(id) == KMS_KEY_ID_MADE, "the smallest time");

@@ -177,9 +177,9 @@ test_full(void)
 	check_number(counters_of(ring).counted, 0, "nothing is counted by itself");
 	kms_ring_count(ring, &event);
 	kms_ring_count(ring, &event);
-	check_number(counters_of(ring).counted, 2, "what is counted is");
+	check_number(counters_of(ring).counted, 2, "counted events are in the counter");
 	kms_ring_drop(ring);
-	check_number(counters_of(ring).dropped, 1, "what is given up is counted");
+	check_number(counters_of(ring).dropped, 1, "a dropped event is counted");
 	check(kms_tally_take(kms_ring_tally(ring), 0, entries) == 2 &&
 		  entries[0].operation == KMS_OP_DECRYPT && entries[0].status == 0 &&
 		  entries[0].calls == 2 && entries[1].operation == KMS_OP_GAP &&
@@ -320,13 +320,13 @@ test_take_over(void)
 	/* as if its producer had died before the commit, in a first lap */
 	memset(slot_bytes(ring, 3), 0, 8);
 	check(kms_ring_read(ring, 3, &event) == KMS_RING_EMPTY,
-		  "what is not committed is not read");
+		  "an event that is not committed is not read");
 	check_number(kms_ring_take_over(ring, GENERATION), 0,
 				 "a ring is taken over once a generation");
 	check_number(kms_ring_take_over(ring, GENERATION + 1), 1,
-				 "what was not committed is abandoned");
+				 "an event that was not committed is abandoned");
 	check(kms_ring_read(ring, 3, &event) == KMS_RING_ABANDONED,
-		  "and passed over");
+		  "an abandoned event is skipped");
 	check(kms_ring_read(ring, 2, &event) == KMS_RING_EVENT &&
 		  kms_ring_read(ring, 4, &event) == KMS_RING_EVENT &&
 		  kms_ring_read(ring, 5, &event) == KMS_RING_EVENT,
@@ -617,7 +617,7 @@ next_number(void)
 	return state >> 33;
 }
 
-/* Whatever the memory holds, reading and taking over stay inside it. */
+/* Reading and taking over stay inside the memory, even if it holds garbage. */
 static void
 test_garbage(void)
 {

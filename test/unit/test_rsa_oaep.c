@@ -155,7 +155,7 @@ test_bad_keys(const BadKey *cases, size_t count, Open open, const char *kind)
 	}
 }
 
-/* Whatever opens in spite of a change must do so without harm. */
+/* A changed key that opens all the same must do no harm. */
 static void
 test_cut_and_extended(const unsigned char *der, size_t len, Open open,
 					  const char *kind)

@@ -167,7 +167,7 @@ test_bad(const char *hash_text)
 		  is_all(&hash, sizeof(hash), 0), "not taken: %.40s", hash_text);
 }
 
-/* What is taken, libcrypt takes as well. */
+/* A hash that is accepted is accepted by libcrypt, too. */
 static void
 test_good(const char *hash_text)
 {

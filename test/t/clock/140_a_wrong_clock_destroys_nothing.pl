@@ -26,7 +26,7 @@ $clock->start($node);
 
 # ---- 20 keys, and 20,000 --------------------------------------------------
 
-# Of every state from which maintenance sweeps or deletes.
+# Make keys in every state in which maintenance changes or deletes keys.
 foreach my $db ('few', 'many')
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $db");
@@ -68,7 +68,7 @@ sub maintain
 	return;
 }
 
-# All that maintenance may have taken or changed.
+# Return everything that maintenance may have deleted or changed.
 sub contents
 {
 	my $db = shift;
@@ -186,8 +186,8 @@ foreach my $offset ('+3650d', '-1d', '+200d')
 
 # ---- The clock in the table -----------------------------------------------
 
-# Changed, it does not authenticate; deleted, it begins with the youngest row.
-# An older one that is put back is only behind.
+# A clock that was changed does not authenticate, and one that was deleted starts
+# from the youngest row.  An older clock that is restored is only behind.
 $node->safe_psql('few', 'CREATE TABLE kept AS SELECT * FROM kms.maintenance');
 maintain('few');
 foreach my $change (
@@ -206,7 +206,7 @@ foreach my $change (
 	$node->safe_psql('few', $change);
 	$clock->set($node, '+200d');
 
-	# What is signed now is the youngest row, and is not to be believed.
+	# A row that is signed now is the youngest row, and must not be believed.
 	ok( KmsTest::poll(
 			sub {
 				$node->safe_psql('few', "SELECT kms_try_decrypt('none', 'AAAA'); SELECT kms_flush_events();
@@ -223,7 +223,7 @@ foreach my $change (
 }
 is_as_before('changes of the clock in the table');
 
-# One of another database is not this one's.
+# The clock of another database does not authenticate in this one.
 my $other = $node->safe_psql('many',
 	"SELECT format('clock = %L, clock_run_time = %L, clock_boot = %L, clock_seal = %L',
 		clock, clock_run_time, clock_boot, clock_seal) FROM kms.maintenance");
@@ -254,18 +254,18 @@ maintain('few', 'confirm_clock => true');
 unlike(KmsClient::findings($node, 'few'), qr/clock of maintenance/, 'a clock that was confirmed is no finding');
 is($node->safe_psql('few', "SELECT count(*) FILTER (WHERE state = 'active'), count(*),
 	count(*) FILTER (WHERE state_reason = 'Expired') FROM kms.key"),
-	'0|19|13', 'and what is due by it is expired and deleted');
+	'0|19|13', 'keys that are due by a confirmed clock are expired and deleted');
 like(slurp_file($node->logfile), qr/LOG: .*the clock of kms maintenance is set to the server's clock, /,
-	'which the log says');
-like(KmsClient::findings($node, 'many'), $behind, 'that of another database is its own');
+	'the log says that the clock is set');
+like(KmsClient::findings($node, 'many'), $behind, 'the confirmation does not change the clock of another database');
 
 # A wrong one that was confirmed is undone in the same way.
 $clock->set($node, '+0d');
 like(KmsClient::findings($node, 'few'), qr/^warning: the server's clock is behind the clock of maintenance/m,
 	'when the clock is back that is a finding');
 maintain('few', 'confirm_clock => true');
-unlike(KmsClient::findings($node, 'few'), qr/clock of maintenance/, 'until it is confirmed');
-is($node->safe_psql('few', 'SELECT clock <= now() FROM kms.maintenance'), 't', 'which puts the clock back');
+unlike(KmsClient::findings($node, 'few'), qr/clock of maintenance/, 'the finding ends when the clock is confirmed');
+is($node->safe_psql('few', 'SELECT clock <= now() FROM kms.maintenance'), 't', 'the confirmation sets the clock of maintenance to the correct time');
 
 $node->stop;
 done_testing();

@@ -72,8 +72,8 @@ foreach my $offset ('+200d', '+3650d')
 	$clock->set($node, $offset);
 	restore($db);
 
-	# It is in use before maintenance comes to it: keys are made, events are
-	# signed.
+	# The restored database is in use before maintenance begins: keys are made,
+	# events are signed.
 	$node->safe_psql($db, "SELECT FROM kms_issue_key('new'); SELECT kms_try_decrypt('none', 'AAAA')");
 	ok( KmsTest::poll(
 			sub {
@@ -108,10 +108,10 @@ maintain('old');
 like(KmsClient::findings($node, 'old'), $behind, 'kms_check() tells of an old backup');
 is(keys_of('old'), $all, 'of which nothing is deleted at once');
 maintain('old', 'confirm_purge => true');
-is(keys_of('old'), $all, 'nor with a purge confirmed');
+is(keys_of('old'), $all, 'with a purge confirmed nothing is deleted either');
 maintain('old', 'confirm_clock => true');
 is(keys_of('old'), 'deprecated deprecated revoked deprecated deprecated',
-	'once the clock is confirmed its keys are expired');
+	'keys of the restored database expire once the clock is confirmed');
 
 # ---- Nothing that authenticates -------------------------------------------
 
@@ -135,8 +135,8 @@ $node->reload;
 KmsTest::poll(sub { $node->safe_psql('lost', "SELECT count(*) = 0 FROM kms_master_key_status() WHERE status = 'missing' AND keys > 0") eq 't' })
   or die 'the master key does not come back';
 maintain('lost');
-is(keys_of('lost'), $all, 'nor when they can be told again');
-unlike(KmsClient::findings($node, 'lost'), qr/clock of maintenance|has no clock/, 'and then there is a clock');
+is(keys_of('lost'), $all, 'nothing is deleted when the time is known again');
+unlike(KmsClient::findings($node, 'lost'), qr/clock of maintenance|has no clock/, 'maintenance has a clock when the time is known again');
 
 # ---- Off for three months -------------------------------------------------
 
@@ -147,11 +147,11 @@ like(KmsClient::findings($node, 'postgres'), $behind, 'kms_check() tells of a se
 is(keys_of('postgres'), $all, 'of which nothing is deleted at once');
 is(KmsClient::sqlstate($node, 'postgres',
 		"SELECT kms_encrypt(key_id, 'x') FROM kms.key WHERE device_id = 'phone-5'"),
-	'KM003', 'and whose keys have expired');
+	'KM003', 'keys of the restored database have expired');
 my $confirmed = $node->safe_psql('postgres', "SELECT string_agg(task, ', ') FROM kms_maintain(confirm_clock => true) WHERE done > 0");
-like($confirmed, qr/^expire keys, /, 'what is due by a confirmed clock is done at once');
+like($confirmed, qr/^expire keys, /, 'maintenance that is due by a confirmed clock is done at once');
 is(keys_of('postgres'), 'deprecated deprecated revoked deprecated deprecated', 'all keys are kept for their time');
-unlike(KmsClient::findings($node, 'postgres'), $behind, 'and the finding ends');
+unlike(KmsClient::findings($node, 'postgres'), $behind, 'the finding ends when the clock is confirmed');
 $clock->set($node, '+122d');
 maintain('postgres', 'confirm_clock => true');
 is(keys_of('postgres'), '', 'after which they go');

@@ -1,6 +1,6 @@
-# What was made while the clock was ahead, or before it was put back, does not
-# lock anybody out when the clock is right again: keys from the future do not
-# count towards limits, and no limit says to wait longer than its window.
+# Keys that were made while the clock was ahead lock nobody out when the clock is
+# correct again: keys from the future do not count towards limits, and no limit
+# tells a caller to wait longer than its window.
 use strict;
 use warnings;
 
@@ -30,7 +30,7 @@ sub rotate
 	return KmsClient::sqlstate($node, 'postgres', "SELECT FROM kms_rotate_key('$device')");
 }
 
-# Whether a limit is reached, and if so whether it ends within its window.
+# Return whether a limit is reached, and if so whether it ends within its window.
 sub limit
 {
 	my $device = shift;
@@ -42,28 +42,28 @@ sub limit
 
 $clock->set($node, '+60d');
 is(rotate('phone'), '00000', 'a key is made 60 days ahead') foreach 1 .. 3;
-is(rotate('phone'), 'KM005', 'until the limit is reached');
-is(limit('phone'), '3|t', 'and ends within its window');
+is(rotate('phone'), 'KM005', 'keys can be made until the limit is reached');
+is(limit('phone'), '3|t', 'the limit ends within its window');
 $clock->set($node, '+0d');
 is(limit('phone'), '0|', 'when the clock is right, keys from the future do not count');
-is(rotate('phone'), '00000', 'and the device gets a key') foreach 1 .. 3;
-is(rotate('phone'), 'KM005', 'as many as ever');
+is(rotate('phone'), '00000', 'the device gets a key when the clock is correct') foreach 1 .. 3;
+is(rotate('phone'), 'KM005', 'the device gets as many keys as the limit allows');
 is(limit('phone'), '3|t', 'the limit ends within its window');
 my $error = KmsClient::error($node, 'postgres', "SELECT FROM kms_rotate_key('phone')");
 my ($at) = $error =~ /HINT:  Try again after (.+)\.$/m;
 ok(defined $at, 'the error says when') or diag($error);
 is($node->sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '24 hours'"),
-	't', 'which is within the window');
+	't', 'the time in the error is within the window');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^warning: keys were made in the future, 3: key_\d+_\w+, key_\d+_\w+, key_\d+_\w+ /m,
 	'kms_check() names them');
 like(KmsClient::findings($node, 'postgres'), qr/^warning: events are from the future, \d+: the latest is of /m,
-	'and tells of events');
+	'kms_check() names events from the future');
 
 # ---- Back -----------------------------------------------------------------
 
 $clock->set($node, '-1d');
-like(limit('phone'), qr/^0\|$/, 'put back by a day, no limit is beyond a day');
+like(limit('phone'), qr/^0\|$/, 'with the clock a day behind, no limit is further away than a day');
 is(rotate('phone'), '00000', 'a device gets a key');
 $clock->set($node, '+0d');
 
@@ -83,7 +83,7 @@ foreach my $offset ('+20d', '+0d', '-1d')
 	like($error, qr/KM009/, "a clock of $offset does not end a lock-out");
 	($at) = $error =~ /HINT:  Try again after (.+)\.$/m;
 	is($node->sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '1 hour'"),
-		't', 'nor make it longer');
+		't', "a clock of $offset does not make a lock-out longer");
 }
 $clock->set($node, '+0d');
 
@@ -107,16 +107,16 @@ $node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
 is(problematic(), 'deprecated Problematic', 'a key is problematic 20 days ahead');
 $clock->set($node, '+0d');
 $node->sql('SELECT FROM kms_maintain(confirm_clock => true)');
-is(problematic(), 'deprecated Problematic', 'and another one when the clock is right');
-is(problematic(), '', 'and no third one within a day');
+is(problematic(), 'deprecated Problematic', 'maintenance deprecates another key when the clock is correct');
+is(problematic(), '', 'maintenance deprecates no third key within a day');
 is( $node->sql("SELECT count(*) FROM kms.metric WHERE bucket > now()") > 0,
 	1, 'there are counts from the future');
 is( $node->sql("SELECT sum((m ->> 'count')::bigint) = (SELECT sum(count) FROM kms.metric
 		WHERE bucket BETWEEN now() - interval '1 hour' AND now())
 		FROM jsonb_array_elements(kms_metrics_summary(1) -> 'metrics') AS m"),
-	't', 'which are not in a summary');
+	't', 'counts from the future are not in a summary');
 is($node->sql("SELECT count(*) FROM kms_problematic_keys(timeframe_hours => 1) WHERE device_id = 'bad'"),
-	'2', 'nor are events from the future counted');
+	'2', 'events from the future are not counted');
 
 $node->stop;
 done_testing();

@@ -1,6 +1,6 @@
-# What maintenance deletes it deletes when its time has come and not before: a
-# revoked key whose deletion is scheduled, and events, also if the clock was
-# behind when they were signed.
+# Maintenance deletes nothing before its time: neither a revoked key whose
+# deletion is scheduled, nor events, even if the clock was behind when they were
+# signed.
 use strict;
 use warnings;
 
@@ -55,9 +55,9 @@ cmp_ok($signed, '>', $young, 'young events were signed again while the clock was
 is($node->sql('SELECT max(ticket) FROM kms.event_checkpoint WHERE kind = \'start\''),
 	$old, 'retention takes what is old, up to its signature');
 is($node->sql("SELECT count(*) FROM kms.event WHERE ticket BETWEEN $first AND $young"),
-	$young - $old, 'and no young event');
+	$young - $old, 'retention deletes no young event');
 is($node->sql("SELECT count(*) FROM kms.event WHERE ticket BETWEEN $young + 1 AND $signed"),
-	$signed - $young, 'nor what follows them');
+	$signed - $young, 'retention deletes no event after those');
 is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'the trail is intact');
 
 # ---- A key ---------------------------------------------------------------
@@ -87,7 +87,7 @@ is($node->sql($there), '1', 'a minute before its time it is there');
 set_to(2);
 ok(KmsTest::poll(sub { $node->sql("SELECT FROM kms_maintain(); $there") =~ /^0$/m }), 'when its time has come it goes');
 is($node->sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'purge' AND key_id = '$key'") =~ s/^\n//r,
-	'1', 'which is recorded');
+	'1', 'the deletion is recorded');
 
 $node->stop;
 done_testing();

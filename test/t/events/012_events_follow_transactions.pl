@@ -1,7 +1,7 @@
 # A success of a change is recorded if and only if the change is committed,
 # with savepoints, exceptions, errors at commit and two-phase commit.  A change
 # that was rolled back is recorded once, as such.  All other events are
-# recorded whatever happens to the transaction.  Key generation can be
+# recorded regardless of the transaction.  Key generation can be
 # cancelled.
 use strict;
 use warnings;
@@ -242,7 +242,7 @@ foreach my $n (1 .. 5)
 is($session->{state}, '57014', 'pg_cancel_backend ends key generation');
 is(trail("cancel $cancelled"), 'generate failure Interrupted', 'the cancelled generation is recorded once');
 
-# The same while a session waits for its turn.
+# Cancel a session that waits for its turn to generate.
 my $waiter = KmsClient->session($node, 'postgres');
 $session->send("SELECT kms_issue_key('holder', NULL, 'RSA-3072')");
 $waiter->query("SET statement_timeout = '20ms'");

@@ -1,7 +1,7 @@
-# Two servers change places twenty times under load, by a fast stop of the one
-# and a promotion of the other: each call that was acknowledged is in the trail
-# of the new leader once, in both modes, the stop is fast, and no row "gap" says
-# that something might be missing.
+# Two servers change places twenty times under load, by a fast stop of the leader
+# and a promotion of the standby.  In both modes each acknowledged call is in the
+# trail of the new leader once, the stop is fast, and there is no row "gap", which
+# would mean that something may be missing.
 use strict;
 use warnings;
 
@@ -69,11 +69,11 @@ is($leader->sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the tr
 unlike(slurp_file($leader->logfile), qr/in the event ring/, 'nothing was left in a ring');
 is(KmsClient::sqlstate($leader, 'postgres', "SELECT kms_decrypt('$key', '$good')"), '00000', 'a session is served');
 isnt(system_log('psql', '-XAtq', '-d', $leader->connstr('postgres') . ' replication=database', '-c',
-		"SELECT kms_decrypt('$key', '$good')"), 0, 'but none over a replication connection, which outlives the writer');
+		"SELECT kms_decrypt('$key', '$good')"), 0, 'a replication connection, which outlives the writer, is not served');
 
 # ---- A crash right after an orderly change of places -------------------------
 
-# Nothing of the new leader but its epoch gets to the other before it dies.
+# The new leader dies before anything but its epoch has reached the standby.
 foreach my $again (1 .. 2)
 {
 	my $gaps = $leader->sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'gap'") =~ s/\s+//r;

@@ -34,7 +34,8 @@ sub decrypt
 		"SET kms.audit_context = '$name \"\\ \x{c3}\x{a4}'; SELECT kms_decrypt('$key', '$good')");
 }
 
-# What the program prints of a file: events, and its last line.
+# Run the program for a file and return its success, its last line and the
+# events.
 sub ring
 {
 	my (@arguments) = @_;
@@ -61,25 +62,25 @@ ok($ok, 'kms_ring reads the ring of a server that is stopped');
 is(scalar @events, 3, 'with its events');
 is($events[2]{audit_context}, "locked \"\\ \x{e4}", 'text is as it was');
 is("$events[0]{operation} $events[0]{status} $events[0]{key_id} $events[0]{device_id} $events[0]{calls}",
-	"decrypt success $key phone 1", 'and so is the rest');
+	"decrypt success $key phone 1", 'the other fields are unchanged');
 like($events[0]{occurred_at}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'the time is in UTC');
 like($summary, qr/ epoch \d+, positions \d+ to \d+: 3 events, 0 never finished or damaged$/, 'a summary tells from where to where');
 ($ok, $summary, my @later) = ring('--from', $events[1]{position}, $file);
-is(scalar @later, 2, 'it can begin further on');
+is(scalar @later, 2, 'kms_ring can start at a later position');
 my $cut = PostgreSQL::Test::Utils::tempdir() . '/cut';
 my $bytes = -s $file;
 append_to_file($cut, substr slurp_file($file), 0, $bytes - 8192);
 ($ok, $summary, @later) = ring($cut);
 ok(!$ok, 'a file that is cut off is an error');
-like($summary, qr/: the file is cut off: ${\ ($bytes - 8192) } of $bytes bytes$/m, 'which it names');
-is(scalar @later, 3, 'but the events are read that are there');
-ok(!(ring($first->data_dir))[0], 'so is a directory');
+like($summary, qr/: the file is cut off: ${\ ($bytes - 8192) } of $bytes bytes$/m, 'the error names the two sizes');
+is(scalar @later, 3, 'the events of a file that is cut off are read');
+ok(!(ring($first->data_dir))[0], 'a directory is an error');
 ok(!(ring("$file.none"))[0], 'a file that is not there is an error');
-ok(!(ring($first->data_dir . '/PG_VERSION'))[0], 'so is another file');
+ok(!(ring($first->data_dir . '/PG_VERSION'))[0], 'a file of another kind is an error');
 
 $first->start;
 $first->safe_psql('postgres', "ROLLBACK PREPARED 'forgotten'");
-is(KmsTest::events($first, 'postgres', "audit_context ^@ 'locked'"), '3', 'they are written when the server starts again');
+is(KmsTest::events($first, 'postgres', "audit_context ^@ 'locked'"), '3', 'the events are written when the server starts again');
 
 # ---- A primary that dies -----------------------------------------------------
 
@@ -101,10 +102,10 @@ like(KmsClient::findings($first, 'postgres'),
 	qr/^error: events that this server recorded as a primary are in no trail: 2 in pg_stat_tmp\/kms\.\d+ \(Save that file before pg_rewind/m,
 	'kms_check() says where, and what to do');
 ($ok, $summary, @events) = ring($file);
-is(join(', ', map { $_->{audit_context} } @events), "lost \"\\ \x{e4}, lost \"\\ \x{e4}", 'and kms_ring reads them there');
+is(join(', ', map { $_->{audit_context} } @events), "lost \"\\ \x{e4}, lost \"\\ \x{e4}", 'kms_ring reads the events in that file');
 ($ok, $summary) = ring('--from', 1, $file);
 like($summary, qr/: positions 1 to \d+ are not in it: that server has dealt with them, see its own kms\.event$/m,
-	'it says what the server has written itself');
+	'kms_ring says which events the server has written itself');
 unlike(KmsClient::findings($second, 'postgres'), qr/in no trail/, 'the primary has no such finding');
 
 # ---- It is a primary again ---------------------------------------------------
@@ -112,7 +113,7 @@ unlike(KmsClient::findings($second, 'postgres'), qr/in no trail/, 'the primary h
 $second->stop('fast');
 $first->promote;
 is(KmsTest::events($first, 'postgres', "audit_context ^@ 'lost'"), '2', 'when it is a primary again it writes them');
-is(KmsTest::events($first, 'postgres', "operation = 'gap'"), '1', 'and there is no other gap');
+is(KmsTest::events($first, 'postgres', "operation = 'gap'"), '1', 'there is no other gap');
 is($first->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 $first->stop;
 done_testing();

@@ -1,8 +1,8 @@
 # With kms.audit_wait_for_standby no result leaves before its event is on a
 # synchronous standby: a primary that is alone refuses (KM008), and after its
-# death each result that was handed out is in the trail of the other.  Whoever
-# waits for such a standby is named, a wait that is cancelled tells nobody that
-# his event was safe, and the server stops fast.
+# death each result that was returned is in the trail of the other.  Sessions that
+# wait for such a standby are named, a cancelled wait confirms no event, and the
+# server stops fast.
 use strict;
 use warnings;
 
@@ -44,15 +44,17 @@ sub soon_refused
 
 is(KmsClient::sqlstate($primary, 'postgres', $decrypt), '00000', 'without the setting nobody waits for a standby');
 setting('kms.audit_wait_for_standby', 'on');
-soon_refused('with it, and no standby that is synchronous, calls are refused');
+soon_refused('with the setting, and no synchronous standby, calls are refused');
+setting('kms.audit_timeout', '1min');
 my $start = time;
-is(KmsClient::sqlstate($primary, 'postgres', "SET kms.audit_timeout = '1min'; $decrypt"), 'KM008', 'without waiting for kms.audit_timeout');
-cmp_ok(time - $start, '<', KmsTest::AT_ONCE, 'at once');
-like(KmsClient::error($primary, 'postgres', $decrypt), qr/synchronous_standby_names is empty/, 'and say why');
+is(KmsClient::sqlstate($primary, 'postgres', $decrypt), 'KM008', 'calls are refused again');
+cmp_ok(time - $start, '<', KmsTest::AT_ONCE, 'calls are refused without waiting for kms.audit_timeout');
+setting('kms.audit_timeout', '1s');
+like(KmsClient::error($primary, 'postgres', $decrypt), qr/synchronous_standby_names is empty/, 'the error of such a call says why');
 like(KmsClient::findings($primary, 'postgres'), qr/^error: calls are refused, because kms.audit_wait_for_standby is on/m,
-	'so does kms_check()');
+	'kms_check() says why, too');
 is(KmsClient::sqlstate($primary, 'postgres', "SELECT kms_disable_key('$key')"), '00000', 'changes are not refused');
-is(KmsClient::sqlstate($primary, 'postgres', "SELECT kms_enable_key('$key')"), '00000', 'whose event is part of their transaction');
+is(KmsClient::sqlstate($primary, 'postgres', "SELECT kms_enable_key('$key')"), '00000', 'because the event of a change is part of its transaction');
 
 # ---- With one that is away -----------------------------------------------------
 
@@ -65,13 +67,13 @@ my $changer = KmsClient->session($primary, 'postgres');
 $changer->send("SELECT kms_disable_key('$key')");
 ok(KmsTest::poll(sub { KmsClient::findings($primary, 'postgres') =~ /^error: commits wait for a synchronous standby: \d+, one of them process \d+ \(Their changes, a revoked key for example, are not in force/m }),
 	'kms_check() says that a change waits');
-is($primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'"), 'active', 'it is not in force');
+is($primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'"), 'active', 'the change that waits is not in force');
 $primary->safe_psql('postgres', "SELECT pg_cancel_backend($changer->{pid})");
 ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT state FROM kms.key WHERE key_id = '$key'") eq 'disabled' }),
-	'once its wait is cancelled it is');
-is(KmsClient::sqlstate($primary, 'postgres', "SET synchronous_commit = local; SELECT kms_enable_key('$key')"), '00000', 'one that need not wait does not');
+	'the change is in force once its wait is cancelled');
+is(KmsClient::sqlstate($primary, 'postgres', "SET synchronous_commit = local; SELECT kms_enable_key('$key')"), '00000', 'a change with synchronous_commit = local does not wait');
 
-# The writer waits, too; who ends that hands out nothing.
+# The writer waits, too.  Cancelling its wait releases no result.
 my $waits = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'kms writer' AND query = 'waiting for a synchronous standby'";
 my $session = KmsClient->session($primary, 'postgres');
 $session->send($decrypt);
@@ -81,15 +83,17 @@ $session->receive;
 is($session->{state}, 'KM008', 'a writer whose wait is cancelled confirms nothing');
 
 # The operator turns it off while the writer waits.
-$session->query("SET kms.audit_timeout = '1min'");
+setting('kms.audit_timeout', '1min');
+KmsTest::poll(sub { $session->query('SHOW kms.audit_timeout') eq '1min' }) or die 'the session does not reload';
 $session->send($decrypt);
 $primary->wait_until_waiting($session) or die 'the call does not wait';
 KmsTest::poll(sub { $primary->sql($waits) }) or die 'the writer does not wait';
 $primary->safe_psql('postgres', 'ALTER SYSTEM SET kms.audit_wait_for_standby = off');
 $primary->reload;
 is($session->receive, 'secret', 'a reload that turns it off ends the wait');
+setting('kms.audit_timeout', '1s');
 setting('kms.audit_wait_for_standby', 'on');
-soon_refused('one that turns it on begins it');
+soon_refused('a reload that turns the setting on begins the wait');
 $primary->safe_psql('postgres', 'SET synchronous_commit = local; CREATE DATABASE other');
 $primary->safe_psql('postgres', 'SET synchronous_commit = local; DROP DATABASE other');
 pass('a writer that waits keeps nobody from dropping another database');
@@ -99,7 +103,7 @@ $primary->stop('fast');
 cmp_ok(time - $start, '<', KmsTest::AT_ONCE, 'with a standby that is away the server stops fast');
 $primary->start;
 ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE operation = 'decrypt' AND status = 'success'") >= 2 }),
-	'what nobody got is in the trail all the same');
+	'calls whose result nobody got are in the trail all the same');
 is($primary->safe_psql('postgres', "SELECT count(*), count(*) FILTER (WHERE operation = 'gap'), count(DISTINCT epoch) FROM kms.event") =~ s/^\d+//r,
 	'|0|1', 'without a gap');
 
@@ -122,6 +126,6 @@ $standby->append_conf('postgresql.conf', 'kms.audit_wait_for_standby = off');
 $standby->safe_psql('postgres', "SELECT 1");
 $standby->promote;
 is_deeply($load->match($standby), { lost => [], doubled => [] }, "each of $all is in the trail of the other, once");
-is($standby->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'which is intact');
+is($standby->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail of the promoted standby is intact');
 $standby->stop('immediate');
 done_testing();

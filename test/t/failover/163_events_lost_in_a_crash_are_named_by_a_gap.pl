@@ -1,9 +1,9 @@
-# Two servers change places twenty times under load, because the one dies.  With
-# a synchronous standby (kms.audit_wait_for_standby) each call that was
-# acknowledged is in the trail of the new leader, once.  With asynchronous
-# replication and kms.audit = best_effort some may not be: then the row "gap" of
-# this change of leader says from where on, and the old server has exactly those,
-# in its trail behind that ticket or in its ring from that position on.
+# Two servers change places twenty times under load, because the leader dies.
+# With a synchronous standby (kms.audit_wait_for_standby) each acknowledged call
+# is in the trail of the new leader, once.  With asynchronous replication and
+# kms.audit = best_effort some calls may be missing.  The row "gap" of this change
+# of leader then says where they begin, and the old server has exactly those
+# calls, in its trail behind that ticket or in its ring from that position on.
 use strict;
 use warnings;
 
@@ -20,8 +20,8 @@ use Time::HiRes qw(usleep);
 
 use constant ROUNDS => $ENV{KMS_TEST_ROUNDS} // 10;
 
-# No ring gets half full: of a best-effort call that is acknowledged the event is
-# in the ring for some time, then in the tables, then on the standby.
+# The ring must not get half full, so that the event of an acknowledged best-effort
+# call is in the ring for some time, then in the tables, then on the standby.
 my $leader = KmsTest->node('one', init => [ allows_streaming => 1 ], conf => <<'CONF');
 kms.event_flush_interval = 100ms
 wal_log_hints = on
@@ -75,8 +75,8 @@ sub lag
 	KmsTest::poll(sub { $leader->sql($enough) eq 't' }) or die 'the load stands still';
 }
 
-# Start the dead server by itself, without kms, which would write what the ring
-# holds; returns which calls are in its trail behind the ticket.
+# Start the dead server by itself, and return which calls are in its trail behind
+# the ticket.  Start it without kms, which would write the events in the ring.
 sub old_trail
 {
 	my ($load, $ticket) = @_;
@@ -96,7 +96,7 @@ sub old_ring
 	return $load->known(map { decode_json($_)->{audit_context} // '' } split /\n/, $events);
 }
 
-# The dead server becomes a standby of the new leader, which is the leader then.
+# Make the dead server a standby of the new leader, and exchange the two.
 sub change_places
 {
 	$other->safe_psql('postgres', 'CHECKPOINT');
@@ -169,7 +169,7 @@ is($leader->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), $roun
 my @doubled = map { @{ $_->match($leader)->{doubled} } } @loads;
 is_deeply(\@doubled, [], 'after all that nothing is recorded twice');
 my @missing = map { @{ $_->match($leader)->{lost} } } @loads[ 0 .. ROUNDS - 1 ];
-is_deeply(\@missing, [], 'nor is anything of the synchronous rounds missing');
+is_deeply(\@missing, [], 'nothing of the synchronous rounds is missing');
 is($leader->sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 $other->stop;
 $leader->stop;

@@ -1,7 +1,7 @@
 # An orderly stop, fast or smart, hands over every database that has a reserved
-# writer, whoever had one at that moment.  What keeps a writer from its tables
-# keeps no server: the stop is fast all the same, and what was recorded is
-# written by the next start.  A clock that was put back changes nothing in that.
+# writer, even if its writer is not running at that moment.  A writer that is
+# kept from its tables does not delay the stop, and the next start writes what
+# was recorded.  A clock that was set back changes nothing in that.
 use strict;
 use warnings;
 
@@ -58,8 +58,8 @@ sub stop_and
 	return time - $start;
 }
 
-# How many such events the trail of a stopped server has, and whether it is
-# marked as handed over: "3|t".
+# Return how many events with this context the trail of a stopped server has,
+# and whether the trail is marked as handed over, as "3|t".
 sub trail
 {
 	my ($db, $name) = @_;
@@ -129,7 +129,7 @@ $node->safe_psql('postgres', "BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE
 my $writer = writer('postgres');
 kill 'STOP', $writer;
 my $session = KmsClient->session($node, 'postgres');
-$session->query("SET kms.audit_context = 'full'; SET kms.audit_timeout = '1ms'");
+$session->query("SET kms.audit_context = 'full'");
 my $calls = 0;
 KmsTest::poll(
 	sub {
@@ -168,7 +168,7 @@ is_deeply($load->match($standby), { lost => [], doubled => [] }, "each of $all i
 $standby->stop;
 $node->append_conf('postgresql.conf', "synchronous_standby_names = ''\nkms.audit_wait_for_standby = off\nkms.audit = best_effort");
 $node->start;
-is_deeply($load->match($node), { lost => [], doubled => [] }, 'and in the trail of the server that was stopped');
+is_deeply($load->match($node), { lost => [], doubled => [] }, 'each call is in the trail of the server that was stopped');
 
 # ---- Reading a ring that changes, and one that was cut off ---------------------
 
@@ -195,7 +195,7 @@ foreach my $size (0, 100, 4096, 100_000, (-s $ring) - 1)
 }
 unlink "$ring.copy";
 
-# ---- A clock that was put back ------------------------------------------------
+# ---- A clock that was set back ------------------------------------------------
 
 SKIP:
 {

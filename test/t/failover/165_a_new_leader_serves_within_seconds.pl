@@ -3,9 +3,9 @@
 # pool of ready-made keys and without, in one database and in eight with one
 # reserved writer, also while others have all slots for workers and a program
 # gives the master key.  No call fails, and a session that was there before the
-# promotion is served as well.  What a leader takes for the same that has run for
-# some time is added, and if that is more than a second the limit is as many
-# times longer, because that is a matter of the machine.
+# promotion is served as well.  The time that a leader needs for the same when it
+# has run for a while is added to the limit, and if that is more than a second
+# the limit is as many times longer, because that depends on the machine.
 use strict;
 use warnings;
 
@@ -69,8 +69,8 @@ SQL
 	return \%asked;
 }
 
-# After how many seconds the last database had its first answers: a decrypt, a
-# key of a new device and a new key in place of another.
+# Return after how many seconds the last database had its first answers: a
+# decrypt, a key of a new device and a rotated key.
 sub ask_all
 {
 	my (@used) = @_;
@@ -86,7 +86,7 @@ sub ask_all
 	return @last;
 }
 
-# When the first call of each kind was answered.
+# Return when the first call of each kind was answered.
 sub first_answers
 {
 	my ($asked) = @_;
@@ -104,8 +104,8 @@ sub first_answers
 	return @first;
 }
 
-# The leader stops under load and the other is promoted; returns what ask_all()
-# does, from the end of its recovery on.
+# Stop the leader under load, promote the other, and return what ask_all()
+# returns, from the end of the recovery on.
 sub change_places
 {
 	my ($ugly, @used) = @_;

@@ -1,5 +1,5 @@
-# kms_check() tells what is wrong with the tables of kms, whoever owns them and
-# whatever was done to them, and its hints work when followed.
+# kms_check() reports what is wrong with the tables of kms, regardless of their
+# owner and of what was done to them, and following its hints mends it.
 use strict;
 use warnings;
 
@@ -53,7 +53,7 @@ KmsClient::is_healthy($node, 'owned', 'a fresh installation: kms_check() has no 
 sql('ALTER TABLE kms.key OWNER TO app; ALTER TABLE kms.event OWNER TO other');
 like(findings(), qr/^warning: roles that are not superusers own parts of kms: app \(table kms\.key\), other \(table kms\.event\)/m,
 	'owners of tables are named');
-unlike(findings(), qr/permission denied/, 'and nothing fails');
+unlike(findings(), qr/permission denied/, 'no check fails');
 serves('a table of another owner');
 sql('ALTER TABLE kms.key OWNER TO boss; ALTER TABLE kms.event OWNER TO boss');
 KmsClient::is_healthy($node, 'owned', 'owners as before: kms_check() has no complaint');
@@ -61,11 +61,11 @@ KmsClient::is_healthy($node, 'owned', 'owners as before: kms_check() has no comp
 sql('REASSIGN OWNED BY boss TO app');
 like(findings(), qr/^warning: roles that are not superusers own parts of kms: app \(extension kms, schema kms, table kms\.audit_key, and \d+ more\)/m,
 	'an owner of all of it is named');
-unlike(findings(), qr/not checked/, 'and all checks run');
+unlike(findings(), qr/not checked/, 'all checks run');
 serves('a plain owner');
 sql('ALTER TABLE kms.event OWNER TO other');
 like(findings(), qr/^error: not checked: the rows of keys: permission denied for table event/m,
-	'what the owner cannot read is a finding');
+	'a table that the owner cannot read is a finding');
 like(findings(), qr/other \(table kms\.event\)/, 'with its cause');
 sql('REASSIGN OWNED BY app, other TO boss');
 KmsClient::is_healthy($node, 'owned', 'reassigned to a superuser: kms_check() has no complaint');
@@ -111,7 +111,7 @@ $node->reload;
 ok(KmsTest::poll(sub { findings() =~ /^warning: autovacuum is off \(/m }), 'no autovacuum at all is reported');
 $node->append_conf('postgresql.conf', 'autovacuum = on');
 $node->reload;
-ok(KmsTest::poll(sub { findings() !~ /autovacuum/ }), 'until it is on again');
+ok(KmsTest::poll(sub { findings() !~ /autovacuum/ }), 'the finding ends when autovacuum is on again');
 
 # ---- Code of others -------------------------------------------------------
 
@@ -149,7 +149,7 @@ my $findings = findings();
 like($findings, qr/^error: another session has locked tables of kms: kms\.key_secret, kms\.denial \(/m,
 	'locked tables are named');
 like($findings, qr/^error: not checked, because another session has locked a table: .*the rows of keys/m,
-	'and what was therefore not looked at');
+	'the checks that were skipped for that reason are named');
 like($findings, qr/^error: fsync is off/m, 'the rest is looked at');
 $locker->query_safe('COMMIT');
 $locker->quit;

@@ -44,11 +44,11 @@ is($node->safe_psql('postgres', 'SHOW kms.audit'), 'best_effort', 'a server star
 my $findings = findings();
 like($findings, qr/^error: parameter "kms\.audit" has an invalid value \(\S+postgresql\.conf:\d+\) and is not applied \(.*SHOW kms\.audit/m,
 	'a wrong value is an error of kms_check()');
-like($findings, qr/^error: there is no parameter "kms\.require_tsl" \(\S+postgresql\.conf:\d+\)/m, 'so is a wrong name');
+like($findings, qr/^error: there is no parameter "kms\.require_tsl" \(\S+postgresql\.conf:\d+\)/m, 'a wrong name is an error of kms_check()');
 like($findings, qr/^error: there is no parameter "KMS\.Require_TSL" \(\S+other\.conf:1\)/m,
-	'also in capitals and in an included file');
+	'a wrong name in capitals and in an included file is found');
 like($findings, qr/^error: parameter "kms\.event_detail" has an invalid value \(\S+postgresql\.auto\.conf:\d+\)/m,
-	'and in what ALTER SYSTEM writes');
+	'a wrong name that ALTER SYSTEM has written is found');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET kms.event_detail');
 write_conf('');
 $node->reload;
@@ -57,25 +57,25 @@ ok(KmsTest::poll(sub { complaints() eq '' }), 'corrected and reloaded there is n
 # ---- Later -------------------------------------------------------------------
 
 write_conf("kms.audit = 'required'\nkms.audit = 'best_effort'\n");
-is(complaints(), '', 'a line that a later one overrides is none');
+is(complaints(), '', 'a line that a later line overrides is no finding');
 write_conf("kms.event_ring_size = 2MB\n");
 $node->reload;
 ok( KmsTest::poll(sub { findings() =~ /^notice: settings that were changed wait for a restart: kms\.event_ring_size/m }),
-	'what waits for a restart is a notice');
-unlike(findings(), qr/invalid value/, 'and not an invalid value');
+	'a setting that waits for a restart is a notice');
+unlike(findings(), qr/invalid value/, 'a setting that waits for a restart is not an invalid value');
 $node->restart;
-is(complaints(), '', 'after which there is no complaint');
+is(complaints(), '', 'after the restart there is no complaint');
 write_conf('');
 $node->reload;
 ok( KmsTest::poll(sub { findings() =~ /^notice: settings that were changed wait for a restart: kms\.event_ring_size/m }),
 	'a line that is removed waits for one, too');
-unlike(complaints(), qr/^error/m, 'and is no error');
+unlike(complaints(), qr/^error/m, 'a line that is removed is no error');
 $node->restart;
 write_conf("wrok_mem = 1MB\nkms.audit = required\n");
 like(complaints(), qr/^error: a reload applies nothing, because parameter "wrok_mem" \(\S+:\d+\) is not known/m,
 	'a name because of which a reload applies nothing is an error');
 write_conf("kms.audit = 'required\n");
-like(complaints(), qr/^error: a configuration file cannot be read \(\S+:\d+\): syntax error/m, 'so is a file with a syntax error');
+like(complaints(), qr/^error: a configuration file cannot be read \(\S+:\d+\): syntax error/m, 'a file with a syntax error is an error');
 write_conf('');
 $node->reload;
 ok(KmsTest::poll(sub { complaints() eq '' }), 'corrected and reloaded there is no complaint');
@@ -90,14 +90,14 @@ $node->_update_pid(1);
 $findings = findings();
 like($findings, qr/^error: parameter "kms\.audit" has an invalid value on the server's command line and is not applied/m,
 	'a wrong value there is an error');
-like($findings, qr/^error: there is no parameter "kms\.require_tsl", which the server was started with/m, 'so is a wrong name');
+like($findings, qr/^error: there is no parameter "kms\.require_tsl", which the server was started with/m, 'a wrong name on the command line is an error');
 unlike($findings, qr/audit_timeout/, 'a right one is none');
-is($node->safe_psql('postgres', 'SHOW kms.audit_timeout'), '7s', 'and applied');
+is($node->safe_psql('postgres', 'SHOW kms.audit_timeout'), '7s', 'a correct value is applied');
 $node->stop;
 
-# ---- Of a database or role ------------------------------------------------------
+# ---- Settings of a database or role ------------------------------------------------------
 
-# Without the library any name is taken.
+# Without the library the server accepts any name.
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
 $node->start;
 $node->safe_psql('postgres', "CREATE ROLE app; ALTER DATABASE postgres SET kms.audit = 'requird';
@@ -106,10 +106,10 @@ $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'kms'");
 $node->restart;
 $findings = findings();
 like($findings, qr/^error: parameter "kms\.audit" is set for database postgres and is not applied, because/m,
-	'what ALTER DATABASE has set and the server refuses is an error');
+	'a value of ALTER DATABASE that the server refuses is an error');
 like($findings, qr/^error: there is no parameter "kms\.require_tsl", which is set for role app/m,
-	'so is a name that ALTER ROLE has set');
-unlike($findings, qr/key_bits/, 'what is applied is none');
+	'a wrong name of ALTER ROLE is an error');
+unlike($findings, qr/key_bits/, 'a setting that is applied is no finding');
 my ($hint) = $findings =~ /"kms\.audit" is set.*(UPDATE pg_catalog.*)\.\)$/m;
 $node->safe_psql('postgres', "$hint; ALTER ROLE app RESET \"kms.require_tsl\"");
 unlike(findings(), qr/parameter/, 'the hint works when followed');

@@ -50,20 +50,20 @@ KmsClient::is_healthy($node, 'here', 'keys that were issued, rotated and importe
 copy_key('there', 'here', $id);
 is( $node->safe_psql('here', "SELECT kms_decrypt('$id', '" . KmsTest::encrypt_with_openssl($pem, 'secret') . "')"),
 	'secret', 'a copy opens what was encrypted for the key');
-like(findings('here'), qr/^warning: keys that no event of this trail made: $id \(/m, 'and is reported');
+like(findings('here'), qr/^warning: keys that no event of this trail made: $id \(/m, 'the copy is reported');
 $node->safe_psql('here', 'SELECT kms_flush_events()');
-like(findings('here'), qr/^warning: keys that no event of this trail made: $id \(/m, 'also after it was used');
+like(findings('here'), qr/^warning: keys that no event of this trail made: $id \(/m, 'the copy is reported after it was used');
 unlike(findings('there'), qr/no event/, 'the key itself is not');
 $node->safe_psql('here', "SELECT kms_destroy_key('$id', '$id')");
 KmsClient::is_healthy($node, 'here', 'without the copy there is no finding');
 
-# Of a device that has a key: the copy is active, too.
+# Copy a key for a device that has a key, so that both are active.
 my ($mine) = KmsClient::issue($node, 'here', 'phone');
 copy_key('there', 'here', $id);
 like(findings('here'), qr/^error: devices have two active keys: (?:$mine and $id|$id and $mine) \(/m,
 	'two active keys of a device are reported');
 $node->safe_psql('here', "SELECT kms_disable_key('$id')");
-unlike(findings('here'), qr/two active/, 'not if one is denied');
+unlike(findings('here'), qr/two active/, 'two active keys are no finding if one is denied');
 $node->safe_psql('here', "SELECT kms_destroy_key('$id', '$id')");
 KmsClient::is_healthy($node, 'here', 'without the copy there is no finding');
 
@@ -84,9 +84,9 @@ KmsTest::events($node, 'here', 'true');
 $node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('here'), '-f', $dump ], 'goes into a database that has keys');
 my $findings = findings('here');
 like($findings, qr/^error: tickets of the trail that two epochs have: 1, 2/m, 'tickets of two epochs are reported');
-like($findings, qr/^error: devices have two active keys: /m, 'and two active keys');
+like($findings, qr/^error: devices have two active keys: /m, 'two active keys are reported');
 
-# The same into an empty database is a restore.
+# Restoring the same dump into an empty database is normal.
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->safe_psql('restored', 'CREATE EXTENSION kms');
 $node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('restored'), '-f', $dump ], 'into an empty one');
@@ -95,7 +95,7 @@ KmsClient::is_healthy($node, 'restored', 'it is no finding');
 # Only the end of the other trail is left, far from the beginning of this one.
 $node->safe_psql('restored', "INSERT INTO kms.event_epoch SELECT epoch + 1, started_at, position, last_ticket, hash, left_out_at FROM kms.event_epoch;
 	INSERT INTO kms.event SELECT epoch + 1, ticket, occurred_at, operation, status FROM kms.event ORDER BY ticket DESC LIMIT 1");
-like(findings('restored'), qr/^error: tickets of the trail that two epochs have: \d+ \(/m, 'one common ticket is found');
+like(findings('restored'), qr/^error: tickets of the trail that two epochs have: \d+ \(/m, 'one common ticket of two epochs is found');
 $node->stop;
 done_testing();
 

@@ -174,7 +174,7 @@ SQL
 add('acting', 5, 91);
 $node->sql("INSERT INTO acting VALUES ('acting5')");
 is(maintain(), '0 5 f', 'if a foreign key acts on deletes, nothing is purged');
-is($node->sql('SELECT count(*) FROM acting'), '1', 'that foreign key did not act');
+is($node->sql('SELECT count(*) FROM acting'), '1', 'the foreign key that acts on deletes did not act');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: nothing is deleted from kms\.key .*acting_key_id_fkey/m, 'kms_check() reports that foreign key');
 $node->sql('DROP TABLE acting');

@@ -59,7 +59,7 @@ done_testing();
 
 # ---- What comes of them --------------------------------------------------
 
-# What each role may do is what 091 is about.
+# The rights of each role are tested in 091.
 sub grants
 {
 	is( as('shop', "SELECT has_function_privilege('kms_decrypt(text, text, text, text, text, bytea)', 'EXECUTE')"),

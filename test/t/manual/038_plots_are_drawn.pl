@@ -78,6 +78,6 @@ foreach my $what (sort keys %broken)
 	my ($status, $said) = plot('broken', $broken{$what});
 	ok($status != 0 && $said !~ /uninitialized/, "$what is refused");
 }
-ok(!glob("$tmp/broken/*"), 'and nothing is drawn of it');
+ok(!glob("$tmp/broken/*"), 'nothing is drawn of a refused file');
 
 done_testing();

@@ -1,4 +1,4 @@
-# What README.md and the pages of docs/ show can be done as it is shown.
+# The examples of README.md and of the pages of docs/ work as shown.
 #
 # Blocks that follow a line "<!-- test -->" are run in order: sql (one session
 # for those that follow each other), sh, and programs of clients, which print
@@ -31,7 +31,8 @@ local $ENV{PGDATABASE} = 'app';
 local $ENV{PGUSER} = $node->safe_psql('postgres', 'SELECT session_user');
 local $ENV{KMS_TREE} = $top;
 
-# How to run a client's program, and what it needs to be there.
+# The command that runs the program of a client, and one that fails if the client
+# cannot be run here.
 my %client = (
 	js => { run => [ 'node', '-e' ], need => [ 'node', '--version' ] },
 	python => {
@@ -39,7 +40,7 @@ my %client = (
 		need => [ 'python3', '-c', 'import cryptography' ]
 	});
 
-# What the examples of a page wait for that a reader has after a minute.
+# Wait for what the examples of a page need and a reader has after a minute.
 my %wait_for = ('docs/operate/trail.md' =>
 	  "SELECT count(*) > 0 FROM kms_audit_checkpoints() WHERE kind = 'checkpoint'");
 

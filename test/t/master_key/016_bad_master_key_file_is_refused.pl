@@ -1,6 +1,6 @@
-# Whatever is wrong with the master key file, the server starts, functions
-# raise KM007 with a hint, status and kms_check() say what it is, and a reload
-# with a good file heals.  A bad file at a reload leaves the keys in force.
+# If anything is wrong with the master key file, the server starts, functions
+# raise KM007 with a hint, status and kms_check() say what is wrong, and a reload
+# with a good file mends it.  A bad file at a reload leaves the keys in force.
 use strict;
 use warnings;
 
@@ -23,7 +23,7 @@ my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $decrypt = "SELECT kms_decrypt('$key', '$ciphertext')";
 
-# What needs the master key: a key and the pepper, which is there from now on.
+# A key and the pepper, which exists from now on, need the master key.
 my $hash = $node->safe_psql('postgres',
 	"SELECT kms_hash_secret('$key', '$ciphertext')");
 
@@ -189,7 +189,7 @@ SKIP:
 	my $files = $ENV{KMS_TEST_ROOT_FILES};
 	skip 'only root can make files of root (test/root-files)', 7 unless defined $files;
 
-	# What is read of a file of root, "" if it is ready.
+	# Return why a file of root is refused, or "" if it is accepted.
 	my $read = sub {
 		$node->append_conf('postgresql.conf', "kms.master_key_file = '$files/$_[0]'");
 		$node->restart;
@@ -202,7 +202,7 @@ SKIP:
 		"of root, mode $_: refused")
 	  foreach '0660', '0444', '0450';
 	like($read->('mode-0400'), qr/^the file cannot be opened: Permission denied/,
-		'of root, for nobody else: refused');
+		'a file of root that nobody else may read is refused');
   SKIP:
 	{
 		skip 'the file system has no access control lists', 1 unless -e "$files/credential";
@@ -227,7 +227,7 @@ is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM007',
 	'without the second one the old key is closed');
 is($node->safe_psql('postgres',
 		"SELECT kms_decrypt('$new', kms_encrypt('$new', 'x'))"),
-	'x', 'and the new one is not');
+	'x', 'the new key does not open');
 
 put("$good\n$wrong\n");
 $node->reload;
@@ -244,7 +244,7 @@ $node->restart;
 is($node->safe_psql('postgres', $decrypt), 'secret',
 	'a file in the data directory works');
 like(KmsClient::findings($node, 'postgres'),
-	qr/^warning: .*inside the data directory/m, 'but kms_check() warns of it');
+	qr/^warning: .*inside the data directory/m, 'kms_check() warns of a file in the data directory');
 is( KmsClient::sqlstate($node, 'postgres',
 		"ALTER SYSTEM SET kms.master_key_file = ''"),
 	'55P02', 'ALTER SYSTEM cannot set it');

@@ -1,8 +1,8 @@
 # kms.master_key_command is run by the launcher, once at start and once at each
-# reload, and by nobody else; what it prints are the master keys, and goes
-# nowhere else.  Whatever it does, the server starts and the launcher serves.
-# A command that fails leaves the keys in force and is not tried again by
-# itself; one that does not end is killed with all that it has started.
+# reload, and by nothing else.  It prints the master keys, which go nowhere else.
+# No command keeps the server from starting or the launcher from serving.  A
+# command that fails leaves the keys in force and is not retried.  A command that
+# does not end is killed with all processes that it has started.
 use strict;
 use warnings;
 
@@ -28,7 +28,7 @@ my $key = KmsTest::random_master_key();
 my $other = KmsTest::random_master_key();
 my $good = "echo $key";
 
-# What the command is from now on.  Each run leaves its process id.
+# Set the command.  Each run of it leaves its process id.
 sub command
 {
 	my ($body) = @_;
@@ -54,7 +54,7 @@ sub status
 		"SELECT status, detail FROM kms_master_key_status() WHERE status NOT IN ('missing', 'current', 'available', 'running')");
 }
 
-# The ids that the command has left in a file.
+# Wait for the process ids that the command leaves in a file, and return them.
 sub left
 {
 	my ($name, $count) = @_;
@@ -66,7 +66,7 @@ sub left
 	return @pids;
 }
 
-# Neither running nor waiting to be waited for.
+# Return whether the processes are gone, so that not even a zombie is left.
 sub gone
 {
 	my @pids = @_;
@@ -96,7 +96,7 @@ sub works
 		$name);
 }
 
-# The command has been run and taken notice of: there is no other complaint.
+# Reload and test that the command is run once and its keys are accepted.
 sub reads
 {
 	my ($name) = @_;
@@ -116,17 +116,17 @@ sub reads
 is($node->safe_psql('postgres', $decrypt), 'secret', 'its key opens');
 $node->safe_psql('postgres', "$decrypt; SELECT kms_issue_key('phone $_')") foreach 1 .. 3;
 $node->safe_psql('postgres', 'SELECT kms_flush_events(); SELECT kms_maintain()');
-is(scalar(runs()), 1, 'it was run once at start, and by no session');
+is(scalar(runs()), 1, 'the command was run once at start, and by no session');
 my $pid = launcher();
 my $descriptors = () = glob "/proc/$pid/fd/*";
 foreach (1 .. 5)
 {
-	reads('and once at a reload');
+	reads('the command is run once at a reload');
 }
-is(scalar(runs()), 6, 'and never else');
+is(scalar(runs()), 6, 'the command is run at no other time');
 is(scalar(() = glob "/proc/$pid/fd/*"), $descriptors,
 	'the launcher has no descriptor more');
-ok(gone(runs()), 'and no process that it did not wait for');
+ok(gone(runs()), 'the launcher has waited for each process');
 
 # ---- What it is given, and what it can see -------------------------------
 
@@ -140,13 +140,13 @@ SH
 reads('a command that looks around');
 my $fds = slurp_file("$dir/fds");
 like($fds, qr{ 0 -> /dev/null\n.* 1 -> .*\n.* 2 -> pipe:\S+\n.* 3 -> /proc/\d+/fd\n$},
-	'it has the three descriptors that each program has, and no other');
+	'the command has the three descriptors that each program has, and no other');
 my ($group, $leader) = split /\n/, slurp_file("$dir/group");
-is($group, $leader, 'it leads a process group of its own');
-is(slurp_file("$dir/cwd"), $node->data_dir . "\n", 'it runs in the data directory');
+is($group, $leader, 'the command leads a process group of its own');
+is(slurp_file("$dir/cwd"), $node->data_dir . "\n", 'the command runs in the data directory');
 
-# As the shell gets it: one that has waited for a child has changed it.  32 and
-# 33 are the C library's own.
+# The signals that the shell gets from the launcher, before it waits for a child,
+# which changes them.  The C library uses 32 and 33 itself.
 command("exec grep '^Sig[BI]' /proc/self/status >$dir/signals");
 $node->reload;
 ok(KmsTest::poll(sub { status() =~ /printed nothing/ }), 'another one');
@@ -168,7 +168,7 @@ my @bad = (
 	[ 'half a key', qr/line 1: not 64 hex/, "printf ${\ substr $key, 0, 40}" ],
 	[ 'what is not there', qr/exit code 127/, "exec $dir/nowhere" ]);
 
-# Only one of them is to run into the limit.
+# Only one of these commands may run into the time limit.
 foreach my $case (@bad)
 {
 	my ($name, $reason, $body) = @$case;
@@ -207,7 +207,7 @@ my $log = slurp_file($node->logfile);
 like($log, qr/LOG:  master key command cannot be used, the keys read before stay in force\n.*DETAIL:  the command ended with exit code 3/,
 	'the log says it');
 like($log, qr/LOG:  master key command cannot be used\n.*DETAIL:  the command printed nothing/,
-	'also at a start');
+	'the log reports it at a start, too');
 
 # ---- Both settings, or none ----------------------------------------------
 
@@ -218,15 +218,15 @@ set("kms.master_key_file = '$file'");
 $node->reload;
 ok(KmsTest::poll(sub { status() =~ /^refused\|kms.master_key_file and kms.master_key_command are both set; set one/ }),
 	'both are set: refused');
-is($node->safe_psql('postgres', $decrypt), 'secret', 'and the keys stay in force');
+is($node->safe_psql('postgres', $decrypt), 'secret', 'with both set the keys stay in force');
 set("kms.master_key_command = ''");
 $node->reload;
 ok(KmsTest::poll(sub { status() eq '' }), 'the file alone is read');
 set("kms.master_key_file = ''");
 $node->reload;
 ok(KmsTest::poll(sub { status() =~ /^unset\|/ }), 'neither: there is no key');
-is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM007', 'at once');
-is(scalar(runs()), $before, 'all that without running it');
+is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM007', 'without a source of keys a call fails');
+is(scalar(runs()), $before, 'none of this runs the command');
 set("kms.master_key_command = 'exec sh $script'");
 reads('set again, it is run');
 
@@ -245,10 +245,10 @@ my $offset = -s $node->logfile;
 reads('a command that talks');
 $log = substr slurp_file($node->logfile), $offset;
 like($log, qr/LOG:  kms\.master_key_command: \?\[1mPlease touch the token$/m,
-	'what it says is in the log');
+	'the standard error of the command is in the log');
 like($log, qr/LOG:  kms\.master_key_command: \+ KEY=\[not shown\]$/m,
-	'a key that it says is not');
-like($log, qr/: \(the rest is left out\)$/m, 'and no more than some');
+	'a key in its standard error is not');
+like($log, qr/: \(the rest is left out\)$/m, 'only some lines of the standard error are in the log');
 cmp_ok(() = $log =~ /and so on$/mg, '<', 200, 'of it');
 
 command("yes a | head -n 1000 >&2; $good");
@@ -256,7 +256,7 @@ $offset = -s $node->logfile;
 reads('a command that says little, often');
 $log = substr slurp_file($node->logfile), $offset;
 is(scalar(() = $log =~ /kms\.master_key_command: a$/mg), 200, 'has some lines in the log');
-like($log, qr/: \(the rest is left out\)$/m, 'and no more');
+like($log, qr/: \(the rest is left out\)$/m, 'the rest of many short lines is left out of the log');
 
 command("printf 'no end of line' >&2; exit 4");
 $node->reload;
@@ -285,9 +285,9 @@ is("@with_key", '', 'no environment or command line holds the key');
 my @files;
 find({ no_chdir => 1, wanted => sub { push @files, $_ if -f } }, $node->data_dir);
 is(join(' ', grep { index(slurp_file($_), $key) >= 0 } @files), '',
-	'nor does a file of the data directory');
-is(index(slurp_file($node->logfile), $key), -1, 'nor the server log');
-is(index(slurp_file($node->logfile), $other), -1, 'nor what was no key');
+	'no file of the data directory holds the key');
+is(index(slurp_file($node->logfile), $key), -1, 'the server log does not hold the key');
+is(index(slurp_file($node->logfile), $other), -1, 'the server log does not hold a line that was no key');
 ok((grep { index(slurp_file($_), $script) >= 0 } @files), 'the search finds what is there');
 
 # ---- What it has started -------------------------------------------------
@@ -298,23 +298,25 @@ set('kms.master_key_command_timeout = 400ms');
 command("$family; echo \$\$ >>$dir/family; wait");
 $node->reload;
 my @family = left('family', 3);
-ok(KmsTest::poll(sub { status() =~ /did not end/ }), 'one that is late');
-ok(gone(@family), 'is killed with all that it has started');
+ok(KmsTest::poll(sub { status() =~ /did not end/ }), 'a command that does not end in time is an error');
+ok(gone(@family), 'the late command is killed with all that it has started');
 
 set('kms.master_key_command_timeout = 60s');
 command("$family; $good");
-reads('one that leaves processes behind is taken');
-ok(gone(left('family', 2)), 'and they are killed');
+reads('a command that leaves processes behind is accepted');
+ok(gone(left('family', 2)), 'processes that the command leaves behind are killed');
 
-# What has left the group is let live, and waited for when it ends.
+# A process that has left the group is not killed, and is waited for when it
+# ends.
 command("setsid sleep 1000 >/dev/null 2>&1 & $good; while [ \$(ps -o sid= -p \$!) = \$(ps -o sid= -p \$\$) ]; do :; done; echo \$! >$dir/family");
-reads('one that leaves a daemon');
+reads('a command that leaves a daemon is accepted');
 my ($daemon) = left('family', 1);
-ok(-e "/proc/$daemon", 'which lives');
+ok(-e "/proc/$daemon", 'the daemon lives');
 kill 'TERM', $daemon;
 KmsTest::poll(sub { !-e "/proc/$daemon" || slurp_file("/proc/$daemon/stat") =~ /\) Z / });
-reads('when it has ended');
-ok(gone($daemon), 'it is waited for');
+command($good);
+reads('a command after the end of the daemon is accepted');
+ok(gone($daemon), 'the daemon is waited for');
 
 # ---- While it runs -------------------------------------------------------
 
@@ -325,64 +327,64 @@ $node->restart;
 like(status(), qr/^unread\|kms.master_key_command is still running/,
 	'while it runs the status says so');
 like(KmsClient::findings($node, 'postgres'),
-	qr/^error: the master key command has been running since /m, 'and kms_check()');
+	qr/^error: the master key command has been running since /m, 'while the command runs kms_check() says so');
 is($node->safe_psql('postgres', "SELECT value FROM kms.status WHERE item = 'master key'"),
-	'unread', 'and kms.status');
-$node->safe_psql('postgres', 'CREATE DATABASE meanwhile');
-$node->safe_psql('meanwhile', 'CREATE EXTENSION kms');
-is(KmsClient::sqlstate($node, 'meanwhile', "SELECT kms_public_key('none')"),
+	'unread', 'while the command runs kms.status says so');
+$node->safe_psql('postgres', 'CREATE DATABASE waiting');
+$node->safe_psql('waiting', 'CREATE EXTENSION kms');
+is(KmsClient::sqlstate($node, 'waiting', "SELECT kms_public_key('none')"),
 	'KM002', 'an event is recorded');
-is($node->safe_psql('meanwhile', "SELECT kms_flush_events(); SELECT count(*) > 0 FROM kms.event WHERE status = 'failure'")
-	=~ s/.*\n//sr, 't', 'and written: the launcher has started a writer');
+is($node->safe_psql('waiting', "SELECT kms_flush_events(); SELECT count(*) > 0 FROM kms.event WHERE status = 'failure'")
+	=~ s/.*\n//sr, 't', 'the event is written, because the launcher has started a writer');
 my $start = time;
 is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM007', 'a call that needs the key waits');
-cmp_ok(time - $start, '>=', 4, 'for some seconds');
+cmp_ok(time - $start, '>=', 4, 'the call waits for some seconds');
 my $session = KmsClient->session($node, 'postgres');
 $session->send($decrypt);
 $node->wait_until_waiting($session) or die 'the call does not wait';
 open my $go, '>', "$dir/go" or die $!;
 close $go;
-is($session->receive, 'secret', 'and gets it when it is there');
-ok(gone(@family), 'what it had started is gone');
+is($session->receive, 'secret', 'a call that waits gets the key when it is there');
+ok(gone(@family), 'the processes of the command are gone');
 unlink "$dir/go";
 
-# A reload while it runs: it is killed, and run anew.
+# A reload while the command runs kills it and runs it again.
 $before = runs();
 $node->reload;
 @family = left('family', 3);
-is($session->query($decrypt), 'secret', 'while it runs at a reload the keys stay in force');
-is(status(), '', 'and there is no complaint');
+is($session->query($decrypt), 'secret', 'while the command runs at a reload the keys stay in force');
+is(status(), '', 'there is no complaint while the command runs at a reload');
 is($session->query("SELECT detail FROM kms_master_key_status() WHERE status = 'running'"),
-	'kms.master_key_command is running; the keys read before are in force.', 'but the status says that it runs');
+	'kms.master_key_command is running; the keys read before are in force', 'the status says that the command runs');
 $node->reload;
 ok(gone(@family), 'another reload kills it');
 @family = left('family', 3);
-is(scalar(runs()), $before + 2, 'and runs it again');
-is(scalar(grep { -e "/proc/$_" } runs()), 1, 'so there is one');
+is(scalar(runs()), $before + 2, 'another reload runs the command again');
+is(scalar(grep { -e "/proc/$_" } runs()), 1, 'one command is running');
 is($session->query($decrypt), 'secret', 'with the keys in force');
 
 # The first command after no key at all.
 set("kms.master_key_command = ''");
 $node->reload;
-ok(gone(@family), 'it is killed when there is to be none');
-ok(KmsTest::poll(sub { status() =~ /^unset/ }), 'and no key is left');
+ok(gone(@family), 'the command is killed when the setting is removed');
+ok(KmsTest::poll(sub { status() =~ /^unset/ }), 'without the command no key is left');
 set("kms.master_key_command = 'exec sh $script'");
 $node->reload;
 @family = left('family', 3);
-like(status(), qr/^unread\|kms.master_key_command is still running/, 'one that comes after that is waited for');
+like(status(), qr/^unread\|kms.master_key_command is still running/, 'a command that is set after that is waited for');
 open $go, '>', "$dir/go" or die $!;
 close $go;
-is($session->query($decrypt), 'secret', 'by whoever needs the key');
+is($session->query($decrypt), 'secret', 'a call that needs the key waits for the command');
 unlink "$dir/go";
-ok(gone(@family), 'until it has ended');
+ok(gone(@family), 'the command has ended');
 $node->reload;
 @family = left('family', 3);
 
 # Another source while it runs.
 set("kms.master_key_file = '$file'\nkms.master_key_command = ''");
 $node->reload;
-ok(gone(@family), 'it is killed when a file takes its place');
-ok(KmsTest::poll(sub { status() eq '' }), 'which is read');
+ok(gone(@family), 'the command is killed when a file takes its place');
+ok(KmsTest::poll(sub { status() eq '' }), 'the file is read');
 set("kms.master_key_file = ''\nkms.master_key_command = 'exec sh $script'");
 $session->quit;
 
@@ -394,26 +396,26 @@ $pid = launcher();
 $before = runs();
 is($node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)"), 't',
 	'the launcher is told to end');
-ok(gone(@family), 'and takes the command with it');
+ok(gone(@family), 'the launcher that ends kills the command');
 @family = left('family', 3);
 is(scalar(runs()), $before + 1, 'the next launcher runs it again');
 is($node->safe_psql('postgres', $decrypt), 'secret', 'the keys have stayed in force');
 ok($node->stop('fast'), 'a stop');
-ok(gone(@family), 'ends it');
+ok(gone(@family), 'ends the command');
 
-# Where the launcher has no time to do anything, its supervisor does.
+# If the launcher is killed, its supervisor ends the command.
 command("$family; echo \$\$ >>$dir/family; wait");
 $node->start;
 @family = left('family', 3);
 ok($node->stop('immediate'), 'an immediate stop');
-ok(gone(@family), 'ends it with all that it has started');
+ok(gone(@family), 'an immediate stop ends the command with all that it has started');
 
 $node->start;
 @family = left('family', 3);
 $pid = launcher();
 command($good);
 kill 'KILL', $pid;
-ok(gone(@family), 'so does a kill -9 of the launcher');
+ok(gone(@family), 'a kill -9 of the launcher ends the command');
 KmsClient::wait_until_up($node);
 works('after which it is run again');
 
@@ -425,7 +427,7 @@ $standby->start;
 ok( KmsTest::poll(
 		sub { KmsClient::sqlstate($standby, 'postgres', $decrypt) eq '00000' }),
 	'a standby runs it');
-is(scalar(runs()), $before + 1, 'once');
+is(scalar(runs()), $before + 1, 'a standby runs the command once');
 $standby->promote;
 is( $standby->safe_psql('postgres',
 		"SELECT kms_decrypt(key_id, '$ciphertext') FROM kms_issue_key('phone')"),
@@ -435,8 +437,8 @@ $standby->stop;
 
 # ---- Where the postmaster is process 1 ------------------------------------
 
-# As in a container.  What a command leaves behind would be its child; one that
-# it does not know and that is killed makes it restart all.
+# As in a container.  A process that a command leaves behind becomes a child of
+# the postmaster, which restarts all if a child that it does not know is killed.
 my $alone;
 sub restarts
 {
@@ -461,13 +463,13 @@ SKIP:
 	KmsClient::wait_until_up($node);
 	is($node->safe_psql('postgres', "SELECT pg_read_file('postmaster.pid', 0, 2)"),
 		"1\n", 'the postmaster is process 1');
-	ok(KmsTest::poll(sub { status() =~ /did not end/ }), 'a command is killed');
+	ok(KmsTest::poll(sub { status() =~ /did not end/ }), 'a command that does not end is killed, too');
 	command("$family; $good");
-	reads('so is what another one leaves behind');
+	reads('processes that a command leaves behind are killed, too');
 	unlike(substr(slurp_file($node->logfile), $offset), qr/terminated by signal/,
-		'and the server goes on');
+		'the server goes on when such processes are killed');
 
-	# What a shell has started would find no reader when the shell is killed.
+	# A process that a shell has started finds no reader when the shell is killed.
 	set('kms.master_key_command_timeout = 60s');
 	unlink "$dir/family";
 	command("echo \$\$ >>$dir/family; x=\$(sleep 1; exec echo $key); echo \$x");
@@ -476,12 +478,12 @@ SKIP:
 	left('family', 1);
 	$node->psql('postgres', q{COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'});
 	ok(KmsTest::poll(sub { restarts($offset) == 1 }), 'a kill -9 of a session restarts the server');
-	ok(KmsTest::poll(sub { -e "$dir/family" }), 'which runs the command anew');
+	ok(KmsTest::poll(sub { -e "$dir/family" }), 'the restarted server runs the command again');
 	KmsClient::wait_until_up($node);
-	works('and has its key');
+	works('the restarted server has its key');
 	usleep(3_000_000);    # longer than the command takes
 	is(restarts($offset), 1, 'nothing that the command had started restarts it again');
-	is($node->safe_psql('postgres', $decrypt), 'secret', 'and the server goes on');
+	is($node->safe_psql('postgres', $decrypt), 'secret', 'the server goes on after the restart');
 	unlink "$dir/family";
 	kill 'INT', split / /, slurp_file("/proc/$_/task/$_/children")
 	  foreach $alone->{KIDS}[0]{PID};
@@ -511,7 +513,7 @@ foreach my $setting ('kms.master_key_command', 'kms.master_key_file')
 	}
 	local $ENV{PGOPTIONS} = "-c $setting=x";
 	like(($node->psql('postgres', 'SELECT 1'))[2],
-		qr/parameter "$setting" cannot be changed now/, "nor set $setting when connecting");
+		qr/parameter "$setting" cannot be changed now/, "a superuser cannot set $setting when connecting");
 }
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN');
 is( KmsClient::sqlstate($node, 'postgres',
@@ -519,7 +521,7 @@ is( KmsClient::sqlstate($node, 'postgres',
 	'42501', 'a plain user does not see it');
 is( $node->safe_psql('postgres',
 		"SET ROLE plain; SELECT count(*) FROM pg_settings WHERE name = 'kms.master_key_command'"),
-	'0', 'nor in pg_settings');
+	'0', 'a plain user does not see the command in pg_settings');
 
 $node->stop;
 done_testing();

@@ -1,7 +1,7 @@
-# Each recipe of examples/master-key gives the server its master key, says
-# nothing of it, and fails when what it needs is not there.  Those for services
-# that cannot be had here are run against stand-ins, which know just the
-# arguments that they must be called with.
+# Each recipe of examples/master-key gives the server its master key, does not
+# show it, and fails if what it needs is missing.  Recipes for services that a
+# test cannot use are run against stand-ins, which accept only the arguments that
+# they must be called with.
 use strict;
 use warnings;
 
@@ -25,7 +25,7 @@ my $bin = "$short/bin";
 my $softhsm = '/usr/lib/softhsm/libsofthsm2.so';
 mkdir $_, 0700 or die "$_: $!" foreach $dir, $bin, "$short/gnupg", "$short/tokens";
 
-# What the server and its commands find in their environment.
+# The environment of the server and its commands.
 $ENV{PATH} = "$bin:$ENV{PATH}";
 $ENV{SOFTHSM2_CONF} = "$short/softhsm2.conf";
 $ENV{KMS_PKCS11_MODULE} = $softhsm;
@@ -206,7 +206,7 @@ foreach my $name ('vault-kv.sh', 'vault-transit.sh')
 
 # ---- Links of a mounted secret -------------------------------------------
 
-# As the kubelet exchanges them; files of root are in test 016.
+# Exchange the files as the kubelet does.  Files of root are in test 016.
 my $next = KmsTest::random_master_key();
 mkdir $_ or die "$_: $!" foreach "$dir/secret", "$dir/secret/..1", "$dir/secret/..2";
 put("$dir/secret/..1/master.key", $key, 0400);
@@ -221,9 +221,9 @@ ok(KmsTest::poll(sub { $keys->() eq '1' }), 'a mounted secret is read');
 symlink '..2', "$dir/secret/..data_tmp" or die $!;
 rename "$dir/secret/..data_tmp", "$dir/secret/..data" or die $!;
 $node->reload;
-ok(KmsTest::poll(sub { $keys->() eq '2' }), 'so is the next one, at a reload');
+ok(KmsTest::poll(sub { $keys->() eq '2' }), 'the next mounted secret is read at a reload');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('$id', '$ciphertext')"),
-	'secret', 'which opens keys');
+	'secret', 'the next master key opens keys');
 
 # ---- All of them ---------------------------------------------------------
 

@@ -1,8 +1,8 @@
 # A new master key on the first line, kms_rewrap_keys() until it returns 0, the
-# old line removed: meanwhile sessions issue, decrypt and change states, and no
-# call fails; zero means that nothing needs the old one, not even a transaction
-# that is not committed.  Removing it too early is loud, and putting it back
-# heals.
+# old line removed: in the meantime sessions issue, decrypt and change states, and
+# no call fails.  Zero means that nothing needs the old master key, not even a
+# transaction that is not committed.  Removing it too early is reported, and
+# restoring it mends that.
 use strict;
 use warnings;
 
@@ -30,7 +30,7 @@ my $ciphertext = KmsRotation::import_keys($node, 'postgres', $keys);
 my $hash = $node->sql("SELECT kms_hash_secret('imported_1', '$ciphertext')");
 my ($old) = KmsRotation::lines($node);
 
-# Of the health of keys; servers under test run without fsync.
+# Return the errors of kms_check(), except about fsync, which tests turn off.
 sub errors
 {
 	return join "\n", grep { /^(?:error|warning)/ && !/fsync/ } split /\n/,
@@ -93,9 +93,9 @@ while ((my $done = rewrap(4)) > 0)
 	die 'rewrapping does not end' if $batches > 200;
 }
 cmp_ok($batches, '>=', $keys / 5, "in batches: $batches");
-cmp_ok($moved, '>=', $keys + 1, 'keys and the pepper are wrapped anew');
+cmp_ok($moved, '>=', $keys + 1, 'keys and the pepper are rewrapped');
 like(KmsRotation::keys_by_label($node, 'postgres'), qr/^new \d+, old 0$/,
-	'nothing is under the old one');
+	'no key is under the old master key');
 like(KmsRotation::detail($node, 'old'), qr/its line can be removed/, 'kms_master_key_status() says that it can go');
 KmsRotation::put($node, $new);
 my %rounds = map { $_ => rounds($_) } keys %work;
@@ -123,26 +123,26 @@ my ($issuing, $locking, $rewrapping) =
   map { KmsClient->session($node, 'postgres') } 1 .. 3;
 $locking->query("BEGIN; SELECT kms_disable_key('imported_2')");
 my $third = KmsRotation::put_first($node, 'third');
-like(KmsRotation::detail($node, 'new'), qr/kms_rewrap_keys\(\) moves/, 'a third master key');
-cmp_ok(rewrap(), '>=', $keys - 1, 'what others have is passed over');
-is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'new'"), '1', 'and stays');
+like(KmsRotation::detail($node, 'new'), qr/kms_rewrap_keys\(\) moves/, 'with a third master key the second one is still needed');
+cmp_ok(rewrap(), '>=', $keys - 1, 'rows that other transactions have locked are skipped');
+is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'new'"), '1', 'a locked row stays under its master key');
 $rewrapping->send('SELECT kms_rewrap_keys()');
-ok(waits($rewrapping), 'a call that finds only that waits');
+ok(waits($rewrapping), 'a call that finds only locked rows waits');
 $locking->query('COMMIT');
-is($rewrapping->receive, '1', 'for the transaction that has it');
-is(rewrap(), '0', 'then nothing is left');
+is($rewrapping->receive, '1', 'the call waits for the transaction that has locked the row');
+is(rewrap(), '0', 'nothing is left to rewrap after the lock');
 
 $issuing->query("BEGIN; SELECT key_id FROM kms_issue_key('uncommitted')");
 my $fourth = KmsRotation::put_first($node, 'fourth');
-cmp_ok(rewrap(), '>=', $keys, 'a key is being issued meanwhile');
+cmp_ok(rewrap(), '>=', $keys, 'committed keys are rewrapped while a key is being issued');
 is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'third'"), '0',
-	'no committed row is under its master key');
-like(KmsRotation::detail($node, 'third'), qr/kms_rewrap_keys\(\) moves/, 'but the status does not let that go');
+	'no committed row is under the third master key');
+like(KmsRotation::detail($node, 'third'), qr/kms_rewrap_keys\(\) moves/, 'the status says that the third master key is needed for the uncommitted key');
 $rewrapping->send('SELECT kms_rewrap_keys()');
-ok(waits($rewrapping), 'nor does the call return 0');
+ok(waits($rewrapping), 'the call does not return 0 before the key is committed');
 $issuing->query('COMMIT');
-is($rewrapping->receive, '1', 'until the key is committed, and wrapped anew');
-is(rewrap(), '0', 'then nothing is left');
+is($rewrapping->receive, '1', 'the key is rewrapped when it is committed');
+is(rewrap(), '0', 'nothing is left to rewrap after the commit');
 
 # Prepared transactions, and what is rolled back.
 $node->sql("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'issue'");
@@ -150,11 +150,11 @@ $issuing->query("BEGIN; SELECT key_id FROM kms_issue_key('rolled back')");
 KmsRotation::put_first($node, 'fifth');
 rewrap();
 $rewrapping->send('SELECT kms_rewrap_keys()');
-ok(waits($rewrapping), 'a prepared transaction is waited for');
+ok(waits($rewrapping), 'the call waits for a prepared transaction');
 $node->sql("COMMIT PREPARED 'issue'");
 $issuing->query('ROLLBACK');
-is($rewrapping->receive, '1', 'until it is committed');
-is(rewrap(), '0', 'what is rolled back needs nothing');
+is($rewrapping->receive, '1', 'the key of the prepared transaction is rewrapped when that is committed');
+is(rewrap(), '0', 'a key that was rolled back needs no master key');
 $node->sql("SELECT kms_enable_key('imported_2')");
 
 # A key that is wrapped already, and whose row is not there yet.
@@ -170,8 +170,8 @@ $locking->query('COMMIT');
 my $in_flight = $issuing->receive;
 is($node->sql("SELECT label FROM kms_master_key_status() AS m JOIN kms.key_secret AS s
 		ON s.master_key_id = decode(m.master_key_id, 'hex') WHERE key_id = '$in_flight'"),
-	'flight', 'and comes under the master key that is current by then');
-is($node->sql("SELECT kms_decrypt('$in_flight', kms_encrypt('$in_flight', 'x'))"), 'x', 'and opens');
+	'flight', 'the key is wrapped under the master key that is current by then');
+is($node->sql("SELECT kms_decrypt('$in_flight', kms_encrypt('$in_flight', 'x'))"), 'x', 'the key opens');
 cmp_ok(rewrap(), '>=', $keys, 'the others follow');
 
 # A snapshot that does not see what it would have to wait for.
@@ -194,10 +194,10 @@ $issuing->query('ROLLBACK');
 KmsRotation::put_first($node, 'seventh');
 $locking->query('BEGIN');
 is($locking->query('SELECT kms_rewrap_keys(10)') > 0 && $locking->{state},
-	'00000', 'one has ten in hand');
-cmp_ok(rewrap(), '>=', $keys - 10, 'another one does the others meanwhile');
+	'00000', 'a transaction rewraps ten keys');
+cmp_ok(rewrap(), '>=', $keys - 10, 'another call rewraps the others in the meantime');
 $locking->query('ROLLBACK');
-is(rewrap(), '12', 'what the first one gave back is done next');
+is(rewrap(), '12', 'the keys of the transaction that was rolled back are rewrapped next');
 all_open('seven master keys');
 
 sub waits
@@ -217,11 +217,11 @@ KmsRotation::put_first($node, 'eighth');
 my $said = KmsClient::error($node, 'postgres', 'SELECT kms_rewrap_keys()');
 like($said, qr/WARNING:  01000: keys or peppers that do not authenticate were left under their master key: 1/,
 	'a row that was changed by hand is left, with a warning');
-like($said, qr/HINT:  Keep that master key\. kms_check/, 'that says what to do');
-is(rewrap(), '0', 'it stops nobody');
-is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'seventh'"), '1', 'and is counted');
+like($said, qr/HINT:  Keep that master key\. kms_check/, 'the warning says what to do');
+is(rewrap(), '0', 'the changed row does not stop the others');
+is($node->sql("SELECT keys FROM kms_master_key_status() WHERE label = 'seventh'"), '1', 'the changed row is counted under its master key');
 $node->sql("UPDATE kms.key SET expires_at = expires_at - interval '1 day' WHERE key_id = 'imported_3'");
-is(rewrap(), '1', 'put right it is wrapped anew');
+is(rewrap(), '1', 'the row is rewrapped when it is corrected');
 
 # ---- By the worker -------------------------------------------------------
 
@@ -243,21 +243,21 @@ KmsRotation::put($node, 'tenth: ' . KmsTest::random_master_key());
 my $error = KmsClient::error($node, 'postgres', "SELECT kms_decrypt('imported_1', '$ciphertext')");
 like($error, qr/KM007: key "imported_1" was wrapped under master key "$id", which this server does not have/,
 	'without it a caller is told what is missing');
-like($error, qr/HINT:  Add that master key/, 'and what to do');
+like($error, qr/HINT:  Add that master key/, 'the error says what to do');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: keys wrapped under master key "$id", which this server does not have: \d+, and peppers or audit keys: 2\b/m,
-	'so does kms_check()');
+	'kms_check() says so');
 ok( KmsTest::poll(
 		sub {
 			slurp_file($node->logfile, $from) =~
 			  /LOG:  kms: keys of database "postgres" are wrapped under master key "$id", which this server does not have\n.*HINT:  Add that master key/;
 		}),
-	'and the log, at once');
-is(rewrap(), '0', 'there is nothing that could be wrapped anew');
+	'the log reports the missing master key at once');
+is(rewrap(), '0', 'no key can be rewrapped without its master key');
 like(KmsClient::error($node, 'postgres', 'SELECT kms_check()'), qr/^$/, 'nothing breaks');
 KmsRotation::put($node, KmsRotation::lines($node), $last);
-all_open('put back');
-cmp_ok(rewrap(), '>=', $keys, 'and moved');
+all_open('the master key is restored');
+cmp_ok(rewrap(), '>=', $keys, 'keys of the restored master key are rewrapped');
 is(errors(), '', 'all is well again');
 
 done_testing();

@@ -75,13 +75,13 @@ foreach my $run (1 .. $runs)
 	$node->sql('SELECT kms_rewrap_keys()');
 	is(behind(), '0', "run $run: running it again completes it");
 }
-cmp_ok(scalar(keys %left), '>', $runs / 4, 'they were killed at many different steps');
+cmp_ok(scalar(keys %left), '>', $runs / 4, 'the processes were killed at many different steps');
 is(KmsRotation::unopened($node, 'postgres', $ciphertext), '0', 'every key opens at the end');
 is($node->sql("SELECT kms_verify_secret('imported_1', '$ciphertext', '$hash')"), 't',
 	'the hash verifies');
 KmsRotation::put($node, (KmsRotation::lines($node))[0]);
 is(KmsRotation::unopened($node, 'postgres', $ciphertext), '0',
-	'and with the last master key alone');
+	'all keys open with the last master key alone');
 unlike(KmsClient::findings($node, 'postgres'), qr/authenticate|wrapped|older|more often/,
 	'kms_check() finds nothing wrong with them');
 

@@ -78,23 +78,23 @@ my $hash = $node->sql("SELECT kms_hash_secret('$before', '$ciphertext')");
 
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
 KmsRotation::put($node, "main: $key{main}", "$this: $key{a}", "$next: $key{b}");
-is(pool(), "$this $this", "the pool is made anew under this month's master key");
+is(pool(), "$this $this", "the pool is replaced by keys under this month's master key");
 my ($key, $key_pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $key_ciphertext = KmsTest::encrypt_with_openssl($key_pem, 'secret');
-is(under($key), $this, 'a key from the pool is under it');
+is(under($key), $this, "a key from the pool is under this month's master key");
 my ($made) = split /\|/, $node->sql("SELECT key_id FROM kms_issue_key('large', algorithm => 'RSA-3072')");
-is(under($made), $this, 'so is one that is made');
+is(under($made), $this, "a key that is generated is under this month's master key");
 my $ancient = $node->sql("SELECT kms_import_key('ancient', pg_read_file('" . pem_file() . "'),
 	created_at => now() - interval '10 years', expires_at => now() + interval '1 day', deprecated => false)");
-is(under($ancient), $this, 'and one that is imported, however old it is');
-is(under($before), 'main', 'what was there before stays where it was');
-is($node->sql('SELECT kms_rewrap_keys()'), '0', 'for it is under the current master key');
+is(under($ancient), $this, "an imported key, even an old one, is under this month's master key");
+is(under($before), 'main', 'a key from before stays under its master key');
+is($node->sql('SELECT kms_rewrap_keys()'), '0', 'nothing is rewrapped, because the rest is under the current master key');
 $node->sql("SELECT kms_disable_key('$key')");
 $node->sql("SELECT kms_enable_key('$key')");
 is($node->sql("SELECT kms_decrypt('$key', '$key_ciphertext')"), 'secret', 'states change under it');
 is(status(), "main current 1 2, $this epoch 3 0, $next epoch 0 0", 'the status counts it');
 is(KmsRotation::detail($node, $this), '', 'of this month nothing is to be done');
-is(KmsRotation::detail($node, $next), '', 'nor of the next');
+is(KmsRotation::detail($node, $next), '', 'nothing is to be done about the next month');
 unlike(KmsClient::findings($node, 'postgres'), qr/labelled|wrapped under/, 'all is well');
 
 sub pem_file
@@ -109,13 +109,13 @@ sub pem_file
 
 KmsRotation::put($node, 'new: ' . KmsTest::random_master_key(),
 	"main: $key{main}", "$this: $key{a}", "$next: $key{b}");
-is($node->sql('SELECT kms_rewrap_keys()'), '3', 'what is under no month is wrapped anew, with pepper and audit key');
-is(under($before), $this, "under the master key of its own month, which there is by now");
-is(under($key), $this, 'the others stay');
+is($node->sql('SELECT kms_rewrap_keys()'), '3', 'a key under no month is rewrapped, and so are the pepper and the audit key');
+is(under($before), $this, "the key is now under the master key of its own month");
+is(under($key), $this, 'other keys stay under the master key of their month');
 is($node->sql("SELECT kms_decrypt('$before', '$ciphertext'), kms_verify_secret('$before', '$ciphertext', '$hash')"),
-	'secret|t', 'all open');
-like(KmsRotation::detail($node, 'main'), qr/its line can be removed/, 'the old current one can go');
-like(status(), qr/^new current 0 2, main available 0 0, $this epoch 4 0, $next epoch 0 0$/, 'and is empty');
+	'secret|t', 'keys open and hashes verify');
+like(KmsRotation::detail($node, 'main'), qr/its line can be removed/, 'the previous current master key can be removed');
+like(status(), qr/^new current 0 2, main available 0 0, $this epoch 4 0, $next epoch 0 0$/, 'no key is under the previous current master key');
 
 # ---- The month is over ---------------------------------------------------
 
@@ -124,24 +124,24 @@ my $dump = $node->basedir . '/epochs.dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ],
 	'a dump of that month');
 KmsRotation::put($node, $new, "$last: $key{a}", "$this: $key{c}");
-is(pool(), "$this $this", 'with the new month the pool is made anew');
+is(pool(), "$this $this", 'with the new month the pool is replaced');
 my ($later, $later_pem) = KmsClient::issue($node, 'postgres', 'later');
 is(under($later), $this, 'a key of the new month is under its master key');
-is($node->sql('SELECT kms_rewrap_keys()'), '0', 'those of the old one stay');
-is(status(), "new current 0 2, $last epoch 4 0, $this epoch 1 0", 'each counted with its own');
+is($node->sql('SELECT kms_rewrap_keys()'), '0', 'keys of the old month stay under its master key');
+is(status(), "new current 0 2, $last epoch 4 0, $this epoch 1 0", 'the status counts the keys of each month');
 is(KmsRotation::detail($node, $last), '', 'the old month is still needed');
 $node->sql("SELECT kms_destroy_key(key_id, key_id) FROM kms.key WHERE key_id <> '$later'");
 is(KmsRotation::detail($node, $last), 'Its month is over and no row of this database needs it: it can be destroyed.',
 	'when its last key is purged the status says that it can be destroyed');
-is(KmsRotation::detail($node, $this), '', 'not so this month');
+is(KmsRotation::detail($node, $this), '', 'the master key of this month cannot be destroyed');
 my $open = KmsClient->session($node, 'postgres');
 $open->query("BEGIN; SELECT kms_destroy_key('$later', '$later')");
 KmsRotation::put($node, $new, "$last: $key{c}", "$this: $key{b}");
-is(KmsRotation::detail($node, $last), '', 'nor a month whose last key may come back by a rollback');
+is(KmsRotation::detail($node, $last), '', 'a month whose last key may come back by a rollback cannot be destroyed');
 $open->query('ROLLBACK');
 KmsRotation::put($node, $new, "$this: $key{c}");
 
-# What the old dump still has opens nowhere; with the master key it would.
+# Keys in the old dump cannot be opened, because the master key is destroyed.
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('restored'), $dump ],
 	'the old dump is restored');
@@ -149,7 +149,7 @@ my $decrypt = "SELECT kms_decrypt('$key', '$key_ciphertext')";
 like(KmsClient::error($node, 'restored', $decrypt), qr/KM007: key "$key" was wrapped under master key/,
 	'without the destroyed master key its keys are lost');
 KmsRotation::put($node, $new, "$last: $key{a}", "$this: $key{c}");
-is($node->safe_psql('restored', $decrypt), 'secret', 'which nothing else had kept from opening');
+is($node->safe_psql('restored', $decrypt), 'secret', 'with the destroyed master key they would open');
 $node->safe_psql('postgres', 'DROP DATABASE restored');
 
 # ---- No master key -------------------------------------------------------
@@ -159,20 +159,20 @@ KmsRotation::put($node, $new, "$last: $key{c}");
 my $error = KmsClient::error($node, 'postgres', "SELECT kms_issue_key('another')");
 like($error, qr/KM007: no master key is labelled "$this", the month in which this key is made/,
 	'a month without a master key makes no key');
-like($error, qr/HINT:  kms\.master_key_epochs is on: add a line with that label/, 'and says what to do');
-is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_rotate_key('later')"), 'KM007', 'nor rotates one');
+like($error, qr/HINT:  kms\.master_key_epochs is on: add a line with that label/, 'the error says what to do');
+is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_rotate_key('later')"), 'KM007', 'a month without a master key rotates no key');
 like(KmsClient::error($node, 'postgres',
 		"SELECT kms_import_key('x', pg_read_file('" . pem_file() . "'))"),
-	qr/KM007: no master key is labelled "$this"/, 'nor takes one in');
+	qr/KM007: no master key is labelled "$this"/, 'a month without a master key imports no key');
 is( KmsTest::events($node, 'postgres',
 		"status = 'failure' AND reason = 'Master key is not available'") > 0,
-	1, 'it is recorded');
+	1, 'the failure is recorded');
 is( $node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('later')"),
-	'x', 'keys that there are go on');
+	'x', 'existing keys can be used');
 my $missing = qr/no master key is labelled "$this", this month: no key can be made/;
 like(KmsClient::findings($node, 'postgres'), qr/^error: $missing \(Add a line with that label/m,
 	'kms_check() says it');
-like(slurp_file($node->logfile, $from), qr/LOG:  kms: $missing\n/, 'and the log');
+like(slurp_file($node->logfile, $from), qr/LOG:  kms: $missing\n/, 'the log says so');
 
 # Two weeks before there is a warning; the last day of a month always is one.
 KmsRotation::put($node, $new, "$this: $key{c}");
@@ -187,15 +187,15 @@ else
 	unlike(KmsClient::findings($node, 'postgres'), qr/labelled/, 'the coming month is far off');
 }
 KmsRotation::put($node, $new, "$this: $key{c}", "$next: $key{b}");
-unlike(KmsClient::findings($node, 'postgres'), qr/labelled/, 'not if it is there');
+unlike(KmsClient::findings($node, 'postgres'), qr/labelled/, 'a coming month that has its master key is no finding');
 
 # ---- Off again -----------------------------------------------------------
 
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = off');
 KmsRotation::put($node, $new, "$this: $key{c}");
-is($node->sql('SELECT kms_rewrap_keys()'), '1', 'without epochs all goes under the current one');
-is(under($later), 'new', 'as it always did');
-is(status(), "new current 1 2, $this available 0 0", 'and the months can go');
+is($node->sql('SELECT kms_rewrap_keys()'), '1', 'without epochs all keys are rewrapped under the current master key');
+is(under($later), 'new', 'without epochs a key of any month is under the current master key');
+is(status(), "new current 1 2, $this available 0 0", 'without epochs no key is under a month');
 
 # ---- A month that is over takes nothing any more --------------------------
 
@@ -204,13 +204,13 @@ my $old = $node->sql("SELECT kms_import_key('old', pg_read_file('" . pem_file() 
 	expires_at => now() + interval '1 day', deprecated => false)");
 $node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
 KmsRotation::put($node, 'fresh: ' . KmsTest::random_master_key(), $new, "$last: $key{a}", "$this: $key{c}");
-like(KmsRotation::detail($node, $last), qr/it can be destroyed\.$/, 'whoever is told that a month can be destroyed');
+like(KmsRotation::detail($node, $last), qr/it can be destroyed\.$/, 'the status says that the old month can be destroyed');
 $node->sql('SELECT kms_rewrap_keys()');
-is(under($old), 'fresh', 'loses no key of it that is wrapped anew later');
-like(KmsRotation::detail($node, $last), qr/it can be destroyed\.$/, 'and is told the same again');
-is(under($later), $this, 'one of this month goes to its own');
+is(under($old), 'fresh', 'a key of that month is rewrapped under the current master key');
+like(KmsRotation::detail($node, $last), qr/it can be destroyed\.$/, 'the status still says that the old month can be destroyed');
+is(under($later), $this, 'a key of this month is under the master key of this month');
 
-# A session that has not seen the change of the setting yet goes by it, too.
+# A session that has not read the changed setting yet follows it all the same.
 my $long = KmsClient->session($node, 'postgres');
 my $holder = KmsClient->session($node, 'postgres');
 $holder->query('SELECT pg_advisory_lock(1)');
@@ -222,7 +222,7 @@ $node->append_conf('postgresql.conf', 'kms.master_key_epochs = on');
 KmsRotation::put($node, KmsRotation::lines($node), 'last: ' . KmsTest::random_master_key());
 $holder->query('SELECT pg_advisory_unlock(1)');
 $long->receive;
-is($long->{state}, '00000', 'a call goes on over a change of the setting');
-is(under($later), $this, 'and leaves the month its key');
+is($long->{state}, '00000', 'a call that spans a change of the setting succeeds');
+is(under($later), $this, 'such a call leaves the key under the master key of its month');
 
 done_testing();

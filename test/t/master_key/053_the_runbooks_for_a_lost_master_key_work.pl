@@ -1,6 +1,6 @@
-# What the runbooks say to do when the master key is changed on a server with a
-# standby, or is gone, lost, leaked or half-deployed, step by step, with the
-# statements that it shows.
+# The runbooks for a master key that is changed on a server with a standby, or is
+# gone, lost, leaked or half-deployed, work step by step, with the statements
+# that they show.
 use strict;
 use warnings;
 
@@ -84,7 +84,7 @@ foreach my $step (1 .. 4)
 		qr/^No row of this database needs it: its line can be removed\.$/,
 		'the runbook quotes what the status says then') if $step == 3;
 }
-like($runbooks, qr/`No row of this database needs it: its line can be removed.`/, 'it does');
+like($runbooks, qr/`No row of this database needs it: its line can be removed.`/, 'the runbook quotes the status');
 is($node->sql("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 'the hash verifies');
 
 # ---- It has leaked -------------------------------------------------------
@@ -98,7 +98,7 @@ $thief->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $thief->con
 	"somebody has the dump $_->[0]") foreach [ 'leaked', $leaked ], [ 'changed', $changed ];
 is($thief->safe_psql('leaked', $decrypt), 'secret',
 	'with the leaked master key a copy from before opens');
-is(KmsClient::sqlstate($thief, 'changed', $decrypt), 'KM007', 'one that was made since does not');
+is(KmsClient::sqlstate($thief, 'changed', $decrypt), 'KM007', 'a copy that was made after the change does not open');
 $thief->stop;
 
 # ---- Half-deployed -------------------------------------------------------
@@ -111,13 +111,13 @@ $node->wait_for_catchup($standby);
 like(KmsClient::error($standby, 'postgres', "SELECT kms_decrypt('$only', '$only_ciphertext')"),
 	qr/KM007: key "$only" was wrapped under master key "$fingerprint", which this server does not have/,
 	'a standby without the new master key names it');
-like(problems($standby), qr/^error: keys wrapped under master key "$fingerprint"/, 'so does kms_check() there');
+like(problems($standby), qr/^error: keys wrapped under master key "$fingerprint"/, 'kms_check() of the standby names the missing master key');
 is(problems(), '', 'the first server notices nothing');
 is($standby->sql($decrypt), 'secret', 'other keys open on the standby');
 KmsRotation::put($standby, $next, $new);
 is($standby->sql("SELECT kms_decrypt('$only', '$only_ciphertext')"), 'secret',
 	'the same lines and a reload heal it');
-is(problems($standby), '', 'and all is well');
+is(problems($standby), '', 'after the reload there is no problem');
 $standby->stop;
 
 # ---- The file is gone ----------------------------------------------------
@@ -128,9 +128,9 @@ $node->reload;
 ok(KmsTest::poll(sub { problems() =~ /the keys read before are in force/ }),
 	'a file that is gone at a reload is an error of kms_check()');
 is($node->sql($decrypt), 'secret', 'calls go on with the keys read before');
-is($node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('gone')"), 'x', 'all of them');
+is($node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_issue_key('gone')"), 'x', 'other calls also go on');
 KmsRotation::put($node, @lines);
-is(problems(), '', 'put back it is well');
+is(problems(), '', 'with the restored file there is no problem');
 
 # ---- Lost ----------------------------------------------------------------
 
@@ -150,7 +150,7 @@ is($node->sql("SELECT count(*) FROM kms.keys WHERE state IN ('active', 'deprecat
 	'without a master key all are revoked but one');
 my ($again, $again_ciphertext) = issue('phone');
 isnt($again, $key, 'the device gets a new key');
-is($node->sql("SELECT kms_decrypt('$again', '$again_ciphertext')"), 'secret', 'that opens');
+is($node->sql("SELECT kms_decrypt('$again', '$again_ciphertext')"), 'secret', 'the new key opens');
 is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_verify_secret('$again', '$again_ciphertext', '$hash')"),
 	'KM007', 'a hash cannot be verified');
 $node->sql('DELETE FROM kms.pepper');
@@ -161,10 +161,10 @@ is($node->sql("SELECT kms_verify_secret('$again', '$again_ciphertext', '$new_has
 KmsRotation::put($node, KmsRotation::lines($node), $next);
 is($node->sql("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret',
 	'a copy that turns up opens what was not revoked');
-is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM004', 'and not what was');
+is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM004', 'the copy does not open keys that were revoked');
 $node->sql(shown('WHILE kms_rewrap_keys() > 0'));
 KmsRotation::put($node, (KmsRotation::lines($node))[0]);
-is($node->sql("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret', 'which can then be wrapped anew');
-is(problems(), '', 'and all is well');
+is($node->sql("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret', 'keys of the copy can be rewrapped');
+is(problems(), '', 'after that there is no problem');
 
 done_testing();

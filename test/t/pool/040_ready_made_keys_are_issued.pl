@@ -1,7 +1,7 @@
-# The pool of ready-made keys fills to its size; whoever issues takes a key
-# of it, which is gone with COMMIT and back with ROLLBACK, however that comes
-# about; takers do not wait for each other; it is filled again as soon as a
-# taking is committed.
+# The pool of ready-made keys fills to its size.  Issuing takes a key from it,
+# which is gone at COMMIT and is in the pool again after any kind of ROLLBACK.
+# Sessions that take keys do not wait for each other.  The pool is refilled as
+# soon as a transaction that took a key commits.
 use strict;
 use warnings;
 
@@ -44,25 +44,25 @@ my ($key, $pem) = KmsClient::issue($node, 'postgres', 'phone');
 my $origin = KmsPool::origin($node, 'postgres', 'phone', $keys);
 isnt($origin, 'none', 'a key that is issued is one of the pool');
 (my $body = $pem) =~ s/-----.*//g;
-is($keys->{ $body =~ s/\s//gr }, $origin, 'so is the public key that was answered');
+is($keys->{ $body =~ s/\s//gr }, $origin, 'the public key that was returned is that of the pool');
 is($node->sql("SELECT count(*) FROM kms.pool_key WHERE pool_key_id = '$origin'"),
-	'0', 'whose row is gone');
-isnt($key, $origin, 'it has an id of its own');
+	'0', 'the row of the pool is gone');
+isnt($key, $origin, 'the key has an id of its own');
 my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
-is($node->sql("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret', 'it decrypts');
+is($node->sql("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret', 'the key decrypts');
 is( KmsTest::events($node, 'postgres',
 		"operation = 'generate' AND status = 'success' AND key_id = '$key' AND device_id = 'phone'"),
-	'1', 'its event is that of a generated key');
+	'1', 'the event of the key is that of a generated key');
 is($node->sql("SELECT origin FROM kms.key WHERE key_id = '$key'"), 'generated',
-	'and so is its row');
+	'the row of the key says that it was generated');
 
-$keys = filled('one taken is made again at once, with no round of maintenance');
-is(KmsPool::made($node, 'postgres'), '4', 'one, not more');
+$keys = filled('a key that was taken is replaced at once, without a round of maintenance');
+is(KmsPool::made($node, 'postgres'), '4', 'only one key is made');
 my $rotated = $node->sql("SELECT key_id FROM kms_rotate_key('phone')");
 isnt(KmsPool::origin($node, 'postgres', 'phone', $keys), 'none',
 	'rotating takes one as well');
 is( $node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.keys
-		WHERE key_id = '$rotated'"), 'x', 'which decrypts');
+		WHERE key_id = '$rotated'"), 'x', 'the rotated key decrypts');
 
 # ---- Restart, without maintenance ---------------------------------------
 
@@ -73,7 +73,7 @@ is($node->sql("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret',
 	'after a restart the key decrypts');
 $node->sql("SELECT kms_issue_key('restarted')");
 isnt(KmsPool::origin($node, 'postgres', 'restarted', $keys), 'none',
-	'and the pool of before is used');
+	'a key of the pool from before the restart is issued');
 filled('it is filled with maintenance switched off, too');
 
 # ---- Rollback ------------------------------------------------------------
@@ -118,7 +118,7 @@ is( join(' ', sort map {
 	join(' ', sort keys %$keys),
 	'a statement takes one for each device, also those that were given back');
 $session->query('ROLLBACK');
-is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'and gives all back');
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'a rollback gives all keys back');
 
 # ---- Two phases ----------------------------------------------------------
 
@@ -126,7 +126,7 @@ $keys = KmsPool::keys($node, 'postgres');
 $node->sql("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'one'");
 is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'a prepared transaction keeps its key in the pool');
 $session->query("BEGIN; SELECT kms_issue_key('other'); ROLLBACK");
-is($session->{state}, '00000', 'others take others');
+is($session->{state}, '00000', 'other sessions take other keys');
 $node->restart;
 $session = KmsClient->session($node, 'postgres');
 $node->sql("ROLLBACK PREPARED 'one'");
@@ -135,7 +135,7 @@ $node->sql("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION 'two'")
 $node->sql("COMMIT PREPARED 'two'");
 isnt(KmsPool::origin($node, 'postgres', 'prepared', $keys), 'none',
 	'COMMIT PREPARED takes it');
-isnt(join(' ', KmsPool::ids($node, 'postgres')), $before, 'and it is gone');
+isnt(join(' ', KmsPool::ids($node, 'postgres')), $before, 'the committed key is gone from the pool');
 
 # ---- Side by side --------------------------------------------------------
 
@@ -177,9 +177,9 @@ foreach my $isolation ('REPEATABLE READ', 'SERIALIZABLE')
 	$many[0]->query("BEGIN ISOLATION LEVEL $isolation; SELECT count(*) FROM kms.pool_key");
 	$node->sql("SELECT kms_issue_key('while $isolation')");
 	$many[0]->query("SELECT kms_issue_key('after $isolation')");
-	is($many[0]{state}, '00000', "$isolation: a key that is gone since is passed over");
+	is($many[0]{state}, '00000', "$isolation: a key that has been taken since is skipped");
 	$many[0]->query('COMMIT');
-	is($many[0]{state}, '00000', "$isolation: and that can be committed");
+	is($many[0]{state}, '00000', "$isolation: a transaction that skipped a key can be committed");
 }
 filled('full at the end');
 is($node->sql("SELECT count(*) FROM (SELECT public_key FROM kms.key_secret

@@ -1,6 +1,6 @@
-# What is in the pool is what a device would be given now: keys of the wrong
-# size, under another master key, or that somebody has changed are never handed
-# out, and are replaced; its size follows the setting.
+# Only keys that a device could be given now are issued from the pool.  Keys of
+# the wrong size, under another master key, or that were changed are never issued,
+# and are replaced.  The size of the pool follows the setting.
 use strict;
 use warnings;
 
@@ -25,8 +25,8 @@ sub filled
 	return KmsPool::ids($node, 'postgres');
 }
 
-# A key that is issued: the row of the pool that it comes from, 'none' if it
-# was made for the device; it must work.
+# Issue a key, test that it works, and return the row of the pool that it comes
+# from, or 'none' if it was generated for the device.
 my $devices = 0;
 sub issue
 {
@@ -39,7 +39,8 @@ sub issue
 	return KmsPool::origin($node, 'postgres', $device, $keys);
 }
 
-# Of the pool's task: how many it made, and whether there are more to be made.
+# Run maintenance and return how many keys it made for the pool, and whether more
+# are missing.
 sub maintain
 {
 	my $session = shift;
@@ -68,20 +69,20 @@ sub current
 
 $node->sql('CREATE EXTENSION kms');
 is(issue(), 'none', 'without workers and maintenance the pool is empty');
-is($node->sql('SELECT count(*) FROM kms.pool_key'), '0', 'and stays so');
+is($node->sql('SELECT count(*) FROM kms.pool_key'), '0', 'the pool stays empty');
 is(maintain(), '2|f', 'without workers kms_maintain() fills it');
-is(join(' ', KmsPool::ids($node, 'postgres')) =~ tr/ //, 1, 'to its size');
+is(join(' ', KmsPool::ids($node, 'postgres')) =~ tr/ //, 1, 'kms_maintain() fills the pool to its size');
 $node->sql('DELETE FROM kms.pool_key');
 $node->set('kms.key_pool_size' => '5');
 my $other = KmsClient->session($node, 'postgres');
 $other->query('BEGIN');
 is(maintain($other), '4|t', 'kms_maintain() makes four, and says that there are more');
-is(maintain(), '0|f', 'another one does not make the same meanwhile, nor waits');
+is(maintain(), '0|f', 'another call neither makes the same keys nor waits');
 $other->query('ROLLBACK');
-is(join(' ', KmsPool::ids($node, 'postgres')), '', 'what is rolled back is not there');
-is(maintain(), '4|t', 'so four are made');
-is(maintain(), '1|f', 'one is missing');
-is(maintain(), '0|f', 'none is missing');
+is(join(' ', KmsPool::ids($node, 'postgres')), '', 'keys that were rolled back are not in the pool');
+is(maintain(), '4|t', 'the next call makes four again');
+is(maintain(), '1|f', 'the call after that makes the fifth');
+is(maintain(), '0|f', 'no key is missing');
 $node->sql('DELETE FROM kms.pool_key');
 $other->send('SELECT count(*) FROM kms_maintain()');
 KmsTest::poll(
@@ -92,8 +93,8 @@ KmsTest::poll(
 	}) or die 'kms_maintain() does not begin';
 is(KmsClient::sqlstate($node, 'postgres', 'BEGIN; DROP EXTENSION kms; ROLLBACK'),
 	'00000', 'DROP EXTENSION waits for kms_maintain() that generates');
-is($other->receive, '10', 'which ends, too');
-is(maintain(), '1|f', 'and has made four');
+is($other->receive, '10', 'kms_maintain() ends, too');
+is(maintain(), '1|f', 'kms_maintain() has made four keys');
 my @all = filled(5, 'the pool has its size');
 
 # ---- Changed rows --------------------------------------------------------
@@ -124,18 +125,18 @@ foreach my $name (sort keys %case)
 	my $from = -s $node->logfile;
 	$node->sql("UPDATE kms.pool_key $case{$name} WHERE pool_key_id = '$newest'");
 	my $origin = issue();
-	isnt($origin, 'none', "$name: the next one is handed out");
-	isnt($origin, $newest, "$name: not the one that was changed");
-	is($node->sql('SELECT count(*) FROM kms.pool_key'), '3', "$name: which is gone");
+	isnt($origin, 'none', "$name: a key of the pool is issued");
+	isnt($origin, $newest, "$name: the changed key is not issued");
+	is($node->sql('SELECT count(*) FROM kms.pool_key'), '3', "$name: the changed key is gone");
 	my $log = substr slurp_file($node->logfile), $from;
 	like($log, qr/LOG:  kms: a key in kms\.pool_key does not authenticate and is removed$/m,
 		"$name: the log says so");
-	unlike($log, qr/[0-9a-f]{32}|\b(?:pool_)?key_[0-9]|UPDATE.*x'/, "$name: and no more")
+	unlike($log, qr/[0-9a-f]{32}|\b(?:pool_)?key_[0-9]|UPDATE.*x'/, "$name: the log shows nothing of the key")
 	  unless $log =~ /statement:/;
 	$node->sql('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
 }
 
-# What does not even look like a key is not looked at.
+# A row that does not even look like a key is skipped.
 foreach my $change ("algorithm = 'RSA-9999'", "algorithm = ''", "wrapped_key = ''",
 	"wrapped_key = convert_to(repeat('x', 100000), 'UTF8')",
 	'wrapped_key = set_byte(wrapped_key, 0, 255)',
@@ -147,14 +148,14 @@ foreach my $change ("algorithm = 'RSA-9999'", "algorithm = ''", "wrapped_key = '
 }
 
 $node->sql("UPDATE kms.pool_key SET wrapped_key = '' WHERE pool_key_id = '$newest'");
-is(maintain(), '1|f', 'but is replaced');
-unlike(join(' ', KmsPool::ids($node, 'postgres')), qr/\Q$newest\E/, 'and gone');
+is(maintain(), '1|f', 'kms_maintain() replaces such a row');
+unlike(join(' ', KmsPool::ids($node, 'postgres')), qr/\Q$newest\E/, 'the replaced row is gone');
 $node->sql('DELETE FROM kms.pool_key; INSERT INTO kms.pool_key SELECT * FROM kept');
 
-# All of them.
+# Change all keys of the pool.
 $node->sql("UPDATE kms.pool_key SET created_at = created_at - interval '1 us'");
-is(issue(), 'none', 'if none is as it was made, one is generated');
-is(join(' ', KmsPool::ids($node, 'postgres')), '', 'and none is left');
+is(issue(), 'none', 'if all keys of the pool were changed, a key is generated');
+is(join(' ', KmsPool::ids($node, 'postgres')), '', 'no changed key is left');
 $node->sql('INSERT INTO kms.pool_key SELECT * FROM kept; DROP TABLE kept');
 
 # ---- Master keys ---------------------------------------------------------
@@ -167,11 +168,11 @@ $node->reload;
 ok(KmsTest::poll(sub { current() ne $old }), 'there is a new master key');
 my $before = join(' ', KmsPool::ids($node, 'postgres'));
 is(issue(), 'none', 'a key under the old one is not handed out');
-is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'though nobody has replaced it yet');
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'no worker has replaced the keys yet');
 $node->set('kms.key_pool_size' => '2', 'kms.keygen_workers' => '2');
 ok(KmsTest::poll(sub { (fingerprints() // '') eq current() }), 'workers replace them');
-filled(2, 'and fill the pool');
-is(fingerprints(), current(), 'by keys under the new one');
+filled(2, 'workers fill the pool');
+is(fingerprints(), current(), 'the new keys are under the new master key');
 my $new = current();
 @lines = split /\n/, slurp_file($file);
 KmsTest::write_master_key($file, KmsTest::random_master_key(), @lines);
@@ -179,7 +180,7 @@ $node->reload;
 ok( KmsTest::poll(
 		sub { current() ne $new && (fingerprints() // '') eq current() }),
 	'a reload is enough');
-filled(2, 'to have all of them replaced');
+filled(2, 'after the reload the pool has its size');
 
 # None at all.
 @lines = split /\n/, slurp_file($file);
@@ -192,12 +193,12 @@ ok( KmsTest::poll(
 			$node->sql("SELECT value FROM kms.status WHERE item = 'key generation last round'") ne 'never';
 		}),
 	'without a master key a worker looks');
-ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'and leaves');
+ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'the worker leaves');
 is($node->sql('SELECT count(*) FROM kms.pool_key'), '2', 'everything stays as it was');
 unlike(KmsClient::findings($node, 'postgres'), qr/key generation/,
 	'kms_check() has no complaint about it');
 unlike(substr(slurp_file($node->logfile), $from), qr/kms key generation of/,
-	'neither has the log');
+	'the log does not complain about it');
 KmsTest::write_master_key($file, @lines);
 $node->reload;
 filled(3, 'when the master key comes, it fills');
@@ -206,43 +207,43 @@ filled(3, 'when the master key comes, it fills');
 
 $before = join(' ', KmsPool::ids($node, 'postgres'));
 is(issue(", algorithm => 'RSA-3072'"), 'none', 'a key of another size is made for its device');
-is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'and the pool is left alone');
+is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'a key of another size leaves the pool alone');
 $node->set('kms.keygen_workers' => '0');
 $node->sql('ALTER DATABASE postgres SET kms.key_bits = 3072');
 is(issue(), 'none', 'a database with another size has another pool');
 $node->set('kms.keygen_workers' => '2');
-ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-3072' }), 'the wrong ones go');
-filled(3, 'and right ones come');
-isnt(issue(), 'none', 'which are handed out');
-filled(3, 'full');
+ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-3072' }), 'workers remove keys of the wrong size');
+filled(3, 'workers fill the pool with keys of the right size');
+isnt(issue(), 'none', 'keys of the right size are issued');
+filled(3, 'the pool is full again');
 $node->set('kms.keygen_workers' => '0');
 $node->sql('ALTER DATABASE postgres RESET kms.key_bits');
-is(issue(), 'none', 'and so back');
-is(algorithms(), 'RSA-3072', 'without workers the wrong ones stay, but are not handed out');
+is(issue(), 'none', 'back at the old size, keys of the other size are not issued');
+is(algorithms(), 'RSA-3072', 'without workers keys of the wrong size stay');
 $node->set('kms.keygen_workers' => '2');
-ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-2048' }), 'until there are workers');
+ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-2048' }), 'workers replace keys of the wrong size');
 
 # ---- Size of the pool ----------------------------------------------------
 
-my @three = filled(3, 'full again');
+my @three = filled(3, 'the pool is full again');
 $node->set('kms.key_pool_size' => '1');
 my ($one) = filled(1, 'a smaller size removes the surplus');
-ok(scalar(grep { $_ eq $one } @three), 'and makes nothing');
+ok(scalar(grep { $_ eq $one } @three), 'a smaller size makes no key');
 $node->set('kms.key_pool_size' => '0');
-filled(0, 'no size empties it');
-is(issue(), 'none', 'then keys are made for their devices');
+filled(0, 'size 0 empties the pool');
+is(issue(), 'none', 'without a pool a key is generated for its device');
 unlike(KmsClient::findings($node, 'postgres'), qr/key generation/,
-	'which is nothing to complain about');
+	'kms_check() has no complaint about size 0');
 $node->set('kms.key_pool_size' => '2');
-filled(2, 'a larger size fills it');
+filled(2, 'a larger size fills the pool');
 
 # ---- Workers that are switched off ---------------------------------------
 
 $node->set('kms.key_bits' => '4096', 'kms.key_pool_size' => '1000');
 ok(KmsTest::poll(sub { !KmsPool::idle($node) }), 'workers have much to do');
 $node->set('kms.keygen_workers' => '0');
-ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'and leave when they are switched off');
-cmp_ok(scalar(KmsPool::ids($node, 'postgres')), '<', 100, 'long before they are done');
+ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'workers leave when they are switched off');
+cmp_ok(scalar(KmsPool::ids($node, 'postgres')), '<', 100, 'workers leave long before the pool is full');
 ok(slurp_file($node->logfile) !~ /PANIC|terminated by signal/, 'no process crashed');
 $other->quit;
 $node->stop;

@@ -54,7 +54,7 @@ is(scalar(grep { $_->finish } @burst), 3 * $size, 'each of a burst gets an answe
   or diag join "\n", values %out;
 ok( KmsTest::poll(sub { $watch->() == $size && KmsPool::idle($node) }),
 	'the pool is filled again');
-cmp_ok($highest, '<=', $size, 'and never had more');
+cmp_ok($highest, '<=', $size, 'the pool never had more keys');
 is( $node->safe_psql('postgres',
 		"SELECT count(*), count(DISTINCT key_id), count(DISTINCT public_key)
 		FROM kms.key JOIN kms.key_secret USING (key_id)"),
@@ -69,7 +69,7 @@ foreach my $key (@pool)
 }
 is( $node->safe_psql('postgres',
 		'SELECT count(*) FROM kms.key_secret JOIN kms.pool_key USING (public_key)'),
-	'0', 'what is in the pool nobody has');
+	'0', 'no device has a key that is in the pool');
 is( KmsPool::made($node, 'postgres'),
 	$node->safe_psql('postgres',
 		"SELECT $size + n_tup_del FROM pg_stat_all_tables WHERE relid = 'kms.pool_key'::regclass"),
@@ -77,7 +77,7 @@ is( KmsPool::made($node, 'postgres'),
 
 # Others that were made in the meantime went to devices, too.
 cmp_ok(KmsPool::made($node, 'postgres'), '<=', 4 * $size,
-	'nor more than a burst can take');
+	'no more keys were made than a burst can take');
 
 # Many that are rolled back cost nothing.
 my $made = KmsPool::made($node, 'postgres');
@@ -88,7 +88,7 @@ foreach my $n (1 .. $size)
 }
 ok(KmsPool::filled($node, 'postgres', $size), 'rolled back bursts leave the pool as it was');
 is(join(' ', KmsPool::ids($node, 'postgres')), $ids, 'with the same keys');
-is(KmsPool::made($node, 'postgres'), $made, 'and nothing is made');
+is(KmsPool::made($node, 'postgres'), $made, 'no key is made');
 
 # ---- Several databases, one worker ---------------------------------------
 
@@ -121,13 +121,13 @@ is( $node->safe_psql('one', 'SELECT md5(string_agg(public_key, NULL)) FROM kms.p
 
 # ---- No place for workers ------------------------------------------------
 
-# One is PostgreSQL's own, one the launcher's.
+# One slot is for PostgreSQL's own worker, one for the launcher.
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
-$node->safe_psql('one', "SELECT kms_issue_key('in vain ' || n) FROM generate_series(1, $size + 1) AS n");
-is($node->safe_psql('one', "SELECT count(*) FROM kms.key WHERE device_id ~ '^in vain'"),
+$node->safe_psql('one', "SELECT kms_issue_key('no slot ' || n) FROM generate_series(1, $size + 1) AS n");
+is($node->safe_psql('one', "SELECT count(*) FROM kms.key WHERE device_id ~ '^no slot'"),
 	$size + 1, 'without a place for workers sessions use up the pool, then generate');
-is($node->safe_psql('one', 'SELECT count(*) FROM kms.pool_key'), '0', 'nobody fills it');
+is($node->safe_psql('one', 'SELECT count(*) FROM kms.pool_key'), '0', 'without a slot no worker fills the pool');
 ok( KmsTest::poll(
 		sub {
 			KmsClient::findings($node, 'one') =~
@@ -138,7 +138,7 @@ $node->append_conf('postgresql.conf', 'max_worker_processes = 10');
 $node->restart;
 ok(KmsPool::filled($node, 'one', $size), 'when there are places, they fill it');
 ok(KmsTest::poll(sub { KmsClient::findings($node, 'one') !~ /max_worker_processes/ }),
-	'and kms_check() has no complaint any more');
+	'with free slots kms_check() has no complaint');
 ok(slurp_file($node->logfile) !~ /PANIC|terminated by signal/, 'no process crashed');
 $node->stop;
 done_testing();

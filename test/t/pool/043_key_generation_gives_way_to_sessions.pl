@@ -1,6 +1,6 @@
-# Workers that generate keys run at the lowest priority, end at once when they
-# are told to, whatever tells them, and what they had begun is made by others;
-# sessions that generate can be cancelled.
+# Workers that generate keys run at the lowest priority and end at once when they
+# are told to, in any way.  Other workers then make the keys that were begun.
+# Sessions that generate can be cancelled.
 use strict;
 use warnings;
 
@@ -29,7 +29,8 @@ my $node = KmsTest->node('slow', conf => "kms.key_pool_size = 1000
 	kms.keygen_workers = 2
 	restart_after_crash = on");
 
-# A worker of the database that has a thread that generates.
+# Wait for a worker of the database that has a thread that generates, and return
+# its process id.
 sub generating
 {
 	my ($db) = @_;
@@ -49,7 +50,7 @@ sub threads
 	return -d '/proc/self/task' ? scalar @tasks : 2;
 }
 
-# Make what is left to be done little, and see that it is done, exactly.
+# Make the pool small, and test that workers fill it to exactly its size.
 sub fills
 {
 	my ($name) = @_;
@@ -122,16 +123,16 @@ $worker = generating('postgres');
 $node->sql("SELECT pg_cancel_backend($worker)");
 is($node->sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $worker"), '1',
 	'a worker that is cancelled stays');
-ok(generating('postgres'), 'and begins again');
+ok(generating('postgres'), 'a worker that is cancelled begins again');
 fills('cancelled');
 
 $worker = generating('postgres');
 is($node->sql("SELECT pg_terminate_backend($worker, 180000)"), 't',
 	'a worker can be terminated');
-ok(generating('postgres'), 'and is replaced');
+ok(generating('postgres'), 'a worker that was terminated is replaced');
 fills('terminated');
 unlike(KmsClient::findings($node, 'postgres'), qr/key generation/,
-	'no complaint about it');
+	'kms_check() does not complain about a terminated worker');
 
 # ---- DROP DATABASE -------------------------------------------------------
 
@@ -139,17 +140,17 @@ $node->sql('CREATE DATABASE dropped');
 $node->safe_psql('dropped', 'CREATE EXTENSION kms');
 ok(generating('dropped'), 'a worker generates in another database');
 is(KmsClient::sqlstate($node, 'postgres', 'DROP DATABASE dropped'), '00000',
-	'which can be dropped meanwhile');
+	'that database can be dropped');
 
 # ---- DROP EXTENSION ------------------------------------------------------
 
 my $from = -s $node->logfile;
 ok(generating('postgres'), 'a worker generates');
 is(KmsClient::sqlstate($node, 'postgres', 'DROP EXTENSION kms'), '00000',
-	'the extension can be dropped meanwhile');
+	'the extension can be dropped while a worker generates');
 $node->sql('CREATE EXTENSION kms');
 fills('a new extension');
-unlike(KmsClient::findings($node, 'postgres'), qr/key generation/, 'no complaint about that');
+unlike(KmsClient::findings($node, 'postgres'), qr/key generation/, 'kms_check() does not complain about a new extension');
 
 # ---- A session -----------------------------------------------------------
 
@@ -161,7 +162,7 @@ foreach my $n (1 .. 3)
 	is($session->{state}, '57014', 'a session that generates can be cancelled');
 }
 $session->query('RESET statement_timeout');
-is( $session->query("SELECT count(*) FROM kms.key"), '0', 'and has made nothing');
+is( $session->query("SELECT count(*) FROM kms.key"), '0', 'a session that was cancelled has made no key');
 $session->quit;
 
 # ---- Shutdown, kill -9 ---------------------------------------------------

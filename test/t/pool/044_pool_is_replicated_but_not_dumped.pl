@@ -24,20 +24,20 @@ my $standby = KmsTest->standby($primary, 'standby', conf => 'kms.key_pool_size =
 # ---- On the standby ------------------------------------------------------
 
 $primary->safe_psql('postgres', "SELECT kms_issue_key('phone')");
-ok(KmsPool::filled($primary, 'postgres', 2), 'it is filled again');
+ok(KmsPool::filled($primary, 'postgres', 2), 'the pool is filled again');
 my $ids = join ' ', KmsPool::ids($primary, 'postgres');
 $primary->wait_for_catchup('standby', 'replay', $primary->lsn('insert'));
 is(join(' ', KmsPool::ids($standby, 'postgres')), $ids, 'the standby has the same');
 is( $standby->safe_psql('postgres',
 		"SELECT value FROM kms.status WHERE item = 'keys in the pool'"),
-	'2', 'and says so in kms.status');
+	'2', 'kms.status of the standby has the size of the pool');
 is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_issue_key('tablet')"),
-	'25006', 'it issues none of them');
+	'25006', 'the standby issues no key of the pool');
 $standby->reload;
 is( $standby->safe_psql('postgres',
 		"SELECT value FROM kms.status WHERE item = 'key generation last round'"),
 	'never', 'no worker has looked at it');
-is(join(' ', KmsPool::ids($standby, 'postgres')), $ids, 'though it should be larger here');
+is(join(' ', KmsPool::ids($standby, 'postgres')), $ids, 'the pool of the standby keeps its size, although the setting is larger');
 
 # ---- After promotion -----------------------------------------------------
 
@@ -47,28 +47,29 @@ $standby->promote;
 $standby->safe_psql('postgres', "SELECT kms_issue_key('tablet')");
 is(KmsPool::origin($standby, 'postgres', 'tablet', $keys), 'none',
 	'after promotion it issues nothing that was replicated');
-ok(KmsPool::filled($standby, 'postgres', 3), 'and fills the pool to its own size');
+ok(KmsPool::filled($standby, 'postgres', 3), 'the promoted standby fills the pool to its own size');
 
 is(scalar(grep { $keys->{$_} } keys %{ KmsPool::keys($standby, 'postgres') }),
-	0, 'with keys of its own');
+	0, 'the promoted standby fills the pool with keys of its own');
 
 # ---- A copy --------------------------------------------------------------
 
-# It is served at once, and may have dropped its copy before anybody looks.
+# Workers serve the copy at once, and may have dropped its pool before the test
+# sees it.
 $keys = KmsPool::keys($standby, 'postgres');
 is(scalar(keys %$keys), 3, 'there is a pool to be copied');
 $standby->safe_psql('template1', 'CREATE DATABASE copied TEMPLATE postgres');
 $standby->safe_psql('copied', "SELECT kms_issue_key('scanner')");
-is(KmsPool::origin($standby, 'copied', 'scanner', $keys), 'none', 'issues nothing of it');
-ok(KmsPool::filled($standby, 'copied', 3), 'and fills its own');
+is(KmsPool::origin($standby, 'copied', 'scanner', $keys), 'none', 'a copy issues no key of the copied pool');
+ok(KmsPool::filled($standby, 'copied', 3), 'a copy fills its own pool');
 is(scalar(grep { $keys->{$_} } keys %{ KmsPool::keys($standby, 'copied') }),
-	0, 'with keys of its own, too');
+	0, 'the copy fills its pool with keys of its own');
 
 # ---- A dump --------------------------------------------------------------
 
 $standby->command_ok([ 'pg_dump', '-f', $dump, $standby->connstr('postgres') ],
 	'dumped');
-unlike(slurp_file($dump), qr/COPY kms\.pool_key/, 'without the pool');
+unlike(slurp_file($dump), qr/COPY kms\.pool_key/, 'a dump does not contain the pool');
 $standby->safe_psql('postgres', 'CREATE DATABASE restored');
 $standby->command_ok(
 	[
@@ -79,11 +80,11 @@ $standby->command_ok(
 ok(KmsPool::filled($standby, 'restored', 3), 'the restored database fills its own');
 $keys = KmsPool::keys($standby, 'postgres');
 is(scalar(grep { $keys->{$_} } keys %{ KmsPool::keys($standby, 'restored') }),
-	0, 'with keys of its own');
+	0, 'the restored database fills its pool with keys of its own');
 $standby->safe_psql('restored', "SELECT kms_issue_key('console')");
 is( $standby->safe_psql('restored',
 		"SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.keys WHERE device_id = 'console'"),
-	'x', 'that work');
+	'x', 'the keys of the restored database work');
 ok(slurp_file($standby->logfile) !~ /PANIC|terminated by signal/, 'no process crashed');
 $standby->stop;
 done_testing();

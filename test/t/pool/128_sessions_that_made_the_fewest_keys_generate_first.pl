@@ -1,5 +1,5 @@
 # While others ask for key after key, a session that has made none is the next
-# to generate one, also if the others connect anew for each.
+# to generate one, even if the others open a new connection for each key.
 use strict;
 use warnings;
 
@@ -33,7 +33,8 @@ sub generated
 	return KmsTest::events($node, 'postgres', "operation = 'generate' AND $where");
 }
 
-# A new session of "app" asks for a key; how many others were made meanwhile.
+# Let a new session of "app" ask for a key, and return how many keys were made for
+# others before it got its key.
 sub others_before_a_new_one
 {
 	my ($name) = @_;
@@ -70,22 +71,22 @@ ok( KmsTest::poll(
 cmp_ok(others_before_a_new_one('new device'), '<=', 2,
 	'a session that has made none is next');
 
-# One that waits can be cancelled, and holds nobody up.
+# A session that waits can be cancelled, and delays no other.
 my $cancelled = KmsClient->session($node, 'postgres');
 $cancelled->query("SET statement_timeout = '1ms'");
 $cancelled->query("SELECT kms_issue_key('cancelled')");
 is($cancelled->{state}, '57014', 'a wait can be cancelled');
-cmp_ok(others_before_a_new_one('after a cancel'), '<=', 2, 'which holds nobody up');
+cmp_ok(others_before_a_new_one('after a cancel'), '<=', 2, 'a cancelled session delays no other');
 my $ended = KmsClient->session($node, 'postgres');
 $ended->send("SELECT kms_issue_key('ended')");
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($ended->{pid}, 180000)");
 cmp_ok(others_before_a_new_one('after an end'), '<=', 2,
-	'nor does one whose session is ended');
+	'a terminated session delays no other');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($_->{pid}, 180000)") foreach @sessions;
 $_->{run}->kill_kill foreach @sessions, $ended;
 $cancelled->quit;
 
-# ---- Sessions that come anew for each key --------------------------------
+# ---- A new session for each key ------------------------------------------
 
 END
 {
@@ -95,20 +96,20 @@ END
 		close $stop;
 	}
 }
-my $before = generated("device_id LIKE 'anew-%'");
+my $before = generated("device_id LIKE 'flood-%'");
 my @load = map {
 	IPC::Run::start(
 		[
 			'bash', '-c',
 			'i=0; while [ ! -e "$2/stop" ]; do i=$((i + 1))
-				psql -XAtq -U flooder -d "$1" -c "SELECT kms_issue_key(\'anew-$3-$i\')"
+				psql -XAtq -U flooder -d "$1" -c "SELECT kms_issue_key(\'flood-$3-$i\')"
 			done', 'bash', $node->connstr('postgres'), $dir, $_
 		],
 		'>', \my $output)
 } 1 .. $flooders;
 ok( KmsTest::poll(
-		sub { generated("device_id LIKE 'anew-%'") >= 2 * $flooders && waiting() >= $flooders - 2 }),
-	'others connect anew for each key');
+		sub { generated("device_id LIKE 'flood-%'") >= 2 * $flooders && waiting() >= $flooders - 2 }),
+	'others open a new connection for each key');
 cmp_ok(others_before_a_new_one('another device'), '<=', 2,
 	'a session of a role that has made fewer is next');
 open my $stop, '>', "$dir/stop" or die $!;

@@ -29,12 +29,12 @@ foreach my $name (sort keys %$results)
 	my $outcome = $audit->call($results->{$name});
 	is($outcome->{state}, '00000', "in health: $name works");
 	is($audit->in_trail("healthy $name"), '1',
-		'and its event is in the trail when it returns');
+		'in health: the event is in the trail when a call returns');
 }
 my ($state, $sql) = @{ $failures->{'decrypt of damaged bytes'} };
 $audit->call("SET application_name = 'healthy failure'");
 is($audit->call($sql)->{state}, $state, 'in health: a failure is one');
-is($audit->in_trail('healthy failure'), '1', 'and in the trail when it is raised');
+is($audit->in_trail('healthy failure'), '1', 'in health: a failure is in the trail when it is raised');
 ok(KmsTest::poll(sub { !$audit->running('kms writer') }),
 	'a writer without work leaves');
 is($audit->call($results->{decrypt})->{rows}, 'secret', 'a call has it started');
@@ -107,7 +107,7 @@ foreach my $fault (
 	is_deeply(
 		[ grep { $audit->call($results->{$_})->{state} ne '00000' } sort keys %$results ],
 		[], "$what: in best_effort each call works");
-	is_deeply([ $audit->failing_changes ], [], 'and each change');
+	is_deeply([ $audit->failing_changes ], [], 'in best_effort each change works');
 	cmp_ok(time - $start, '<=', KmsAudit::LONG_TIMEOUT / 4000, 'without waiting');
 	like($audit->findings,
 		qr/^warning: events have been waiting to be written for more than a second/m,
@@ -119,7 +119,7 @@ foreach my $fault (
 	cmp_ok($audit->in_trail("$what, required"), '>=', $calls + $changes,
 		"$what: what was tried is in the trail afterwards");
 	is($audit->in_trail("$what, best effort"), keys(%$results) + $changes,
-		'and all that was done');
+		'all that was done is in the trail afterwards');
 	unlike($audit->findings, qr/events have been waiting|event writer/,
 		"$what: kms_check() has no complaint left");
 	is($audit->intact, 'intact', 'the trail is intact');
@@ -128,15 +128,16 @@ foreach my $fault (
 	is($audit->call($results->{decrypt})->{rows}, 'secret', "$what: and it works again");
 }
 
-# ---- By whoever waits himself --------------------------------------------
+# ---- By the caller itself -------------------------------------------------
 
-# No deadlock detector sees one who waits for a process that waits for him.
+# The deadlock detector does not see that the caller waits for a process that
+# waits for the caller.
 $audit->mode('required', $short);
 $audit->call('BEGIN; LOCK TABLE kms.event IN SHARE MODE');
 refused('the caller has locked the trail', $results->{decrypt});
 $audit->call('ROLLBACK');
 is($audit->call($results->{decrypt})->{rows}, 'secret',
-	'the caller has locked the trail: only as long as he does');
+	'the caller has locked the trail: calls work when it has ended');
 
 # An exception block that takes the error gets no plaintext by it.
 $audit->call('BEGIN; LOCK TABLE kms.event IN SHARE MODE');
@@ -164,7 +165,7 @@ $other->send($results->{decrypt});
 ok($audit->wait_until_waiting($other), 'a call waits');
 $audit->sql("SELECT pg_cancel_backend($other->{pid})");
 is($other->receive, '', 'a cancel ends it with nothing');
-is($other->{state}, '57014', 'and says so');
+is($other->{state}, '57014', 'the error says that the call was cancelled');
 unlock();
 $other->quit;
 $audit->sql('SELECT kms_flush_events()');
@@ -190,10 +191,10 @@ $audit->mode('required', KmsAudit::LONG_TIMEOUT);
 $other = KmsClient->session($node, 'postgres');
 $other->query("SET application_name = 'waited for room'");
 $other->send($results->{decrypt});
-ok($audit->wait_until_waiting($other), 'one who finds no room waits');
+ok($audit->wait_until_waiting($other), 'a session that finds no room waits');
 unlock();
-is($other->receive, 'secret', 'and gets his result when there is room');
-is($audit->in_trail('waited for room'), '1', 'with its event in the trail');
+is($other->receive, 'secret', 'a session that waits gets its result when there is room');
+is($audit->in_trail('waited for room'), '1', 'the event of the session that waited is in the trail');
 $other->quit;
 
 is(slurp_file($node->logfile) =~ /PANIC|terminated by signal/ ? 1 : 0, 0,

@@ -1,6 +1,6 @@
-# Where it is known that nothing can write the trail, a call under kms.audit =
-# required does not wait for kms.audit_timeout; and the call after the cause
-# is gone works.
+# If it is known that nothing can write the trail, a call under kms.audit =
+# required does not wait for kms.audit_timeout.  When the cause is gone, calls
+# work.
 use strict;
 use warnings;
 
@@ -18,7 +18,7 @@ my $node = $audit->{node};
 my $results = $audit->results;
 $audit->mode('required', KmsAudit::LONG_TIMEOUT);
 
-# All calls are refused at once; one of them says why.
+# Test that all calls are refused at once, and that the error says why.
 sub refused
 {
 	my ($what, $why, $session) = @_;
@@ -70,7 +70,7 @@ ok(KmsTest::poll(sub { !$audit->running('kms writer') }), 'a writer without work
 $audit->sql('ALTER TABLE kms.event_epoch RENAME TO hidden');
 $audit->sql("SELECT kms_issue_key('new')");
 ok( KmsTest::poll(sub { $audit->call($results->{decrypt})->{state} eq 'KM008' }),
-	'one that has a change to write fails');
+	'a call fails while a writer has a change to write');
 $audit->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity
 	WHERE backend_type = 'kms writer'");
 $audit->sql('ALTER TABLE kms.hidden RENAME TO event_epoch');
@@ -89,8 +89,8 @@ ok($audit->wait_until_waiting($_), 'a call waits') foreach @callers;
 my $start = time;
 $dropper->send('DROP EXTENSION kms');
 is($_->receive, '', 'DROP EXTENSION ends that with nothing') foreach @callers;
-is("@{[ map { $_->{state} } @callers ]}", 'KM008 KM008 KM008', 'but KM008');
-cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, 'at once');
+is("@{[ map { $_->{state} } @callers ]}", 'KM008 KM008 KM008', 'a call during DROP EXTENSION fails with KM008');
+cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, 'a call during DROP EXTENSION fails at once');
 $admin->query('ROLLBACK');
 $dropper->receive;
 is($dropper->{state}, '00000', 'the extension is dropped then');
@@ -102,7 +102,7 @@ $audit->call('CREATE EXTENSION kms');
 $start = time;
 $audit->call(q{SELECT kms_encrypt((kms_issue_key('early')).key_id, 'x')});
 is($audit->{session}{state}, 'KM008', 'nobody records for an extension that is not committed');
-cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, 'which is said at once');
+cmp_ok(time - $start, '<=', KmsTest::AT_ONCE, 'the call without a committed extension fails at once');
 $audit->call('ROLLBACK');
 $audit->sql('CREATE EXTENSION kms');
 $audit->make_keys;
@@ -123,7 +123,7 @@ sub restart
 	$audit->connect;
 }
 
-# One is PostgreSQL's own, one the launcher's.
+# One slot is for PostgreSQL's own worker, one for the launcher.
 restart(2);
 refused('no slot for a writer', 'The event writer cannot work');
 is_deeply([ grep { !/^issue of a new key/ } $audit->failing_changes ], [],
@@ -131,7 +131,7 @@ is_deeply([ grep { !/^issue of a new key/ } $audit->failing_changes ], [],
 like($audit->findings, qr/^error: the event writer .*max_worker_processes/m,
 	'no slot for a writer: kms_check() says what to raise');
 
-# The one place that there is may be somebody else's for a while.
+# The only slot may be taken by another worker for a while.
 $node->append_conf('postgresql.conf', 'kms.key_pool_size = 0');
 restart(3);
 my $holder = KmsClient->session($node, 'postgres');
@@ -159,7 +159,7 @@ restart(1);
 $start = time;
 my $outcome = $audit->call($results->{decrypt});
 like($outcome->{state}, qr/^KM00[78]$/, 'no launcher: nothing is decrypted');
-cmp_ok($outcome->{seconds}, '<=', KmsTest::AT_ONCE, 'which is said at once');
+cmp_ok($outcome->{seconds}, '<=', KmsTest::AT_ONCE, 'no launcher: the call fails at once');
 is_deeply(
 	[ grep { $_ !~ /^KM00[78]$/ } map { $audit->call($results->{$_})->{state} } keys %$results ],
 	[], 'no launcher: all calls are refused');

@@ -100,20 +100,20 @@ $audit->mode('required', KmsAudit::LONG_TIMEOUT);
 my $waiting = KmsClient->session($audit->{node}, 'postgres');
 $waiting->query("SET application_name = 'waiting'");
 $waiting->send($results->{decrypt});
-ok($audit->wait_until_waiting($waiting), 'one waits for room');
+ok($audit->wait_until_waiting($waiting), 'a session waits for room');
 free();
-is($waiting->receive, 'secret', 'and gets his result when there is some');
-is($audit->in_trail('waiting'), '1', 'with its event in the trail');
+is($waiting->receive, 'secret', 'a session that waits gets its result when there is room');
+is($audit->in_trail('waiting'), '1', 'the event of the session that waited is in the trail');
 $waiting->quit;
 $audit->sql('SELECT kms_flush_events()');
 is( $audit->sql("SELECT count(*) FROM kms.event
 		WHERE application_name = 'best effort' AND operation = 'decrypt'") + $dropped >= $calls,
-	1, 'what was done before is there, or counted as dropped');
+	1, 'earlier calls are in the trail, or counted as dropped');
 is($audit->intact, 'intact', 'the trail is intact');
 unlike($audit->findings, qr/event writer|waiting to be written/,
 	'kms_check() has no complaint left');
 is($audit->sql('SELECT count(*) FROM kms.event_quarantine'), '0',
-	'nothing was set aside for want of space');
+	'no event was quarantined because of the full disk');
 
 # ---- A stop while it is full ------------------------------------------------
 
@@ -148,7 +148,7 @@ $audit->connect;
 $audit->sql('SELECT kms_flush_events()');
 is($audit->in_trail('stopped') + full_gaps() - $before, $calls,
 	'with room again each is written by the next start, or counted in a gap');
-is($audit->intact, 'intact', 'and the trail is intact');
+is($audit->intact, 'intact', 'with room again the trail is intact');
 $audit->{session}->quit;
 $audit->{node}->stop;
 unlink glob "$disk/table/*/*/*";
@@ -186,7 +186,7 @@ foreach my $mode (qw(required best_effort))
 	free();
 	my $acknowledged = () = $out =~ /^secret$/mg;
 
-	# A server that found no room for its restart has given up.
+	# A server that found no room for its restart has stopped.
 	KmsTest::poll(
 		sub {
 			!-e $node->data_dir . '/postmaster.pid'

@@ -1,6 +1,6 @@
 # DROP EXTENSION and CREATE EXTENSION under calls that wait for their events
-# (kms.audit = required): neither they nor the DROP hang, what was acknowledged
-# had its event in the trail of that time, and the new trail begins clean.
+# (kms.audit = required): neither the calls nor the DROP hang, each acknowledged
+# call had its event in the trail of that time, and the new trail starts empty.
 use strict;
 use warnings;
 

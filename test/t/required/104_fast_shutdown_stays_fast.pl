@@ -16,7 +16,7 @@ my $audit = KmsAudit->new('shutdown', init => [ allows_streaming => 1 ]);
 my $node = $audit->{node};
 my $decrypt = $audit->results->{decrypt};
 
-# Stop and start; what a session that waited meanwhile has got.
+# Stop and start the server, and return what the sessions that waited have got.
 sub stop_under
 {
 	my ($name, @waiting) = @_;

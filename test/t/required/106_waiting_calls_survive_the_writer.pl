@@ -23,7 +23,7 @@ my $admin = KmsClient->session($node, 'postgres');
 
 # ---- Signals -------------------------------------------------------------
 
-# A search for the writer at each time, as it may be another one.
+# Each time the writer is looked up again, because it may be another process.
 sub under_fire
 {
 	my ($name, $function) = @_;
@@ -84,17 +84,17 @@ all_wait('together');
 $admin->query('ROLLBACK');
 is(join(' ', map { $_->receive } @callers), join(' ', ('secret') x 8),
 	'calls that waited together get their results');
-# The writer may have taken some before it met the lock.
+# The writer may have taken some events before it waited for the lock.
 cmp_ok(
 	$audit->sql("SELECT count(DISTINCT xmin::text) FROM kms.event WHERE application_name = 'together'"),
-	'<=', 2, 'of one commit, or two');
+	'<=', 2, 'calls that waited together are written by one commit or two');
 
-all_wait('ended meanwhile');
+all_wait('terminated later');
 $audit->sql("SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity WHERE backend_type = 'kms writer'");
 $admin->query('ROLLBACK');
 is(join(' ', map { $_->receive } @callers), join(' ', ('secret') x 8),
-	'also where the writer was ended meanwhile');
-is($audit->in_trail('ended meanwhile'), '8', 'each with its event');
+	'calls also get their results if the writer was terminated while they waited');
+is($audit->in_trail('terminated later'), '8', 'each of these calls has its event');
 
 # ---- An event that cannot be written -------------------------------------
 
@@ -112,20 +112,20 @@ foreach my $round (1 .. 3)
 	is( join(' ', map { $callers[$_]->receive } grep { $_ != 3 } 0 .. 7),
 		join(' ', ('secret') x 7),
 		"round $round: an event that cannot be written harms no other");
-	is($callers[3]->receive, 'secret', "round $round: nor its own call");
+	is($callers[3]->receive, 'secret', "round $round: an event that cannot be written does not harm its own call");
 	is($audit->sql('SELECT count(*) FROM kms.event_quarantine'), $round,
-		"round $round: for it has been set aside by then");
+		"round $round: that event is in the quarantine");
 }
-is($audit->in_trail('among poison'), '21', 'they are in the trail');
+is($audit->in_trail('among poison'), '21', 'the other events are in the trail');
 is( $audit->sql("SELECT bool_and(error ~ 'violates check constraint') FROM kms.event_quarantine"),
-	't', 'what is set aside has the reason');
-like($audit->findings, qr/^warning: .*quarantined/m, 'kms_check() says so');
+	't', 'quarantined events have the reason');
+like($audit->findings, qr/^warning: .*set aside/m, 'kms_check() reports quarantined events');
 $audit->sql('ALTER TABLE kms.event DROP CONSTRAINT poison');
 is($audit->intact, 'intact', 'the trail is intact');
 
 # ---- A writer for each ---------------------------------------------------
 
-# One place for the writers of three databases.
+# Let the writers of three databases share one slot.
 $node->append_conf('postgresql.conf', 'kms.max_workers = 1');
 $node->reload;
 my @others;

@@ -19,8 +19,8 @@ my $ciphertext = KmsTest::encrypt_with_openssl($pem, 'secret');
 my $good = "'$key', '$ciphertext'";
 my $hash = $node->safe_psql('postgres', "SELECT kms_hash_secret($good)");
 
-# What is there right after the call, seen by the next statement of the same
-# session, which waits for nothing.
+# Run a call and return how many of its events the next statement of the same
+# session sees, which waits for nothing.
 sub recorded
 {
 	my ($tag, $call, %options) = @_;
@@ -42,7 +42,7 @@ my %call = (
 	'decrypting bytes' =>
 	  "SELECT kms_decrypt_bytea('$key', decode('$ciphertext', 'base64'))",
 	'trying' => "SELECT kms_try_decrypt($good)",
-	'trying in vain' => "SELECT kms_try_decrypt('$key', repeat('A', 342))",
+	'trying without success' => "SELECT kms_try_decrypt('$key', repeat('A', 342))",
 	'a failure' => "SELECT kms_decrypt('$key', repeat('A', 342))",
 	'a malformed call' => "SELECT kms_decrypt('$key', 'AAAA')",
 	'no such key' => "SELECT kms_decrypt('key_0000000000000_000000000000000000000000', 'AAAA')",
@@ -81,14 +81,14 @@ is( recorded('parallel',
 is( recorded('batch',
 		"SELECT count(*) FROM kms_decrypt_batch(
 			array_fill('$key'::text, '{300}'), array_fill('$ciphertext'::text, '{300}'))"),
-	300, 'of a batch, all');
+	300, 'all events of a batch are there');
 cmp_ok(
 	$node->safe_psql('postgres',
 		"SELECT count(DISTINCT xmin::text) FROM kms.event WHERE audit_context = 'batch'"),
-	'<', 10, 'in few transactions, not 300');
+	'<', 10, 'a batch is written in few transactions, not 300');
 is( $node->safe_psql('postgres',
 		"SELECT count(DISTINCT xmin::text) FROM kms.event WHERE audit_context = 'parallel'") > 10
-	? 'many' : 'few', 'many', 'which single calls take');
+	? 'many' : 'few', 'many', 'single calls are written in many transactions');
 
 # ---- Changes commit with their event, and wait for nobody ---------------------
 
@@ -109,11 +109,11 @@ is($rc, 0, 'keys are made, revoked and destroyed while nothing can be written')
   or diag($stderr);
 ($rc, $stdout, $stderr) =
   $node->psql('postgres', "SELECT kms_revoke_key('no such key', 'why')");
-like($stderr, qr/malformed|not found/, 'and refused for what is wrong');
+like($stderr, qr/malformed|not found/, 'a wrong change is refused for what is wrong');
 ($rc, $stdout, $stderr) = $node->psql('postgres',
 	"SET statement_timeout = '20s'; SELECT kms_decrypt($good)");
 like($stderr, qr/^psql:<stdin>:1: ERROR:  operation could not be audited/m,
-	'what hands out a result is not');
+	'a call that returns a result fails while nothing can be written');
 $locker->query_safe('COMMIT');
 $locker->quit;
 ok( KmsTest::poll(
@@ -122,7 +122,7 @@ ok( KmsTest::poll(
 				"SELECT count(*) FROM kms.event WHERE audit_context = 'changes' AND status = 'success'"
 			) == 11;
 		}),
-	'and all of them are in the trail in the end');
+	'all changes are in the trail in the end');
 
 # ---- What cannot be ----------------------------------------------------------
 

@@ -1,5 +1,5 @@
-# No setting of kms can be changed by a plain user: not when connecting, not
-# for his role, not in a session.
+# A plain user can change no setting of kms: not when connecting, not for the
+# user's role, not in a session.
 use strict;
 use warnings;
 
@@ -28,7 +28,7 @@ foreach (@settings)
 		  $node->psql('postgres', 'SELECT 1', extra_params => [ '-U', 'plain' ]);
 		ok($status != 0, "$name cannot be set by PGOPTIONS");
 		like($error, qr/permission denied|cannot be changed|cannot be set/,
-			'and it is said so');
+			"$name: the error says so");
 	}
 	foreach my $statement (
 		"SET $name = '$value'",
@@ -45,7 +45,7 @@ foreach (@settings)
 	}
 }
 
-# What a user owns he may configure, but not beyond his rights.
+# Users may configure what they own, but not beyond their rights.
 $node->safe_psql('postgres', 'CREATE DATABASE mine', extra_params => [ '-U', 'plain' ]);
 my ($status, undef, $error) = $node->psql('postgres',
 	'ALTER DATABASE mine SET kms.keygen_limit = 1000', extra_params => [ '-U', 'plain' ]);
@@ -70,7 +70,7 @@ is( $node->safe_psql('postgres', "SELECT used, allowed FROM kms_rate_limit_statu
 		extra_params => [ '-U', 'plain' ]),
 	'5|6',
 	"a superuser's policy holds for the role");
-is($node->safe_psql('mine', 'SHOW kms.key_bits'), '3072', 'and for the database');
+is($node->safe_psql('mine', 'SHOW kms.key_bits'), '3072', 'the policy of a superuser holds for the database');
 
 $node->stop;
 done_testing();

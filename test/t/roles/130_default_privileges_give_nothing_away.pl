@@ -1,6 +1,6 @@
-# Whatever ALTER DEFAULT PRIVILEGES said before CREATE EXTENSION, nobody but the
-# owner has a right on what the extension is made of, nor has anybody in a copy
-# that a dump makes.
+# Only the owner has rights on the objects of the extension, even if ALTER DEFAULT
+# PRIVILEGES granted others before CREATE EXTENSION, and also in a copy that is
+# made from a dump.
 use strict;
 use warnings;
 
@@ -73,18 +73,18 @@ foreach my $form (sort keys %hostile)
 
 sql('to_a_role', 'GRANT EXECUTE ON FUNCTION kms_decrypt TO reader; ALTER EXTENSION kms UPDATE');
 is(sql('to_a_role', $rights), "$version, function kms_decrypt(text,text,text,text,text,bytea): reader EXECUTE",
-	'what is granted later stays when the extension is updated');
+	'a later grant stays when the extension is updated');
 
 # ---- The functions of the script --------------------------------------------------
 
 is(sql('to_a_role', "SELECT count(*) FROM pg_proc WHERE prosrc IN ('kms_api_begin_script', 'kms_api_end_script')"),
-	'0', 'what the script calls is gone');
+	'0', 'the functions that the script calls are gone');
 foreach my $function (qw(begin end))
 {
 	my ($rc, $stdout, $stderr) = $node->psql('to_a_role',
 		"CREATE FUNCTION again_$function() RETURNS void LANGUAGE c AS '\$libdir/kms', 'kms_api_${function}_script'; SELECT again_$function()");
 	like($stderr, qr/only a script of extension kms can call this function/,
-		"and ${function}_script does nothing elsewhere");
+		"${function}_script does nothing outside the script");
 }
 
 $node->stop;

@@ -41,7 +41,7 @@ foreach my $table (sort keys %writes)
 		like(fails($writes{$table}), qr/55000: kms.$table is not written because of trigger evil on table kms.$table/,
 			"kms.$table is not written: $trigger");
 		sql("ALTER TABLE kms.$table DISABLE TRIGGER evil");
-		is(fails("BEGIN; $writes{$table}; ROLLBACK"), '', 'it is with the trigger disabled');
+		is(fails("BEGIN; $writes{$table}; ROLLBACK"), '', "kms.$table is written if the trigger is disabled");
 		sql("DROP TRIGGER evil ON kms.$table");
 	}
 }
@@ -77,14 +77,14 @@ sql(q{CREATE TYPE app.kind AS ENUM ('a');
 like(fails('CREATE TABLE app.k (k app.kind REFERENCES kms.key)', 'app'), qr/42830: .*needs a column of type text/,
 	'a foreign key with a cast of its own is refused');
 sql('CREATE TABLE app.t (k text REFERENCES kms.key)', 'app');
-like(fails('ALTER TABLE app.t ALTER k TYPE app.kind USING NULL', 'app'), qr/42830: /, 'also if the column gets it later');
-is(sql("SELECT count(*) FROM pg_constraint WHERE confrelid = 'kms.key'::regclass"), '1', 'one of text is allowed');
+like(fails('ALTER TABLE app.t ALTER k TYPE app.kind USING NULL', 'app'), qr/42830: /, 'a column that gets such a type later is refused');
+is(sql("SELECT count(*) FROM pg_constraint WHERE confrelid = 'kms.key'::regclass"), '1', 'a foreign key of type text is allowed');
 
 unlike(slurp_file($node->logfile), qr/LOG:  ran as/, 'no code has run');
 
 # ---- Locks ------------------------------------------------------------------------
 
-# What follows has to wait for the writer, if it asks for the lock.
+# If the statements that follow ask for the lock, they have to wait for the writer.
 my $writer = $node->background_psql('postgres', on_error_stop => 1);
 $writer->query_safe('BEGIN; SET enable_seqscan = off;
 	SELECT count(*) FROM kms.event WHERE ticket = 1; LOCK TABLE kms.event IN ROW EXCLUSIVE MODE');
@@ -128,10 +128,10 @@ foreach my $tables ('kms.event', 'app.full, kms.event', $toast, '')
 	unlike($stderr, qr/ERROR/, 'waits for nothing');
 }
 isnt(sql("SELECT pg_relation_filenode('app.full')"), $file, 'other tables are vacuumed');
-is(fails('VACUUM kms.event', 'landlord'), '', 'and so are those of kms, without FULL');
+is(fails('VACUUM kms.event', 'landlord'), '', 'tables of kms are vacuumed without FULL');
 like(fails('BEGIN; VACUUM FULL kms.event', 'landlord'), qr/25001/, 'a transaction block is refused as ever');
 like(fails('SET lock_timeout = 1000; REINDEX DATABASE postgres', 'landlord'),
-	qr/42501: only the owner of extension kms can lock its tables/, 'nor may it reindex the whole database');
+	qr/42501: only the owner of extension kms can lock its tables/, 'the owner of the database may not reindex the whole database');
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
 $reader->query_safe('BEGIN; LOCK TABLE pg_authid IN ACCESS SHARE MODE');
 is(fails('SET lock_timeout = 1000; VACUUM FULL', $_), '', "VACUUM FULL of $_ asks for no lock of a shared catalog")

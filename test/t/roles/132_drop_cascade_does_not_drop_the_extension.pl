@@ -1,6 +1,6 @@
-# A statement that would drop the extension along with other objects is
-# refused, whoever runs it, and has locked nothing by then; by its name it is
-# dropped by its owner.
+# A statement that would drop the extension along with other objects is refused
+# for every role, before it has locked anything.  The owner drops the extension by
+# its name.
 use strict;
 use warnings;
 
@@ -54,7 +54,7 @@ like(fails($_, 'dba'), $refused, $_) foreach 'DROP SCHEMA public CASCADE', 'DROP
 sql('CREATE SCHEMA other; CREATE EXTENSION pg_trgm SCHEMA other; ALTER FUNCTION kms_version() DEPENDS ON EXTENSION pg_trgm');
 like(fails($_), $refused, $_) foreach 'DROP EXTENSION pg_trgm', 'DROP SCHEMA other CASCADE';
 sql('ALTER FUNCTION kms_version() NO DEPENDS ON EXTENSION pg_trgm; DROP SCHEMA other CASCADE');
-is(sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"), '0', 'others are dropped as always');
+is(sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"), '0', 'other objects are dropped as always');
 # on what no statement names
 sql(q{CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;
 	UPDATE pg_class SET relam = (SELECT oid FROM pg_am WHERE amname = 'other') WHERE oid = 'kms.pepper'::regclass;
@@ -78,7 +78,7 @@ sql(q{BEGIN; DO 'BEGIN DROP EXTENSION kms; END'; ROLLBACK});
 like(fails('BEGIN; SAVEPOINT s; DROP EXTENSION kms; ROLLBACK TO s; DROP SCHEMA public CASCADE'), $refused,
 	'a drop by name that is rolled back leaves no door open');
 like(fails('BEGIN; SAVEPOINT s; DROP EXTENSION kms, not_there; ROLLBACK TO s; DROP SCHEMA public CASCADE'), $refused,
-	'nor does one that fails');
+	'a drop by name that fails leaves no door open');
 is(sql("SELECT kms_key_state('$key')"), 'active', 'every key is still there');
 
 # A schema of its own is in nobody's way.
@@ -88,7 +88,7 @@ $key = sql("SELECT key_id FROM keys.kms_issue_key('phone')");
 sql("CREATE TABLE public.t (k text REFERENCES kms.key); INSERT INTO public.t VALUES ('$key')");
 sql('DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION dba');
 is(sql("SELECT keys.kms_key_state('$key')"), 'active', 'a reset of schema public leaves the keys where they are');
-like(fails('DROP SCHEMA keys CASCADE'), $refused, 'and their schema is protected');
+like(fails('DROP SCHEMA keys CASCADE'), $refused, 'the schema of the keys is protected');
 $node->safe_psql('postgres', 'DROP DATABASE app');
 pass('DROP DATABASE works');
 

@@ -50,19 +50,19 @@ $node->safe_psql('app', 'CREATE PUBLICATION everything FOR ALL TABLES; CREATE TA
 my $output = output('CREATE EXTENSION kms SCHEMA keys');
 like($output, qr/WARNING: .*publication "everything" carries the tables of kms\nHINT:.*by name/,
 	'CREATE EXTENSION warns of a publication that carries its tables');
-unlike($output, qr/"own"/, 'and of no other');
+unlike($output, qr/"own"/, 'CREATE EXTENSION warns of no other publication');
 is(findings(), 'warning: publication "everything" carries all tables of kms', 'kms_check() reports it');
 $node->safe_psql('app', 'DROP PUBLICATION everything; CREATE PUBLICATION schema FOR TABLES IN SCHEMA kms');
-is(findings(), 'warning: publication "schema" carries all tables of kms', 'one of the schema, too');
+is(findings(), 'warning: publication "schema" carries all tables of kms', 'kms_check() reports a publication of the schema');
 $node->safe_psql('app', 'DROP PUBLICATION schema; CREATE PUBLICATION few FOR TABLE kms.key, kms.key_secret');
-is(findings(), 'warning: publication "few" carries tables of kms, but not kms.denial', 'one that lacks a table');
+is(findings(), 'warning: publication "few" carries tables of kms, but not kms.denial', 'a publication that lacks a table is a warning');
 $node->safe_psql('app', 'ALTER PUBLICATION few ADD TABLE kms.denial, kms.pepper, mine');
-is(findings(), 'notice: publication "few" carries tables of kms', 'one that has what the manual says is a notice');
+is(findings(), 'notice: publication "few" carries tables of kms', 'a publication that has the tables of the manual is a notice');
 $node->safe_psql('app', 'ALTER PUBLICATION few ADD TABLE kms.maintenance');
 is(findings(), 'warning: publication "few" carries kms.maintenance, which each server has of its own',
-	"one that has a server's own");
+	'a publication of a table that each server has of its own is a warning');
 $node->safe_psql('app', "DROP PUBLICATION few; CREATE PUBLICATION trail FOR TABLE kms.event WITH (publish = 'insert')");
-is(findings(), 'notice: publication "trail" carries tables of kms', 'and an archive of the trail');
+is(findings(), 'notice: publication "trail" carries tables of kms', 'a publication that archives the trail is a notice');
 $node->safe_psql('app', 'DROP PUBLICATION trail');
 is(findings(), '', 'the report ends');
 
@@ -92,7 +92,7 @@ is($node->safe_psql('app', "SELECT DISTINCT pronamespace::regnamespace FROM pg_p
 $node->command_ok([ 'pg_dump', '-Fc', '-d', $node->connstr('app'), '-f', $node->basedir . '/app.dump' ], 'a dump');
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'pg_restore', '--single-transaction', '--exit-on-error', '-d', $node->connstr('copy'),
-		$node->basedir . '/app.dump' ], 'is restored');
+		$node->basedir . '/app.dump' ], 'a dump of the database is restored');
 is($node->safe_psql('copy', "SET search_path = ''; SELECT keys.kms_self_test(), pg_catalog.count(*) FROM kms.key"),
 	't|2', 'with the schema');
 

@@ -72,20 +72,20 @@ named('who may create functions beside those of kms', 'GRANT CREATE ON SCHEMA ke
 	'warning: roles may create objects beside those of kms: app \(schema keys\)',
 	'REVOKE CREATE ON SCHEMA keys FROM app');
 
-# In schema public the database's owner may.
+# The owner of the database may create objects in schema public.
 $node->safe_psql('postgres', 'CREATE DATABASE plain OWNER dbo');
 $node->safe_psql('plain', 'CREATE EXTENSION kms');
 like(KmsClient::findings($node, 'plain'),
 	qr/^warning: roles may create objects beside those of kms: dbo \(schema public\) \(.*ALTER SCHEMA public OWNER TO/m,
 	'the owner of the database is named if kms is in schema public');
 $node->safe_psql('plain', 'ALTER SCHEMA public OWNER TO postgres');
-unlike(KmsClient::findings($node, 'plain'), qr/beside those of kms/, 'and not when the hint was followed');
+unlike(KmsClient::findings($node, 'plain'), qr/beside those of kms/, 'the role is not named when the hint was followed');
 
 # Foreign keys that existed before.
 $node->safe_psql('app', 'CREATE TABLE good (a text REFERENCES kms.key, b varchar(128) REFERENCES kms.key)');
 unlike(findings(), qr/foreign keys whose/, 'a foreign key of text is no finding');
 
-# Only where kms is not loaded can one be made that needs a cast.
+# A foreign key that needs a cast can only be made while kms is not loaded.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 $node->safe_psql('app', 'CREATE TABLE bad (a name CONSTRAINT casting REFERENCES kms.key)');
@@ -94,6 +94,6 @@ $node->restart;
 like(findings(), qr/^error: foreign keys whose check may run code of others: casting of public\.bad$/m,
 	'a foreign key that needs a cast is named');
 $node->safe_psql('app', 'DROP TABLE bad');
-unlike(findings(), qr/foreign keys whose/, 'until it is dropped');
+unlike(findings(), qr/foreign keys whose/, 'the finding ends when the object is dropped');
 $node->stop;
 done_testing();

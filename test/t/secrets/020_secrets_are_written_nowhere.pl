@@ -1,6 +1,6 @@
 # Neither plaintext, nor the master key, nor a private key in the clear is in
-# the data directory, the WAL, the event ring, the server log or a dump,
-# whatever is done with them and however much is logged.  The search finds
+# the data directory, the WAL, the event ring, the server log or a dump, after
+# any operation and at any level of logging.  The search finds
 # what is there: public keys, and canaries that the test itself planted.
 use strict;
 use warnings;
@@ -29,7 +29,8 @@ CONF
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $random = substr KmsTest::random_master_key(), 0, 12;
 
-# Of no key id's form; of a key id's form; and what the test plants.
+# Secrets that do not have the form of a key id, secrets that do, and canaries of
+# the test.
 my $canary = "canary: $random!";
 my $shaped = "CANARY_$random";
 my $planted = "PLANTED_$random";
@@ -99,8 +100,8 @@ foreach my $case (
 		$case->[0], "$case->[0]: $case->[1]" =~ s/'[^']{50,}'/…/gr);
 }
 
-# As a parameter, in the place of another one and not: what the caller sends
-# is not logged if he does not log it.
+# Secrets as parameters, in the correct place and in a wrong one, are not logged
+# if logging of statements is off.
 $node->append_conf('postgresql.conf', "log_statement = none\nlog_duration = off");
 $node->reload;
 $node->poll_query_until('postgres',
@@ -181,7 +182,7 @@ is( $node->safe_psql('postgres',
 		"SELECT count(*) FROM kms.event AS e WHERE e::text ~ '$random'"),
 	'0', 'nothing of it is in the trail');
 
-# With the server still up: the ring is there, and the WAL of all of this.
+# Search while the server is up, because then the ring and all WAL are there.
 my %where = (
 	data => [ KmsMemory::files($node->data_dir) ],
 	log => [ $node->logfile ],
@@ -216,27 +217,27 @@ is(join(' ', KmsMemory::holding($where{data}, $shaped)), '',
 # ---- The search finds what is there --------------------------------------
 
 my @found = KmsMemory::holding($where{data}, "\x02\x82\x01\x01\x00$raw_modulus");
-ok((grep { m{/base/} } @found), 'it finds the public key in a table');
-ok((grep { m{/pg_wal/} } @found), 'and in the WAL');
-ok((KmsMemory::holding($where{dump}, $modulus)), 'and in the dump');
+ok((grep { m{/base/} } @found), 'the search finds the public key in a table');
+ok((grep { m{/pg_wal/} } @found), 'the search finds the public key in the WAL');
+ok((KmsMemory::holding($where{dump}, $modulus)), 'the search finds the public key in the dump');
 @found = KmsMemory::holding($where{data}, $planted);
-ok((grep { m{/base/} } @found), 'it finds a plaintext that was put in a table');
-ok((grep { m{/pg_wal/} } @found), 'and in the WAL');
-ok((KmsMemory::holding($where{log}, $planted)), 'and in the log');
-ok((KmsMemory::holding($where{dump}, $planted)), 'and in the dump');
+ok((grep { m{/base/} } @found), 'the search finds a plaintext that was put in a table');
+ok((grep { m{/pg_wal/} } @found), 'the search finds that plaintext in the WAL');
+ok((KmsMemory::holding($where{log}, $planted)), 'the search finds that plaintext in the log');
+ok((KmsMemory::holding($where{dump}, $planted)), 'the search finds that plaintext in the dump');
 
-# What the writer has written is wiped there, so it stands still.
+# The writer wipes events in the ring that it has written, so it is stopped.
 my $writer = KmsTest::poll(
 	sub {
 		$node->safe_psql('postgres', "SELECT kms_public_key('$key')");
 		return $node->safe_psql('postgres',
 			"SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'kms writer' AND datname = 'postgres'");
 	});
-kill 'STOP', $writer;
+KmsTest::freeze($writer);
 $node->safe_psql('postgres', "SELECT kms_public_key('$key')");
 @found = KmsMemory::holding($where{data}, $key);
 kill 'CONT', $writer;
-ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @found), 'it finds a key id in the ring');
+ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @found), 'the search finds a key id in the ring');
 
 $node->stop;
 done_testing();
@@ -259,7 +260,7 @@ sub encode
 	return substr encode_base64($bytes, ''), 0, 4 * int(length($bytes) / 3);
 }
 
-# The modulus of a public key, 256 bytes: the end of SPKI but for e.
+# The modulus of a public key, 256 bytes: the end of SPKI, except the exponent.
 sub modulus
 {
 	my ($pem) = @_;

@@ -118,7 +118,7 @@ foreach my $table (qw(elsewhere compressed))
 		ok(index($memory, 'SELECT length(kms_import_key') >= 0,
 			'its memory has the statement');
 		is(scalar(grep { index($memory, $_) >= 0 } (split /\n/, $pems[7])[ 2 .. 20 ]),
-			0, 'but no line of the PEM');
+			0, 'the memory has no line of the PEM');
 	}
 	$session->quit;
 }
@@ -138,7 +138,7 @@ cmp_ok(scalar(@numbers), '>=', 50, 'numbers to look for');
 ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @rest), 'the ring is among the other files');
 
 is(scalar(KmsMemory::holding(\@old, @lines)) > 0, 1, 'the old table holds PEM');
-is(scalar(KmsMemory::holding([ wal() ], @lines)) > 0, 1, 'so does the WAL');
+is(scalar(KmsMemory::holding([ wal() ], @lines)) > 0, 1, 'the WAL holds PEM');
 foreach my $case (
 	[ 'the tables of kms', @ours ], [ 'the log', $node->logfile ],
 	[ 'a dump of the rest', "$dir/dump.sql" ], [ 'any other file', @rest ])
@@ -169,7 +169,7 @@ $node->safe_psql('postgres', 'DROP TABLE client_encryption_key, broken, short');
 $node->safe_psql('postgres', 'CHECKPOINT');
 is( join(' ', KmsMemory::holding([ grep { !m{/pg_wal/} } KmsMemory::files($node->data_dir) ], @lines)),
 	'', 'DROP TABLE and CHECKPOINT remove them from all but the WAL');
-is(scalar(KmsMemory::holding([ wal() ], @lines)) > 0, 1, 'where they still are');
+is(scalar(KmsMemory::holding([ wal() ], @lines)) > 0, 1, 'the WAL still holds PEM');
 
 # A value of at most 1 kB may be among the samples that ANALYZE keeps.
 is(scalar(KmsMemory::holding([ paths(q{relname = 'pg_statistic'}) ], @short_lines)) > 0,
@@ -179,12 +179,12 @@ $node->safe_psql('postgres', 'CHECKPOINT');
 is( join(' ', KmsMemory::holding([ grep { !m{/pg_wal/} } KmsMemory::files($node->data_dir) ], @short_lines)),
 	'', 'VACUUM FULL pg_statistic removes them');
 
-# What the manual has an operator run.
+# The commands of the manual for the operator.
 my ($recipe) = slurp_file("$FindBin::Bin/../../../docs/howto/migrate-from-pem.md") =~
   /^<!-- test -->\n```sql\n(ALTER SYSTEM SET wal_recycle.*?)^```$/ms;
 ok(defined $recipe, 'the manual says how the WAL is emptied');
 $node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
-		'-f', file($recipe) ], 'that runs');
+		'-f', file($recipe) ], 'the commands of the manual run');
 is(join(' ', KmsMemory::holding([ KmsMemory::files($node->data_dir) ], @lines, @short_lines)),
 	'', 'no file of the data directory holds a line of a PEM');
 
@@ -194,7 +194,7 @@ is( $node->safe_psql('postgres',
 my $ciphertext = KmsTest::encrypt_with_openssl(
 	output('openssl', 'pkey', '-pubout', '-in', file($pems[7])), '4711');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('old-7', '$ciphertext')"),
-	'4711', 'and open what was encrypted before');
+	'4711', 'the keys open what was encrypted before');
 
 $node->stop;
 done_testing();

@@ -1,8 +1,8 @@
-# Who has a dump with hashes of PINs and everything else that is in it cannot
-# find a PIN by trying them all; with the master key the same search succeeds.
+# An attacker who has a whole dump with hashes of PINs cannot find a PIN by trying
+# them all.  With the master key the same search succeeds.
 #
-# The search is real: HMAC and bcrypt are computed here, with whatever bytes
-# of the dump may be the pepper.  Only the right PIN can match, so most
+# The search is real: HMAC and bcrypt are computed here, with all bytes of the
+# dump that may be the pepper.  Only the right PIN can match, so most
 # candidates are tried with that one; the control tries others, too.
 use strict;
 use warnings;
@@ -45,7 +45,7 @@ is($node->safe_psql('postgres',
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.pepper'),
 	'1', 'there is one pepper');
 
-# Where nobody else can make one: nothing waits.
+# In a fresh database no other session makes a pepper, so nothing waits.
 $node->safe_psql('postgres', 'CREATE DATABASE fresh');
 is( $node->safe_psql('fresh', <<'SQL'), 't', 'in the transaction that makes the extension');
 BEGIN;
@@ -69,7 +69,7 @@ my ($stolen) = $dump =~ /^(\$kms1\$\S+)$/m;
 is($stolen, $hash, 'the dump has the hash');
 my ($pepper_id, $setting) = $stolen =~ /^\$kms1\$([^\$]+)\$(.*)$/;
 my ($wrapped_hex) = $dump =~ /^\Q$pepper_id\E\t[^\t]+\t\\\\x([0-9a-f]+)$/m;
-ok(defined $wrapped_hex, 'and the pepper that it names, wrapped');
+ok(defined $wrapped_hex, 'the dump has the wrapped pepper that the hash names');
 my $wrapped = pack 'H*', $wrapped_hex;
 is(length $wrapped, 133, 'of 133 bytes');
 
@@ -104,7 +104,7 @@ is("@found", '', 'the PIN is found with nothing that is in the dump');
 cmp_ok(scalar keys %tried, '>', 100, 'many were tried: ' . keys %tried);
 my @private = grep { /\Q$pin\E/ && length > 32 && !/^[0-9a-f]+$/i }
   $dump =~ /\\\\x([0-9a-f]{300,})/g;
-is("@private", '', 'nor is it in a column of bytes');
+is("@private", '', 'the pepper is in no column of bytes');
 
 # ---- The same search with it ---------------------------------------------
 
@@ -126,7 +126,7 @@ my ($own) = KmsClient::issue($target, 'postgres', 'own phone');
 like( KmsClient::error($target, 'postgres',
 		"SELECT kms_verify_secret('$own', kms_encrypt('$own', '$pin'), '$hash')"),
 	qr/KM007: stored pepper "\Q$pepper_id\E" was wrapped under master key/,
-	'nor with a key that opens');
+	'without the master key of the pepper, verifying a PIN fails even with a key that opens');
 KmsTest::write_master_key(KmsTest::master_key_path($target),
 	split(/\n/, slurp_file(KmsTest::master_key_path($target))), $master_key);
 $target->reload;
@@ -140,7 +140,7 @@ my $list = join ', ', map { "('$_')" } @sample;
 is( $target->safe_psql('postgres',
 		"SELECT pin FROM (VALUES $list) AS v (pin)
 		WHERE kms_verify_secret('$own', kms_encrypt('$own', pin), '$hash')"),
-	$pin, 'and kms finds it, too');
+	$pin, 'kms finds the PIN, too');
 
 $target->stop;
 done_testing();

@@ -1,8 +1,8 @@
 # Neither /proc/PID/mem, opened by another process of the server's user after a
-# session began, nor a core file gives up the master key or a private key; of
-# the launcher and the workers neither.  Cancelling, terminating and the
-# adjustment of the out-of-memory killer work all the same.  That the search
-# finds what is there shows where nothing is protected.
+# session began, nor a core file reveals the master key or a private key.  The
+# same holds for the launcher and the workers.  Cancelling, terminating and the
+# adjustment of the out-of-memory killer still work.  The search itself is tested
+# with processes that are not protected.
 use strict;
 use warnings;
 
@@ -20,7 +20,8 @@ my @key = KmsMemory::forms($key);
 my $pem = `openssl genrsa 2048 2>/dev/null`;
 my @numbers = KmsMemory::numbers($pem);
 
-# Cores for whoever may have them, the killer's adjustment as Debian has it.
+# Allow core files, and set the adjustment of the out-of-memory killer as Debian
+# does.
 my $adjust = slurp_file('/proc/self/oom_score_adj');
 chomp $adjust;
 sub set_adjust
@@ -76,7 +77,8 @@ sub closed
 	return !defined KmsMemory::of($pid) && $! == EACCES;
 }
 
-# Where a core of a process of the server would be; the file's name may differ.
+# Return the core files of processes of the server.  Their names depend on the
+# system.
 sub cores
 {
 	return glob $node->data_dir . '/core*';
@@ -95,20 +97,20 @@ is( $node->safe_psql('postgres',
 
 my $session = session();
 ok(closed($session->{pid}), 'the memory of a session cannot be opened');
-ok(closed((pids('kms launcher'))[0]), 'nor that of the launcher');
+ok(closed((pids('kms launcher'))[0]), 'the memory of the launcher cannot be opened');
 foreach my $worker ('kms writer', 'kms key generation')
 {
 	my $closed = KmsTest::poll(sub {
 		$node->safe_psql('postgres', "SELECT key_id FROM kms_issue_key('phone ' || random())");
 		return grep { closed($_) } pids($worker);
 	});
-	ok($closed, "nor that of a $worker");
+	ok($closed, "the memory of a $worker cannot be opened");
 }
 
 # Maintenance is soon done, unless it has to wait.
 $session->query('BEGIN; LOCK TABLE kms.key, kms.pool_key IN ACCESS EXCLUSIVE MODE');
 ok(KmsTest::poll(sub { grep { closed($_) } pids('kms maintenance') }),
-	'nor that of a kms maintenance');
+	'the memory of a kms maintenance cannot be opened');
 $session->query('ROLLBACK');
 my $postmaster = slurp_file($node->data_dir . '/postmaster.pid') =~ s/\n.*//sr;
 my ($checkpointer) = pids('checkpointer');
@@ -118,10 +120,10 @@ SKIP:
 	skip 'this system lets nobody read the memory of a process', 4 unless defined $memory;
 	cmp_ok(index($memory, $node->data_dir), '>=', 0, 'the memory of the postmaster can be read');
 	skip 'this kernel has no memfd_secret', 3 unless $level eq 'memfd_secret';
-	is(KmsMemory::count($memory, @key), 0, 'and the master key is not in it');
+	is(KmsMemory::count($memory, @key), 0, 'the memory of the postmaster does not have the master key');
 	$memory = KmsMemory::of($checkpointer);
-	cmp_ok(length $memory, '>', 1_000_000, 'so can that of the checkpointer');
-	is(KmsMemory::count($memory, @key), 0, 'which has no master key');
+	cmp_ok(length $memory, '>', 1_000_000, 'the memory of the checkpointer can be read');
+	is(KmsMemory::count($memory, @key), 0, 'the memory of the checkpointer has no master key');
 }
 
 # ---- What must work ------------------------------------------------------
@@ -134,10 +136,10 @@ ok( KmsTest::poll(
 				"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = $session->{pid} AND query ~ 'sleep'") eq 't' }),
 	'a session can be cancelled');
 $session->receive;
-is($session->{state}, '57014', 'and is');
+is($session->{state}, '57014', 'the cancelled session goes on');
 is($node->safe_psql('postgres', "SELECT pg_terminate_backend($session->{pid}, 180000)"),
 	't', 'a session can be terminated');
-ok(!-e "/proc/$session->{pid}", 'and is');
+ok(!-e "/proc/$session->{pid}", 'the terminated session ends');
 $session = session();
 is(slurp_file("/proc/$postmaster/oom_score_adj"), $adjust + 50 . "\n",
 	'the postmaster is as safe from the out-of-memory killer as it was');
@@ -158,7 +160,7 @@ sub crash
 }
 
 is(scalar(crash($session->{pid})), 0, 'a session leaves no core');
-is(scalar(crash((pids('kms launcher'))[0])), 0, 'nor does the launcher');
+is(scalar(crash((pids('kms launcher'))[0])), 0, 'the launcher leaves no core');
 my @core = crash((pids('checkpointer'))[0]);
 my $has_cores = @core == 1;
 SKIP:
@@ -179,9 +181,9 @@ SKIP:
 	cmp_ok(KmsMemory::count($memory, @numbers), '>', 0,
 		'unprotected, the memory of a session has the private key');
 	is(KmsMemory::count(KmsMemory::of($session->{pid}, wiped => 1), @key), 0,
-		'and no copy of the master key: it was wiped');
+		'unprotected, the memory of a session has no copy of the master key');
 	is(KmsMemory::count(KmsMemory::of((pids('kms launcher'))[0], wiped => 1), @key), 0,
-		'nor has the launcher, which read it from a file');
+		'unprotected, the launcher has no copy of the master key from a file');
 
 	$node->append_conf('postgresql.conf',
 		"kms.master_key_file = ''\nkms.master_key_command = 'cat ${\ KmsTest::master_key_path($node)} | tee /dev/stderr'");
@@ -189,7 +191,7 @@ SKIP:
 	is($node->safe_psql('postgres', "SELECT kms_decrypt('imported', '$ciphertext')"),
 		'secret', 'the key comes from a command');
 	is(KmsMemory::count(KmsMemory::of((pids('kms launcher'))[0], wiped => 1), @key), 0,
-		'and the launcher has no copy of it, either');
+		'unprotected, the launcher has no copy of the master key from a command');
 	$session = session();
 }
 SKIP:
@@ -199,8 +201,8 @@ SKIP:
 	cmp_ok(KmsMemory::count($core[0], @numbers), '>', 0, 'its core has the private key');
 }
 
-# Without any memory that may be locked: the page is as others are, but for
-# core files.
+# Without memory that may be locked, the page of the master key is like any other,
+# except in core files.
 SKIP:
 {
 	skip 'there is no prlimit', 6 unless $has_prlimit;
@@ -211,7 +213,7 @@ SKIP:
 		'not locked', 'where nothing may be locked, kms.status says so');
 	like(KmsClient::findings($node, 'postgres'),
 		qr/^notice: the master keys are in memory that may be swapped out or dumped \(.*LimitMEMLOCK/m,
-		'and kms_check()');
+		'where no memory may be locked, kms_check() says so');
 	is($node->safe_psql('postgres', "SELECT kms_decrypt('imported', '$ciphertext')"),
 		'secret', 'keys open');
 	$postmaster = slurp_file($node->data_dir . '/postmaster.pid') =~ s/\n.*//sr;

@@ -20,7 +20,7 @@ foreach my $encoding (qw(LATIN1 WIN1252 SQL_ASCII EUC_JP))
 	$node->safe_psql($encoding, 'CREATE EXTENSION kms');
 }
 
-# What a statement prints, or its SQLSTATE, message, detail and hint.
+# Run a statement and return its output, or its SQLSTATE, message, detail and hint.
 sub result
 {
 	my ($db, $sql) = @_;
@@ -56,24 +56,24 @@ is( result('LATIN1',
 is( result('LATIN1',
 		"SELECT length(kms_decrypt('$key', kms_encrypt('$key', repeat(chr(233), 107))))"),
 	'107',
-	'as many as fit in UTF-8 do');
+	'as many characters as fit in UTF-8 work');
 like(
 	result('LATIN1', "SELECT kms_encrypt('$key', repeat(chr(233), 108))"),
 	qr/22023.*too long.*\nDETAIL:  The plaintext has 216 bytes; .*214/s,
-	'and one more does not');
+	'one more character does not work');
 
 my $euro = "encode(kms_encrypt_bytea('$key', convert_to('$canary', 'UTF8') || '\\xe282ac'), 'base64')";
 my $error = result('LATIN1', "SELECT kms_decrypt('$key', $euro)");
 like($error, qr/22021: +\S.*kms_decrypt_bytea/s,
 	'a character that LATIN1 lacks is refused');
-unlike($error, qr/$canary|e2|82|ac/i, 'which shows no plaintext');
+unlike($error, qr/$canary|e2|82|ac/i, 'the error shows no plaintext');
 is(result('LATIN1', "SELECT kms_try_decrypt('$key', $euro) IS NULL"),
 	't', 'kms_try_decrypt gives NULL');
 like(
 	result('LATIN1',
 		"SELECT kms_decrypt_bytea('$key', decode($euro, 'base64'))"),
 	qr/e282ac$/,
-	'and its bytes can be had');
+	'kms_decrypt_bytea() returns the bytes');
 is( result('LATIN1',
 		"SELECT (SELECT finding FROM kms_diagnose('$key', $euro) OFFSET 1)"),
 	"the plaintext is not text in the database's encoding",
@@ -81,14 +81,14 @@ is( result('LATIN1',
 is( result('LATIN1',
 		"SELECT (SELECT finding FROM kms_diagnose('$key', kms_encrypt('$key', chr(233))) OFFSET 1)"),
 	"the plaintext is text in the database's encoding",
-	'and that of what LATIN1 has');
+	'kms_diagnose says that a character of LATIN1 is text');
 foreach my $bytes ('00', 'ff', 'c3', 'e9', 'eda080', 'c0af')
 {
 	my $error = result('LATIN1',
 		"SELECT kms_decrypt('$key', encode(kms_encrypt_bytea('$key', convert_to('$canary', 'UTF8') || '\\x$bytes'), 'base64'))"
 	);
 	like($error, qr/22021/, "$bytes is no text");
-	unlike($error, qr/$canary/, 'and is not shown');
+	unlike($error, qr/$canary/, "$bytes is not shown");
 }
 
 # Device ids are text of the database; they are sealed in UTF-8.
@@ -104,10 +104,10 @@ is( result('WIN1252',
 	'x|revoked',
 	'the longest device id, app version and reason of WIN1252 work');
 is( result('WIN1252', 'SELECT kms_key_state(key_id), length(state_reason) FROM kms.keys'),
-	'revoked|255', 'and are sealed');
+	'revoked|255', 'these texts are sealed');
 
-# What no line may have is told by its character, and not by its byte: 0x80
-# is a C1 control in LATIN1, and a euro sign in WIN1252.
+# Control characters are recognised by the character and not by the byte: 0x80 is
+# a C1 control in LATIN1, and a euro sign in WIN1252.
 like(result('LATIN1', "SELECT kms_rate_limit_status('d' || chr(128))"),
 	qr/22023: +invalid device id\nDETAIL:  .*bidirectional/, 'C1 controls of LATIN1 are refused');
 like(
@@ -146,8 +146,8 @@ is( result('SQL_ASCII',
 $error = result('SQL_ASCII',
 	"SELECT kms_decrypt('$key', encode(kms_encrypt_bytea('$key', convert_to('$canary', 'UTF8') || '\\xff'), 'base64'))"
 );
-like($error, qr/22021/, 'what is not UTF-8 is refused');
-unlike($error, qr/$canary/, 'and not shown');
+like($error, qr/22021/, 'plaintext that is not UTF-8 is refused');
+unlike($error, qr/$canary/, 'plaintext that is not UTF-8 is not shown');
 
 # ---- Events and log ------------------------------------------------------
 

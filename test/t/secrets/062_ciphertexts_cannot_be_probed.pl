@@ -1,5 +1,5 @@
-# Whatever is wrong with a ciphertext of the right length, the answer is the
-# same, and each attempt is recorded once.
+# The answer is the same for every wrong ciphertext of the right length, and each
+# attempt is recorded once.
 use strict;
 use warnings;
 
@@ -69,7 +69,7 @@ foreach my $digest (qw(sha224 sha256 sha384 sha512 sha512-224 sha512-256))
 	give('another digest', $good, ", oaep_hash => '$digest', mgf1_hash => 'sha1'");
 }
 give('a label', $good, ", label => '\\x$_'") foreach '00', 'ff', '00' x 100;
-# The same bytes as the label of none: the hash of nothing is not a label.
+# A label with the bytes of the hash of the empty label is not the empty label.
 give('a label', $good, ", label => '\\xda39a3ee5e6b4b0d3255bfef95601890afd80709'");
 
 # ---- The answers ---------------------------------------------------------
@@ -135,7 +135,7 @@ is( $node->safe_psql('postgres',
 	$node->safe_psql('postgres', "SELECT count(*) || '|0' FROM given WHERE arguments = ''"),
 	'kms_try_decrypt opens none either');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('$key', encode('\\x$good', 'base64'))"),
-	'canary1717', 'and the key still opens what is its own');
+	'canary1717', 'the key still opens its own ciphertexts');
 # ---- Diagnosing ----------------------------------------------------------
 
 # A block with the padding of PKCS#1 v1.5 must look like any other.
@@ -155,9 +155,9 @@ is( KmsTest::events($node, 'postgres',
 		"application_name = 'diagnose' AND (operation, status) = ('diagnose', 'success')"),
 	$node->safe_psql('postgres',
 		'SELECT sum(least(n, 5)) FROM (SELECT count(*) AS n FROM given GROUP BY kind) AS k'),
-	'and records each call once');
+	'kms_diagnose records each call once');
 is(KmsTest::events($node, 'postgres', "application_name = 'diagnose' AND operation <> 'diagnose'"),
-	'0', 'as nothing else');
+	'0', 'kms_diagnose records nothing else');
 
 unlike(slurp_file($node->logfile), qr/canary1717|oaep decoding|padding|rsa routines/i,
 	'the log tells no more');

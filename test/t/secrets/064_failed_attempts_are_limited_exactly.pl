@@ -66,7 +66,7 @@ is( KmsTest::events($primary, 'postgres',
 	'5', 'five failures were recorded');
 is( KmsTest::events($primary, 'postgres',
 		"context = 'crowd' AND operation = 'verify' AND reason = 'Too many failed attempts'"),
-	'20', 'and each refusal');
+	'20', 'each refusal was recorded');
 is( $primary->safe_psql('postgres',
 		"SELECT count(*) FROM pg_locks WHERE locktype = 'tuple'"),
 	'0', 'no lock is left');
@@ -103,13 +103,13 @@ $session->query('BEGIN');
 foreach my $n (1 .. 2)
 {
 	$session->query('SAVEPOINT s');
-	is($session->query(call($wrong, 'undone')), 'f', 'one in a savepoint');
+	is($session->query(call($wrong, 'undone')), 'f', 'an attempt in a savepoint that is rolled back');
 	$session->query('ROLLBACK TO s');
 }
 $session->query('COMMIT');
 is(answer($primary, 'BEGIN READ ONLY; ' . call($wrong, 'undone') . '; COMMIT'),
-	'f', 'one in a read-only transaction');
-is(answer($primary, call($right, 'undone')), 'KM009', 'all five have counted');
+	'f', 'an attempt in a read-only transaction');
+is(answer($primary, call($right, 'undone')), 'KM009', 'all five attempts have counted');
 
 foreach my $unusable ("NULL, '$hash'", "'$right', NULL", "'*', '$hash'", "'$right', 'x'",
 	"'c3BhbQ==', '$hash'")
@@ -117,26 +117,26 @@ foreach my $unusable ("NULL, '$hash'", "'$right', NULL", "'*', '$hash'", "'$righ
 	is(answer($primary, "SELECT kms_verify_secret('$key', $unusable, 'unusable')"),
 		'f', 'unusable input');
 }
-is(answer($primary, call($right, 'unusable')), 'KM009', 'counts as well');
+is(answer($primary, call($right, 'unusable')), 'KM009', 'attempts with unusable input count as well');
 
 is(answer($primary, call($right, 'good')), 't', 'a success') foreach 1 .. 6;
 is(answer($primary, "SELECT kms_verify_secret('key_0', '$right', '$hash', 'good')"),
 	'KM002', 'a call that raises')
   foreach 1 .. 6;
 is(answer($primary, "SELECT kms_verify_secret('$key', '$wrong', '$hash')"), 'f',
-	'one without a subject')
+	'an attempt without a subject')
   foreach 1 .. 6;
-is(answer($primary, call($wrong, 'good')), 'f', 'do not count') foreach 1 .. 5;
-is(answer($primary, call($right, 'good')), 'KM009', 'only failures do');
+is(answer($primary, call($wrong, 'good')), 'f', 'after calls that do not count, five attempts are left') foreach 1 .. 5;
+is(answer($primary, call($right, 'good')), 'KM009', 'the five failures have counted');
 
-# A refusal does not put the end off.
+# A refusal does not extend the lock.
 my ($first) = KmsClient::error($primary, 'postgres', call($right, 'good')) =~ /Try again after (.*)\./;
-usleep(1_500_000);    # by which the end would be put off
+usleep(1_500_000);    # by which the lock would be extended
 my ($second) = KmsClient::error($primary, 'postgres', call($right, 'good')) =~ /Try again after (.*)\./;
 is( $primary->safe_psql('postgres',
 		"SELECT abs(extract(epoch FROM '$second'::timestamptz - '$first')) < 0.5,
 		'$first'::timestamptz - clock_timestamp() BETWEEN '50 min' AND '1 h'"),
-	't|t', 'a refusal says when, and does not put it off');
+	't|t', 'a refusal says when the lock ends, and does not extend it');
 
 # ---- Waiting -------------------------------------------------------------
 
@@ -150,11 +150,11 @@ ok( KmsTest::poll(
 	'a long attempt is under way');
 $other->query("SET statement_timeout = '50ms'");
 $other->query(call($wrong, 'slow'));
-is($other->{state}, '57014', 'another of the same subject waits, cancellable');
+is($other->{state}, '57014', 'an attempt for the same subject waits, and can be cancelled');
 $other->query('RESET statement_timeout');
 is($slow->receive, 'f', 'the first one ends');
-is(answer($primary, call($wrong, 'slow')), 'f', 'what was cancelled') foreach 1 .. 4;
-is(answer($primary, call($right, 'slow')), 'KM009', 'has not counted');
+is(answer($primary, call($wrong, 'slow')), 'f', 'after a cancelled attempt, four are left') foreach 1 .. 4;
+is(answer($primary, call($right, 'slow')), 'KM009', 'the cancelled attempt has not counted');
 
 # ---- A crash -------------------------------------------------------------
 
@@ -167,16 +167,16 @@ ok( KmsTest::poll(
 		sub { slurp_file($primary->logfile, $log) =~ /all server processes terminated/ }),
 	'a session is killed, the server restarts');
 KmsClient::wait_until_up($primary);
-is(answer($primary, call($right, 'crowd')), 'KM009', 'who was locked out still is');
-is(answer($primary, call($wrong, 'crash')), 'f', 'who failed four times may once more');
-is(answer($primary, call($right, 'crash')), 'KM009', 'and no more');
+is(answer($primary, call($right, 'crowd')), 'KM009', 'after a crash a subject that was locked out still is');
+is(answer($primary, call($wrong, 'crash')), 'f', 'after a crash a subject that failed four times has one attempt left');
+is(answer($primary, call($right, 'crash')), 'KM009', 'after that attempt the subject is locked out');
 
 # ---- A standby -----------------------------------------------------------
 
 my $standby = KmsTest->standby($primary, 'standby', conf => 'hot_standby = on');
 is(answer($standby, call($right, 'crowd')), 't', 'a standby counts by itself');
 is(answer($standby, call($wrong, 'standby')), 'f', 'an attempt there') foreach 1 .. 5;
-is(answer($standby, call($right, 'standby')), 'KM009', 'is limited there');
+is(answer($standby, call($right, 'standby')), 'KM009', 'an attempt on the standby is limited there');
 is($standby->safe_psql('postgres', "SELECT kms_hash_secret('$key', '$right') ~ 'kms1'"),
 	't', 'hashing works there, too');
 $standby->stop;
@@ -184,20 +184,20 @@ $standby->stop;
 # ---- The settings --------------------------------------------------------
 
 configure('kms.verify_failure_limit = 6');
-is(answer($primary, call($wrong, 'crowd')), 'f', 'a higher limit gives one more');
-is(answer($primary, call($wrong, 'crowd')), 'KM009', 'and no more');
+is(answer($primary, call($wrong, 'crowd')), 'f', 'a higher limit allows one more attempt');
+is(answer($primary, call($wrong, 'crowd')), 'KM009', 'the higher limit allows only one more');
 configure('kms.verify_failure_window = 1s');
 ok(KmsTest::poll(sub { answer($primary, call($right, 'crowd')) eq 't' }),
-	'what has left the window does not count');
+	'failures that have left the window do not count');
 configure('kms.verify_failure_window = 1h');
 configure('kms.verify_failure_limit = 0');
-is(answer($primary, call($wrong, 'crowd')), 'f', 'no limit, no count') foreach 1 .. 3;
-is(answer($primary, call($right, 'crowd')), 't', 'whatever has failed');
+is(answer($primary, call($wrong, 'crowd')), 'f', 'limit 0 means no limit') foreach 1 .. 3;
+is(answer($primary, call($right, 'crowd')), 't', 'without a limit no failure locks out');
 
 $primary->stop;
 done_testing();
 
-# Also for sessions that begin at once.
+# Change a setting and wait until new sessions have it.
 sub configure
 {
 	my ($line) = @_;

@@ -1,6 +1,5 @@
-# A wrong secret, what does not open and what is malformed take the same time,
-# so that nobody can tell which it was; and hashes that other programs made
-# verify.
+# A wrong secret, a ciphertext that does not open and malformed input take the same
+# time, so that nobody can tell them apart.  Hashes made by other programs verify.
 #
 # Times are those of the trail.  The kinds take turns, and the shortest time of
 # each is compared, because other processes only make calls longer.  If a step
@@ -51,13 +50,13 @@ my $script = join ";\n",
 is( $node->safe_psql('postgres',
 		"SELECT kms_verify_secret('$key', '$right', '$hash', 'yes');\n$script"),
 	join("\n", 't', map { 'f' } @kinds),
-	'the right one is true, the others are false')
+	'the right secret gives true, the others give false')
   foreach 1 .. 9;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 my %least = map { split /\|/ } split /\n/,
   $node->safe_psql('postgres',
 	q{SELECT context, min(duration_ms) FROM kms.event WHERE operation = 'verify' GROUP BY 1 HAVING count(*) = 9});
-is(join(' ', sort keys %least), join(' ', sort @kinds, 'yes'), 'all are recorded');
+is(join(' ', sort keys %least), join(' ', sort @kinds, 'yes'), 'all calls are recorded');
 cmp_ok($least{yes}, '>', 5, "a verification takes its time: $least{yes} ms");
 foreach my $kind (@kinds)
 {
@@ -65,7 +64,8 @@ foreach my $kind (@kinds)
 		"$kind: $least{$kind} ms");
 }
 
-# What is cheaper than the block of a large key shows whether that is opened.
+# If the hash is cheaper than the block of a large key, the time would show whether
+# the block is opened.
 my $large = $node->safe_psql('postgres',
 	"SELECT key_id FROM kms_issue_key('large', algorithm => 'RSA-4096')");
 my $cheap = crypt('4711', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
@@ -78,7 +78,7 @@ my @blocks = sort keys %block;
 $script = join ";\n",
   map { "SELECT kms_verify_secret('$large', $block{$_}, '$cheap', 'block $_')" } @blocks;
 is($node->safe_psql('postgres', $script), join("\n", map { 'f' } @blocks),
-	'all are false with a cheap hash')
+	'all calls with a cheap hash give false')
   foreach 1 .. 15;
 $node->safe_psql('postgres', 'SELECT kms_flush_events()');
 %least = map { split /\|/ } split /\n/,
@@ -106,10 +106,10 @@ foreach my $who (sort keys %of_others)
 }
 is( $node->safe_psql('postgres',
 		"SELECT kms_verify_secret('$key', '$right', '" . crypt('4711', '$6$CCCCCCCC') . "')"),
-	'f', 'not of another method');
+	'f', 'a hash of another method does not verify');
 is( $node->safe_psql('postgres',
 		"SELECT crypt('4711', replace('$foreign', '2y', '2a')) = replace('$foreign', '2y', '2a')"),
-	't', 'both make the same bcrypt');
+	't', 'pgcrypto and crypt() make the same bcrypt');
 
 $node->stop;
 done_testing();

@@ -1,6 +1,7 @@
 # With kms.require_tls the functions that return plaintext refuse sessions
 # over TCP/IP without TLS, on loopback and in parallel workers too; sessions
-# with TLS and through a Unix socket are served, and so is what returns none.
+# with TLS and through a Unix socket are served, and so are functions that return
+# no plaintext.
 use strict;
 use warnings;
 
@@ -95,7 +96,7 @@ foreach my $function (sort keys %plaintext)
 	my ($state, $out, $errors) =
 	  state_of('without TLS', "SELECT $function($plaintext{$function})");
 	is("$state $out", '28000 ', "without TLS: not $function");
-	like($errors, qr/plaintext is returned over TLS only\nHINT: /, 'and says why');
+	like($errors, qr/plaintext is returned over TLS only\nHINT: /, "without TLS: the error of $function says why");
 }
 is( KmsTest::events($node, 'postgres',
 		"ticket > $before AND status = 'failure' AND reason = 'TLS is required'
@@ -108,7 +109,7 @@ foreach my $call ('kms_decrypt', 'kms_try_decrypt')
 		'28000', "without TLS: not $call in parallel workers");
 }
 is((state_of('without TLS', "SELECT kms_try_decrypt('$key', '*')"))[0],
-	'28000', 'not even that there is nothing to tell');
+	'28000', 'without TLS a malformed ciphertext is refused for the same reason');
 foreach my $call (
 	"kms_verify_secret('$key', '$good', '$hash')",
 	"kms_hash_secret('$key', '$good') ~ 'kms1'",
@@ -122,7 +123,7 @@ foreach my $call (
 $node->safe_psql('postgres', <<"SQL");
 CREATE VIEW opened AS SELECT kms_decrypt('$key', '$good') AS p;
 SQL
-is((state_of('without TLS', "SELECT * FROM opened"))[0], '28000', 'nor through a view');
+is((state_of('without TLS', "SELECT * FROM opened"))[0], '28000', 'without TLS a view returns no plaintext');
 
 $node->append_conf('postgresql.conf', 'kms.require_tls = off');
 $node->reload;

@@ -1,4 +1,4 @@
-# Whatever is passed to a function of kms in the wrong place is in no message, in no log and not in the trail.
+# An argument that is passed to a function of kms in the wrong place is in no message, in no log and not in the trail.
 use strict;
 use warnings;
 
@@ -19,11 +19,11 @@ $node->safe_psql(
 	UPDATE good SET hash = kms_hash_secret(key_id, ciphertext);
 	CREATE TABLE bad (n serial, value text)});
 
-# What people confuse with a key id: secrets of every form.  All have this in common.
+# Secrets of every form that may be confused with a key id.  All contain this text.
 my $canary = 'Canary4711';
 my @bad = (
 	$canary,                         # has the form of a key id
-	"$canary 0815",                  # has not
+	"$canary 0815",                  # does not have that form
 	"$canary\x{85}next",             # nor is it fit for a device id: a C1 control,
 	"$canary\x{202e}back",           # a bidirectional one,
 	"$canary\x{2028}line",           # a separator of lines
@@ -50,7 +50,7 @@ my %good = (
 	confirm => "'no'",
 	head => "'1:' || repeat('0', 64)");
 
-# Where what is given is recorded or said, as long as it has the right form.
+# Arguments that are recorded or shown, as long as they have the right form.
 my %told = map { $_ => 1 } qw(app_version device_id reason subject);
 
 # ---- Every text of every function ---------------------------------------
@@ -99,13 +99,13 @@ my ($stdout, $stderr) = ('', '');
 $node->psql('postgres', $script, stdout => \$stdout, stderr => \$stderr, on_error_stop => 0);
 cmp_ok($calls, '>', 300, 'many calls');
 my $errors = () = $stderr =~ /^(?:psql:\S+ )?ERROR: /mg;
-cmp_ok($errors, '>', 250, 'and most fail');
+cmp_ok($errors, '>', 250, 'most calls fail');
 is( join("\n", grep { /^(?:psql:\S+ )?ERROR:  (?:42...|XX000|22P02): / } split /\n/, $stderr),
-	'', 'none because it was called in a wrong way');
+	'', 'no call fails because of a wrong signature');
 unlike($stderr, qr/server closed the connection/, 'the server goes on');
 
 is(join("\n", grep { /$canary|\xc2\x85|\xe2\x80/i } split /\n/, $stderr), '', 'no message has it');
-unlike($stdout, qr/$canary/i, 'nor is it in a result');
+unlike($stdout, qr/$canary/i, 'no result has the canary');
 
 # ---- Secrets as literals --------------------------------------------------
 

@@ -1,5 +1,6 @@
-# On a hot standby keys open and are handed out, nothing is made or written,
-# calls are counted; after promotion recording starts and tickets go on.
+# On a hot standby keys open and existing keys are issued, nothing is made or
+# written, and calls are counted.  After promotion recording starts and tickets
+# go on.
 use strict;
 use warnings;
 
@@ -53,7 +54,7 @@ is( $standby->safe_psql('postgres',
 		"SELECT key_id, reused FROM kms_issue_key('phone')"),
 	"$key|t", 'an existing key is handed out');
 is($standby->safe_psql('postgres', "SELECT kms_public_key('$key')") . "\n",
-	$pem, 'so is a public key');
+	$pem, 'a public key is returned');
 is( $standby->safe_psql('postgres',
 		"SELECT kms_decrypt('$key', kms_encrypt('$key', 'x'))"),
 	'x', 'encrypt works');
@@ -67,7 +68,7 @@ is($standby->status('standby successes') - $successes, 5, 'successes are counted
 is($standby->status('standby failures') - $failures, 2, 'failures are counted');
 like(slurp_file($standby->logfile),
 	qr/kms: decrypt failed on a standby: Failed to decrypt data/,
-	'and logged');
+	'failures are logged');
 is( $standby->safe_psql('postgres',
 		"SELECT kms_metrics_summary() -> 'timeframeHours'"),
 	'24', 'the summary works, of what is replicated');
@@ -79,8 +80,8 @@ like($standby->safe_psql('postgres', "SELECT kms_diagnose('$key', '$good')"),
 # ---- Not writing ---------------------------------------------------------
 
 is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_issue_key('new phone')"), '25006', 'no key is made');
-is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_rotate_key('phone')"), '25006', 'nor rotated');
-is(KmsClient::sqlstate($standby, 'postgres', 'SELECT kms_maintain()'), '25006', 'nor maintained');
+is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_rotate_key('phone')"), '25006', 'no key is rotated');
+is(KmsClient::sqlstate($standby, 'postgres', 'SELECT kms_maintain()'), '25006', 'no maintenance is done');
 is(KmsClient::sqlstate($standby, 'postgres', 'SELECT kms_flush_events()'), '55000', 'there is nothing to flush');
 is( $standby->safe_psql('postgres',
 		"SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^kms'
@@ -94,7 +95,7 @@ is($session->query("SELECT kms_decrypt('$key', '$good')"), 'secret',
 $primary->safe_psql('postgres', "DELETE FROM kms.key WHERE key_id = '$key'");
 $primary->wait_for_catchup('standby', 'replay', $primary->lsn('insert'));
 $session->query("SELECT kms_decrypt('$key', '$good')");
-is($session->{state}, 'KM002', 'that it is gone holds for it once replayed');
+is($session->{state}, 'KM002', 'a destroyed key is gone on the standby once that is replayed');
 
 # ---- Promotion -----------------------------------------------------------
 

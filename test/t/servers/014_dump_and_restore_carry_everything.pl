@@ -139,7 +139,7 @@ is( content($target, 'jobs', 'denial event key key_secret metric'),
 	'restored by several jobs');
 $target->stop;
 
-# ---- Into one that has not even the library ------------------------------
+# ---- Into a server without the library -----------------------------------
 
 my $bare = PostgreSQL::Test::Cluster->new('bare');
 $bare->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
@@ -166,7 +166,7 @@ $bare->safe_psql('postgres', 'CREATE DATABASE empty');
 $bare->safe_psql('empty', 'CREATE EXTENSION kms');
 dump_ok($bare, 'not preloaded, empty', '-f', "$dir/empty.sql");
 
-# ---- Into one that has not the master key --------------------------------
+# ---- Into a server without the master key --------------------------------
 
 my $file = KmsTest::master_key_path($bare);
 $bare->append_conf('postgresql.conf',
@@ -183,7 +183,7 @@ refused('another master key',
 	qr/KM007: key "\Q$key\E" was wrapped under master key "[0-9a-f]{16}", which this server does not have\nHINT:  Add that master key/);
 $bare->safe_psql('postgres', 'SELECT * FROM kms_maintain()');
 
-# but that the denial was tried in vain
+# except for the time of the failed attempt to seal the denial
 $bare->safe_psql('postgres', 'UPDATE kms.key SET tried_at = NULL');
 is(content($bare, 'postgres', 'denial key key_secret'),
 	part('denial key key_secret'),
@@ -194,7 +194,7 @@ like(KmsClient::findings($bare, 'postgres'),
 # The writer may have made an audit key by now, to sign with.
 like( $bare->safe_psql('postgres',
 		'SELECT status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
-	qr/^current\|0\|[01]\nmissing\|3\|2$/, 'so does kms_master_key_status()');
+	qr/^current\|0\|[01]\nmissing\|3\|2$/, 'another master key: kms_master_key_status() says so');
 is( $bare->safe_psql('postgres', "SELECT reused FROM kms_issue_key('new phone')"),
 	'f', 'another master key: new devices are served');
 
@@ -229,7 +229,7 @@ sub restore_ok
 		"$db: restored @options");
 }
 
-# What content() gave of these tables in the source.
+# Return the part of the content of the source that is about these tables.
 sub part
 {
 	my %wanted = map { $_ => 1 } split / /, shift;

@@ -49,7 +49,7 @@ foreach my $how (
 	source("SELECT $call FROM kms.key WHERE device_id = '$state'");
 }
 
-# One whose row does not say so yet, as the transaction has a snapshot.
+# A key whose row is not denied yet, because the transaction has a snapshot.
 ($denied{'revoked in kms.denial'}) =
   KmsClient::issue($source, 'postgres', 'revoked in kms.denial');
 source("BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -143,7 +143,7 @@ $target->command_ok(
 is(content($target, 'custom_same', @tables), $content, 'over: all is as it was');
 opens('custom_same');
 
-# In an order that the jobs of pg_restore may take, with a writer at work.
+# Restore in an order that the jobs of pg_restore may choose, with a writer at work.
 $target->safe_psql('postgres', 'CREATE DATABASE parts');
 my ($list) = run_command([ 'pg_restore', '-l', '--section=data', "$dir/custom" ]);
 my %part = (
@@ -268,7 +268,7 @@ foreach my $db (@databases)
 	is($target->safe_psql($db, 'SELECT count(*) FROM kms.denial'),
 		'0', "$db: denials are sealed");
 	is( $target->safe_psql($db, "SELECT stored_state FROM kms.keys WHERE device_id = 'late'"),
-		$db =~ /none/ ? 'disabled' : 'active', "$db: also that of meanwhile");
+		$db =~ /none/ ? 'disabled' : 'active', "$db: so is the denial of a later revocation");
 	KmsClient::is_healthy($target, $db, "$db: kms_check() has no complaint");
 }
 $target->stop;
@@ -330,7 +330,7 @@ sub stays_closed
 	stays_denied($db);
 	$target->safe_psql($db, 'SELECT * FROM kms_maintain()');
 
-	# but that it was tried in vain
+	# except for the time of the failed attempt
 	$target->safe_psql($db, 'UPDATE kms.key SET tried_at = NULL');
 	is( content($target, $db, qw(kms.denial kms.key kms.key_secret)),
 		join("\n", grep { /^kms\.(denial|key|key_secret)\|/ } split /\n/, $content),

@@ -45,7 +45,7 @@ copy($ring, $original->basedir . '/ring of the backup') or die "$ring: $!";
 ok(KmsPool::filled($original, 'postgres', 1), 'there is a pool');
 my $pool_of_backup = KmsPool::keys($original, 'postgres');
 
-# One is in the ring while the backup is taken.
+# An event is in the ring while the backup is taken.
 my $session = KmsClient->session($original, 'postgres');
 $session->query('BEGIN');
 $session->query('LOCK TABLE kms.event IN SHARE MODE');
@@ -66,7 +66,7 @@ find(
 		  index($content, pack('H*', $master_key)) >= 0;
 	},
 	$backup);
-is("@found", '', 'nor the master key');
+is("@found", '', 'the backup does not have the master key');
 
 # ---- Before the point and after it ---------------------------------------
 
@@ -169,8 +169,8 @@ CONF
 	$copy->stop;
 }
 
-# One that is just started is on the timeline of the original; its pool is
-# the original's until it is emptied.
+# A backup that is just started is on the timeline of the original.  Its pool is
+# that of the original until it is emptied.
 my $started = PostgreSQL::Test::Cluster->new('just_started');
 $started->init_from_backup($original, 'base');
 $started->append_conf('postgresql.conf', "archive_mode = off\nkms.keygen_workers = 0");
@@ -190,6 +190,6 @@ original("SELECT kms_issue_key('new phone')");
 isnt(KmsPool::origin($original, 'postgres', 'new phone', $pool),
 	'none', 'the original issues keys of its pool');
 is( original('SELECT count(*) FROM kms.event WHERE operation = \'gap\''),
-	'0', 'and has no gap');
+	'0', 'the trail of the original has no gap');
 $original->stop;
 done_testing();

@@ -1,9 +1,8 @@
 # A standby serves, before and after its promotion, exactly as far as it has
-# the master key: its own copy, none or another; what it lacks it says, and
-# putting it there heals without a restart; revoking never needs it.  Servers
-# that change roles, and are rewound, leave a gap in the trail where one may
-# have taken events along, but not after an orderly stop, and use no ticket
-# twice.
+# the master key: its own copy, none or another.  It says which master key it
+# lacks, and needs no restart when that is added.  Revoking never needs it.
+# Servers that change roles, and are rewound, leave a gap in the trail where
+# events may be missing, but not after an orderly stop, and use no ticket twice.
 use strict;
 use warnings;
 
@@ -78,7 +77,7 @@ $primary->wait_for_catchup($_->name, 'replay', $primary->lsn('insert'))
 is_sql($own, $decrypt, 'secret', 'decrypts');
 is_sql($own, $verify, 't', 'verifies hashes');
 refused($without, $decrypt, $no_key, 'decrypts nothing');
-refused($without, $verify, $no_key, 'nor is a hash just false');
+refused($without, $verify, $no_key, 'verifying a hash is an error and not false');
 refused($other, $decrypt, $other_key, 'decrypts nothing, and says what is missing');
 foreach my $node ($without, $other)
 {
@@ -86,7 +85,7 @@ foreach my $node ($without, $other)
 		'active|(1,1,' . $primary->safe_psql('postgres',
 			"SELECT '\"' || next_at || '\"' FROM kms_rate_limit_status('phone')") . ')',
 		'states and limits are told');
-	is_sql($node, "SELECT state FROM kms.keys WHERE key_id = '$key'", 'active', 'and shown');
+	is_sql($node, "SELECT state FROM kms.keys WHERE key_id = '$key'", 'active', 'states are shown');
 	is_sql($node,
 		q{SELECT count(*) FROM jsonb_array_elements(kms_metrics_summary() -> 'metrics') AS m
 		WHERE m ->> 'operation' = 'generate'},
@@ -118,9 +117,9 @@ $session->quit;
 is_sql($own, "SELECT reused FROM kms_issue_key('new phone')", 'f', 'keys are made');
 
 refused($without, $decrypt, $no_key, 'still decrypts nothing');
-refused($without, "SELECT kms_issue_key('new phone')", $no_key, 'nor makes keys');
-is_sql($without, "SELECT kms_revoke_key('$lost', 'lost')", 'revoked', 'but revokes');
-is_sql($without, "SELECT kms_key_state('$lost')", 'revoked', 'which counts at once');
+refused($without, "SELECT kms_issue_key('new phone')", $no_key, 'without the master key the server makes no keys');
+is_sql($without, "SELECT kms_revoke_key('$lost', 'lost')", 'revoked', 'without the master key the server revokes keys');
+is_sql($without, "SELECT kms_key_state('$lost')", 'revoked', 'a revocation takes effect at once');
 KmsTest::write_master_key(KmsTest::master_key_path($without), @master_key);
 $without->reload;
 ok( KmsTest::poll(sub { KmsClient::sqlstate($without, 'postgres', $decrypt) eq '00000' }),
@@ -152,7 +151,7 @@ foreach my $node (@standby{ sort keys %standby })
 		min(ticket) FILTER (WHERE operation = 'gap') - $before FROM kms.event",
 		't|', 'each has its own ticket, and no gap, as the primary was stopped in an orderly way');
 	is_sql($node, "SELECT count(*) FROM kms.event WHERE operation = 'verify'",
-		'1', 'not what was called while it was a standby');
+		'1', 'only calls after the promotion are in the trail');
 	unlike(KmsClient::findings($node, 'postgres'),
 		qr/^(?:error|warning): (?!fsync)/m, "$name: kms_check() has no complaint");
 }
@@ -237,7 +236,7 @@ $own->append_conf('postgresql.conf',
 	"port = $port\nunix_socket_directories = '$host'");
 follow($own, $primary);
 is(KmsClient::sqlstate($own, 'postgres', "SELECT kms_key_state('$wrong')"),
-	'KM002', 'and so is what it had made');
+	'KM002', 'keys that the old primary had made are gone');
 lose($primary);
 promoted($own, 'promoted after that');
 $own->stop;

@@ -44,8 +44,8 @@ sub maintain
 	$node->safe_psql('postgres', 'SELECT * FROM kms_maintain()');
 }
 
-# Of the tables that are replicated; what could not be done is each server's
-# own.
+# Return the content of the tables that are replicated, except the times of failed
+# attempts, which each server has of its own.
 sub content
 {
 	my ($node) = @_;
@@ -91,7 +91,7 @@ ok( KmsTest::poll(
 			KmsClient::error($subscriber, 'postgres', $decrypt) =~
 			  /KM007: key "\Q$key\E" was wrapped under master key "[0-9a-f]{16}", which this server does not have/;
 		}),
-	'nor with another, which the error says');
+	'with another master key nothing opens, and the error says so');
 KmsTest::write_master_key($file, $own, @master_key);
 $subscriber->reload;
 my $session = KmsClient->session($subscriber, 'postgres');
@@ -112,11 +112,11 @@ is($session->query("SELECT kms_key_state('$key'), kms_key_state('$new_key')"),
 	'deprecated|active', 'a rotation arrives');
 is($session->query($decrypt), 'secret', 'the old key still opens');
 is( $session->query("SELECT kms_decrypt('$new_key', kms_encrypt('$new_key', 'x'))"),
-	'x', 'so does the new one');
+	'x', 'the new key opens');
 is( $session->query("SELECT key_id, reused FROM kms_issue_key('phone')"),
-	"$new_key|t", 'which is handed out');
+	"$new_key|t", 'the new key is issued again');
 is($session->query("SELECT used, allowed FROM kms_rate_limit_status('phone')"),
-	'2|3', 'what was made there counts');
+	'2|3', 'keys that were made on the first server count');
 
 $publisher->safe_psql('postgres', "SELECT kms_disable_key('$key')");
 catch_up();
@@ -133,34 +133,35 @@ catch_up();
 is($subscriber->safe_psql('postgres', 'SELECT count(*) FROM kms.denial'),
 	'1', 'a denial arrives');
 $session->query("SELECT kms_decrypt('$stolen', '$stolen_ciphertext')");
-is($session->{state}, 'KM004', 'and counts at once');
+is($session->{state}, 'KM004', 'a denial that arrives takes effect at once');
 
 # ---- A new master key ----------------------------------------------------
 
 is(KmsClient::sqlstate($subscriber, 'postgres', 'SELECT kms_rewrap_keys()'), '55000',
-	'the second server, whose current master key is another, does not wrap keys anew');
+	'the second server, whose current master key is another, does not rewrap keys');
 my $new = 'new: ' . KmsTest::random_master_key();
 KmsRotation::put($subscriber, KmsRotation::lines($subscriber), $new);
 KmsRotation::put($publisher, $new, KmsRotation::lines($publisher));
-is($publisher->safe_psql('postgres', 'SELECT kms_rewrap_keys()'), '5', 'the first one does');
+is($publisher->safe_psql('postgres', 'SELECT kms_rewrap_keys()'), '5', 'the first server rewraps keys');
 catch_up();
 is($subscriber->safe_psql('postgres',
 		"SELECT keys, peppers FROM kms_master_key_status() WHERE label = 'new'"),
-	'3|1', 'which arrives');
-is($session->query($decrypt), 'secret', 'and opens in a session that had the key open');
+	'3|1', 'the rewrapped keys arrive');
+is($session->query($decrypt), 'secret', 'a session that had the key open decrypts with it');
 $publisher->safe_psql('postgres', "SELECT kms_disable_key('$key'); SELECT kms_enable_key('$key')");
 catch_up();
 is($session->query($decrypt), 'secret', 'after changes of its state, too');
 KmsRotation::put_first($subscriber, 'own');
 $subscriber->safe_psql('postgres', 'SELECT FROM kms_maintain()');
-is($subscriber->safe_psql('postgres', <<'SQL'), '1', 'what signs the trail of the second server goes to its own current one');
+is($subscriber->safe_psql('postgres', <<'SQL'), '1', 'the audit key of the second server is under its own current master key');
 SELECT count(*) FROM kms.audit_key, kms_master_key_status()
 WHERE status = 'current' AND master_key_id = encode(substr(wrapped_key, 2, 8), 'hex')
 SQL
 
 # ---- Maintenance on both sides -------------------------------------------
 
-# In either order: what the subscriber has done, the publisher does again.
+# Run maintenance in either order: the publisher repeats what the subscriber has
+# done.
 my @denied = ($stolen);
 foreach my $first ($subscriber, $publisher)
 {
@@ -214,7 +215,7 @@ is( KmsTest::events($subscriber, 'postgres',
 	'0', 'the trail of the subscriber has only what was called there');
 is(KmsTest::events($subscriber, 'postgres',
 		"operation = 'decrypt' AND status = 'success' AND key_id = '$new_key'"),
-	'1', 'and has that');
+	'1', 'calls on the subscriber are in its trail');
 
 $subscriber->safe_psql('postgres', 'CREATE DATABASE archive');
 $publisher->safe_psql('postgres',
@@ -279,7 +280,7 @@ $session->quit;
 my $findings = KmsClient::findings($subscriber, 'postgres');
 unlike($findings, qr/^(?:error|warning): (?!fsync|keys that no event)/m, 'kms_check() has no complaint');
 like($findings, qr/^warning: keys that no event of this trail made: .*a subscription that is gone/m,
-	'but that keys came from elsewhere');
+	'kms_check() only says that keys came from elsewhere');
 
 $subscriber->stop;
 done_testing();

@@ -1,9 +1,9 @@
-# pg_upgrade, copying or linking, carries everything into the new server while
-# none of our processes run: keys open, denied ones stay denied, hashes verify,
+# pg_upgrade, copying or linking, carries everything into the new server without
+# starting our processes: keys open, denied keys stay denied, hashes verify, and
 # limits, states, tickets and metrics go on.
 #
-# From the PostgreSQL whose programs are in KMS_OLD_BINDIR (test/matrix has an
-# older one, with kms), else from the same version.
+# The old server is the PostgreSQL whose programs are in KMS_OLD_BINDIR
+# (test/matrix has an older one, with kms), or else the same version.
 use strict;
 use warnings;
 
@@ -75,7 +75,7 @@ my ($other_key) = KmsClient::issue($old, 'other', 'phone');
 my $other_ciphertext =
   $old->safe_psql('other', "SELECT kms_encrypt('$other_key', 'other secret')");
 
-# A revocation while the master key was missing, so not in its row.
+# Revoke a key while the master key is missing, so that its row does not say so.
 $old->stop;
 unlink $file or die "$file: $!";
 $old->start;
@@ -84,7 +84,7 @@ is($old->safe_psql('postgres', 'SELECT count(*) FROM kms.denial'),
 	1, 'a key is denied by a row of kms.denial');
 KmsTest::write_master_key($file, $master_key);
 
-# With the steps of the manual: what is in the ring gets into the tables.
+# Follow the steps of the manual: the events in the ring get into the tables.
 $old->restart;
 KmsTest::poll(sub { $old->sql("SELECT kms_key_valid('$key{expired}')") eq 'f' }) or die 'the key does not expire';
 ok(KmsPool::filled($old, $_, 2), "the pool of $_ is full") foreach 'postgres', 'other';
@@ -113,7 +113,7 @@ foreach my $mode ('copy', 'link')
 	my $q = sub { $new->safe_psql('postgres', $_[0]) };
 	my $sqlstate = sub { KmsClient::sqlstate($new, 'postgres', $_[0]) };
 	is(content($new), $content, "$mode: the tables are the same");
-	is(states($new), $states, "$mode: so are the states");
+	is(states($new), $states, "$mode: the states are the same");
 	is(configured($new), $configured, "$mode: a dump would carry the same tables");
 
 	foreach my $state ('active', 'deprecated')
@@ -137,16 +137,16 @@ foreach my $mode ('copy', 'link')
 	is( $q->("SELECT kms_verify_secret('$key{active}', '$ciphertext{active}', '$hash')"),
 		't', "$mode: hashes of secrets verify");
 	is( $new->safe_psql('other', "SELECT kms_decrypt('$other_key', '$other_ciphertext')"),
-		'other secret', "$mode: so do keys of another database");
+		'other secret', "$mode: keys of another database open");
 
 	is($q->("SELECT key_id, reused FROM kms_issue_key('phone')"),
 		"$key{active}|t", "$mode: the device has its key");
 	is($sqlstate->("SELECT kms_rotate_key('phone')"),
-		'KM005', "$mode: and its limit");
+		'KM005', "$mode: the device has its limit");
 	is($q->("SELECT reused FROM kms_issue_key('new phone')"),
 		'f', "$mode: keys are made");
 	is(KmsPool::origin($new, 'postgres', 'new phone', $pool),
-		'none', "$mode: none that the old server could issue as well");
+		'none', "$mode: a new key is none that the old server could issue, too");
 	ok( KmsTest::poll(
 			sub {
 				my @keys = keys %{ KmsPool::keys($new, 'postgres') };
@@ -158,14 +158,14 @@ foreach my $mode ('copy', 'link')
 	is($q->('SELECT count(*) FROM kms.denial'),
 		0, "$mode: the denial gets into its row");
 	is( $q->("SELECT state FROM kms.key WHERE key_id = '$key{denied}'"),
-		'revoked', "$mode: which is revoked then");
+		'revoked', "$mode: the key with the denial is revoked");
 
 	is( KmsTest::events($new, 'postgres', "operation = 'gap' AND ticket > $last"),
 		0, "$mode: there is no gap in the trail, as the old server was stopped");
 	is( $q->('SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
 		't', "$mode: tickets go on without a gap");
 	is( $q->("SELECT count(*) - $epochs FROM kms.event_epoch"),
-		1, "$mode: in an epoch of their own");
+		1, "$mode: the new tickets are in an epoch of their own");
 	is($q->('SELECT count(*) FROM kms.event_outbox'),
 		0, "$mode: events of changes go on, too");
 	is( $q->(
@@ -182,8 +182,8 @@ done_testing();
 
 # ---- Tools ---------------------------------------------------------------
 
-# Servers to upgrade from and to must both have none; from PostgreSQL 18 on
-# that must be said.
+# Both servers must have no checksums, which is not the default from PostgreSQL 18
+# on.
 sub checksums
 {
 	my $initdb = shift;
@@ -194,7 +194,8 @@ sub checksums
 		]);
 }
 
-# Run pg_upgrade; what it keeps is searched for processes of ours.
+# Run pg_upgrade, and test with the logs that it keeps that our processes were not
+# started.
 sub upgrade
 {
 	my ($new, @options) = @_;
@@ -219,7 +220,7 @@ sub upgrade
 	unlike($log, $started, "$name: our processes were not started");
 }
 
-# A line of table and checksum each.  Of the events only those of the old
+# Return a line with a checksum for each table.  Leave out events of the new
 # server.
 sub content
 {

@@ -1,6 +1,6 @@
-# Whatever is changed, removed, put in or moved in the trail is found, with the
-# epoch and ticket of the first row that is not as it was written: tried with
-# 10,000 random changes, each of which is undone again.
+# Every change, removal, insertion or move in the trail is found, with the epoch
+# and ticket of the first row that is not as it was written.  The test makes
+# 10,000 random changes and undoes each of them.
 use strict;
 use warnings;
 
@@ -46,7 +46,7 @@ unlink glob $node->data_dir . '/pg_stat_tmp/kms.*' or die 'no ring';
 $node->start;
 some_events();
 $node->is_sql('SELECT count(*) FROM kms.event_quarantine', '3',
-	'some events were set aside');
+	'some events were quarantined');
 $node->is_sql("SELECT count(*) > 0 FROM kms.event WHERE operation = 'gap'",
 	't', 'there is a gap');
 $node->is_sql('SELECT count(DISTINCT epoch) FROM kms.event', '2',
@@ -61,7 +61,7 @@ $node->is_sql('SELECT * FROM kms_audit_verify()', "t|$last|1|$last|$last||||t",
 	'the trail is intact');
 my $head = $node->sql('SELECT kms_audit_head()');
 $node->is_sql("SELECT intact FROM kms_audit_verify('$head')",
-	't', 'and ends with its head');
+	't', 'the trail ends with its head');
 
 # ---- One finding of each kind ---------------------------------------------
 
@@ -105,7 +105,7 @@ is(finding('', "$last:" . '0' x 64),
 is(finding('', "$next:" . '0' x 64),
 	"f|$next|the trail ends before the head that was given$branch", 'a later head');
 is(finding('', '1:' . '0' x 64),
-	'f|1|the row does not have the hash of the head that was given', 'one of before the gap');
+	'f|1|the row does not have the hash of the head that was given', 'a wrong head of before the gap');
 is(finding('', '0:' . '0' x 64), 't||', 'the head of the beginning');
 is(finding('', '0:' . '1' x 64),
 	'f|0|the row does not have the hash of the head that was given', 'another one');
@@ -125,7 +125,7 @@ foreach my $bad ('', '1', '1:', ':' . '0' x 64, '1:' . '0' x 63, '1:' . 'g' x 64
 	like($stderr, qr/22023/, "\"$bad\" is no head");
 }
 
-# ---- Who can write the tables can make another chain, but neither its
+# ---- An attacker who can write the tables can forge the chain, but neither its
 # signatures nor a head that was noted -------------------------------------
 
 # The format again, as chain.h has it, in SQL.
@@ -177,18 +177,18 @@ my $forged = 'DELETE FROM kms.event WHERE ticket = 3; CALL rechain()';
 my $signed = $node->sql('SELECT min(ticket) FROM kms.event_checkpoint WHERE ticket >= 3');
 is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain()"),
 	"f|$signed|the rows up to here are not those that were signed",
-	'a chain that was made anew is not the one that was signed');
+	'a recomputed chain is not the chain that was signed');
 my $unsigned = "$forged; TRUNCATE kms.event_checkpoint";
 is(finding($unsigned), "f|$last|the trail does not end where the server ended it",
-	'without any signature it is not what the server has noted of it');
+	'a trail without signatures does not end where the server noted it');
 is(finding("$unsigned; DELETE FROM kms.event"), 'f|1|the row is missing',
-	'and as a whole only it would follow');
+	'deleting the whole trail is found');
 like(finding($unsigned, $head), qr/^f\|\d+\|the trail ends before the head/,
-	'and does not hold a head that was noted elsewhere');
+	'a trail that was cut does not reach a head that was noted elsewhere');
 is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rechain();
 		TRUNCATE kms.event_checkpoint", $head),
 	"f|$last|the row does not have the hash of the head that was given$branch",
-	'which a trail of the same length has not either');
+	'a trail of the same length does not have that head either');
 
 # ---- At random ------------------------------------------------------------
 
@@ -293,13 +293,13 @@ my $seed = $ENV{KMS_TEST_SEED} || time;
 note "KMS_TEST_SEED=$seed";
 $node->sql("SELECT setseed(($seed % 1000) / 1000.0); CALL try($changes)");
 $node->is_sql('SELECT count(*) FROM tried', $changes, "$changes random changes");
-$node->is_sql('SELECT count(*) FROM tried WHERE intact IS NOT FALSE', '0', 'all are found');
+$node->is_sql('SELECT count(*) FROM tried WHERE intact IS NOT FALSE', '0', 'all changes are found');
 $node->is_sql('SELECT count(*) FROM tried WHERE ticket IS DISTINCT FROM bad_ticket',
 	'0', 'with the ticket');
 $node->is_sql('SELECT count(*) FROM tried WHERE epoch IS DISTINCT FROM bad_epoch',
-	'0', 'and the epoch')
+	'0', 'the finding has the epoch')
   or note $node->sql("SELECT * FROM tried WHERE epoch IS DISTINCT FROM bad_epoch LIMIT 20");
 note $node->sql('SELECT kind, count(*), string_agg(DISTINCT finding, $$, $$) FROM tried GROUP BY 1 ORDER BY 1');
-$node->is_sql("SELECT intact FROM kms_audit_verify('$head')", 't', 'as it was, it is intact');
+$node->is_sql("SELECT intact FROM kms_audit_verify('$head')", 't', 'the unchanged trail is intact');
 $node->stop;
 done_testing();

@@ -23,7 +23,7 @@ sub verify
 		"SELECT intact, last_ticket, finding FROM kms_audit_verify($head)");
 }
 
-# Some events; returns the last ticket.
+# Record some events and return the last ticket.
 sub go_on
 {
 	my ($node, $db, $name) = @_;
@@ -71,10 +71,10 @@ my $last = go_on($primary, $db, 'second');
 my $standby = KmsTest->standby($primary, 'standby');
 $primary->wait_for_catchup('standby', 'replay', $primary->lsn('insert'));
 is(head($standby, $db), head($primary, $db), 'a standby has the head');
-is(verify($standby, $db, $noted), "t|$last|", 'and an intact trail');
+is(verify($standby, $db, $noted), "t|$last|", 'the trail of a standby is intact');
 $standby->promote;
 $last = go_on($standby, $db, 'promoted');
-is(verify($standby, $db, $noted), "t|$last|", 'which goes on when it is promoted');
+is(verify($standby, $db, $noted), "t|$last|", 'the trail goes on when the standby is promoted');
 $standby->stop;
 
 is( $primary->safe_psql($db,
@@ -83,7 +83,7 @@ is( $primary->safe_psql($db,
 is( $primary->safe_psql($db,
 		"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; SELECT kms_try_decrypt('none', 'AAAA'); SELECT kms_flush_events();
 		SELECT intact FROM kms_audit_verify(); COMMIT") =~ s/\s//gr,
-	'1t', 'and one with an older snapshot');
+	'1t', 'a transaction with an older snapshot can verify the trail');
 
 # ---- Dump and restore ----------------------------------------------------
 

@@ -27,7 +27,8 @@ sub calls
 		SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, $count)");
 }
 
-# All that was recorded is written and chained, with the heads noted before.
+# Test that all events are written and chained, and that the trail continues all
+# heads that were noted.
 my @noted;
 sub intact
 {
@@ -103,16 +104,17 @@ foreach my $n (1 .. 3)
 	calls('good', 20);
 }
 $node->sql('SELECT kms_flush_events(); ALTER TABLE kms.event DROP CONSTRAINT poison');
-is($node->sql('SELECT count(*) FROM kms.event_quarantine'), 6, 'events are set aside');
+is($node->sql('SELECT count(*) FROM kms.event_quarantine'), 6, 'events that cannot be written are quarantined');
 intact('quarantine');
 is( $node->sql("BEGIN; UPDATE kms.event_quarantine SET event = set_byte(event, 0, 1 - get_byte(event, 0))
 		WHERE ticket = (SELECT min(ticket) FROM kms.event_quarantine);
 		SELECT bad_ticket = (SELECT min(ticket) FROM kms.event_quarantine) FROM kms_audit_verify(); ROLLBACK"),
-	't', 'an event that was set aside cannot be changed either');
+	't', 'a change of a quarantined event is found, too');
 
 # ---- Rings ---------------------------------------------------------------
 
-# Of another size: what the old one holds is written first.
+# Replace the ring by one of another size: the events in the old one are written
+# first.
 $node->sql("BEGIN; LOCK TABLE kms.event IN SHARE MODE; PREPARE TRANSACTION 'held'");
 calls('in the old ring', 50);
 $node->append_conf('postgresql.conf', 'kms.event_ring_size = 2MB');
@@ -143,6 +145,6 @@ is($node->sql('SELECT intact, first_ticket FROM kms_audit_verify()'), 't|1',
 	'an extension that is made again has a trail of its own');
 like( $node->sql("SELECT finding FROM kms_audit_verify('$noted[-1]')"),
 	qr/^the (?:trail ends before|row does not have the hash of) the head that was given/,
-	'which is not the one that was noted');
+	'the head of the new trail is not the head that was noted');
 $node->stop;
 done_testing();

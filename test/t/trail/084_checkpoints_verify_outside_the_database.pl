@@ -1,7 +1,7 @@
 # The writer signs the trail: at intervals, each 10,000 tickets exactly, and
-# later what was written without a master key.  Whoever has the public key
-# verifies that with the openssl command, and kms_audit_verify() finds a trail
-# that was made anew by somebody who can write the tables.
+# later what was written without a master key.  The openssl command verifies that
+# with the public key, and kms_audit_verify() finds a trail that was recomputed by
+# a role that can write the tables.
 use strict;
 use warnings;
 
@@ -114,9 +114,9 @@ is($node->sql("SELECT count(*) FROM kms_audit_checkpoints($tickets[1]) WHERE tic
 is($node->sql('SELECT intact, signed_ticket = last_ticket FROM kms_audit_verify()'),
 	't|t', 'the trail is intact and signed');
 
-# ---- Made anew ------------------------------------------------------------
+# ---- Recomputed ------------------------------------------------------------
 
-# The chain has no secret: whoever can write the tables can make another.
+# The chain has no secret: a role that can write the tables can compute another.
 $node->sql(<<'SQL');
 CREATE FUNCTION lp(t text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 	$$SELECT CASE WHEN t IS NULL THEN '\xffffffff'::bytea
@@ -147,7 +147,7 @@ my $edit = sub { "UPDATE kms.event SET operation = 'encrypt' WHERE ticket = $_[0
 my $at = $second + 1;
 my $next = (grep { $_ >= $at } map { $_->[0] } @checkpoints)[0];
 is(finding($edit->($at)), "$next|the rows up to here are not those that were signed",
-	'a trail that was made anew is found at the next checkpoint');
+	'a recomputed trail is found at the next checkpoint');
 like(finding($edit->($at) . "; DELETE FROM kms.event_checkpoint WHERE ticket > $second"),
 	qr/^\d+\|the trail does not end where the server ended it$/, 'if that is removed with all behind it, by the anchor');
 
@@ -210,7 +210,7 @@ rename "$path.away", $path or die "$path: $!";
 $node->reload;
 await_signature('all of it is signed when the master key is back');
 is($node->sql('SELECT intact, signed_ticket = last_ticket FROM kms_audit_verify()'),
-	't|t', 'and verifies');
+	't|t', 'the trail that was signed later verifies');
 
 # ---- Nobody waits ---------------------------------------------------------
 
@@ -229,10 +229,10 @@ ok(KmsTest::poll(sub { slurp_file($node->logfile) =~ /the trail could not be sig
 	'a failure is logged');
 events(500);
 is($node->sql("SELECT value FROM kms.status WHERE item = 'writer last error'"),
-	'none', 'and is none of the writer');
+	'none', 'the failure to sign is no error of the writer');
 $node->sql('ALTER TABLE kms.event_checkpoint DROP CONSTRAINT poison');
 $node->restart;
-await_signature('then it is signed');
+await_signature('without the constraint the trail is signed');
 is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'and intact');
 
 done_testing();

@@ -20,7 +20,7 @@ kms.maintenance = off
 kms.maintenance_interval = 1s
 CONF
 
-# Some events, and wait until they are signed and more than a second old.
+# Record some events, and wait until they are signed and more than a second old.
 sub signed_events
 {
 	$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 20);
@@ -45,7 +45,7 @@ sub verify
 	return $node->sql('SELECT intact, first_ticket, last_ticket, signed_ticket, bad_ticket, finding FROM kms_audit_verify()');
 }
 
-# What becomes of it if this is done, which is undone again.
+# Make a change, run a query, undo the change, and return the result.
 sub undone
 {
 	my ($change, $query) = @_;
@@ -78,7 +78,7 @@ like(undone("UPDATE kms.event SET occurred_at = occurred_at - interval '1 year'"
 	'kms_check() tells of old events');
 like(undone("DELETE FROM kms.event_checkpoint; UPDATE kms.event SET occurred_at = occurred_at - interval '1 minute'",
 		'SELECT finding FROM kms_check()'),
-	qr/^events since .* are not signed/m, 'and of events that are not signed');
+	qr/^events since .* are not signed/m, 'kms_check() reports events that are not signed');
 
 $node->set('kms.event_retention' => '1s');
 my $other = KmsClient->session($node, 'postgres');
@@ -89,7 +89,7 @@ my $path = KmsTest::master_key_path($node);
 rename $path, "$path.away" or die "$path: $!";
 $node->restart;
 is(trim(), '0|0', 'without the master key');
-is($node->sql('SELECT min(ticket) FROM kms.event'), '1', 'all of it is there');
+is($node->sql('SELECT min(ticket) FROM kms.event'), '1', 'without the master key no event is deleted');
 rename "$path.away", $path or die "$path: $!";
 $node->reload;
 KmsTest::poll(sub { $node->sql("SELECT count(*) FROM kms_master_key_status() WHERE status = 'current'") });
@@ -104,7 +104,7 @@ foreach my $table ('event', 'event_quarantine', 'event_checkpoint')
 		UPDATE pg_depend SET deptype = 'e' $member");
 	is(trim(), '0|0', "with a foreign key to kms.$table that acts");
 	like($node->sql('SELECT finding FROM kms_check()'), qr/^nothing is deleted from kms.$table because/m,
-		'which kms_check() names');
+		'kms_check() names the foreign key or trigger');
 	$node->sql('DROP TABLE acts');
 }
 
@@ -117,10 +117,10 @@ is(verify(), "t|||$second||", 'the trail is intact where no row is left');
 $node->set('kms.event_retention' => '90d');
 my $third = signed_events();
 my $fourth = signed_events();
-is(verify(), 't|' . ($second + 1) . "|$fourth|$fourth||", 'and with rows behind it');
+is(verify(), 't|' . ($second + 1) . "|$fourth|$fourth||", 'the trail is intact with rows behind the start');
 like($node->sql("SELECT message FROM kms_audit_checkpoints() WHERE kind = 'start'"),
 	qr/\Akms audit start v1\nepoch: \d+\nticket: $second\nhash: [0-9a-f]{64}\nprevious: 0\nsigned at: /,
-	'what is signed of a start');
+	'the signed message of a start');
 
 # ---- What somebody else did ----------------------------------------------
 
@@ -151,7 +151,7 @@ $node->set('kms.event_retention' => '1s');
 KmsTest::poll(sub { trim(); $node->sql('SELECT count(*) FROM kms.event') eq '0' });
 like($node->sql("SELECT message FROM kms_audit_checkpoints() WHERE kind = 'start'"),
 	qr/\nticket: $fourth\n.*\nprevious: \d+\n/s, 'a start follows a start');
-is($node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE kind = 'start'"), '1', 'and takes its place');
+is($node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE kind = 'start'"), '1', 'the new start takes the place of the old one');
 $node->set('kms.event_retention' => '90d');
 my $fifth = signed_events();
 is(verify(), 't|' . ($fourth + 1) . "|$fifth|$fifth||", 'the trail is intact');
@@ -168,7 +168,7 @@ ok( KmsTest::poll(
 			$node->safe_psql('restored',
 				"SELECT FROM kms_maintain(); SELECT signed_ticket > $fifth FROM kms_audit_verify()") =~ /t$/;
 		}),
-	'and is signed there');
+	'the restored trail is signed');
 is($node->safe_psql('restored', 'SELECT intact FROM kms_audit_verify()'), 't', 'intact');
 
 done_testing();

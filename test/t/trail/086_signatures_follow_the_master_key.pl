@@ -18,7 +18,7 @@ my $node = KmsTest->node(
 	master_key => [ 'old: ' . KmsTest::random_master_key() ],
 	conf => "kms.audit_checkpoint_interval = 1s\nkms.maintenance = off");
 
-# Some events, and wait until they are signed; returns the last ticket.
+# Record some events, wait until they are signed, and return the last ticket.
 sub signed_events
 {
 	$node->sql("SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 20);
@@ -55,13 +55,13 @@ is($node->sql("SELECT peppers FROM kms_master_key_status()"),
 my $new = KmsRotation::put_first($node, 'new');
 like($node->sql("SELECT detail FROM kms_master_key_status() WHERE label = 'old'"),
 	qr/kms_rewrap_keys\(\) moves/, 'the old master key is needed');
-cmp_ok($node->sql('SELECT kms_rewrap_keys()'), '>=', 1, 'the audit key is wrapped anew');
-is($node->sql('SELECT kms_rewrap_keys()'), 0, 'all is');
+cmp_ok($node->sql('SELECT kms_rewrap_keys()'), '>=', 1, 'the audit key is rewrapped');
+is($node->sql('SELECT kms_rewrap_keys()'), 0, 'nothing is left to rewrap');
 KmsRotation::put($node, $new);
-isnt($node->sql('SELECT wrapped_key FROM kms.audit_key'), $wrap, 'its wrap is another');
+isnt($node->sql('SELECT wrapped_key FROM kms.audit_key'), $wrap, 'the wrapped audit key has changed');
 my $second = signed_events();
-is(signers(), 1, 'the key is the same');
-is(verify(), "t|$second||", 'what it signed under both master keys verifies');
+is(signers(), 1, 'the signing key is the same');
+is(verify(), "t|$second||", 'signatures from under both master keys verify');
 
 # ---- Lost ------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ like(KmsClient::findings($node, 'postgres'),
 my $other = signed_events();
 is(signers(), 2, 'another key signs on');
 is(verify(), "f|$other|$start|the signature cannot be verified without the master key of its key",
-	'and what that has signed verifies');
+	'signatures of the other key verify');
 KmsRotation::put($node, $third, $new);
 is(verify(), "t|$other||", 'with both master keys it is intact');
 
@@ -86,12 +86,12 @@ $node->sql("INSERT INTO kms.audit_key SELECT 'aud_' || repeat('0', 24), now() + 
 	FROM kms.audit_key ORDER BY created_at DESC LIMIT 1");
 my $next = signed_events();
 is(signers(), 2, 'a key that does not authenticate signs nothing');
-is(verify(), "t|$next||", 'and does no harm');
+is(verify(), "t|$next||", 'a key that does not authenticate stops nothing else');
 like(KmsClient::findings($node, 'postgres'),
 	qr/audit keys that do not authenticate: aud_0{24}/, 'kms_check() names it');
 is($node->sql("BEGIN; UPDATE kms.event_checkpoint SET signing_key_id = 'aud_' || repeat('0', 24) WHERE ticket = $next;
 		SELECT bad_ticket, finding FROM kms_audit_verify(); ROLLBACK"),
-	"$next|the checkpoint or its audit key was changed", 'nor is it believed');
+	"$next|the checkpoint or its audit key was changed", 'a key that does not authenticate is not believed');
 $node->sql("DELETE FROM kms.audit_key WHERE signing_key_id ~ '0{24}'");
 
 # ---- On a standby ----------------------------------------------------------
@@ -104,7 +104,7 @@ is($standby->safe_psql('postgres', 'SELECT intact, last_ticket, signed_ticket FR
 	"t|$last|$last", 'a standby verifies it');
 is($standby->safe_psql('postgres', 'SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
 	$node->sql('SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
-	'and has the same checkpoints');
-is($node->sql('BEGIN READ ONLY; SELECT intact FROM kms_audit_verify(); COMMIT'), 't', 'as does a transaction that is read-only');
+	'the standby has the same checkpoints');
+is($node->sql('BEGIN READ ONLY; SELECT intact FROM kms_audit_verify(); COMMIT'), 't', 'a read-only transaction verifies the trail');
 
 done_testing();

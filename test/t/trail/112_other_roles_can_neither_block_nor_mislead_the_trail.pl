@@ -1,5 +1,5 @@
-# What a role may do that has nothing to do with keys, or that may write any
-# table, neither keeps events out of the trail nor puts any into it unseen.
+# A role that has nothing to do with keys, or that may write any table, can
+# neither keep events out of the trail nor add events unnoticed.
 use strict;
 use warnings;
 
@@ -62,20 +62,20 @@ like(fails('DROP DATABASE used'), qr/is being accessed by other users/,
 	'a database in use is not dropped');
 is( $used->query_safe(
 		"SELECT length(kms_encrypt('$used_key', 'x')) > 0"),
-	't', 'and its calls are recorded again at once');
+	't', 'calls in the database are recorded again at once');
 $used->quit;
 
 # ---- The state of the writer in tables ---------------------------------------
 
 like( fails('UPDATE kms.event_epoch SET position = position + 1000000', 'writer'),
 	qr/^$/, 'a role that may write any table moves the trail ahead of the ring');
-is(recorded('moved far', 5), 5, 'and all is recorded that comes');
+is(recorded('moved far', 5), 5, 'all later calls are recorded');
 is( $node->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap' AND context LIKE 'kms.event_epoch was changed%'"),
 	1, 'with a gap that says so');
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe($decrypt);
 fails('UPDATE kms.event_epoch SET position = position + 3', 'writer');
-is(recorded('moved a little', 5), 5, 'also if it is moved by a little while a writer runs');
+is(recorded('moved a little', 5), 5, 'calls are recorded if the trail is moved a little while a writer runs');
 $session->quit;
 is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'the chain follows');
 
@@ -102,13 +102,13 @@ ok( KmsTest::poll(
 		}),
 	'a checkpoint beyond the end of the trail stops no signing');
 like($node->sql('SELECT finding FROM kms_audit_verify()'),
-	qr/./, 'and is found');
+	qr/./, 'the added row is found');
 $node->sql('DELETE FROM kms.event_checkpoint WHERE ticket = 900000000000');
 is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'without it the trail is good');
 $node->sql('ALTER TABLE kms.event_checkpoint ALTER signing_key_id DROP NOT NULL;
 	UPDATE kms.event_checkpoint SET signing_key_id = NULL');
 is($node->sql('SELECT intact FROM kms_audit_verify()'), 'f',
-	'one without a key is found');
+	'a signature without a key is found');
 
 # ---- A batch without a master key ----------------------------------------------
 
@@ -122,6 +122,6 @@ like(fails("SELECT * FROM kms_decrypt_batch(ARRAY['$key'], ARRAY['$ciphertext'])
 $locker->query_safe('COMMIT');
 $locker->quit;
 like(fails("SELECT * FROM kms_decrypt_batch(ARRAY['$key'], ARRAY['$ciphertext'])"),
-	qr/master key is not available/, 'then it says why');
+	qr/master key is not available/, 'a call that cannot be recorded says why');
 $node->stop;
 done_testing();

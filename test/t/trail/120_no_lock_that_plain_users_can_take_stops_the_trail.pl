@@ -1,6 +1,6 @@
-# What a role without a right on a table of kms can lock stops neither the
-# writer nor a call whose event must be durable; who holds a lock that does is
-# named by kms_check(), also if it is a prepared transaction.
+# No lock that a role without rights on the tables of kms can take stops the
+# writer or a call whose event must be durable.  kms_check() names the process or
+# prepared transaction that holds a lock which does.
 use strict;
 use warnings;
 
@@ -73,7 +73,7 @@ $nobody = KmsClient->session($node, 'postgres');
 $nobody->query('SET ROLE nobody');
 all_recorded('the same after a restart');
 
-# One that waits for it, too.
+# A session that waits for such a lock does not stop the writer either.
 my $dropper = KmsClient->session($node, 'postgres');
 $dropper->send('DROP EXTENSION kms');
 ok( KmsTest::poll(
@@ -112,13 +112,13 @@ foreach (@loops)
 
 my $loader = KmsClient->session($node, 'postgres');
 $loader->query('SET ROLE loader; BEGIN; LOCK TABLE kms.event IN SHARE MODE');
-is($loader->{state}, '00000', 'one who may write the trail locks it');
-is($audit->call($call)->{state}, 'KM008', 'so a call is not recorded');
+is($loader->{state}, '00000', 'a role that may write the trail locks it');
+is($audit->call($call)->{state}, 'KM008', 'a call is not recorded while the trail is locked');
 like($audit->findings,
 	qr/^warning: process $loader->{pid} of role "\w+" holds ShareLock on kms\.event, for which the event writer waits/m,
 	'kms_check() says who has the lock');
 $loader->query("PREPARE TRANSACTION 'kept'");
-is($loader->{state}, '00000', 'and goes');
+is($loader->{state}, '00000', 'the transaction with the lock is prepared');
 like($audit->findings,
 	qr/^warning: prepared transaction "kept" of role "loader" holds ShareLock on kms\.event, for which the event writer waits \(End it with COMMIT PREPARED 'kept'/m,
 	'kms_check() names the prepared transaction');
@@ -127,10 +127,10 @@ $audit->mode('required', 60_000);
 $waiting->send($call);
 ok($audit->wait_until_waiting($waiting), 'a call waits for it');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'kept'");
-is($waiting->receive, 'secret', 'and goes on when it has ended');
+is($waiting->receive, 'secret', 'the call goes on when the prepared transaction has ended');
 all_recorded('table locked no longer');
 
-# What waits for a lock keeps the writer waiting that comes later.
+# A session that waits for a lock blocks the writer, which comes later.
 my $reader = KmsClient->session($node, 'postgres');
 $reader->query('BEGIN; SELECT count(*) FROM kms.event');
 $loader->query('SET ROLE loader; BEGIN');
@@ -139,7 +139,7 @@ ok( KmsTest::poll(
 		sub {
 			$audit->sql("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $loader->{pid}") eq 't';
 		}),
-	'one who wants to lock the trail waits for one who reads it');
+	'a session that wants to lock the trail waits for a reader');
 like($audit->findings,
 	qr/^warning: process $loader->{pid} of role "\w+" waits for AccessExclusiveLock on kms\.event, and the event writer waits behind it/m,
 	'kms_check() says so');
@@ -151,21 +151,22 @@ all_recorded('the queue is gone');
 
 # A row that the writer changes.
 $loader->query("BEGIN; UPDATE kms.event_epoch SET position = position; PREPARE TRANSACTION 'row'");
-is($loader->{state}, '00000', 'one who may write any table keeps a row');
+is($loader->{state}, '00000', 'a role that may write any table locks a row');
 $waiting->send($call);
 ok( KmsTest::poll(
 		sub {
 			$audit->findings =~
 			  /^warning: prepared transaction "row" of role "loader" has changed rows of kms\.event_epoch, and the event writer waits for a row/m;
 		}),
-	'kms_check() says who may have it');
+	'kms_check() names the prepared transaction that may hold the row');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'row'");
 is($waiting->receive, 'secret', 'the call goes on when that has ended');
-unlike($audit->findings, qr/event writer waits/, 'and nothing is left to say');
+unlike($audit->findings, qr/event writer waits/, 'kms_check() has no finding left');
 
 # ---- DROP EXTENSION ----------------------------------------------------------------
 
-# It has the lock of the extension; what it has written before is nowhere.
+# A DROP EXTENSION that times out while it waits for the lock leaves nothing
+# behind.
 $audit->mode('required', 5000);
 $nobody->query($lock);
 is($nobody->{state}, '00000', 'the extension is locked again');
@@ -180,7 +181,7 @@ $call = $audit->results->{decrypt};
 all_recorded('a new extension');
 is($audit->intact, 'intact', 'the trail is intact');
 is($audit->sql("SELECT min(ticket), count(DISTINCT epoch) FROM kms.event"),
-	'1|1', 'and holds nothing of the old one');
+	'1|1', 'the new trail holds nothing of the old one');
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/, 'no process crashed');
 $node->stop;
 done_testing();

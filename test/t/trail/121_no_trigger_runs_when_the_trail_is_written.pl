@@ -50,7 +50,7 @@ foreach my $table (@tables)
 		REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION mallory.run()");
 }
 
-# So that an event is set aside.
+# An event that violates this is quarantined.
 $audit->sql("ALTER TABLE kms.event ADD CONSTRAINT poison CHECK (application_name <> 'poison')");
 
 sub all_written
@@ -63,13 +63,13 @@ sub all_written
 	$audit->{session}->query("SET application_name = '$name'");
 	is($audit->call($audit->results->{decrypt})->{state}, '00000', "$what: a call works");
 	is($audit->sql("SET application_name = 'poison'; SELECT length(kms_encrypt('$audit->{key}', 'x')) > 0"),
-		't', "$what: so does one that is set aside");
+		't', "$what: so does a call whose event is quarantined");
 	is( KmsClient::sqlstate($node, 'postgres', 'SELECT kms_flush_events()'),
 		'00000', "$what: the writer goes on");
 	is($audit->in_trail($name), 1, "$what: its event is in the trail");
 	is($audit->sql("SELECT sum(count) FROM kms.metric WHERE operation = 'decrypt'"),
-		$metrics + 1, "$what: and is counted");
-	ok($audit->sql('SELECT count(*) FROM kms.event_quarantine') > 0, "$what: the other one is set aside");
+		$metrics + 1, "$what: its event is counted");
+	ok($audit->sql('SELECT count(*) FROM kms.event_quarantine') > 0, "$what: the other event is quarantined");
 	ok( KmsTest::poll(
 			sub {
 				$audit->call($audit->results->{decrypt});

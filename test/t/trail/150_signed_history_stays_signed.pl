@@ -1,8 +1,8 @@
-# Whoever can write all tables (pg_write_all_data) changes a row of the signed
-# trail, computes the chain anew and deletes the signatures behind it, in each
-# order and place that he likes: nothing is signed any more, retention deletes
+# An attacker who can write all tables (pg_write_all_data) changes a row of the
+# signed trail, recomputes the chain and deletes the signatures behind it, in any
+# order and place.  After that nothing is signed any more, retention deletes
 # nothing, kms_audit_verify() and kms_check() say so, and events are still
-# written.  Only the owner ends that, with a gap that is signed.
+# written.  Only the owner can end that, with a gap that is signed.
 use strict;
 use warnings;
 
@@ -24,10 +24,10 @@ is($trail->accept, '55000', 'there is nothing to accept');
 
 # ---- Attacks ---------------------------------------------------------------
 
-# What a role with pg_write_all_data does to the trail, of which rows up to
-# "first" were signed long ago and up to "last" just now.
+# Changes by a role with pg_write_all_data.  Rows of the trail up to "first" were
+# signed long ago, and rows up to "last" just now.
 my %attacks = (
-	'a signed row is changed, the chain computed anew, later signatures deleted' =>
+	'a signed row is changed, the chain recomputed, later signatures deleted' =>
 	  "UPDATE kms.event SET key_id = NULL, reason = 'nothing' WHERE ticket = FIRST + 1;
 		DELETE FROM kms.event_checkpoint WHERE ticket > FIRST; CALL rechain(FIRST + 1)",
 	'the same, with the signatures kept' =>
@@ -35,7 +35,7 @@ my %attacks = (
 	'rows are deleted, and the end moved back to what is signed' =>
 	  "DELETE FROM kms.event WHERE ticket > FIRST; DELETE FROM kms.event_checkpoint WHERE ticket > FIRST;
 		UPDATE kms.event_epoch SET last_ticket = FIRST, hash = (SELECT hash FROM kms.event_checkpoint WHERE ticket = FIRST LIMIT 1)",
-	'a row is put in, and the chain computed anew' =>
+	'a row is inserted, and the chain recomputed' =>
 	  "UPDATE kms.event SET ticket = -ticket - 1 WHERE ticket > LAST - 2; UPDATE kms.event SET ticket = -ticket WHERE ticket < 0;
 		INSERT INTO kms.event (epoch, ticket, occurred_at, operation, status, salt, hash)
 			SELECT epoch, LAST - 1, occurred_at, operation, status, salt, hash FROM kms.event WHERE ticket = FIRST;

@@ -59,7 +59,7 @@ is($trail->sql($gaps), 0, 'there is no gap');
 
 # ---- Without the ring ------------------------------------------------------
 
-# What was changed before is found by the file alone.
+# An earlier change is found by the file alone.
 my $first = $trail->signed_events(3);
 $trail->signed_events(3);
 $trail->attack("UPDATE kms.event SET key_id = NULL WHERE ticket = $first + 1;
@@ -128,7 +128,7 @@ CONF
 	}
 	else
 	{
-		like($found, qr/^epoch \d+ did not hand the trail over: events after ticket \d+ \(position \d+\) up to this row may be missing$/, 'one gap is there');
+		like($found, qr/^epoch \d+ did not hand the trail over: events after ticket \d+ \(position \d+\) up to this row may be missing$/, 'there is one gap');
 	}
 	$first = $restored->signed_events(3);
 	$restored->signed_events(3);
@@ -155,7 +155,7 @@ $standby->promote;
 is_whole(KmsAnchor->of($standby), 'a promoted standby');
 $standby->stop;
 
-# The old one is a standby of it meanwhile, and takes over again.
+# The old primary starts again and continues its own trail.
 $node->start;
 is_whole($trail, 'the original');
 
@@ -172,7 +172,7 @@ ok( KmsTest::poll(
 	'each database has a file');
 $trail->sql('DROP DATABASE copied');
 ok(KmsTest::poll(sub { !-e $node->data_dir . "/pg_stat/kms.$copied" }),
-	'that of a dropped one goes');
+	'the anchor of a dropped database is deleted');
 $trail->sql('DROP EXTENSION kms CASCADE; CREATE EXTENSION kms');
 is($trail->verify, 't||f', 'an extension that is made again has no anchor');
 is_whole($trail, 'an extension that is made again');

@@ -1,6 +1,6 @@
-# What a role with pg_write_all_data can do to the tables of the extension
-# besides the trail: SECURITY.md has the list.  A denial that is taken away is
-# found, one that is made up deletes no key at once, and the state of the purge
+# Changes that a role with pg_write_all_data can make to the tables of the
+# extension besides the trail, as listed in SECURITY.md: a denial that is removed
+# is found, an invented denial deletes no key at once, and the state of the purge
 # is not believed.
 use strict;
 use warnings;
@@ -46,10 +46,10 @@ like(flushed(), qr/^error: keys are older than the trail says they should be: \Q
 	'a denial that was taken away is found');
 like($trail->sql("BEGIN; DELETE FROM kms.event WHERE operation = 'revoke';
 		SELECT intact, finding FROM kms_audit_verify(); ROLLBACK"),
-	qr/^f\|the row is missing/, 'also if its event is deleted, too');
+	qr/^f\|the row is missing/, 'a removed denial is found even if its event is deleted, too');
 $trail->sql('TRUNCATE kms.denial; INSERT INTO kms.denial OVERRIDING SYSTEM VALUE SELECT * FROM tools.saved');
 is($trail->sql("SELECT FROM kms_maintain(); SELECT state FROM kms.key WHERE key_id = '$key'"),
-	"\nrevoked" =~ s/^\n//r, 'put back, it is sealed');
+	"\nrevoked" =~ s/^\n//r, 'a denial that is restored is sealed');
 
 my ($other) = KmsClient::issue($node, 'postgres', 'other phone');
 $trail->attack("INSERT INTO kms.denial (key_id, state, denied_at, delete_at)
@@ -58,9 +58,9 @@ $trail->sql('SELECT FROM kms_maintain()') foreach 1 .. 2;
 is( $trail->sql("SELECT state, delete_at > now() + interval '5 days' FROM kms.key WHERE key_id = '$other'"),
 	'pending_deletion|t', 'a denial that was made up deletes no key at once');
 like(flushed(), qr/^error: keys have changed more often than the trail says: \Q$other\E/m,
-	'and is found');
+	'an invented denial is found');
 is($trail->sql("SELECT kms_cancel_key_deletion('$other'); SELECT kms_enable_key('$other')"),
-	"disabled\nactive", 'and can be undone');
+	"disabled\nactive", 'an invented denial can be undone');
 
 # ---- kms.maintenance ---------------------------------------------------------
 
@@ -130,13 +130,13 @@ like(flushed(), qr/^error: keys have changed more often than the trail says: .*\
 
 $trail->signed_events(2);
 is($trail->sql("SELECT count(*) FROM kms.event_checkpoint WHERE signing_key_id = 'aud_000000000000000000000000'"),
-	0, 'and signs nothing');
+	0, 'the server signs nothing after that');
 $trail->attack('DELETE FROM kms.event WHERE ticket = (SELECT max(ticket) FROM kms.event)');
 restart_with();
 is($trail->accept, 'KM007', 'without a master key nothing is accepted');
 restart_with($file);
-is($trail->accept, '00000', 'with it, it is');
+is($trail->accept, '00000', 'with the master key the trail is accepted');
 is(KmsClient::sqlstate($node, 'postgres', "SET SESSION AUTHORIZATION writer; SELECT kms_audit_accept('me')"),
-	'42501', 'who can write tables can accept nothing');
+	'42501', 'a role that can write all tables cannot accept the trail');
 $node->stop;
 done_testing();

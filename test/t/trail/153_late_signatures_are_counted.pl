@@ -14,7 +14,7 @@ use Test::More;
 my $trail = KmsAnchor->new('late');
 my $late = qr/^warning: events were signed for the first time more than an hour after they were recorded.*: (\d+) \(/m;
 
-# What kms_check() counts if this is done, which is undone again.
+# Make a change, undo it, and return how many late events kms_check() counted.
 sub counted
 {
 	my ($change) = @_;
@@ -35,14 +35,14 @@ my $old = "UPDATE kms.event SET occurred_at = occurred_at - interval '3 hours';
 	UPDATE kms.event_checkpoint SET signed_at = signed_at - interval '3 hours' WHERE ticket <= $first";
 my $between = $trail->sql("SELECT count(*) FROM kms.event WHERE ticket > $first");
 is(counted("$old; UPDATE kms.event_checkpoint SET able_since = able_since - interval '3 hours'"),
-	$between, 'what was signed hours late is counted');
-is(counted($old), 0, 'but not if the server could sign for a moment only');
+	$between, 'events that were signed hours late are counted');
+is(counted($old), 0, 'late events are not counted if the server could sign for a moment only');
 is(counted("UPDATE kms.event SET occurred_at = occurred_at - interval '50 minutes';
 		UPDATE kms.event_checkpoint SET signed_at = signed_at - interval '50 minutes' WHERE ticket <= $first;
 		UPDATE kms.event_checkpoint SET able_since = able_since - interval '3 hours'"),
-	0, 'nor what was signed within the hour');
+	0, 'events that were signed within the hour are not counted');
 
-# It begins anew when the master key was away.
+# The time begins again when the master key was missing.
 my $path = KmsTest::master_key_path($trail->{node});
 my $since = $trail->sql('SELECT max(able_since) FROM kms.event_checkpoint');
 rename $path, "$path.away" or die "$path: $!";

@@ -63,13 +63,13 @@ sub stop_load
 	close $stop;
 }
 
-# Also when a test fails, or it would go on for ever.
+# Stop the load even if a test fails, because it would run for ever.
 END { stop_load() if $dir }
 
 # ---- Apart ---------------------------------------------------------------
 
 is(KmsClient::sqlstate($node, 'one', "SELECT kms_decrypt($key{two})"), 'KM002',
-	'a database has not the keys of another');
+	'a database does not have the keys of another');
 decrypts($_, "first in $_", 10) foreach qw(one two);
 foreach my $db (qw(one two))
 {
@@ -88,7 +88,7 @@ is(KmsTest::events($node, 'two', "application_name = 'not blocked'"),
 	'500', 'the other database goes on');
 is( $node->safe_psql('two',
 		"SELECT count(*) > 0 FROM kms_maintain()"),
-	't', 'also with its maintenance');
+	't', 'the other database goes on with maintenance');
 is( KmsClient::sqlstate($node, 'one',
 		"SET statement_timeout = '500ms'; SELECT kms_flush_events()"),
 	'57014', 'the blocked one has not written');
@@ -101,12 +101,12 @@ is(KmsTest::events($node, 'one', "application_name = 'blocked'"), '500',
 	'everything arrives when the lock is gone');
 is( $node->safe_psql('one',
 		'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
-	't', 'once each');
+	't', 'each event arrives once');
 ok( KmsTest::poll(
 		sub {
 			KmsClient::findings($node, 'one') !~ /^(?:error|warning): (?!fsync)/m;
 		}),
-	'and kms_check() has no complaint any more');
+	'kms_check() has no complaint when the lock is gone');
 
 # ---- One without the extension -------------------------------------------
 
@@ -121,7 +121,7 @@ cmp_ok(workers('two'), '>', 0, 'a worker runs');
 is($node->psql('postgres', 'DROP DATABASE two'), '0',
 	'a database can be dropped while its worker runs');
 ok( KmsTest::poll(sub { !glob $node->data_dir . '/pg_stat_tmp/kms.*.new' }),
-	'and leaves nothing half made');
+	'a dropped database leaves no half-made ring');
 decrypts('one', 'after the drop', 10);
 is(KmsTest::events($node, 'one', "application_name = 'after the drop'"), '10',
 	'the others go on');
@@ -193,7 +193,7 @@ foreach my $n (1, 2)
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/,
 	'no process crashed');
 
-# In one transaction nobody sees it gone.
+# If DROP EXTENSION is rolled back, no other session sees the extension gone.
 $node->safe_psql('one', 'BEGIN; DROP EXTENSION kms; ROLLBACK');
 is($old->query("SELECT kms_decrypt($key{one})"), 'new secret',
 	'a DROP EXTENSION that is rolled back changes nothing');
@@ -214,12 +214,12 @@ is(decrypts('copy', 'in the copy', 10), '10', 'keys open in the copy');
 is(KmsTest::events($node, 'copy', "application_name = 'in the copy'"),
 	'10', 'the copy records its own');
 is(KmsTest::events($node, 'copy', "application_name = 'in the original'"),
-	'0', 'not those of the original');
+	'0', 'the copy does not record the events of the original');
 is(KmsTest::events($node, 'one', "application_name = 'in the original'"),
-	'20', 'which has them');
+	'20', 'the original has its own events');
 is( $node->safe_psql('copy',
 		"SELECT count(*) FROM kms.event WHERE ticket <= $ticket"),
-	$events, 'and those of before it has from the original');
+	$events, 'the copy has the earlier events of the original');
 is( $node->safe_psql('copy',
 		'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
 	't', 'tickets go on without a gap');

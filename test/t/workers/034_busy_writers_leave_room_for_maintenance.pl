@@ -1,5 +1,5 @@
-# Where writers are busy in more databases than kms.max_workers has places,
-# maintenance gets its turn, and so does each writer.
+# If writers are busy in more databases than kms.max_workers allows, maintenance
+# gets its turn, and so does each writer.
 use strict;
 use warnings;
 

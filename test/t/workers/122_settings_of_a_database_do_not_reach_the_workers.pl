@@ -1,6 +1,6 @@
-# The owner of a database, and whoever sets something for a role, decide on
-# nothing in the workers: every setting there is is set to something else.  But a
-# database has its own policy of keys.
+# Settings of a database or a role have no effect in the workers.  The test sets
+# every setting to another value.  The policy for keys, however, can be set for a
+# database.
 use strict;
 use warnings;
 
@@ -22,7 +22,7 @@ CONF
 $node->safe_psql('postgres', 'CREATE DATABASE hostile; CREATE ROLE nobody');
 $node->safe_psql('hostile', 'CREATE EXTENSION kms');
 
-# What each kind of worker sees, by a check on a table that it writes.
+# Note the settings of each kind of worker, by a check on a table that it writes.
 $node->safe_psql('hostile', <<'SQL');
 CREATE TABLE seen (worker text, name text, setting text, source text);
 CREATE FUNCTION see() RETURNS boolean LANGUAGE plpgsql AS $$
@@ -144,7 +144,7 @@ foreach my $worker ('kms writer', 'kms maintenance', 'kms key generation')
 			$expected{$name}, "$worker: $name");
 	}
 
-	# What it does not set itself is as the server has it.
+	# All other settings have the value of the server.
 	my %server = map { /^([^|]+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $server;
 	my %own = map { $_ => 1 } keys %expected, split ' ', 'application_name bytea_output
 		default_transaction_deferrable default_transaction_isolation default_table_access_method

@@ -70,7 +70,7 @@ unlike(KmsClient::findings($node, 'one'), qr/^(?:error|warning): .*(?:writer|KM0
 	'kms_check() has no complaint about the writer');
 like(KmsClient::findings($node, 'one'),
 	qr/^notice: event writers of several databases take turns; databases that wait now: \d+; the last one waited \d+ ms \(Raise kms.max_workers/m,
-	'it says that writers take turns, and how long the last one waited');
+	'kms_check() says that writers take turns, and how long the last one waited');
 is(log_lines(qr/"kms writer" .*exited with exit code/), 0,
 	'the end of a turn is no line in the log');
 
@@ -112,7 +112,7 @@ like(KmsClient::findings($node, 'six'), qr/^notice: event writers of several dat
 is( $node->safe_psql('six', q{SELECT intact FROM kms_audit_verify()}), 't',
 	'the trail is intact');
 
-# One of them that is blocked holds up no other.
+# A blocked database delays no other.
 $node->safe_psql('postgres', 'SELECT 1');
 my $holder = KmsClient->session($node, 'one');
 $holder->query('BEGIN; LOCK TABLE kms.event');
@@ -122,7 +122,7 @@ foreach my $db (qw(two three four five six))
 	is($session{$db}->query($decrypt{$db}), "secret of $db", "$db goes on beside a blocked one");
 }
 $holder->query('ROLLBACK');
-is($session{one}->receive, 'secret of one', 'which goes on when it can');
+is($session{one}->receive, 'secret of one', 'the blocked database goes on when the lock is gone');
 $holder->quit;
 $_->quit foreach values %session;
 

@@ -1,7 +1,7 @@
 # A database can be copied, renamed, moved and dropped while its workers run,
-# at the first try, and goes on afterwards; a copy is served without a call;
-# a role that may not do it cannot send the workers away, and its owner cannot
-# keep them away from those who make calls.
+# at the first try, and goes on afterwards.  A copy is served without a call.  A
+# role without the right to do so cannot send the workers away, and the owner
+# cannot keep them away from sessions that make calls.
 use strict;
 use warnings;
 
@@ -69,9 +69,9 @@ foreach my $statement (
 			$node, 'postgres', "SET SESSION AUTHORIZATION nobody; $statement"),
 		'42501', "refused to others: $statement");
 }
-is(pids('one', 'writer'), $writer, 'and the writer has not left');
+is(pids('one', 'writer'), $writer, 'the writer stays after a refused statement');
 
-# Nor can it have the database locked.
+# A session that locks the database does not send the workers away either.
 my $holder = KmsClient->session($node, 'postgres');
 $holder->query("BEGIN; COMMENT ON DATABASE one IS 'locked'");
 is( KmsClient::sqlstate($node, 'postgres',
@@ -87,10 +87,10 @@ $copier->query('SET SESSION AUTHORIZATION nobody');
 $copier->send('CREATE DATABASE mine TEMPLATE one');
 is($session->query("SELECT kms_decrypt($good)"), 'secret', 'calls go on');
 $session->query('SELECT kms_flush_events()');
-is($session->{state}, '00000', 'and are recorded');
+is($session->{state}, '00000', 'these calls are recorded');
 $copier->receive;
 is($copier->{state}, '55006', 'while it cannot be copied');
-is(pids('one', 'writer'), $writer, 'and the writer has not left');
+is(pids('one', 'writer'), $writer, 'the writer stays while the database cannot be copied');
 $session->quit;
 $copier->quit;
 $node->sql('ALTER DATABASE one IS_TEMPLATE false');

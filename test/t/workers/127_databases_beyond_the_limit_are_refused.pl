@@ -1,6 +1,6 @@
-# In a database beyond kms.max_databases every call fails at once, and
-# kms_check() there and elsewhere says so and blames nothing else; databases
-# without the extension take no place.
+# In a database beyond kms.max_databases every call fails at once.  kms_check()
+# says so in every database and blames nothing else.  Databases without the
+# extension do not count.
 use strict;
 use warnings;
 
@@ -20,7 +20,7 @@ sub make_database
 	$node->safe_psql($db, 'CREATE EXTENSION kms');
 }
 
-# What kms_check() says but for what any test server has.
+# Return the complaints of kms_check(), except about fsync.
 sub complaints
 {
 	my ($db) = @_;
@@ -56,7 +56,7 @@ foreach my $mode (qw(best_effort required))
 			"$mode: in the third, $call fails");
 	}
 }
-is($node->safe_psql('three', 'SELECT count(*) FROM kms.key'), '0', 'it made no key');
+is($node->safe_psql('three', 'SELECT count(*) FROM kms.key'), '0', 'the third database made no key');
 
 # Before any worker has looked at a database, because none can start.
 $node->append_conf('postgresql.conf', "max_worker_processes = 2\nkms.reserved_writers = 0\nkms.audit = best_effort");

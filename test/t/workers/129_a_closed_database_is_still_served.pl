@@ -18,7 +18,7 @@ max_prepared_transactions = 10
 CONF
 my $calls = 0;
 
-# Whether a worker of this kind has begun in the database since this call.
+# Return whether a worker of this kind begins in the database after this call.
 sub comes
 {
 	my ($db, $type) = @_;
@@ -67,7 +67,7 @@ my $log = slurp_file($node->logfile);
 unlike($log, qr/FATAL: .*(?:is not currently accepting connections|cannot connect to invalid database)/,
 	'no worker was refused');
 is( $node->sql("SELECT count(*) FROM pg_stat_activity WHERE datname IN ('never', 'interrupted')"),
-	'0', 'others are left alone');
+	'0', 'no worker runs in the databases that cannot be served');
 
 # ---- Databases that are locked -------------------------------------------
 
