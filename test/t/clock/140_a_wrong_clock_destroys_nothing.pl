@@ -43,9 +43,9 @@ INSERT INTO kms.metric SELECT date_trunc('hour', now()) - n * interval '1 hour',
 SQL
 }
 
-# Making so many would take an hour; these are copies, which the purge takes
-# if their time has come because nobody can tell that they are not authentic:
-# it does not have the master key that they name.
+# Making so many keys would take an hour, so these are copies.  The purge accepts
+# them if they are due, because the server does not have the master key that they
+# name and cannot tell that they are not authentic.
 $node->safe_psql('many', <<'SQL');
 INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object(
 	'key_id', 'copy' || n, 'device_id', 'copy' || n))).*
@@ -259,7 +259,7 @@ like(slurp_file($node->logfile), qr/LOG: .*the clock of kms maintenance is set t
 	'the log says that the clock is set');
 like(KmsClient::findings($node, 'many'), $behind, 'the confirmation does not change the clock of another database');
 
-# A wrong one that was confirmed is undone in the same way.
+# The confirmation of a wrong clock is undone in the same way.
 $clock->set($node, '+0d');
 like(KmsClient::findings($node, 'few'), qr/^warning: the server's clock is behind the clock of maintenance/m,
 	'when the clock is back that is a finding');

@@ -1,8 +1,9 @@
 # A backup that is restored under a wrong clock loses nothing: the clock of
-# maintenance begins with the youngest row that was restored and authenticates,
-# whatever is made afterwards by the wrong clock.  So does one that is restored
-# long after, and a server that was off for three months: what has become due
-# since is expired and deleted when the clock has caught up, or is confirmed.
+# maintenance starts from the youngest restored row that authenticates, and rows
+# that are made later by the wrong clock do not change that.  The same holds for a
+# backup that is restored long after, and for a server that was off for three
+# months: keys and events that became due in the meantime are expired and deleted
+# when the clock has caught up, or is confirmed.
 use strict;
 use warnings;
 

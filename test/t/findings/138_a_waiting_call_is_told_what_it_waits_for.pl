@@ -1,5 +1,5 @@
-# A prepared transaction that was left behind holds a device: the call that
-# waits says for what, and kms_check() names it.
+# A forgotten prepared transaction holds a device: a call that waits for it says
+# so, and kms_check() names the transaction.
 use strict;
 use warnings;
 

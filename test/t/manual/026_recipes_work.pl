@@ -30,7 +30,7 @@ $node->safe_psql('app', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys;
 	ALTER DATABASE app SET search_path = "$user", public, keys');
 my $superuser = $node->safe_psql('app', 'SELECT session_user');
 
-# Recipes in the order in which they are run, and what comes of each.
+# The recipes in the order in which they are run, and the result of each.
 my @recipes = (
 	[ 'grants.sql', $superuser, \&grants ],
 	[ 'trigger.sql', 'shop', \&trigger ],

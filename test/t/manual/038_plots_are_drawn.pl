@@ -1,5 +1,5 @@
-# bench/plot draws what bench/run wrote, the same each time, and refuses what
-# it did not write.
+# bench/plot draws the tables of bench/run, the same each time, and refuses other
+# files.
 use strict;
 use warnings;
 
@@ -20,7 +20,7 @@ my $sizes = join '', map { "size,\"decrypt, key open, among $_ keys: of <bare> &
 my $sessions = join '', map { "sessions,\"decrypts/s, $_ sessions: of bare\",2000,1900,2100,2200,2100,2300\n" }
   2, 4;
 
-# Its status, and what it said.
+# Run bench/plot and return its status and its output.
 sub plot
 {
 	my ($to, $csv) = @_;

@@ -1,6 +1,6 @@
-# The tables of docs/reference/ have what the extension has: its functions,
-# settings, tables, views, errors and operations; and no page of the manual
-# names one that is not there.
+# The tables of docs/reference/ list exactly the functions, settings, tables,
+# views, errors and operations of the extension, and no page of the manual names
+# one that does not exist.
 use strict;
 use warnings;
 

@@ -93,8 +93,9 @@ sub try
 	return status();
 }
 
-# Each: what makes it ready, false if it cannot be; its arguments; what takes
-# away what it needs; and what it says then.
+# For each recipe: a function that prepares it and returns false if it cannot be
+# used here, its arguments, a function that removes something that it needs, and
+# the error that it prints then.
 my %recipe = (
 	'gpg.sh' => [
 		sub {

@@ -56,7 +56,7 @@ is(rewrap(), '0', 'there is nothing to do');
 
 # ---- Online --------------------------------------------------------------
 
-# Clients that go on until they are told to stop; each error is told.
+# Clients that run until they are stopped and note each error.
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my %work = (
 	decrypt => "SELECT 1 / (count(*) = $keys - 20)::int FROM generate_series(21, $keys) AS i
@@ -174,7 +174,7 @@ is($node->sql("SELECT label FROM kms_master_key_status() AS m JOIN kms.key_secre
 is($node->sql("SELECT kms_decrypt('$in_flight', kms_encrypt('$in_flight', 'x'))"), 'x', 'the key opens');
 cmp_ok(rewrap(), '>=', $keys, 'the others follow');
 
-# A snapshot that does not see what it would have to wait for.
+# The snapshot of the call does not see the transaction that it must wait for.
 foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {
 	like(KmsClient::error($node, 'postgres', "BEGIN ISOLATION LEVEL $level; SELECT kms_rewrap_keys()"),

@@ -1,7 +1,7 @@
-# The server is killed between and within batches of a rotation, twenty times
-# and at random moments, by the death of the rewrapping session, of another
-# process, or of all of them: each time every key opens, and running it again
-# completes the rotation.
+# The server crashes twenty times at random moments, between and within batches of
+# a rotation, because the rewrapping session, another process or all processes are
+# killed.  Each time every key opens, and running kms_rewrap_keys() again completes
+# the rotation.
 use strict;
 use warnings;
 

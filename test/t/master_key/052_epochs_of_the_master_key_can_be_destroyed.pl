@@ -1,11 +1,11 @@
 # With kms.master_key_epochs a key is wrapped under the master key of the month
-# in which it is made, the pool's keys too, and stays there; once the last key
-# of a month is purged its master key can go, and with it what old dumps and
-# WAL hold of those keys.  A month without a master key makes no keys, which
-# kms_check() and the log tell before.
+# in which it is made, also in the pool, and stays there.  Once the last key of a
+# month is purged, its master key can be destroyed, and with it those keys in old
+# dumps and WAL.  In a month without a master key no keys are made, and
+# kms_check() and the log say so in advance.
 #
-# The clock is not turned: a month is over when the label of its master key
-# is that of an earlier one.
+# The test does not change the clock: a month is over if the label of its master
+# key is that of an earlier month.
 use strict;
 use warnings;
 
@@ -59,7 +59,8 @@ sub status
 		FROM kms_master_key_status()");
 }
 
-# The labels of what the pool is wrapped under, once it has been looked at.
+# Run maintenance, and return the labels of the master keys that the pool is
+# wrapped under.
 sub pool
 {
 	$node->sql('SELECT kms_maintain()');

@@ -107,7 +107,7 @@ ok(KmsPool::idle($node), 'nobody makes another');
 is($session->query("SELECT count(*) FROM kms.key WHERE device_id = 'rolled back'"),
 	'0', 'no device has it');
 
-# The next can have each of them.
+# The next session can have each of these keys.
 $keys = KmsPool::keys($node, 'postgres');
 $session->query('BEGIN');
 $session->query("SELECT kms_issue_key('next ' || n) FROM generate_series(1, 3) AS n");

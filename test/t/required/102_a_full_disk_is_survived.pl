@@ -1,11 +1,11 @@
-# On a full disk nothing is handed out that is not recorded (kms.audit =
-# required), or calls go on (best_effort); when there is room again all that
-# was acknowledged is in the trail, and nobody need do anything else.  A server
-# that is stopped on such a disk stops soon.
+# On a full disk no result is returned without being recorded (kms.audit =
+# required), or calls go on (best_effort).  When there is room again all
+# acknowledged calls are in the trail, without further action.  A server on a full
+# disk stops soon.
 #
-# The disk is a small file system on /mnt, which only this test sees: it runs
-# itself in a name space of its own, where the system lets users make some, or
-# takes the one that root has made for it (test/root-files).
+# The disk is a small file system on /mnt, which only this test sees: the test runs
+# itself in a name space of its own, if the system lets users make one, or in the
+# one that root has made for it (test/root-files).
 use strict;
 use warnings;
 

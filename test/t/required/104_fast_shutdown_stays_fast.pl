@@ -1,6 +1,6 @@
 # A fast shutdown does not wait for calls that wait for their events, nor for a
-# standby that is away; those calls end with an error, and what they tried is
-# in the trail after the next start.
+# standby that is away.  Those calls end with an error, and their events are in
+# the trail after the next start.
 use strict;
 use warnings;
 

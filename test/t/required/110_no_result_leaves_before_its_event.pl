@@ -1,5 +1,5 @@
-# kms.audit = required: when a call has returned, its event is in kms.event,
-# whatever became of the call; and what is undone is recorded all the same.
+# kms.audit = required: when a call has returned or failed, its event is in
+# kms.event.  Calls whose transaction is rolled back are recorded, too.
 use strict;
 use warnings;
 

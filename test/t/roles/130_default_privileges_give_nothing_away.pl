@@ -14,8 +14,8 @@ my $node = KmsTest->node('defaults', conf => 'kms.maintenance = off');
 my $members = q{pg_depend AS d WHERE d.refclassid = 'pg_extension'::regclass
 	AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kms')};
 
-# Every right on a member that is not its owner's, and is not PUBLIC's on
-# kms_version(); the ACL of a function that has none is that of its kind.
+# List all rights on members, except those of their owner and that of PUBLIC on
+# kms_version().  A function without an ACL has the default rights.
 my $rights = qq{
 	WITH member AS (SELECT d.classid, d.objid FROM $members), acl AS (
 		SELECT classid, objid, relowner AS owner, relacl AS acl FROM member JOIN pg_class ON oid = objid

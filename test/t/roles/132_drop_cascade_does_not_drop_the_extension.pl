@@ -20,7 +20,7 @@ my $refused = qr/2BP01: cannot drop .* because extension kms would be dropped, t
 
 # ---- Before anything is locked --------------------------------------------------
 
-# Somebody holds what a drop would have to lock.
+# A session holds the locks that a drop would need.
 my $holder = $node->background_psql('app', on_error_stop => 1);
 $holder->query_safe("BEGIN; COMMENT ON EXTENSION kms IS 'held'; SELECT count(*) FROM kms.key");
 foreach my $role ('dba', 'nobody', 'admin', $superuser)
@@ -55,7 +55,7 @@ sql('CREATE SCHEMA other; CREATE EXTENSION pg_trgm SCHEMA other; ALTER FUNCTION 
 like(fails($_), $refused, $_) foreach 'DROP EXTENSION pg_trgm', 'DROP SCHEMA other CASCADE';
 sql('ALTER FUNCTION kms_version() NO DEPENDS ON EXTENSION pg_trgm; DROP SCHEMA other CASCADE');
 is(sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"), '0', 'other objects are dropped as always');
-# on what no statement names
+# a dependency on an object that no statement names
 sql(q{CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;
 	UPDATE pg_class SET relam = (SELECT oid FROM pg_am WHERE amname = 'other') WHERE oid = 'kms.pepper'::regclass;
 	INSERT INTO pg_depend SELECT 'pg_class'::regclass, 'kms.pepper'::regclass, 0, 'pg_am'::regclass, oid, 0, 'n'
@@ -81,7 +81,7 @@ like(fails('BEGIN; SAVEPOINT s; DROP EXTENSION kms, not_there; ROLLBACK TO s; DR
 	'a drop by name that fails leaves no door open');
 is(sql("SELECT kms_key_state('$key')"), 'active', 'every key is still there');
 
-# A schema of its own is in nobody's way.
+# Kms in a schema of its own does not keep other schemas from being dropped.
 sql('DROP EXTENSION kms; DROP SCHEMA public CASCADE', 'admin');
 sql('CREATE SCHEMA public; CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys');
 $key = sql("SELECT key_id FROM keys.kms_issue_key('phone')");

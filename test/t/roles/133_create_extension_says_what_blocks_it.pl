@@ -1,6 +1,6 @@
-# CREATE EXTENSION says what to do instead of installing into schema kms, and
-# names publications that would carry its tables; in a schema of its own all of
-# it works, with an empty search_path, too.
+# CREATE EXTENSION refuses to install into schema kms, with a hint, and names
+# publications that would carry its tables.  In a schema of its own everything
+# works, also with an empty search_path.
 use strict;
 use warnings;
 

@@ -1,5 +1,5 @@
-# kms_check() names the roles that may do what only the owner of the extension
-# should, whichever way they came by the right.
+# kms_check() names the roles that have rights which only the owner of the
+# extension should have, no matter how they got them.
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
 # Importing private keys from a table writes no copy of them anywhere, and
-# what the manual says an operator does then removes the bytes of the old table
-# from the data directory.  The search finds them where they are before.
+# the commands of the manual then remove the bytes of the old table from the data
+# directory.  Before that, the search finds them where they are.
 use strict;
 use warnings;
 

@@ -32,7 +32,7 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM kms.pepper'),
 	'maintenance makes a pepper');
 $node->safe_psql('postgres', 'DELETE FROM kms.pepper');
 
-# A ROLLBACK does not take the pepper back: the hash may have left by then.
+# A ROLLBACK does not remove the pepper, because the caller may have the hash.
 my $session = KmsClient->session($node, 'postgres');
 $session->query('BEGIN');
 my $hash = $session->query("SELECT kms_hash_secret('$key', '$ciphertext')");

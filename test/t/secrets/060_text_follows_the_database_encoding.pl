@@ -1,5 +1,6 @@
-# Plaintext is UTF-8 outside and text of the database's encoding inside; what
-# cannot be converted is refused, and no message or log line shows it.
+# Plaintext is UTF-8 outside and text of the database's encoding inside.
+# Plaintext that cannot be converted is refused, and no message or log line shows
+# it.
 use strict;
 use warnings;
 
@@ -159,8 +160,7 @@ foreach my $db (qw(LATIN1 SQL_ASCII EUC_JP))
 			"SELECT count(*) FROM kms.event AS e WHERE e::text LIKE '%$canary%'"),
 		'0', "$db: without plaintext");
 }
-# Statements are hidden from the log line of our errors, so what is left of
-# the canary are none.
+# The log line of our errors hides the statement, so the canary is not in it.
 unlike(slurp_file($node->logfile), qr/ERROR:[^\n]*$canary/,
 	'no error in the log shows plaintext');
 

@@ -25,7 +25,7 @@ my $wrong = KmsTest::encrypt_with_openssl($pem, '471113');
 my $hash = $primary->safe_psql('postgres', "SELECT kms_hash_secret('$key', '$right')");
 my $dear = '$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW';
 
-# A call, as SQL; what the server says of it: t, f or a SQLSTATE.
+# Return a call as SQL.
 sub call
 {
 	my ($ciphertext, $subject, $stored) = @_;

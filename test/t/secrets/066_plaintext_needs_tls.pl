@@ -55,7 +55,8 @@ my %plaintext = (
 	kms_decrypt_recover_bytea => "'$key', $bytes, 'a test'");
 my $in_parallel = "SELECT count(kms_decrypt('$key', c)) FROM message";
 
-# The SQLSTATE of the first error or 00000; and what is printed.
+# Run statements and return the SQLSTATE of the first error or 00000, the output,
+# and the errors.
 sub state_of
 {
 	my ($connection, $sql) = @_;

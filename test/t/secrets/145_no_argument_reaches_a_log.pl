@@ -1,4 +1,5 @@
-# An argument that is passed to a function of kms in the wrong place is in no message, in no log and not in the trail.
+# An argument that is passed to a function of kms in the wrong place is in no
+# message, in no log and not in the trail.
 use strict;
 use warnings;
 

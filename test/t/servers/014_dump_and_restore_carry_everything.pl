@@ -131,7 +131,7 @@ foreach my $how ('plain', 'custom', 'late')
 		"$how: the summary counts old and new");
 }
 
-# Its order is not that of the tables.
+# Parallel jobs restore the tables in another order.
 $target->safe_psql('postgres', 'CREATE DATABASE jobs');
 restore_ok($target, 'jobs', 'directory', '--jobs=4');
 is( content($target, 'jobs', 'denial event key key_secret metric'),

@@ -192,9 +192,9 @@ is( finding("UPDATE kms.event SET key_id = 'another' WHERE ticket = 3; CALL rech
 
 # ---- At random ------------------------------------------------------------
 
-# "change" makes one change and tells where it must be found: the lowest
-# ticket that it touches, and the epoch of the row that stands there or, where
-# none does, of the one that stood there.
+# "change" makes one change and returns where it must be found: the lowest ticket
+# that it touches, and the epoch of the row with that ticket or, if there is none,
+# of the row that had it before.
 $node->sql(<<'SQL');
 CREATE TABLE link AS
 	SELECT ticket, epoch, false AS aside FROM kms.event

@@ -1,8 +1,7 @@
-# Retention takes whole prefixes of the trail that end at an old checkpoint,
-# and signs where it begins: so what maintenance deleted is told from what
-# somebody else did.  Without the master key, without a checkpoint, or where
-# another transaction has a row of it, nothing is deleted, and kms_check() says
-# so.
+# Retention deletes whole prefixes of the trail that end at an old checkpoint, and
+# signs where the trail begins, so that deletions by maintenance can be told from
+# others.  Without the master key, without a checkpoint, or if another transaction
+# has locked a row of the prefix, nothing is deleted, and kms_check() says so.
 use strict;
 use warnings;
 
@@ -64,7 +63,7 @@ is(trim(), '0|0', 'nothing is old');
 
 # ---- What is not deleted --------------------------------------------------
 
-# Old as they say they are, but nobody has signed that.
+# The rows say that they are old, but that is not signed.
 is(undone("UPDATE kms.event SET occurred_at = occurred_at - interval '1 year'",
 		"SELECT done FROM kms_maintain() WHERE task = 'delete old events'"),
 	'0', 'events without an old checkpoint');

@@ -1,7 +1,7 @@
-# The audit key is wrapped like any other: a new master key takes it along, and
-# where its master key is lost another one signs on, while what it signed is
-# not called intact.  A key that somebody else puts there signs nothing.  All
-# of it verifies on a standby, too.
+# The audit key is wrapped like any other key, and rewrapped under a new master
+# key.  If its master key is lost, another audit key goes on signing, and the rows
+# that the lost one signed are not reported as intact.  A key that somebody else
+# inserts signs nothing.  The trail can be verified on a standby, too.
 use strict;
 use warnings;
 

@@ -22,7 +22,7 @@ $audit->sql('CREATE ROLE nobody LOGIN; CREATE ROLE loader LOGIN;
 my $call = $audit->results->{decrypt};
 my $number = 0;
 
-# So many decrypts under a new name, and how many of them are in the trail.
+# Make so many decrypts under a new name, and return how many are in the trail.
 sub recorded
 {
 	my ($calls) = @_;

@@ -45,7 +45,7 @@ foreach my $table (@tables)
 		$audit->sql("CREATE TRIGGER $name $when ON kms.$table " . ($each || '') .
 			' EXECUTE FUNCTION mallory.run()');
 	}
-	# what has transition tables is one event each
+	# a trigger with transition tables may have one event only
 	$audit->sql("CREATE TRIGGER transition AFTER INSERT ON kms.$table
 		REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION mallory.run()");
 }

@@ -1,6 +1,6 @@
-# Every database that has the extension is served, with no setting to list
-# them; one that is blocked holds up no other; databases and the extension can
-# be dropped, copied and made again while workers run and sessions are open.
+# Every database that has the extension is served, without a setting that lists
+# them.  A blocked database delays no other.  Databases and the extension can be
+# dropped, copied and recreated while workers run and sessions are open.
 use strict;
 use warnings;
 
@@ -48,7 +48,7 @@ sub without_workers
 	return KmsTest::poll(sub { workers($db) eq '0' });
 }
 
-# psql may be reading the one of before.
+# Replace the file by renaming, because psql may be reading the old one.
 sub write_load
 {
 	open my $script, '>', "$dir/new.sql" or die $!;

@@ -44,7 +44,7 @@ SQL
 my $server = $node->safe_psql('postgres',
 	"SELECT name, setting FROM pg_settings WHERE context IN ('user', 'superuser') ORDER BY 1");
 
-# A session keeps what it had when it began.
+# This session keeps the settings that it had when it began.
 my $session = KmsClient->session($node, 'hostile');
 
 # ---- Everything is set to something else ---------------------------------------

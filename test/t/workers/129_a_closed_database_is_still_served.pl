@@ -1,6 +1,6 @@
 # ALLOW_CONNECTIONS, CONNECTION LIMIT and REVOKE CONNECT keep users away, not
-# the workers of a database that was served before; one that never was is left
-# alone, and so is one whose DROP was interrupted.  Databases that are locked
+# the workers of a database that was served before.  A database that was never
+# served is left alone, and so is one whose DROP was interrupted.  Locked databases
 # do not keep others from being found.
 use strict;
 use warnings;
