@@ -86,11 +86,11 @@ test_area(void)
 	/* half of the next one has been written over the older one */
 	memset(area + KMS_ANCHOR_SIZE * (found.number % 2 == 1), 0xff, 100);
 	check(kms_anchor_read(area, &found) && found.current.ticket == 10,
-		  "a torn one leaves the one before");
+		  "a torn anchor leaves the one before");
 	anchor = anchor_of(11);
 	kms_anchor_write(area, &anchor);
 	check(kms_anchor_read(area, &found) && found.current.ticket == 11 &&
-		  found.number == 11, "and is written over");
+		  found.number == 11, "a torn anchor is overwritten");
 	memset(area, 0xff, sizeof(area));
 	check(!kms_anchor_read(area, &found), "garbage is none");
 }

@@ -45,17 +45,19 @@ test_window(void)
 	kms_attempts_add(log, subject(1, 1), 1010);
 	kms_attempts_add(log, subject(1, 1), 1020);
 	check(kms_attempts_count(log, subject(1, 1), 1020, 100, 4, &free_at) == 3 &&
-		  free_at == 0, "all are counted, below the limit");
+		  free_at == 0, "all attempts are counted below the limit");
 	check(kms_attempts_count(log, subject(1, 1), 1020, 100, 3, &free_at) == 3 &&
 		  free_at == 1100, "at the limit, the oldest leaves first");
 	check(kms_attempts_count(log, subject(1, 1), 1020, 100, 2, &free_at) == 2 &&
 		  free_at == 1110, "no more than the limit is counted");
 	check_number(count(log, subject(1, 1), 1099, 100, 3), 3,
-				 "just before it leaves");
+				 "the attempt counts just before it leaves the window");
 	check_number(count(log, subject(1, 1), 1100, 100, 3), 2,
-				 "when it leaves");
-	check_number(count(log, subject(1, 1), 1119, 100, 3), 1, "the last one");
-	check_number(count(log, subject(1, 1), 1120, 100, 3), 0, "none is left");
+				 "the attempt leaves the window");
+	check_number(count(log, subject(1, 1), 1119, 100, 3), 1,
+				 "only the last attempt is left");
+	check_number(count(log, subject(1, 1), 1120, 100, 3), 0,
+				 "no attempt is left");
 	kms_attempts_add(log, subject(1, 1), 1130);
 	check_number(count(log, subject(1, 1), 1130, 1000, 9), 4,
 				 "a longer window looks further back");
@@ -72,9 +74,10 @@ test_buckets(void)
 		kms_attempts_add(log, subject(i < 3 ? 1 : 9, i % 2), 10 + i);
 	check_number(count(log, subject(1, 0), 20, 100, 9), 2,
 				 "subjects of a bucket are told apart");
-	check_number(count(log, subject(1, 1), 20, 100, 9), 1, "and another one");
+	check_number(count(log, subject(1, 1), 20, 100, 9), 1,
+				 "another subject of the bucket is counted by itself");
 	check_number(count(log, subject(9, 1), 20, 100, 9), 2,
-				 "also those of another number");
+				 "so are subjects with another number");
 	check_number(count(log, subject(2, 0), 20, 100, 9), 0,
 				 "a bucket of nobody");
 	free(log);
@@ -94,10 +97,12 @@ test_wrap(void)
 	kms_attempts_add(log, subject(2, 1), 18);
 	check_number(count(log, subject(1, 1), 20, 100, 99), 6,
 				 "the oldest gives way");
-	check_number(count(log, subject(2, 1), 20, 100, 99), 1, "to the newest");
+	check_number(count(log, subject(2, 1), 20, 100, 99), 1,
+				 "the newest attempt stays");
 	for (i = 0; i < 5; i++)
 		kms_attempts_add(log, subject(2, 1), 19);
-	check_number(count(log, subject(1, 1), 20, 100, 99), 1, "one is left");
+	check_number(count(log, subject(1, 1), 20, 100, 99), 1,
+				 "one attempt is left");
 	kms_attempts_add(log, subject(2, 1), 20);
 	check_number(count(log, subject(1, 1), 20, 100, 99), 0,
 				 "what was overwritten is not counted");

@@ -289,12 +289,14 @@ test_blank(void)
 		event.values[i].text = field(NULL);
 	}
 	check(!kms_chain_event_is_blank(&event),
-		  "nor is one with the caller's reason");
+		  "an event with the caller's reason is not blank");
 	set_text(&event, "status", "failure");
-	check(kms_chain_event_is_blank(&event), "one with our reason is");
+	check(kms_chain_event_is_blank(&event),
+		  "an event with our reason is blank");
 	set_text(&event, "status", "success");
 	set_text(&event, "reason", NULL);
-	check(kms_chain_event_is_blank(&event), "one without a reason is");
+	check(kms_chain_event_is_blank(&event),
+		  "an event without a reason is blank");
 }
 
 static void
@@ -328,18 +330,21 @@ test_forgotten(void)
 	check(stored[0] == 0x01 &&
 		  memcmp(stored + 1, forgotten.commitment, 32) == 0 &&
 		  memcmp(stored + 33, forgotten.signature, 64) == 0 &&
-		  memcmp(stored + 97, "aud_1", 5) == 0, "as the format has it");
+		  memcmp(stored + 97, "aud_1", 5) == 0,
+		  "a proof has the form that chain.h describes");
 	check(kms_chain_forgotten_read(stored, len, &again) == KMS_OK &&
-		  memcmp(&again, &forgotten, sizeof(again)) == 0, "it is read again");
+		  memcmp(&again, &forgotten, sizeof(again)) == 0,
+		  "a proof is read again");
 	check(kms_chain_forgotten_read(stored, 97, &again) == KMS_BAD_FORMAT &&
-		  is_all(&again, sizeof(again), 0), "not without an id");
+		  is_all(&again, sizeof(again), 0),
+		  "a proof without an id is refused");
 	stored[97] = '\0';
 	check(kms_chain_forgotten_read(stored, len, &again) == KMS_BAD_FORMAT,
-		  "not with a NUL in it");
+		  "a proof with a NUL in its id is refused");
 	stored[97] = 'a';
 	stored[0] = 0x02;
 	check(kms_chain_forgotten_read(stored, len, &again) == KMS_BAD_FORMAT,
-		  "not of another format");
+		  "a proof of another format is refused");
 
 	memset(forgotten.key_id, 'x', KMS_FORGOTTEN_KEY_ID_MAX);
 	len = kms_chain_forgotten_write(&forgotten, stored);
@@ -351,7 +356,7 @@ test_forgotten(void)
 		  memcmp(&again, &forgotten, sizeof(again)) == 0,
 		  "the longest id has room");
 	check(kms_chain_forgotten_read(stored, len + 1, &again) == KMS_BAD_FORMAT,
-		  "not a longer one");
+		  "an id that is too long is refused");
 }
 
 /* However long it is. */
@@ -369,10 +374,11 @@ test_aside(void)
 	check(kms_chain_commit_quarantine(&quarantined, salt, other) == KMS_OK &&
 		  memcmp(one, other, sizeof(one)) != 0, "its last byte counts");
 	long_text[LONG_LEN - 1]--;
-	check(kms_chain_commit_quarantine(&none, salt, one) == KMS_OK &&
-		  memcmp(one, other, sizeof(one)) != 0, "none is another one");
-	quarantined.error = field(long_text);
-	check(kms_chain_quarantine(zeros, &quarantined, one, other) == KMS_BAD_FORMAT,
+	check(kms_chain_commit_aside(&none, salt, one) == KMS_OK &&
+		  memcmp(one, other, sizeof(one)) != 0,
+		  "the commitment of no event is another one");
+	aside.error = field(long_text);
+	check(kms_chain_aside(zeros, &aside, one, other) == KMS_BAD_FORMAT,
 		  "no error of any length");
 }
 

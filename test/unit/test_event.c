@@ -135,7 +135,8 @@ test_numbers(void)
 			kms_event_operation_number(kms_event_operation_name(i)) == i;
 	check(good, "an operation is found by its name");
 	check(kms_event_operation_number("unknown") == 0 &&
-		  kms_event_operation_number("") == 0, "and none by another");
+		  kms_event_operation_number("") == 0,
+		  "no operation is found by another name");
 }
 
 int

@@ -44,7 +44,8 @@ main(void)
 	check(kms_rsa_oaep_decrypt(key, &oaep, oaep_sha1, sizeof(oaep_sha1),
 							   out, &len) == KMS_OK &&
 		  len == strlen(oaep_plaintext) &&
-		  memcmp(out, oaep_plaintext, len) == 0, "it opens when there is room");
+		  memcmp(out, oaep_plaintext, len) == 0,
+		  "a key opens when there is room");
 	memcpy(bad, oaep_sha1, sizeof(bad));
 	bad[100] ^= 1;
 	check(kms_rsa_oaep_decrypt(key, &oaep, bad, sizeof(bad), out,

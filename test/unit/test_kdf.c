@@ -71,7 +71,7 @@ test_bounds(const unsigned char *key, size_t key_len)
 
 	memset(out, 0x5a, sizeof(out));
 	check(!kms_kdf_hkdf_sha256(key, key_len, NULL, 0, NULL, 0, out, sizeof(out)),
-		  "and not a byte more");
+		  "HKDF gives not a byte more than 255 blocks");
 	for (i = 0; i < sizeof(out) && out[i] == 0; i++)
 		;
 	check(i == sizeof(out), "what was to hold it is wiped");

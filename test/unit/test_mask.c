@@ -107,7 +107,8 @@ test_limit(void)
 		check(strstr(out, "0123456789abcdef0") == NULL, "no key is shown");
 	}
 	out = lines("abc\ndef\nghi\n", 12, 12, 7, &mask);
-	check(strcmp(out, "abc|def|g|") == 0 && mask.cut, "it counts in all: %s", out);
+	check(strcmp(out, "abc|def|g|") == 0 && mask.cut,
+		  "the limit counts all output: %s", out);
 	out = lines(HEX64, 64, 64, 0, &mask);
 	check(strcmp(out, "") == 0 && mask.cut, "none");
 }
@@ -120,7 +121,7 @@ test_wiped(void)
 	(void) lines(HEX16, 16, 16, 100, &mask);
 	check(memcmp(mask.run, HEX16, 8) != 0, "digits held back are wiped");
 	(void) lines("0" HEX64, 65, 65, 100, &mask);
-	check(memcmp(mask.run, "0" HEX16, 8) != 0, "so are those of a key");
+	check(memcmp(mask.run, "0" HEX16, 8) != 0, "digits of a key are wiped");
 }
 
 int

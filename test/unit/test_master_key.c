@@ -133,10 +133,10 @@ test_fingerprint(void)
 		  "a key is found by its label");
 	check(kms_master_key_labelled(&keys, "ne") == NULL &&
 		  kms_master_key_labelled(&keys, "newer") == NULL,
-		  "and by the whole of it only");
+		  "a key is found by its whole label only");
 	keys.count = 0;
 	check(kms_master_key_find(&keys, expected) == NULL,
-		  "nor one among none");
+		  "no key is found in an empty list");
 }
 
 static void

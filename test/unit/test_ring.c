@@ -115,7 +115,8 @@ test_order_and_laps(void)
 
 	check(kms_ring_read(ring, 0, &event) == KMS_RING_EMPTY,
 		  "a new ring is empty");
-	check_number(kms_ring_epoch(ring), EPOCH, "it has the epoch given");
+	check_number(kms_ring_epoch(ring), EPOCH,
+				 "a new ring has the given epoch");
 	for (i = 0; i < 1000; i++)
 	{
 		good = good && push(ring, i) == KMS_RING_PUSHED;
@@ -135,11 +136,12 @@ test_order_and_laps(void)
 	check(memmem(ring, kms_ring_bytes(counters_of(ring).slots), "device 0 998",
 				 12) == NULL, "what is released is wiped");
 	check(memmem(ring, kms_ring_bytes(counters_of(ring).slots), "device 0 999",
-				 12) != NULL, "and nothing else");
+				 12) != NULL, "only the released slots are wiped");
 	kms_ring_release(ring, 5);
 	check_number(counters_of(ring).tail, 999, "a release never goes back");
 	kms_ring_release(ring, 5000);
-	check_number(counters_of(ring).tail, 1000, "nor beyond the head");
+	check_number(counters_of(ring).tail, 1000,
+				 "a release never goes beyond the head");
 	free_ring(ring);
 }
 
@@ -157,15 +159,15 @@ test_full(void)
 	check(push_as(ring, KMS_CLASS_REFUSED, 0) == KMS_RING_PUSHED,
 		  "a refused call is recorded below a half");
 	check(push_as(ring, KMS_CLASS_REFUSED, 0) == KMS_RING_CROWDED,
-		  "and has no room from there");
+		  "a refused call has no room from a half on");
 	for (i = 8; i < 11; i++)
 		push(ring, i);
 	check(push_as(ring, KMS_CLASS_SERVES, 5) == KMS_RING_CROWDED,
 		  "slots that opens have claimed are not for others");
 	check(push_as(ring, KMS_CLASS_SERVES, 4) == KMS_RING_PUSHED,
-		  "what serves is recorded below three quarters");
+		  "a call that serves is recorded below three quarters");
 	check(push_as(ring, KMS_CLASS_SERVES, 0) == KMS_RING_CROWDED,
-		  "and has no room from there");
+		  "a call that serves has no room from three quarters on");
 	check(push_as(ring, KMS_CLASS_SERVES, 17) == KMS_RING_CROWDED,
 		  "more claims than slots leave none");
 	for (i = 12; i < 16; i++)
@@ -184,15 +186,16 @@ test_full(void)
 		  entries[0].operation == KMS_OP_DECRYPT && entries[0].status == 0 &&
 		  entries[0].calls == 2 && entries[1].operation == KMS_OP_GAP &&
 		  entries[1].calls == 1,
-		  "and told to the consumer");
+		  "counted events are told to the consumer");
 	check(!kms_ring_released(ring, 0), "no slot has been released");
 	kms_ring_release(ring, 1);
 	check(kms_ring_released(ring, 0) && !kms_ring_released(ring, 1),
-		  "one has been");
+		  "a slot has been released");
 	check(push(ring, 16) == KMS_RING_PUSHED, "a released slot is used again");
 	check(kms_ring_read(ring, 16, &event) == KMS_RING_EVENT &&
-		  is_event_of(&event, 0, 16), "for what was pushed");
-	check(push(ring, 17) == KMS_RING_FULL, "and no more than that");
+		  is_event_of(&event, 0, 16),
+		  "the released slot holds the pushed event");
+	check(push(ring, 17) == KMS_RING_FULL, "only one slot was free");
 	free_ring(ring);
 }
 
@@ -209,18 +212,22 @@ test_validity(void)
 	check(kms_ring_valid(ring, size, &identity), "a ring is valid");
 	check(!kms_ring_valid(ring, size - 1, &identity) &&
 		  !kms_ring_valid(ring, size + KMS_RING_SLOT_SIZE, &identity) &&
-		  !kms_ring_valid(ring, 100, &identity), "of its size only");
+		  !kms_ring_valid(ring, 100, &identity),
+		  "a ring is valid in its size only");
 	other = identity;
 	other.system_identifier++;
-	check(!kms_ring_valid(ring, size, &other), "not in another cluster");
+	check(!kms_ring_valid(ring, size, &other),
+		  "a ring is not valid in another cluster");
 	other = identity;
 	other.database_oid++;
-	check(!kms_ring_valid(ring, size, &other), "not in another database");
+	check(!kms_ring_valid(ring, size, &other),
+		  "a ring is not valid in another database");
 	other = identity;
 	other.extension_oid++;
-	check(!kms_ring_valid(ring, size, &other), "not for another extension");
+	check(!kms_ring_valid(ring, size, &other),
+		  "a ring is not valid for another extension");
 	check(memcmp(kms_ring_identity(ring), &identity, sizeof(identity)) == 0,
-		  "it tells whose it is");
+		  "a ring tells which extension it belongs to");
 
 	/* magic, format, slot size, slots, identity, event size, CRC */
 	for (i = 0; i < 48; i++)
@@ -230,12 +237,12 @@ test_validity(void)
 		bytes[i] ^= 1;
 	}
 	check(refused && kms_ring_valid(ring, size, &identity),
-		  "any changed byte of what is fixed is noticed");
+		  "a change of any byte of the fixed part is noticed");
 
 	memset(bytes, 0, size);
 	check(!kms_ring_valid(ring, size, &identity), "zeros are not valid");
 	memset(bytes, 0xff, size);
-	check(!kms_ring_valid(ring, size, &identity), "nor are ones");
+	check(!kms_ring_valid(ring, size, &identity), "ones are not valid");
 	munmap(ring, size);
 }
 
@@ -254,7 +261,8 @@ test_damage(void)
 	check(kms_ring_read(ring, 1, &event) == KMS_RING_DAMAGED,
 		  "a flipped bit is found");
 	check(kms_ring_read(ring, 1, &event) == KMS_RING_DAMAGED, "again");
-	check_number(counters_of(ring).damaged, 1, "and counted once");
+	check_number(counters_of(ring).damaged, 1,
+				 "a damaged event is counted once");
 	check(kms_ring_read(ring, 2, &event) == KMS_RING_EVENT,
 		  "after a damaged entry");
 
@@ -302,7 +310,7 @@ test_texts(void)
 	}
 	check(good, "every text that is read ends");
 	check(strlen(event.key_id) == sizeof(event.key_id) - 1,
-		  "and loses no more than its last byte");
+		  "a text loses at most its last byte");
 	free_ring(ring);
 }
 
@@ -330,9 +338,10 @@ test_take_over(void)
 	check(kms_ring_read(ring, 2, &event) == KMS_RING_EVENT &&
 		  kms_ring_read(ring, 4, &event) == KMS_RING_EVENT &&
 		  kms_ring_read(ring, 5, &event) == KMS_RING_EVENT,
-		  "what was committed is there");
+		  "committed events are there");
 	check_number(counters_of(ring).damaged, 0, "abandoned is not damaged");
-	check_number(counters_of(ring).abandoned, 1, "and counted on its own");
+	check_number(counters_of(ring).abandoned, 1,
+				 "abandoned events have a counter of their own");
 
 	kms_ring_release(ring, 6);
 	for (i = 6; i < 14; i++)
@@ -361,13 +370,16 @@ test_renew(void)
 	for (i = 3; i < 5; i++)
 		push(ring, i);
 	check(kms_ring_unchecked(ring, &end) && end == 3,
-		  "one that is taken over tells what it held");
+		  "a ring that is taken over tells what it held");
 	kms_ring_renew(ring, EPOCH + 1);
-	check_number(kms_ring_epoch(ring), EPOCH + 1, "it can get a new epoch");
-	check_number(counters_of(ring).tail, 3, "which begins there");
+	check_number(kms_ring_epoch(ring), EPOCH + 1,
+				 "a ring can get a new epoch");
+	check_number(counters_of(ring).tail, 3,
+				 "the new epoch begins at the tail");
 	check(kms_ring_read(ring, 3, &event) == KMS_RING_EVENT &&
-		  is_event_of(&event, 0, 3), "with what was recorded since");
-	check(!kms_ring_unchecked(ring, &end), "and needs no check");
+		  is_event_of(&event, 0, 3), "the new epoch has the events since");
+	check(!kms_ring_unchecked(ring, &end),
+		  "a ring with a new epoch needs no check");
 	check(kms_ring_valid(ring, kms_ring_bytes(8), &identity),
 		  "the ring is valid");
 	free_ring(ring);
@@ -399,9 +411,10 @@ test_stale_header(void)
 	check_number(counters_of(ring).tail, 4, "the tail as far as needed");
 	check(kms_ring_read(ring, 5, &event) == KMS_RING_EVENT &&
 		  kms_ring_read(ring, 11, &event) == KMS_RING_EVENT &&
-		  is_event_of(&event, 0, 11), "and they are there");
+		  is_event_of(&event, 0, 11),
+		  "the entries behind the header are read");
 	check(kms_ring_read(ring, 4, &event) == KMS_RING_DAMAGED,
-		  "but what was released, which the tables have");
+		  "released entries, which the tables have, are not read");
 	check(kms_ring_valid(ring, kms_ring_bytes(8), &identity),
 		  "the ring is valid");
 	free_ring(ring);
@@ -413,11 +426,14 @@ test_intact(void)
 	KmsRing    *ring = new_ring(4);
 
 	kms_ring_mark(ring, 99, false);
-	check(kms_ring_intact(ring, 99), "whole in the same run of the machine");
-	check(!kms_ring_intact(ring, 100), "not so in another");
-	check(kms_ring_intact(ring, 0), "not knowable, so taken as it is");
+	check(kms_ring_intact(ring, 99),
+		  "a ring is whole in the same run of the machine");
+	check(!kms_ring_intact(ring, 100),
+		  "a ring is not known to be whole in another run");
+	check(kms_ring_intact(ring, 0),
+		  "a ring of an unknown run is accepted as it is");
 	kms_ring_mark(ring, 99, true);
-	check(kms_ring_intact(ring, 100), "whole if it was closed");
+	check(kms_ring_intact(ring, 100), "a ring that was closed is whole");
 	free_ring(ring);
 }
 
@@ -498,8 +514,9 @@ test_threads(void)
 		pthread_join(threads[i], NULL);
 		good = good && next[i] == EACH;
 	}
-	check(good, "and none is missing");
-	check_number(counters_of(ring).damaged, 0, "none was seen half-written");
+	check(good, "no event is missing");
+	check_number(counters_of(ring).damaged, 0,
+				 "no half-written event was read");
 	free_ring(ring);
 }
 

@@ -710,7 +710,8 @@ test_full_heap(void)
 	check(status == KMS_OK && CRYPTO_secure_used() >= used + 256 + 5 * 128,
 		  "the private numbers are in it");
 	kms_rsa_key_free(key);
-	check(CRYPTO_secure_used() == used, "and leave it");
+	check(CRYPTO_secure_used() == used,
+		  "the private numbers leave the secure heap");
 
 	while ((pieces[count] = OPENSSL_secure_malloc(PIECE)) != NULL)
 		count++;

@@ -356,7 +356,7 @@ test_oaep_cases(KmsRsaKey *key, KmsRsaKey *public_key)
 							   &i) == KMS_FAILED && i == 0,
 		  "nothing is encrypted without a digest");
 	check_number((long long) kms_rsa_oaep_max_plaintext(key, KMS_DIGEST_NONE), 0,
-				 "nor has it a longest plaintext");
+				 "without a digest there is no longest plaintext");
 
 	memcpy(longer, cipher, len);
 	check(decrypt(key, oaep, longer, len + 1, BYTES(plain),
@@ -488,12 +488,12 @@ test_generate(void)
 	check(kms_rsa_key_private_der(key, BYTES(der), &len) == KMS_OK &&
 		  kms_rsa_key_public_der(key, BYTES(public_der), &public_len) == KMS_OK &&
 		  memmem(public_der, public_len, "\002\003\001\000\001", 5) != NULL,
-		  "its exponent is 65537");
+		  "the exponent of a generated key is 65537");
 	check(kms_rsa_key_open_private(opener, der, len, &again) == KMS_OK &&
 		  kms_rsa_key_public_der(again, BYTES(again_der), &again_len) == KMS_OK &&
 		  again_len == public_len &&
 		  memcmp(again_der, public_der, public_len) == 0,
-		  "it opens from its DER");
+		  "a generated key opens from its DER");
 	kms_rsa_key_free(again);
 	kms_rsa_key_free(key);
 
@@ -505,7 +505,7 @@ test_generate(void)
 		check(kms_rsa_generate(4096, stop_after, &count,
 							   &key) == KMS_INTERRUPTED && key == NULL,
 			  "the callback stops it at %d", left);
-		check_number(count, -1, "and is not asked again");
+		check_number(count, -1, "the callback is not asked again");
 	}
 	for (i = 0; i < LENGTH_OF(bad_bits); i++)
 		check(kms_rsa_generate(bad_bits[i], NULL, NULL,
@@ -543,9 +543,9 @@ test_secure_heap(void)
 	/* a larger key, and then a smaller one again */
 	check(kms_rsa_key_open_private(opener, BYTES(key_4096),
 								   &key) == KMS_NO_MEMORY && key == NULL,
-		  "it is full for a larger key");
+		  "a full secure heap has no room for a larger key");
 	check(kms_rsa_generate(2048, NULL, NULL, &key) == KMS_NO_MEMORY &&
-		  key == NULL, "and for making one");
+		  key == NULL, "a full secure heap has no room to generate a key");
 	check(kms_rsa_key_open_public(opener, BYTES(public_2048), &key) == KMS_OK,
 		  "public keys open still");
 	kms_rsa_key_free(key);

@@ -180,7 +180,7 @@ test_good(const char *hash_text)
 		  (hash.pepper_id[0] != '\0'), "taken: %.40s", hash_text);
 	if (strncmp(hash.crypted + 3, "14", 2) != 0)
 		check(crypt_rn("x", hash.crypted, data, sizeof(*data)) != NULL,
-			  "and by libcrypt");
+			  "libcrypt accepts it as well");
 	free(data);
 }
 
@@ -250,11 +250,11 @@ test_make(void)
 		  strcmp(out, again) != 0, "each has a salt of its own");
 	check(parse(out, &hash) == KMS_OK &&
 		  kms_secret_hash_verify(&hash, pepper, with_nul, 4, &match) ==
-		  KMS_OK && match, "it verifies");
+		  KMS_OK && match, "the secret verifies");
 	check(kms_secret_hash_verify(&hash, pepper, with_nul, 2, &match) ==
 		  KMS_OK && !match, "what comes after a NUL counts");
 	check(kms_secret_hash_verify(&hash, other, with_nul, 4, &match) ==
-		  KMS_OK && !match, "not under another pepper");
+		  KMS_OK && !match, "the secret does not verify under another pepper");
 
 	memset(long_secret, 'a', sizeof(long_secret));
 	check(kms_secret_hash_make(ID_64, pepper, long_secret, 100, out) ==
@@ -269,7 +269,8 @@ test_make(void)
 	check(kms_secret_hash_make("", pepper, with_nul, 4, out) ==
 		  KMS_BAD_FORMAT && out[0] == '\0', "no id");
 	check(kms_secret_hash_make(ID_64 "x", pepper, with_nul, 4, out) ==
-		  KMS_BAD_FORMAT && out[0] == '\0', "too long an id");
+		  KMS_BAD_FORMAT && out[0] == '\0',
+		  "an id that is too long is refused");
 }
 
 static void
@@ -288,10 +289,11 @@ test_foreign_bytes(void)
 	(void) parse("$2a$05$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
 				 &hash);
 	check(kms_secret_hash_verify(&hash, NULL, secret + 3, 1, &match) ==
-		  KMS_OK && !match, "nor does a NUL match nothing");
+		  KMS_OK && !match, "a NUL does not match the empty secret");
 	memset(secret, 'x', sizeof(secret));
 	check(kms_secret_hash_verify(&hash, NULL, secret, 600, &match) ==
-		  KMS_OK && !match, "nor does what is longer than libcrypt takes");
+		  KMS_OK && !match,
+		  "a secret that is too long for libcrypt never matches");
 	check(kms_secret_hash_burn(&hash) == KMS_OK &&
 		  kms_secret_hash_burn(NULL) == KMS_OK, "time is burnt");
 }

@@ -16,11 +16,12 @@ main(void)
 	check(strncmp(kms_openssl_version(), "OpenSSL ", 8) == 0,
 		  "%s", kms_openssl_version());
 	check(!kms_openssl_is_old() ||
-		  OpenSSL_version_num() < 0x30100010UL, "it is not too old");
+		  OpenSSL_version_num() < 0x30100010UL,
+		  "a current OpenSSL is not too old");
 
 	result = kms_secure_heap_start(65536);
 	check(result == 1 || result == 2, "the secure heap starts: %d", result);
-	check(CRYPTO_secure_malloc_initialized() == 1, "it is there");
+	check(CRYPTO_secure_malloc_initialized() == 1, "the secure heap is there");
 	check_number(kms_secure_heap_start(65536), 2, "a second start keeps it");
 	check(kms_self_test_run(&what) == KMS_OK, "all known answers with it");
 	check_number((long long) CRYPTO_secure_used(), 0, "nothing is left in it");

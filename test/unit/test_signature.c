@@ -125,12 +125,12 @@ test_refusals(void)
 			refused++;
 		message[i / 8] ^= (char) (1 << i % 8);
 	}
-	check(refused == 8 * len, "nor of what was signed");
+	check(refused == 8 * len, "no bit of the message can change");
 	check(kms_signature_verify(public_key, sizeof(public_key), message, len - 1,
 							   signature) == KMS_NOT_AUTHENTIC &&
 		  kms_signature_verify(public_key, sizeof(public_key), message, len + 1,
 							   signature) == KMS_NOT_AUTHENTIC,
-		  "nor its length");
+		  "the length of the signature cannot change");
 
 	check(kms_signature_make(private_key, other) == KMS_OK &&
 		  memcmp(public_key, other, sizeof(other)) != 0 &&
@@ -166,13 +166,13 @@ test_bad_keys(void)
 			refused++;
 		public_key[i] ^= 0x01;
 	}
-	check(refused == 12, "and one form");
+	check(refused == 12, "a public key has one form");
 
 	/* no point of the curve has this y (RFC 8032, 5.1.3) */
 	memset(public_key + 12, 0xff, 32);
 	check(kms_signature_verify(public_key, KMS_SIGNATURE_PUBLIC_SIZE, "x", 1,
 							   signature) != KMS_OK,
-		  "and is a point of the curve");
+		  "a public key is a point of the curve");
 }
 
 int

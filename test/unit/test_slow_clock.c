@@ -91,10 +91,12 @@ test_steps(void)
 
 	now = moment(T + 10000 * SECOND, 10001 * SECOND, "a");
 	often = kms_slow_clock_advance(&often, &now);
-	check_number(often.at, T + 20000 * SECOND, "it stands when the clock is right again");
+	check_number(often.at, T + 20000 * SECOND,
+				 "the slow clock stands when the clock is correct again");
 	now = moment(T + 30000 * SECOND, 30001 * SECOND, "a");
 	often = kms_slow_clock_advance(&often, &now);
-	check_number(often.at, T + 30000 * SECOND, "and goes on with it");
+	check_number(often.at, T + 30000 * SECOND,
+				 "the slow clock then goes on with the clock");
 }
 
 static void
@@ -103,9 +105,10 @@ test_begin(void)
 	KmsSlowClock now = moment(T + HOUR, 60 * SECOND, "a");
 	KmsSlowClock begun = kms_slow_clock_begin(T, &now);
 
-	check_number(begun.at, T + HOUR, "it begins with the server's clock");
+	check_number(begun.at, T + HOUR,
+				 "the slow clock begins with the clock of the server");
 	check(begun.run_time == now.run_time && strcmp(begun.boot, "a") == 0,
-		  "and the present run time");
+		  "the slow clock begins with the present run time");
 	now.at = T + 200 * DAY;
 	check_number(kms_slow_clock_begin(T, &now).at, T + DAY,
 				 "or a day after the youngest row");

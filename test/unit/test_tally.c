@@ -24,24 +24,27 @@ test_counts(void)
 {
 	KmsTally   *tally = new_tally();
 
-	check(!kms_tally_pending(tally), "nothing is pending of none");
-	check_number(kms_tally_take(tally, 0, entries), 0, "and none is taken");
+	check(!kms_tally_pending(tally), "nothing is pending in an empty tally");
+	check_number(kms_tally_take(tally, 0, entries), 0,
+				 "nothing is taken from an empty tally");
 	check(kms_tally_add(tally, 6, 32, 1, 10) &&
 		  kms_tally_add(tally, 6, 33, 1, -1) &&
 		  kms_tally_add(tally, 6, 32, 2, 5) &&
 		  kms_tally_add(tally, 255, 255, 1, 0), "counts are added");
-	check(kms_tally_pending(tally), "and are pending");
+	check(kms_tally_pending(tally), "added counts are pending");
 	check(kms_tally_take(tally, 0, entries) == 3 &&
 		  entries[0].operation == 6 && entries[0].status == 32 &&
 		  entries[0].calls == 3 && entries[0].duration_us == 15 &&
 		  entries[1].status == 33 && entries[1].calls == 1 &&
 		  entries[1].duration_us == 0 &&
 		  entries[2].operation == 255 && entries[2].status == 255,
-		  "by operation and status, with the time that is known");
-	check(kms_tally_pending(tally), "until they are written they are pending");
+		  "counts are taken by operation and status, with the known time");
+	check(kms_tally_pending(tally),
+		  "counts are pending until they are written");
 	kms_tally_written(tally, 1);
-	check(!kms_tally_pending(tally), "then they are not");
-	check_number(kms_tally_take(tally, 1, entries), 0, "nor taken again");
+	check(!kms_tally_pending(tally), "written counts are not pending");
+	check_number(kms_tally_take(tally, 1, entries), 0,
+				 "written counts are not taken again");
 	kms_tally_written(tally, 2);
 	(void) kms_tally_add(tally, 6, 32, 1, 1);
 	check(kms_tally_take(tally, 2, entries) == 1 && entries[0].calls == 1 &&
@@ -58,13 +61,13 @@ test_kills(void)
 	(void) kms_tally_take(tally, 0, entries);
 	(void) kms_tally_add(tally, 1, 1, 1, 0);
 	check(kms_tally_take(tally, 0, entries) == 1 && entries[0].calls == 6,
-		  "what no transaction has committed is taken again");
+		  "counts that no transaction has committed are taken again");
 	(void) kms_tally_add(tally, 1, 1, 1, 0);
 	check(kms_tally_pending(tally) &&
 		  kms_tally_take(tally, 1, entries) == 1 && entries[0].calls == 1,
-		  "what one has committed is not");
+		  "counts that a transaction has committed are not taken again");
 	kms_tally_written(tally, 2);
-	check(!kms_tally_pending(tally), "and nothing is left");
+	check(!kms_tally_pending(tally), "no count is left");
 
 	(void) kms_tally_add(tally, 1, 1, 1, 0);
 	(void) kms_tally_take(tally, 2, entries);
@@ -75,7 +78,7 @@ test_kills(void)
 	(void) kms_tally_add(tally, 1, 1, 9, 0);
 	kms_tally_skip(tally);
 	check(!kms_tally_pending(tally) && kms_tally_take(tally, 0, entries) == 0,
-		  "what is skipped is never taken");
+		  "skipped counts are never taken");
 }
 
 static void
@@ -89,10 +92,12 @@ test_full(void)
 		good = good && kms_tally_add(tally, (uint8_t) (i / 64),
 									 (uint8_t) (i % 64), 1, 0);
 	check(good, "there is a cell for each of many pairs");
-	check(!kms_tally_add(tally, 200, 1, 1, 0), "and then for no other");
-	check(kms_tally_add(tally, 0, 0, 1, 0), "but still for those");
+	check(!kms_tally_add(tally, 200, 1, 1, 0),
+		  "there is no cell for a further pair");
+	check(kms_tally_add(tally, 0, 0, 1, 0),
+		  "pairs that have a cell are still counted");
 	check_number(kms_tally_take(tally, 0, entries), KMS_TALLY_CELLS,
-				 "all are taken");
+				 "all pairs are taken");
 }
 
 static void *
@@ -143,7 +148,8 @@ test_producers(void)
 		duration += entries[i - 1].duration_us;
 	}
 	check_number(calls, PRODUCERS * ADDS, "each call is told of once");
-	check_number(duration, PRODUCERS * ADDS, "and its duration");
+	check_number(duration, PRODUCERS * ADDS,
+				 "the duration of each call is counted once");
 }
 
 int

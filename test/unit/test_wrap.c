@@ -268,7 +268,7 @@ test_damaged(const unsigned char *wrap, size_t len)
 		}
 	}
 	check(all_refused, "a wrap with any bit changed is refused");
-	check(all_wiped, "and nothing of it is left");
+	check(all_wiped, "nothing of a changed wrap is left in the output");
 
 	all_refused = all_wiped = true;
 	for (i = 0; i < len; i++)
@@ -278,7 +278,8 @@ test_damaged(const unsigned char *wrap, size_t len)
 		all_wiped = all_wiped && wiped;
 	}
 	check(all_refused, "a wrap cut off anywhere is refused");
-	check(all_wiped, "and nothing of it is left");
+	check(all_wiped,
+		  "nothing of a wrap that was cut off is left in the output");
 
 	memcpy(bad, wrap, len);
 	bad[len] = 0;
@@ -361,10 +362,10 @@ test_wrap_ids(const unsigned char *wrap, size_t len)
 	check(kms_wrap_master_key_id(wrap, KMS_WRAP_OVERHEAD) == NULL &&
 		  kms_wrap_master_key_id(wrap, 0) == NULL &&
 		  kms_wrap_master_key_id(NULL, 0) == NULL,
-		  "none in one that is too short");
+		  "a wrap that is too short has no fingerprint");
 	other[0] = 0x02;
 	check(kms_wrap_master_key_id(other, len) == NULL,
-		  "none in one of another format");
+		  "a wrap of another format has no fingerprint");
 }
 
 /* ---- seal and encoder ------------------------------------------------- */
@@ -430,7 +431,7 @@ test_seal(void)
 	other.id[0] ^= 1;
 	check(kms_seal_verify(&other, &row, seal,
 						  KMS_SEAL_SIZE) == KMS_OTHER_MASTER_KEY,
-		  "one with another fingerprint is told apart");
+		  "a seal with another fingerprint is told apart");
 
 	fill_row(&other_row, other_data, 10);
 	memset(bad, 0xff, sizeof(bad));
@@ -438,7 +439,7 @@ test_seal(void)
 		  is_all(bad, sizeof(bad), 0), "a row that did not fit has no seal");
 	check(kms_seal_verify(&master, &other_row, seal,
 						  KMS_SEAL_SIZE) == KMS_NOT_AUTHENTIC,
-		  "nor does one verify");
+		  "no seal of such a row verifies");
 }
 
 static void
