@@ -1,4 +1,4 @@
--- Many ciphertexts in one call: a row each, whatever is wrong with some.
+-- Many ciphertexts in one call: one row each, even if some are wrong.
 SELECT key_id AS a FROM kms_issue_key('batch-a') \gset
 SELECT key_id AS b FROM kms_issue_key('batch-b') \gset
 SELECT kms_encrypt(:'a', 'one') AS one, kms_encrypt(:'b', 'two') AS two,
@@ -9,13 +9,13 @@ SELECT coalesce(max(ticket), 0) AS before FROM kms.event \gset
 SELECT * FROM kms_decrypt_batch(
 	ARRAY[:'a', :'b', :'a', NULL, 'no key', 'key_0000000000000_000000000000000000000000', :'a', :'a', :'a', :'b'],
 	ARRAY[:'one', :'two', :'two', :'one', :'one', :'one', NULL, 'AAAA', :'binary', :'two']);
--- each is a call of its own for the trail; a NULL ciphertext is none
+-- each is a call of its own in the trail, except a NULL ciphertext
 SELECT kms_flush_events();
 SELECT operation, status, reason, key_id IS NOT NULL AS key, device_id, count(*)
 FROM kms.event WHERE ticket > :before GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5;
 
--- by column, joined again by its position
+-- a column, joined again by the position
 CREATE TEMP TABLE inbox (id int PRIMARY KEY, key_id text, body text);
 INSERT INTO inbox VALUES (7, :'a', :'one'), (9, :'b', :'two'), (12, :'b', 'junk');
 WITH batch AS (
@@ -24,7 +24,7 @@ WITH batch AS (
 SELECT ids[d.position] AS id, d.plaintext, d.sqlstate
 FROM batch, kms_decrypt_batch(key_ids, bodies) AS d ORDER BY 1;
 
--- the arrays themselves
+-- arguments: the arrays
 SELECT * FROM kms_decrypt_batch('{}', '{}');
 SELECT * FROM kms_decrypt_batch(NULL, '{}');
 SELECT * FROM kms_decrypt_batch('{a}', '{a,b}');
@@ -32,7 +32,7 @@ SELECT * FROM kms_decrypt_batch('{{a}}', '{{b}}');
 SELECT * FROM kms_decrypt_batch(array_fill('a'::text, '{100001}'), array_fill('b'::text, '{100001}'));
 -- subscripts need not begin with 1
 SELECT "position", plaintext FROM kms_decrypt_batch(('[5:5]={' || :'a' || '}')::text[], ARRAY[:'one']);
--- what is larger than work_mem stays in memory: plaintext must not get into temporary files
+-- a result larger than work_mem stays in memory, because plaintext must not get into temporary files
 SELECT kms_encrypt(:'a', repeat('x', 190)) AS long \gset
 SELECT temp_files AS files FROM pg_stat_database WHERE datname = current_database() \gset
 SET work_mem = '64kB';

@@ -17,7 +17,7 @@ SELECT nspname AS public_can_use FROM pg_namespace AS n JOIN member ON objid = n
 	AND classid = 'pg_namespace'::regclass,
 	LATERAL aclexplode(coalesce(nspacl, acldefault('n', nspowner))) AS a WHERE a.grantee = 0;
 
--- nobody else has any right but the owner, who is the extension's
+-- only the owner of the extension has rights
 SELECT count(*) AS rights_of_others FROM (
 	SELECT a.grantee, proowner AS owner FROM pg_proc AS p JOIN member ON objid = p.oid
 		AND classid = 'pg_proc'::regclass, aclexplode(proacl) AS a
@@ -40,7 +40,7 @@ FROM pg_proc AS p JOIN member ON objid = p.oid AND classid = 'pg_proc'::regclass
 ORDER BY p.oid::regproc::text COLLATE "C";
 \a
 
--- what must not be there
+-- objects and properties that must not exist
 SELECT count(*) FILTER (WHERE prosecdef) AS security_definer,
 	count(*) FILTER (WHERE proleakproof) AS leakproof,
 	count(*) FILTER (WHERE 'internal'::regtype = ANY (proargtypes) OR prorettype = 'internal'::regtype) AS internal,
@@ -79,7 +79,7 @@ SELECT attrelid::regclass AS relation, attname, attstattarget, attstorage FROM p
 WHERE attrelid IN ('kms.key'::regclass, 'kms.key_secret'::regclass) AND atttypid = 'bytea'::regtype
 ORDER BY 1::text COLLATE "C", attnum;
 
--- what a dump carries
+-- the tables that are in a dump
 SELECT c::regclass AS dumped, condition = '' AS whole
 FROM pg_extension, unnest(extconfig, extcondition) AS d (c, condition)
 WHERE extname = 'kms' ORDER BY c::regclass::text COLLATE "C";

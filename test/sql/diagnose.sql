@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only on
 
--- what it tells, without key ids; or the error
+-- returns the findings, without key ids, or the error
 CREATE FUNCTION pg_temp.diagnosis(key_id text, ciphertext text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	key text := 'key_\d{13}_[0-9a-f]{24}';
@@ -19,18 +19,18 @@ SELECT key_id AS large_id FROM kms_issue_key('diagnose-2', NULL, 'RSA-3072') \gs
 SELECT kms_encrypt(:'key_id', 'canary-4711') AS c \gset
 SELECT kms_encrypt(:'large_id', 'canary-4711') AS large_c \gset
 
--- it opens: with the key's own digest, as text and not as text
+-- a ciphertext that opens with the digest of the key: text, and other bytes
 SELECT pg_temp.diagnosis(:'key_id', :'c');
 SELECT pg_temp.diagnosis(:'large_id', :'large_c');
 SELECT pg_temp.diagnosis(:'key_id', encode(kms_encrypt_bytea(:'key_id', '\xff00c328'), 'base64'));
 SELECT pg_temp.diagnosis(:'key_id', translate(rtrim(:'c', '='), '+/', '-_'));
 SELECT pg_temp.diagnosis(:'key_id', regexp_replace(:'c', '(.{64})', E'\\1\r\n', 'g'));
 
--- with another pair of digests: which, and what to call
+-- a ciphertext that opens with other digests: the finding names them and the call
 SELECT pg_temp.diagnosis(:'key_id', kms_encrypt(:'key_id', 'canary-4711', oaep_hash => 'sha256'));
 SELECT pg_temp.diagnosis(:'key_id', kms_encrypt(:'key_id', 'canary-4711', oaep_hash => 'sha256', mgf1_hash => 'sha1'));
 SELECT pg_temp.diagnosis(:'key_id', kms_encrypt(:'key_id', 'canary-4711', mgf1_hash => 'sha512-256'));
--- each of them, and each is what opens it
+-- the same for each pair of digests, and the named call opens it
 SELECT count(*) AS pairs, count(DISTINCT f.finding) AS findings, bool_and(f.finding ~
 	CASE WHEN oaep = 'sha1' AND mgf1 = 'sha1' THEN 'own digest, sha1$'
 		ELSE format('OAEP digest %s and MGF1 digest %s, and the key''s own is sha1$', oaep, mgf1) END) AS right_one
@@ -43,7 +43,7 @@ RESET kms.oaep_hash;
 SELECT pg_temp.diagnosis(:'sha384_id', kms_encrypt(:'sha384_id', 'canary'));
 SELECT pg_temp.diagnosis(:'sha384_id', kms_encrypt(:'sha384_id', 'canary', 'sha1'));
 
--- it does not open: one answer, whatever it is
+-- a ciphertext that does not open: the same answer for every cause
 SELECT pg_temp.diagnosis(:'key_id', kms_encrypt(:'sha384_id', 'canary-4711'));
 SELECT count(DISTINCT d) AS answers FROM (VALUES (kms_encrypt(:'key_id', 'canary-4711', label => 'x')),
 	(kms_encrypt(:'sha384_id', 'canary-4711')), (encode(decode(repeat('00', 256), 'hex'), 'base64')),
@@ -85,19 +85,19 @@ SELECT pg_temp.diagnosis(:'key_id', replace(:'c', '=', '%3D'));
 SELECT pg_temp.diagnosis(:'key_id', encode(convert_to(:'c', 'UTF8'), 'base64'));
 SELECT pg_temp.diagnosis(:'key_id', encode(convert_to(encode(decode(:'c', 'base64'), 'hex'), 'UTF8'), 'base64'));
 SELECT pg_temp.diagnosis(:'key_id', encode(convert_to(kms_public_key(:'key_id'), 'UTF8'), 'base64'));
--- blanks for plus signs: of a ciphertext that has some
+-- blanks in place of plus signs
 SELECT c AS with_plus FROM generate_series(1, 100), kms_encrypt(:'key_id', 'canary') AS c WHERE c LIKE '%+%' LIMIT 1 \gset
 SELECT pg_temp.diagnosis(:'key_id', translate(:'with_plus', '+', ' '));
 SELECT pg_temp.diagnosis(:'large_id', translate(:'with_plus', '+', ' ')) LIKE '%blanks%' AS told_of_another_length;
 
--- an over-long one is a finding, and not decoded
+-- a ciphertext that is too long is a finding, and not decoded
 SHOW kms.max_ciphertext_size;
 SELECT pg_temp.diagnosis(:'key_id', repeat('A', 2048));
 SELECT pg_temp.diagnosis(:'key_id', repeat('A', 2049));
 SELECT pg_temp.diagnosis(:'key_id', repeat('!', 1000000));
 SELECT pg_temp.diagnosis(:'key_id', '{"a": "' || repeat('A', 1000000) || '"}');
 
--- the key: errors as kms_decrypt has them
+-- the key: the same errors as kms_decrypt
 SELECT pg_temp.diagnosis(NULL, :'c');
 SELECT pg_temp.diagnosis(:'c', :'key_id');
 SELECT pg_temp.diagnosis('key_0000000000000_000000000000000000000000', :'c');
@@ -120,7 +120,7 @@ RESET kms.key_lifetime;
 SELECT kms_encrypt(:'expired_id', 'canary-4711') AS expired_c \gset
 SELECT pg_sleep(1.1); -- until a key has expired
 SELECT pg_temp.diagnosis(:'expired_id', :'expired_c');
--- a deprecated key opens still, and the device's other keys are named
+-- a deprecated key still opens, and the other keys of the device are named
 SELECT key_id AS new_id FROM kms_rotate_key('diagnose-1') \gset
 SELECT pg_temp.diagnosis(:'key_id', :'c');
 SELECT pg_temp.diagnosis(:'new_id', :'c');

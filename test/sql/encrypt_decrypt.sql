@@ -48,11 +48,11 @@ SELECT count(*) AS bytes, bool_and(kms_decrypt_bytea(:'key_id',
 FROM (SELECT decode(lpad(to_hex(n), 2, '0'), 'hex') AS b
 	FROM generate_series(0, 255) AS n) AS every;
 SELECT kms_decrypt_bytea(:'key_id', kms_encrypt_bytea(:'key_id', '\x0001027f80feff00'));
--- a text is UTF-8 to the outside, and bytes of it can be read as such
+-- text is encrypted as UTF-8, and can be decrypted as bytes
 SELECT kms_decrypt_bytea(:'key_id',
 	decode(kms_encrypt(:'key_id', 'é'), 'base64'));
 
--- two ciphertexts of the same are different, and as long as the key
+-- two ciphertexts of the same text differ, and are as long as the key
 SELECT kms_encrypt(:'key_id', 'x') <> kms_encrypt(:'key_id', 'x') AS randomized,
 	length(kms_encrypt(:'key_id', 'x')) AS base64_length,
 	length(kms_encrypt_bytea(:'key_id', 'x')) AS bytes;

@@ -1,4 +1,4 @@
--- Each SQLSTATE with message, detail and hint; nothing else of the caller's comes out.
+-- Each SQLSTATE with message, detail and hint, which show no other data of the caller.
 \set SHOW_CONTEXT never
 
 \i test/include/outcome.sql
@@ -10,7 +10,7 @@ SELECT kms_encrypt(:'other_id', 'secret') AS other_c \gset
 SELECT 'key_' || repeat('0', 13) || '_' || repeat('f', 24) AS no_id \gset
 \x on
 
--- KM001: one text, whatever is wrong inside
+-- KM001: the same text for every cause
 SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'other_c'));
 SELECT count(*) AS all, count(DISTINCT o.*) AS kinds, min(o.code), min(o.message),
 	min(o.detail), min(o.hint)
@@ -26,7 +26,7 @@ FROM (VALUES
 	('not text, either', format('SELECT kms_decrypt_recover(%L, %L, ''test'')', :'key_id', :'other_c'))
 	) AS q (what, query), pg_temp.failure(query) AS o;
 
--- KM002: no such key, or that of another device
+-- KM002: no such key, or a key of another device
 SELECT * FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'no_id', :'c'));
 SELECT count(*) AS all, count(DISTINCT o.*) AS kinds, min(o.message)
 FROM (VALUES
@@ -52,7 +52,7 @@ UPDATE kms.key SET state = 'revoked' WHERE key_id = :'other_id';
 SELECT code, message FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
 UPDATE kms.key SET state = 'pending_deletion' WHERE key_id = :'other_id';
 SELECT code, message FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
--- but one that permits it does: the seal is missing
+-- a state that permits use needs a seal, which is missing
 UPDATE kms.key SET state = 'active' WHERE key_id = :'other_id';
 SELECT code, message FROM pg_temp.failure(format('SELECT kms_decrypt(%L, %L)', :'other_id', :'other_c'));
 ROLLBACK;
@@ -142,7 +142,7 @@ FROM (VALUES ('blank', 'PIN4711 '), ('control', E'PIN4711\n'), ('escape', E'PIN4
 GROUP BY 1, 2, 3 ORDER BY 1;
 SELECT kms_flush_events();
 SELECT count(*) AS recorded FROM kms.event AS e WHERE e::text LIKE '%PIN4711%';
--- one of a shape that an imported key might have is not recorded either, if
+-- an id that an imported key could have is not recorded either, if
 -- there is no such key
 SELECT code FROM pg_temp.failure(format('SELECT kms_decrypt(''2580'', %L)', :'c'));
 SELECT kms_flush_events();

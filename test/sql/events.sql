@@ -8,7 +8,7 @@ SELECT key_id AS new_id FROM kms_rotate_key('events-old') \gset
 SELECT kms_encrypt(:'new_id', 'x') AS c,
 	encode(kms_encrypt_bytea(:'new_id', '\xff'), 'base64') AS binary_c \gset
 
--- the calls; each under an application name of its own, by which its events are found
+-- the calls, each under an application name of its own, by which its events are found
 CREATE TEMP TABLE call (n int GENERATED ALWAYS AS IDENTITY, query text);
 INSERT INTO call (query) VALUES
 	('kms_issue_key(''events-1'')'), ('kms_issue_key(''events-1'')'),
@@ -63,7 +63,7 @@ SELECT n, regexp_replace(replace(replace(replace(replace(query,
 FROM call LEFT JOIN kms.event ON application_name = 'call ' || n
 ORDER BY n, operation DESC;
 
--- what each event says besides
+-- the other columns of each event
 SELECT bool_and(session_role = session_user) AS session_role,
 	bool_and(caller_role = current_user) AS caller_role,
 	bool_and(effective_role = current_user) AS effective_role,
@@ -76,7 +76,7 @@ SELECT bool_and(session_role = session_user) AS session_role,
 FROM kms.event WHERE application_name LIKE 'call %';
 SELECT count(*) = max(ticket) - min(ticket) + 1 AS no_gaps FROM kms.event;
 
--- what is undone leaves a failure; what fails or is read is recorded anyhow
+-- a change that is undone leaves a failure; failures and reads are recorded in any case
 SET application_name = 'undone';
 BEGIN;
 SELECT reused FROM kms_issue_key('events-undone');
@@ -163,7 +163,7 @@ JOIN (SELECT operation, 100.0 * count(*) FILTER (WHERE status = 'failure') / cou
 SELECT bool_and(count <= lag) AS most_frequent_first FROM (
 	SELECT (e ->> 'count')::int AS count, lag((e ->> 'count')::int) OVER (ORDER BY n) AS lag
 	FROM jsonb_array_elements(:'s'::jsonb -> 'topFailures') WITH ORDINALITY AS t (e, n)) AS o;
--- it is current to the call
+-- the summary includes the latest call
 SELECT (e ->> 'count')::int AS before FROM jsonb_array_elements(kms_metrics_summary() -> 'metrics') AS e
 WHERE e ->> 'operation' = 'decrypt' AND e ->> 'status' = 'success' \gset
 SELECT count(kms_decrypt(:'new_id', :'c')) FROM generate_series(1, 100);
@@ -173,7 +173,7 @@ WHERE e ->> 'operation' = 'decrypt' AND e ->> 'status' = 'success';
 SELECT kms_metrics_summary(NULL) -> 'timeframeHours' AS hours,
 	kms_metrics_summary(8760) -> 'timeframeHours' AS year;
 
--- the views tell the same
+-- the views show the same
 SELECT count(*) AS differences FROM (
 	SELECT operation, status, reason, count FROM kms.metrics
 	EXCEPT SELECT operation, status, CASE WHEN status = 'failure' THEN reason END, count(*)
@@ -209,7 +209,7 @@ SELECT count(*) FROM kms_problematic_keys(49.9, 7) WHERE device_id = 'events-bad
 SELECT count(*) FROM kms_problematic_keys(49.9, 6, 1) WHERE device_id = 'events-bad';
 SELECT count(*) FROM kms.problematic_keys WHERE device_id = 'events-bad';
 
--- what the application is working on: for the transaction, at most 255 bytes, never part of SQL
+-- kms.audit_context: for the transaction, at most 255 bytes, never part of SQL
 BEGIN;
 SELECT set_config('kms.audit_context', 'user 17; '' OR true --', true) <> '' AS set;
 SELECT kms_encrypt(:'bad_id', 'x') IS NOT NULL AS encrypted;

@@ -1,5 +1,5 @@
--- Importing: what comes in keeps its id and opens what was encrypted before,
--- nothing else comes in, and nothing of a private key comes out.
+-- Importing: an imported key keeps its id and opens earlier ciphertexts, wrong
+-- keys are refused, and no part of a private key is shown.
 
 \i test/include/outcome.sql
 
@@ -25,7 +25,7 @@ CREATE TEMP TABLE pem (name text PRIMARY KEY, pem text);
 INSERT INTO pem VALUES ('a8', :'a8'), ('a1', :'a1'), ('b1', :'b1'), ('c8', :'c8'), ('d8', :'d8');
 SELECT name, split_part(pem, E'\n', 1) AS line FROM pem ORDER BY name;
 
--- defaults: a made id, deprecated, expires after kms.key_lifetime
+-- defaults: a generated id, deprecated, expires after kms.key_lifetime
 SELECT kms_import_key('import-1', pem) AS made FROM pem WHERE name = 'a8' \gset
 SELECT :'made' ~ '^key_[0-9]{13}_[0-9a-f]{24}$' AS id_shape;
 SELECT device_id, app_version, algorithm, oaep_hash, origin, state, state_reason,
@@ -37,7 +37,7 @@ SELECT kms_decrypt(:'made', :'a_ciphertext'), kms_key_state(:'made');
 SELECT kms_public_key(:'made') = :'a_pub' || E'\n' AS same_public;
 SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, %L)', :'made', 'x'));
 
--- everything told; an id as another service makes them
+-- with all arguments, and an id in the form of another service
 SELECT kms_import_key('import-2', pem, 'Old.Key_7-b', '2.3.1', '2020-01-01 00:00+00',
 	clock_timestamp() + interval '5 days', 'sha256', true)
 FROM pem WHERE name = 'b1';
@@ -48,7 +48,7 @@ SELECT kms_decrypt('Old.Key_7-b', :'b_ciphertext', oaep_hash => 'sha1');
 SELECT kms_decrypt('Old.Key_7-b', :'b_ciphertext', 'import-2', 'sha1');
 SELECT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L, %L, %L)', 'Old.Key_7-b', :'b_ciphertext', 'import-1', 'sha1'));
 
--- by the form, size and exponent; NULLs mean the defaults; line ends of CR LF
+-- other forms, sizes and exponents; NULL means the default; line ends of CR LF
 SELECT kms_import_key('import-3', pem, 'a1') FROM pem WHERE name = 'a1';
 SELECT kms_import_key('import-3', replace(pem, E'\n', E'\r\n'), 'a1-crlf', NULL, NULL, NULL, NULL, NULL) FROM pem WHERE name = 'a1';
 SELECT kms_import_key('import-3', pem, 'c8') FROM pem WHERE name = 'c8';
@@ -60,7 +60,7 @@ FROM kms.keys WHERE device_id = 'import-3' ORDER BY key_id;
 SELECT kms_decrypt('a1', :'a_ciphertext'), kms_decrypt('a1-crlf', :'a_ciphertext'),
 	kms_decrypt('c8', :'c_ciphertext'), kms_decrypt('d8', :'d_ciphertext');
 
--- only an active one locks its device: many thousands come in one transaction
+-- only an active key locks its device, so that one transaction can import many thousands
 BEGIN;
 SELECT kms_import_key('import-4', pem, 'unlocked') FROM pem WHERE name = 'a8';
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND classid = 'kms.key'::regclass AND pid = pg_backend_pid();
@@ -77,28 +77,28 @@ SELECT oaep_hash, abs(extract(epoch FROM expires_at - clock_timestamp()) - 86400
 FROM kms.keys WHERE key_id = 'settings';
 ROLLBACK;
 
--- active: handed out, and rotated like any other
+-- an active key is issued, and rotated like any other
 SELECT kms_import_key('import-5', pem, 'active', deprecated => false) FROM pem WHERE name = 'a8';
 SELECT key_id, public_key = :'a_pub' || E'\n' AS same_public, algorithm_used, reused FROM kms_issue_key('import-5');
 SELECT kms_decrypt('active', kms_encrypt('active', 'new'));
 SELECT state, state_reason FROM kms.keys WHERE key_id = 'active';
--- a second one is refused, a deprecated one is not
+-- a second active key is refused, a deprecated one is not
 SELECT pg_temp.outcome($$SELECT kms_import_key('import-5', pem, 'second', deprecated => false) FROM pem WHERE name = 'a8'$$);
 SELECT kms_import_key('import-5', pem, 'third') FROM pem WHERE name = 'a8';
 SELECT key_id = 'active' AS same, reused FROM kms_issue_key('import-5');
 SELECT key_id <> 'active' AS other, reused FROM kms_rotate_key('import-5');
 SELECT key_id, state, state_reason FROM kms.keys WHERE device_id = 'import-5' AND key_id !~ '^key_' ORDER BY key_id;
--- a rotation in the statement that imports does not take the import for its own
+-- a rotation in the same statement does not take the imported key for its own
 SELECT kms_import_key('import-6', pem, 'with-rotation', deprecated => false) AS imported,
 	(kms_rotate_key('import-6')).key_id <> 'with-rotation' AS rotated
 FROM pem WHERE name = 'a8';
 SELECT kms_key_state('with-rotation');
 
--- expired: opens with break-glass until it is purged; then it does not come in
+-- an expired key opens with break-glass until it is purged, and cannot be imported again
 SELECT kms_import_key('import-7', pem, 'expired', NULL, '2020-01-01', now() - interval '89 days') FROM pem WHERE name = 'a8';
 SELECT kms_key_state('expired'), kms_key_valid('expired');
 SELECT kms_decrypt_recover('expired', :'a_ciphertext', 'a test');
--- no active one stands in the way of another, nor this of a new key
+-- an expired active key blocks neither another import nor a new key
 SELECT kms_import_key('import-7', pem, 'expired-active', NULL, '2020-01-01', now() - interval '1 day', deprecated => false) FROM pem WHERE name = 'a8';
 SELECT kms_import_key('import-7', pem, 'active-7', deprecated => false) FROM pem WHERE name = 'a8';
 SELECT key_id, kms_key_state(key_id) FROM kms.keys WHERE device_id = 'import-7' ORDER BY key_id;
@@ -117,14 +117,14 @@ SELECT kms_import_key(device_id => k.device_id, private_key => k.private_key, ke
 	kms_key_state(k.id) AS state
 FROM client_encryption_key AS k;
 
--- the limit does not count it
+-- the limit does not count imported keys
 SELECT used FROM kms_rate_limit_status('import-3');
 SELECT used FROM kms_rate_limit_status('import-5');
 SELECT count(*) AS keys FROM kms.keys WHERE device_id LIKE 'import-%';
 
 -- ---- Refusals -------------------------------------------------------------
 
--- of the arguments
+-- wrong arguments
 SELECT kms_import_key('refused', pem, 'a1') FROM pem WHERE name = 'a8';
 \echo :SQLSTATE
 SELECT kms_import_key(device_id, pem, 'a1') FROM pem, kms.keys WHERE name = 'a8' AND key_id = 'a1';
@@ -156,12 +156,12 @@ SELECT kms_import_key('refused', pem) FROM pem WHERE name = 'a8';
 \echo :SQLSTATE
 ROLLBACK;
 
--- half a minute ahead is no fault of a clock
+-- half a minute ahead is accepted, because clocks differ
 BEGIN;
 SELECT kms_import_key('import-8', pem, 'ahead', created_at => clock_timestamp() + interval '30 seconds') FROM pem WHERE name = 'a8';
 ROLLBACK;
 
--- of the key: other forms, kinds and sizes
+-- wrong keys: other forms, kinds and sizes
 \! cd $KEYS && openssl pkcs8 -topk8 -in a -passout pass:x -out encrypted
 \! cd $KEYS && openssl rsa -traditional -aes128 -in a -passout pass:x -out encrypted1 2>/dev/null
 \! cd $KEYS && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec 2>/dev/null
@@ -178,7 +178,7 @@ ROLLBACK;
 \set certificate `cat $KEYS/certificate`
 \! rm -r $KEYS
 -- the same with the numbers changed: byte "position" of PKCS#1, from the end
--- if that is negative, is another one
+-- if that is negative, is changed
 CREATE FUNCTION pg_temp.spoiled(pem text, pos integer, difference integer) RETURNS text LANGUAGE sql AS $$
 	SELECT E'-----BEGIN RSA PRIVATE KEY-----\n' ||
 		encode(set_byte(der, at, get_byte(der, at) # difference), 'base64') ||
@@ -216,7 +216,7 @@ SELECT kms_import_key('import-8', pem, 'compressed') FROM compressed;
 SELECT kms_decrypt('elsewhere', :'d_ciphertext'), kms_decrypt('compressed', :'d_ciphertext');
 ROLLBACK;
 
--- nothing of that is stored
+-- no refused key is stored
 SELECT count(*) AS stored FROM kms.keys WHERE device_id = 'refused' OR device_id = 'import-8';
 SELECT count(*) AS stored FROM kms.key_secret AS s WHERE NOT EXISTS (SELECT FROM kms.key AS k WHERE k.key_id = s.key_id);
 
@@ -227,7 +227,7 @@ SELECT operation, status, reason, count(*), count(key_id) AS with_key, count(dev
 FROM kms.event WHERE operation = 'import' GROUP BY 1, 2, 3 ORDER BY 2, 3, 1;
 SELECT count(*) AS of_a_key FROM kms.event WHERE key_id = 'Old.Key_7-b' AND operation = 'import';
 SELECT duration_ms > 1 AS takes_its_time FROM kms.event WHERE key_id = 'a1' AND operation = 'import' AND status = 'success';
--- none has a line of a PEM
+-- no event has a line of a PEM
 SELECT count(*) > 100 AS lines, count(*) FILTER (WHERE EXISTS
 	(SELECT FROM kms.event AS e WHERE position(line in e::text) > 0)) AS in_the_trail
 FROM pem, regexp_split_to_table(pem, E'\n') AS line WHERE length(line) > 10 AND line !~ '^-';

@@ -1,4 +1,4 @@
--- Issuing and rotating: what comes out, what is reused, which defaults hold.
+-- Issuing and rotating: the results, reuse of keys, and defaults.
 
 \i test/include/outcome.sql
 
@@ -12,7 +12,7 @@ SELECT length(key_id) AS id_length,
 	algorithm_used, oaep_hash, reused
 FROM kms_issue_key('issue-1');
 
--- the same key again, whatever else is asked for; what is there is handed out
+-- the existing key is issued again, even if other properties are asked for
 SELECT key_id, public_key, expires_at FROM kms_issue_key('issue-1') \gset
 SELECT key_id = :'key_id' AS same_id, public_key = :'public_key' AS same_public,
 	expires_at = :'expires_at' AS same_expiry, algorithm_used, reused
@@ -60,7 +60,7 @@ FROM (SELECT (kms_rotate_key('issue-star')).*) AS r;
 SELECT count(*) AS keys, count(*) FILTER (WHERE state = 'active') AS active
 FROM kms.keys WHERE device_id = 'issue-star';
 
--- rotation: the old key is deprecated, the new one handed out from now on
+-- rotation: the old key is deprecated, and the new one is issued from now on
 SELECT key_id AS old_id FROM kms_issue_key('issue-rotate', '1.0') \gset
 SELECT kms_encrypt(:'old_id', 'still opens') AS old_ciphertext \gset
 SELECT * FROM kms_rotate_key('issue-rotate', '2.0') \gset new_
@@ -84,7 +84,7 @@ SELECT key_id = :'new_key_id' AS as_before_rollback FROM kms_issue_key('issue-ro
 -- rotating a device that has no key is issuing
 SELECT algorithm_used, reused FROM kms_rotate_key('issue-first', NULL, 'RSA-2048');
 
--- expiry is told by the clock, with no worker
+-- a key expires by the clock, without a worker
 SET kms.key_lifetime = '1s';
 SELECT key_id FROM kms_issue_key('issue-expiry') \gset
 RESET kms.key_lifetime;
@@ -95,10 +95,10 @@ SELECT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', :'key_id', :'ciphert
 SELECT pg_temp.outcome(format('SELECT kms_public_key(%L)', :'key_id'));
 SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, ''x'')', :'key_id'));
 SELECT state, stored_state FROM kms.keys WHERE key_id = :'key_id';
--- and the device gets another key
+-- the device of an expired key gets another key
 SELECT key_id <> :'key_id' AS another, reused FROM kms_issue_key('issue-expiry');
 
--- what is not a device id, an app version or an algorithm
+-- invalid device ids, app versions and algorithms
 SELECT kms_issue_key(NULL);
 SELECT kms_issue_key('');
 SELECT kms_issue_key(E'tab\there');
@@ -108,6 +108,6 @@ SELECT kms_issue_key('issue-x', NULL, 'RSA-1024');
 SELECT kms_issue_key('issue-x', NULL, '');
 SELECT count(*) AS keys FROM kms.keys WHERE device_id = 'issue-x';
 
--- the state of keys that are not there
+-- the state of keys that do not exist
 SELECT kms_key_valid('key_0000000000000_000000000000000000000000');
 SELECT kms_key_state('key_0000000000000_000000000000000000000000');

@@ -1,4 +1,4 @@
--- Junk: what somebody sends who has a device's key id neither takes its key away for nothing nor locks it out.
+-- Junk for the key id of a device neither costs the device its key for nothing nor locks it out.
 SELECT key_id AS other_id FROM kms_issue_key('junk-other') \gset
 SELECT kms_encrypt(:'other_id', 'junk') AS junk \gset
 
@@ -24,13 +24,13 @@ SELECT count(*) AS refused FROM generate_series(1, 20) WHERE kms_try_decrypt(:'i
 SELECT kms_flush_events();
 SELECT count(*) > 0 AS maintained FROM kms_maintain();
 SELECT kms_key_state(:'id'), kms_decrypt(:'id', :'c');
--- gets another key, once, without its being counted
+-- gets another key, once, which the limit does not count
 SELECT key_id AS new_id, reused FROM kms_issue_key('junk-form') \gset
 SELECT :'new_id' <> :'id' AS another, :'reused' AS reused;
 SELECT used FROM kms_rate_limit_status('junk-form');
 SELECT count(*) AS refused FROM generate_series(1, 20) WHERE kms_try_decrypt(:'new_id', :'junk') IS NULL;
 SELECT kms_flush_events();
 SELECT count(*) > 0 AS maintained FROM kms_maintain();
--- and keeps that one for the day, whatever is sent
+-- the device keeps that key for a day, even if more junk is sent
 SELECT key_id = :'new_id' AS same, reused FROM kms_issue_key('junk-form');
 SELECT kms_decrypt(:'new_id', kms_encrypt(:'new_id', 'still open'));

@@ -1,4 +1,4 @@
--- Public keys as JSON Web Keys: what is in them, whose are served, what is recorded.
+-- Public keys as JSON Web Keys: members, keys that are served, and events.
 \set SHOW_CONTEXT never
 
 \i test/include/outcome.sql
@@ -28,7 +28,7 @@ FROM (VALUES (2048), (3072), (4096)) AS s (bits), kms_issue_key('jwk-' || s.bits
 	kms_jwk(i.key_id) AS jwk,
 	LATERAL decode(regexp_replace(i.public_key, '-----[A-Z ]+-----', '', 'g'), 'base64') AS der;
 
--- alg follows the digest of the key; one without a registered name has none
+-- alg follows the digest of the key, and is missing if the digest has no registered name
 CREATE FUNCTION pg_temp.with_digest(digest text) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('kms.oaep_hash', digest, false);
@@ -39,9 +39,9 @@ FROM unnest('{sha1,sha224,sha256,sha384,sha512,sha512-224,sha512-256}'::text[]) 
 	pg_temp.with_digest(digest) AS jwk;
 RESET kms.oaep_hash;
 
--- a set of one, the key as kms_jwk gives it
+-- a set with one key, as returned by kms_jwk
 SELECT kms_jwks('jwk-1') = jsonb_build_object('keys', jsonb_build_array(kms_jwk(:'key_id'))) AS set_of_one;
--- of a device that nobody knows: no keys, no error
+-- an unknown device has no keys, without an error
 SELECT kms_jwks('jwk-nobody');
 
 -- a deprecated key is served by its name and is not in the set
@@ -49,7 +49,7 @@ SELECT key_id AS new_id FROM kms_rotate_key('jwk-1') \gset
 SELECT kms_jwk(:'key_id') = :'jwk' AS same;
 SELECT jsonb_path_query_array(kms_jwks('jwk-1'), '$.keys[*].kid') = jsonb_build_array(:'new_id') AS new_one_alone;
 
--- a key that was given to another device: nothing is served, not the good one either
+-- a row that was moved to another device: nothing is served, not even the valid key
 BEGIN;
 SELECT key_id FROM kms_issue_key('jwk-2') \gset second_
 SELECT key_id FROM kms_issue_key('jwk-3') \gset third_
@@ -65,7 +65,7 @@ RESET kms.key_lifetime;
 SELECT pg_sleep(1.1); -- until a key has expired
 SELECT pg_temp.outcome(format('SELECT kms_jwk(%L)', :'expired_id'));
 SELECT kms_jwks('jwk-expired');
--- nor does it stand in the way when it is not authentic any more
+-- an expired key that is not authentic does not block the others
 BEGIN;
 UPDATE kms.key_secret SET public_key = '' WHERE key_id = :'expired_id';
 SELECT pg_temp.outcome('SELECT kms_jwks(''jwk-expired'')');

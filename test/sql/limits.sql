@@ -5,16 +5,16 @@
 
 SELECT used, allowed, next_at FROM kms_rate_limit_status('limits-1');
 SELECT reused FROM kms_issue_key('limits-1');
--- handing out costs nothing
+-- issuing an existing key does not count
 SELECT count(*) FROM generate_series(1, 20), kms_issue_key('limits-1') AS i WHERE i.reused;
 SELECT used, allowed, next_at FROM kms_rate_limit_status('limits-1');
--- what is rolled back neither
+-- a rotation that is rolled back does not count
 BEGIN;
 SELECT reused FROM kms_rotate_key('limits-1');
 SELECT used FROM kms_rate_limit_status('limits-1');
 ROLLBACK;
 SELECT used FROM kms_rate_limit_status('limits-1');
--- each rotation costs one
+-- each rotation counts
 SELECT reused FROM kms_rotate_key('limits-1');
 SELECT reused FROM kms_rotate_key('limits-1');
 SELECT reused FROM kms_rotate_key('limits-1');
@@ -28,7 +28,7 @@ FROM kms_rate_limit_status('limits-1');
 \x on
 SELECT * FROM pg_temp.failure('SELECT kms_rotate_key(''limits-1'')');
 \x off
--- the key that there is stays in use and is handed out
+-- the existing key stays in use and is issued
 SELECT key_id = :'key_id' AS same, reused FROM kms_issue_key('limits-1');
 SELECT count(*) AS keys, count(*) FILTER (WHERE state = 'active') AS active
 FROM kms.keys WHERE device_id = 'limits-1';
@@ -45,7 +45,7 @@ SELECT reused FROM kms_rotate_key('limits-1');
 SELECT code FROM pg_temp.failure('SELECT kms_rotate_key(''limits-1'')');
 RESET kms.keygen_window;
 
--- a lower limit holds for what is there already; next_at follows it
+-- a lower limit counts existing keys, and next_at follows it
 SET kms.keygen_limit = 2;
 SELECT used, allowed,
 	next_at = (SELECT created_at + '24 hours' FROM kms.keys WHERE device_id = 'limits-1'
@@ -73,14 +73,14 @@ ALTER DATABASE :"database" SET kms.keygen_limit = 7;
 SELECT used, allowed FROM kms_rate_limit_status('limits-1');
 ALTER DATABASE :"database" RESET kms.keygen_limit;
 SET kms.keygen_limit = 0;
--- what is the server's is set in its configuration only
+-- settings of the server can be set in its configuration only
 SET kms.event_retention = '1d';
 SET kms.event_ring_size = '1MB';
 SET kms.master_key_file = '/tmp/x';
 ALTER SYSTEM SET kms.master_key_file = '/tmp/x';
 SET kms.no_such_setting = 1;
 
--- a plain user can set none of them, in no way
+-- a plain user can set none of them in any way
 CREATE ROLE regress_kms_plain LOGIN;
 SET ROLE regress_kms_plain;
 DO $$
@@ -112,14 +112,14 @@ BEGIN
 END $$;
 CREATE FUNCTION pg_temp.with_setting() RETURNS int LANGUAGE sql
 	SET kms.keygen_limit = 1000 AS 'SELECT 1';
--- nor see where the master key lies
+-- a plain user cannot see where the master key is
 \set VERBOSITY sqlstate
 SHOW kms.master_key_file;
 \set VERBOSITY default
 SELECT count(*) FROM pg_settings WHERE name = 'kms.master_key_file';
 RESET ROLE;
 DROP ROLE regress_kms_plain;
--- who may set what
+-- the context of each setting
 SELECT name, context FROM pg_settings WHERE name LIKE 'kms.%' ORDER BY name COLLATE "C";
 -- the key whose date was changed
 DELETE FROM kms.key WHERE device_id = 'limits-1';

@@ -1,7 +1,7 @@
--- Maintenance by hand: what expires, is problematic, is purged, is kept.
+-- Maintenance by hand: keys that expire, are problematic, are purged, or are kept.
 
 SELECT kms_flush_events();
--- whatever earlier tests left
+-- remove what earlier tests left
 SET kms.key_retention = '0s';
 SELECT count(*) AS tasks FROM kms_maintain();
 SELECT count(*) AS tasks FROM kms_maintain();
@@ -19,7 +19,7 @@ SELECT state, stored_state FROM kms.keys WHERE key_id = :'key_id';
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
 SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'key_id';
 SELECT kms_key_state(:'key_id'), kms_key_state(:'valid_id');
--- it is purged after its retention, with its secret; nothing else is
+-- an expired key is purged after its retention, with its secret, and no other key is
 BEGIN;
 SET LOCAL kms.key_retention = '1h';
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
@@ -27,7 +27,7 @@ SET LOCAL kms.key_retention = '0s';
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
 ROLLBACK;
 SELECT count(*) FROM kms.keys WHERE key_id = :'key_id';
--- not while a foreign key refers to it; that does not stop the rest
+-- a key that a foreign key refers to is not purged, and does not stop the rest
 SET kms.key_lifetime = '1s';
 SELECT key_id AS other_id FROM kms_issue_key('maintain-3') \gset
 RESET kms.key_lifetime;
@@ -47,7 +47,7 @@ SELECT operation, status, reason, device_id, count(*) FROM kms.event
 WHERE ticket > :before AND device_id LIKE 'maintain-%' AND operation IN ('deprecate', 'purge')
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 4, 2;
 
--- a row changed by hand is not purged: its dates may be anyone's
+-- a row that was changed by hand is not purged, because its dates may be forged
 BEGIN;
 UPDATE kms.key SET state = 'deprecated', expires_at = expires_at - '1 year'::interval WHERE key_id = :'valid_id';
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
@@ -66,7 +66,7 @@ FROM generate_series(1, 10) AS n, kms_encrypt(:'tenth_id', 'x') AS c;
 SELECT key_id AS bad_id FROM kms_issue_key('maintain-bad') \gset
 SELECT count(kms_try_decrypt(:'bad_id', :'c')) AS opened FROM generate_series(1, 5);
 SELECT kms_flush_events();
--- not where it is turned off
+-- no key is deprecated if that is turned off
 BEGIN;
 SET LOCAL kms.deprecate_problematic_keys = off;
 SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
@@ -75,7 +75,7 @@ SELECT task, done, skipped FROM kms_maintain() WHERE done > 0 OR skipped > 0;
 SELECT device_id, state, state_reason FROM kms.keys
 WHERE key_id IN (:'good_id', :'few_id', :'tenth_id', :'bad_id') ORDER BY 1;
 SELECT used FROM kms_rate_limit_status('maintain-bad');
--- the replacement is not counted, the next rotation is
+-- the limit does not count the replacement, but does count the next rotation
 SELECT key_id <> :'bad_id' AS another, reused FROM kms_issue_key('maintain-bad');
 SELECT used FROM kms_rate_limit_status('maintain-bad');
 SELECT reused FROM kms_rotate_key('maintain-bad');

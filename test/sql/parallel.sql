@@ -13,7 +13,7 @@ SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
 
--- the planner gives the work to workers by itself
+-- the planner uses parallel workers by itself
 SELECT count(*) FILTER (WHERE p ~ 'Gather') AS gather,
 	count(*) FILTER (WHERE p ~ 'Parallel Seq Scan') AS parallel_scan
 FROM pg_temp.plan(format('SELECT count(*) FROM parallel_card WHERE kms_try_decrypt(%L, c) = ''card '' || n', :'key_id')) AS p;
@@ -50,7 +50,7 @@ SELECT jsonb_typeof(kms_metrics_summary());
 SELECT kms_flush_events();
 SELECT operation, status, reason, session_role = session_user AS by_us, count(*)
 FROM kms.event WHERE application_name = 'parallel forced' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2;
--- a roll-back of the leader undoes no event of a worker
+-- a rollback of the leader undoes no event of a worker
 SET application_name = 'parallel undone';
 BEGIN;
 SELECT kms_decrypt(:'key_id', c) FROM parallel_card WHERE n = 9;

@@ -1,4 +1,4 @@
--- The price of a decrypt makes plans that put it last and share it out.
+-- The cost of a decrypt makes plans that evaluate it last and in parallel workers.
 
 \i test/include/plan.sql
 
@@ -10,7 +10,7 @@ INSERT INTO plan_card SELECT n, 'AAAA', repeat('x', 5000) FROM generate_series(1
 ANALYZE plan_card;
 SET max_parallel_workers_per_gather = 2;
 
--- no workers under 8 MB, unless the table says so; some from there on
+-- no workers below 8 MB, unless the table says so, and some workers above
 SELECT pg_temp.plan(format('SELECT count(kms_try_decrypt(%L, c)) FROM plan_card', :'key_id'));
 ALTER TABLE plan_card SET (parallel_workers = 2);
 SELECT pg_temp.plan(format('SELECT count(kms_try_decrypt(%L, c)) FROM plan_card', :'key_id'));
@@ -19,10 +19,10 @@ INSERT INTO plan_card SELECT n, 'AAAA', repeat('x', 5000) FROM generate_series(1
 ANALYZE plan_card;
 SELECT pg_temp.plan(format('SELECT count(kms_try_decrypt(%L, c)) FROM plan_card', :'key_id'));
 SELECT pg_temp.plan(format('SELECT count(*) FROM plan_card WHERE kms_decrypt_bytea(%L, c::bytea) = ''x''', :'key_id'));
--- it is the decrypt that pays for them
+-- the decrypt is the reason for the workers
 SELECT pg_temp.plan('SELECT count(*) FROM plan_card');
 
--- what is cheap is looked at first, wherever it stands
+-- cheap conditions are evaluated first, wherever they stand
 SET max_parallel_workers_per_gather = 0;
 SELECT pg_temp.plan(format('SELECT n FROM plan_card WHERE kms_decrypt(%L, c) = ''x'' AND (n = 7 OR n * 2 = 8 OR n * 3 = 27)', :'key_id'));
 

@@ -1,10 +1,10 @@
--- A role with EXECUTE on one function can do that and nothing else, whatever it tries.
+-- A role with EXECUTE on one function can call that and do nothing else.
 \set SHOW_CONTEXT never
 
 CREATE ROLE regress_kms_app LOGIN;
 CREATE ROLE regress_kms_owner;
 CREATE ROLE regress_kms_other;
--- no argument list is needed
+-- GRANT needs no argument list
 GRANT EXECUTE ON FUNCTION kms_decrypt TO regress_kms_app;
 CREATE SCHEMA evil AUTHORIZATION regress_kms_app;
 SELECT key_id FROM kms_issue_key('priv-1') \gset
@@ -86,7 +86,7 @@ SELECT * FROM evil.opened;
 SELECT * FROM evil.event;
 RESET ROLE;
 
--- SET ROLE and SECURITY DEFINER: who it was, and as whom
+-- SET ROLE and SECURITY DEFINER: the session, caller and effective roles in the event
 CREATE FUNCTION evil.open_it(key text, c text) RETURNS text
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'SELECT public.kms_decrypt(key, c)';

@@ -5,7 +5,7 @@ SELECT key_id FROM kms_issue_key('readonly-1') \gset
 CREATE TEMP TABLE card (n int, c text);
 INSERT INTO card SELECT n, kms_encrypt(:'key_id', 'card ' || n) FROM generate_series(1, 20) AS n;
 
--- what reads works where nothing may be written
+-- functions that only read work in read-only transactions
 SET application_name = 'read only';
 BEGIN READ ONLY;
 SELECT kms_decrypt(:'key_id', c) FROM card WHERE n = 1;
@@ -22,7 +22,7 @@ SELECT count(*) > 0 AS status FROM kms.status;
 SELECT kms_self_test();
 SELECT count(*) FROM kms_master_key_status();
 SELECT count(*) >= 0 AS checked FROM kms_check();
--- and what writes says so
+-- functions that write raise an error
 SAVEPOINT s;
 SELECT reused FROM kms_issue_key('readonly-2');
 ROLLBACK TO s;
@@ -73,7 +73,7 @@ SELECT kms_flush_events();
 SELECT operation, status, count(*) FROM kms.event
 WHERE application_name = 'prepared' GROUP BY 1, 2 ORDER BY 1;
 
--- each row that was opened has its event, also where the query stops early
+-- each row that was opened has its event, even if the query stops early
 SET application_name = 'cursor';
 BEGIN READ ONLY;
 DECLARE c NO SCROLL CURSOR FOR SELECT kms_decrypt(:'key_id', c) FROM card;

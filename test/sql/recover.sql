@@ -1,4 +1,4 @@
--- Break-glass: kms_decrypt_recover opens what others refuse, with a reason, on the record.
+-- Break-glass: kms_decrypt_recover opens keys that others refuse, with a reason, and records it.
 \set SHOW_CONTEXT never
 
 \i test/include/outcome.sql
@@ -19,9 +19,9 @@ SELECT convert_from(kms_decrypt_recover_bytea(:'key_id', decode(:'c', 'base64'),
 	'ticket 17', 'recover-1'), 'UTF8');
 SELECT kms_decrypt_recover(:'key_id', :'c256', 'ticket 17', NULL, 'sha256'),
 	kms_decrypt_recover(:'key_id', :'labelled', 'ticket 17', label => 'l');
--- it opens valid keys as well
+-- kms_decrypt_recover opens valid keys as well
 SELECT kms_decrypt_recover(:'valid_id', :'valid_c', 'ticket 18');
--- but not another device's, and not what is not theirs
+-- it opens no key of another device, and no ciphertext of another key
 SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, ''ticket 19'', ''recover-2'')',
 	:'key_id', :'c'));
 SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, ''ticket 20'')',

@@ -1,6 +1,6 @@
--- Foreign keys of users' tables to kms.key: the purge goes round keys that
--- are referred to, and never runs a user's code with the owner's rights.  One
--- that would is refused when it is made.
+-- Foreign keys of users' tables to kms.key: the purge skips keys that are
+-- referred to, and never runs a user's code with the owner's rights.  A foreign
+-- key that would do so is refused when it is made.
 \set VERBOSITY terse
 CREATE ROLE reference_app;
 CREATE ROLE reference_operator;
@@ -14,13 +14,13 @@ GRANT SELECT ON purge_task TO reference_operator;
 
 SET kms.key_lifetime = '1s';
 SET kms.key_retention = '0s';
--- what other tests have left
+-- purge what other tests have left
 SELECT count(*) FROM kms_maintain();
 SELECT key_id AS one FROM kms_issue_key('reference-1') \gset
 SELECT key_id AS two FROM kms_issue_key('reference-2') \gset
 
--- one that acts on deletes would run triggers with our rights, and one with a
--- cast the cast
+-- a foreign key that acts on deletes would run triggers with our rights, and one
+-- with a cast would run the cast
 SET ROLE reference_app;
 CREATE TABLE reference_app.refused (
 	key_id text REFERENCES kms.key (key_id) ON DELETE CASCADE);
@@ -56,7 +56,7 @@ CREATE TABLE refused (ticket bigint, epoch bigint,
 	FOREIGN KEY (ticket, epoch) REFERENCES kms.event);
 CREATE TABLE refused (denial_id bigint REFERENCES kms.denial);
 
--- but may be there from before
+-- such a foreign key may exist from before
 CREATE FUNCTION make_acting(name text) RETURNS void LANGUAGE sql AS $$
 	UPDATE pg_trigger SET tgfoid = '"RI_FKey_cascade_del"'::regproc
 	WHERE tgfoid = '"RI_FKey_noaction_del"'::regproc AND tgconstraint =
@@ -80,7 +80,7 @@ SELECT make_acting('acts_key_id_fkey');
 SELECT pg_sleep(1.1); -- until a key has expired
 SELECT * FROM purge_task;
 SELECT severity, finding FROM kms_check() WHERE finding ~ 'acts on deletes';
--- nor under an older snapshot, which does not see the foreign key
+-- nothing is purged under an older snapshot, which does not see the foreign key
 SET ROLE reference_app;
 ALTER TABLE reference_app.acts DROP CONSTRAINT acts_key_id_fkey;
 RESET ROLE;
@@ -92,7 +92,7 @@ SELECT * FROM purge_task;
 COMMIT;
 DROP TABLE reference_app.acts;
 
--- one that refuses, also at the end of the transaction, keeps its key only
+-- a foreign key that refuses the delete, also at the end of the transaction, keeps only its key
 SET ROLE reference_app;
 CREATE TABLE reference_app.keeps (key_id text REFERENCES kms.key (key_id)
 	DEFERRABLE INITIALLY DEFERRED);
@@ -134,7 +134,7 @@ INSERT INTO reference_app.same_name VALUES (1);
 SELECT done, skipped, more FROM kms_maintain() WHERE task = 'purge keys';
 COMMIT;
 
--- gone with the reference
+-- the finding ends with the reference
 DELETE FROM reference_app.keeps;
 SELECT * FROM purge_task;
 SELECT count(*) FROM kms.key WHERE key_id IN (:'one', :'two');

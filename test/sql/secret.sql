@@ -19,7 +19,7 @@ SELECT count(*), min(octet_length(wrapped)) AS wrapped, min(pepper_id) = split_p
 FROM kms.pepper;
 SELECT kms_hash_secret(:'key_id', NULL) IS NULL AS of_nothing;
 
--- it verifies, from any client, and nothing else does
+-- the secret verifies, from any client, and no other does
 SELECT kms_verify_secret(:'key_id', :'c', :'h') AS itself, kms_verify_secret(:'key_id', :'again', :'h') AS again,
 	kms_verify_secret(:'other_id', :'others', :'h2') AS other_device,
 	kms_verify_secret(:'key_id', :'java', :'h', NULL, 'secret-1', 'sha256', 'sha1', '\x6c') AS java;
@@ -29,13 +29,13 @@ SELECT kms_verify_secret(:'key_id', :'wrong', :'h') AS wrong,
 SELECT kms_verify_secret(hash => kms_hash_secret(:'key_id', :'java', 'secret-1', 'sha256', 'sha1', '\x6c'),
 	ciphertext => :'c', key_id => :'key_id', device_id => 'secret-1') AS named;
 
--- any bytes are a secret, also none, and all of them count
+-- any bytes can be a secret, even none, and all of them count
 SELECT kms_verify_secret(:'key_id', encode(kms_encrypt_bytea(:'key_id', b), 'base64'),
 	kms_hash_secret(:'key_id', encode(kms_encrypt_bytea(:'key_id', a), 'base64'))) AS same
 FROM (VALUES ('\x'::bytea, '\x'::bytea), ('\x00', '\x'), ('\x610062', '\x610062'), ('\x610062', '\x610063'),
 	('\xff', '\xff'), (repeat('x', 100)::bytea, (repeat('x', 99) || 'y')::bytea)) AS v (a, b);
 
--- hashes that others made: "U*U" and "abc"
+-- hashes made by other programs: "U*U" and "abc"
 SELECT kms_encrypt(:'key_id', 'U*U') AS uu, kms_encrypt(:'key_id', 'abc') AS abc,
 	kms_encrypt(:'key_id', '') AS nothing, encode(kms_encrypt_bytea(:'key_id', 'U*U\000'), 'base64') AS with_nul \gset
 SELECT kms_verify_secret(:'key_id', c, h), h FROM (VALUES
@@ -48,7 +48,7 @@ SELECT kms_verify_secret(:'key_id', c, h), h FROM (VALUES
 	(:'abc', '$y$j75$.......$stbr2M6i8w/SU36N/.i6VVEHCMYG2OkDpj/I1wKYZC4'),
 	(:'uu', '$y$j75$.......$stbr2M6i8w/SU36N/.i6VVEHCMYG2OkDpj/I1wKYZC4')) AS v (c, h);
 
--- what cannot be used is false and never NULL; the trail says why
+-- unusable input gives false and never NULL, and the trail says why
 SELECT kms_verify_secret(:'key_id', c, h, 'unusable') AS v, left(h, 6) AS hash FROM (VALUES
 	(NULL, :'h'), (:'c', NULL), (NULL, NULL), ('', :'h'), ('***', :'h'), ('c3BhbQ==', :'h'),
 	(repeat('A', 3000), :'h'), (:'others', :'h'), (:'wrong', :'h'),
@@ -79,7 +79,7 @@ SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L)', :'key_id', a), '
 	('***'), ('c3BhbQ=='), (:'others'), (repeat('A', 3000))) AS v (a);
 SELECT pg_temp.outcome(format('SELECT kms_hash_secret(%L, %L, ''secret-2'')', :'key_id', :'c'));
 
--- an expired key, an altered one; whatever the ciphertext and the hash
+-- an expired key and an altered key, with any ciphertext and hash
 SET kms.key_lifetime = '1s';
 SELECT key_id AS expired_id FROM kms_issue_key('secret-3') \gset
 RESET kms.key_lifetime;
@@ -99,7 +99,7 @@ DELETE FROM kms.pepper;
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L)', :'key_id', c, :'h')) FROM
 	(VALUES (:'c'), (:'wrong'), (NULL)) AS v (c);
 ROLLBACK;
--- nor one that was changed
+-- a changed pepper is not a wrong PIN
 BEGIN;
 UPDATE kms.pepper SET wrapped = set_byte(wrapped, 100, get_byte(wrapped, 100) # 1);
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L)', :'key_id', :'c', :'h'));
@@ -113,7 +113,7 @@ BEGIN;
 UPDATE kms.pepper SET wrapped = substr(wrapped, 1, 100);
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L)', :'key_id', :'c', :'h'));
 ROLLBACK;
--- nor one of a master key that is not here, which the operator is told of
+-- a pepper under a missing master key is not a wrong PIN, and the operator is told
 BEGIN;
 UPDATE kms.pepper SET wrapped = overlay(wrapped PLACING '\x0102030405060708' FROM 2);
 SELECT pg_temp.outcome(format('SELECT kms_verify_secret(%L, %L, %L)', :'key_id', :'c', :'h'));
@@ -121,7 +121,7 @@ SELECT master_key_id, status, keys, peppers FROM kms_master_key_status() WHERE s
 SELECT severity, finding FROM kms_check() WHERE finding LIKE '%wrapped under%';
 ROLLBACK;
 SELECT kms_verify_secret(:'key_id', :'c', :'h') AS unharmed;
--- each hash goes with its own pepper, the newest is for new ones
+-- each hash verifies with its own pepper, and new hashes use the newest
 BEGIN;
 CREATE TEMP TABLE kept AS SELECT * FROM kms.pepper;
 DELETE FROM kms.pepper;
@@ -135,7 +135,7 @@ SELECT kms_verify_secret(:'key_id', :'c', replace(:'newer', split_part(:'newer',
 	AS mixed;
 ROLLBACK;
 
--- reads only, and runs where the leader does
+-- verifying only reads, and runs in the leader
 BEGIN READ ONLY;
 SELECT kms_verify_secret(:'key_id', :'c', :'h', 'reader') AS verified,
 	kms_hash_secret(:'key_id', :'c') LIKE '$kms1$pep\_%' AS hashed;

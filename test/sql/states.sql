@@ -1,10 +1,9 @@
--- The states of a key: every transition of the table, every other refused, each on the record.
--- Needs: kms.maintenance = off
+-- The states of a key: every allowed transition, every other is refused, and each is recorded.
 \set SHOW_CONTEXT never
 
 \i test/include/outcome.sql
 
--- brings a new device's key to a state, and returns its id
+-- brings the key of a new device to a state, and returns its id
 CREATE FUNCTION pg_temp.key_in(state text, device text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE id text;
@@ -59,7 +58,7 @@ ORDER BY q.what, s.state;
 SELECT s.state, k.key_id = s.id AS same, k.reused
 FROM sample AS s, kms_issue_key(s.device) AS k ORDER BY 1;
 
--- back to where it was: active, deprecated, revoked; a device's second active key is none
+-- a key comes back in its previous state; a second active key of a device does not
 SELECT pg_temp.key_in('active', 'back') AS id \gset
 SELECT kms_disable_key(:'id'), kms_enable_key(:'id'), kms_enable_key(:'id');
 SELECT kms_deprecate_key(:'id'), kms_disable_key(:'id'), kms_enable_key(:'id');
@@ -89,10 +88,10 @@ SELECT kms_schedule_key_deletion(:'id', '20 days') = :'due' AS stands, kms_key_s
 SELECT kms_revoke_key(:'id', 'and again');
 SELECT kms_schedule_key_deletion(:'id') = :'due' AS stands, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
 SELECT state, state_reason, delete_at, row_version FROM kms.keys WHERE key_id = :'id';
--- a disabled key is scheduled in one call, too, and comes back as what it was
+-- a disabled key is scheduled in one call, too, and comes back as disabled
 SELECT pg_temp.key_in('disabled', 'scheduled') AS id \gset
 SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled, kms_cancel_key_deletion(:'id'), kms_enable_key(:'id');
--- in kms.denial it means the same, in either order
+-- in kms.denial the two changes mean the same, in either order
 SELECT device, pg_temp.key_in('pending_deletion', device) AS id INTO TEMP late
 FROM unnest('{late first,late second}'::text[]) AS device;
 SELECT k.delete_at AS due FROM kms.keys AS k WHERE device_id = 'late first' \gset
@@ -125,13 +124,13 @@ SELECT pg_temp.outcome(q, 'hint') FROM unnest(ARRAY[
 	]) AS q;
 SELECT kms_schedule_key_deletion(:'id', '1 mon') BETWEEN now() + '30 days' AND now() + '30 days 1 minute' AS a_month_has_30;
 
--- destroyed: gone at once, from any state
+-- destroying deletes at once, from any state
 SELECT state, kms_destroy_key(id, confirm => id) FROM sample ORDER BY 1;
 SELECT count(*) FROM kms.key WHERE key_id IN (SELECT id FROM sample);
 SELECT count(*) FROM kms.key_secret WHERE key_id IN (SELECT id FROM sample);
 SELECT DISTINCT pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', id, c), 'hint') FROM sample;
 
--- but not one that a foreign key refers to, and none while one acts on deletes
+-- a key that a foreign key refers to is not destroyed, and no key is while one acts on deletes
 SELECT pg_temp.key_in('active', 'referred') AS id \gset
 CREATE TABLE card (key_id text COLLATE "C" REFERENCES kms.key);
 INSERT INTO card VALUES (:'id');
@@ -139,7 +138,7 @@ SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'), '
 ALTER TABLE card DROP CONSTRAINT card_key_id_fkey,
 	ADD FOREIGN KEY (key_id) REFERENCES kms.key DEFERRABLE INITIALLY DEFERRED;
 SELECT pg_temp.outcome(format('SELECT kms_destroy_key(%L, %L)', :'id', :'id'), 'hint');
--- such a one is refused now, but may be there from before
+-- such a foreign key is refused now, but may exist from before
 BEGIN;
 ALTER EXTENSION kms DROP TABLE kms.key;
 ALTER TABLE card DROP CONSTRAINT card_key_id_fkey,
@@ -151,7 +150,7 @@ ROLLBACK;
 DROP TABLE card;
 SELECT kms_destroy_key(:'id', :'id');
 
--- every call left one event; the reason of a revocation with it; what changed nothing says so
+-- every call left one event, with the reason of a revocation; a call without effect says so
 SELECT kms_flush_events();
 SELECT operation, status, reason, context, count(*) FROM kms.event
 WHERE device_id = 'back' AND operation <> 'issue' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
@@ -164,7 +163,7 @@ GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 SELECT operation, status, reason, count(*) FROM kms.event WHERE operation = 'destroy'
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
--- a change that is undone is none, and is recorded as that
+-- a change that is undone has no effect, and is recorded as undone
 SELECT pg_temp.key_in('active', 'undone') AS id \gset
 BEGIN;
 SELECT kms_revoke_key(:'id', 'a mistake');
@@ -177,11 +176,11 @@ SELECT kms_key_state(:'id');
 SELECT kms_flush_events();
 SELECT operation, status, reason, context FROM kms.event WHERE key_id = :'id' ORDER BY operation;
 
--- what the row says agrees with the trail
+-- the row agrees with the trail
 SELECT count(*) FROM kms_check() WHERE finding LIKE '%older than the trail%';
 SELECT count(*) FROM kms.denial;
 
--- nothing is written where nothing can be
+-- nothing is written in a read-only transaction
 BEGIN READ ONLY;
 SELECT kms_revoke_key(:'id', 'read only');
 ROLLBACK;
@@ -198,14 +197,14 @@ SELECT reused FROM kms_issue_key('denied');
 SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'id';
 SELECT state, reason, delete_at FROM kms.denial;
 SELECT severity, finding FROM kms_check() WHERE finding LIKE 'keys were%' OR finding LIKE '%older than%';
--- further ones are merged with it: what denies more counts, and no revocation is lost
+-- further denials are merged: the strongest counts, and no revocation is lost
 SELECT kms_schedule_key_deletion(:'id') IS NOT NULL AS scheduled, kms_key_state(:'id');
 SELECT kms_cancel_key_deletion(:'id');
 SELECT state, stored_state, state_reason, row_version FROM kms.keys WHERE key_id = :'id';
 SELECT count(*) FROM kms.denial;
 SELECT kms_enable_key(:'id');
 
--- maintenance brings it into the row
+-- maintenance moves the denial into the row
 SELECT pg_temp.key_in('active', 'folded') AS id \gset
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT kms_disable_key(:'id');
@@ -215,7 +214,7 @@ SELECT state, stored_state, row_version FROM kms.keys WHERE key_id = :'id';
 SELECT count(*) FROM kms.denial;
 SELECT kms_enable_key(:'id');
 
--- a row that does not authenticate is denied all the same, and never sealed
+-- a denial holds for a row that does not authenticate, too, and such a row is never sealed
 SELECT pg_temp.key_in('active', 'edited') AS id \gset
 UPDATE kms.key SET expires_at = expires_at + '1 year' WHERE key_id = :'id';
 SELECT kms_revoke_key(:'id', 'edited by hand');
@@ -226,7 +225,7 @@ SELECT state, stored_state FROM kms.keys WHERE key_id = :'id';
 SELECT kms_destroy_key(:'id', :'id');
 SELECT count(*) FROM kms.denial;
 
--- more of them than are taken at once
+-- more denials than one round moves
 SELECT pg_temp.key_in('active', 'many') AS id \gset
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(kms_disable_key(:'id')) FROM generate_series(1, 20);
@@ -247,7 +246,7 @@ SELECT task, done, skipped FROM kms_maintain() WHERE task = 'seal denials';
 SELECT count(*) FROM kms.denial;
 SELECT kms_enable_key(:'id');
 
--- no deletion without its time
+-- a deletion needs its time
 SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at)
 	VALUES (''k'', ''pending_deletion'', now())');
 SELECT pg_temp.outcome('INSERT INTO kms.denial (key_id, state, denied_at, delete_at)
@@ -278,13 +277,13 @@ SELECT kms_disable_key('again-1'), kms_enable_key('again-1');
 SELECT kms_flush_events();
 SELECT finding FROM kms_check() WHERE finding ~ 'again-1';
 
--- a revocation of the words that maintenance uses is no replacement of a problematic key
+-- a revocation with the reason that maintenance uses does not count as a problematic key
 SELECT pg_temp.key_in('active', 'words') AS id \gset
 SELECT kms_revoke_key(:'id', 'Problematic');
 SELECT FROM kms_issue_key('words');
 SELECT origin, count(*) FROM kms.keys WHERE device_id = 'words' GROUP BY 1;
 
--- a denial whose key has been gone for long is dropped
+-- a denial whose key was deleted long ago is dropped
 INSERT INTO kms.denial (key_id, state, denied_at) VALUES ('gone', 'disabled', now() - '6 days'::interval),
 	('long-gone', 'disabled', now() - '8 days'::interval);
 SELECT task, done FROM kms_maintain() WHERE task = 'seal denials';
@@ -298,7 +297,7 @@ VALUES (:'id', 'pending_deletion', now() - '8 days'::interval, now() - '1 day'::
 SELECT kms_key_state(:'id');
 SELECT task, done, skipped FROM kms_maintain() WHERE task IN ('seal denials', 'purge keys');
 SELECT count(*) FROM kms.key WHERE key_id = :'id';
--- a key that was revoked since is not deleted before, though it expired longer ago than kms.key_retention
+-- a revoked key is not deleted before its time, even if it expired longer ago than kms.key_retention
 SELECT kms_import_key(device, pem, device, created_at => now() - '95 days'::interval,
 	expires_at => now() - '89 days'::interval)
 FROM pem, unnest('{passed,ahead,undated}'::text[]) AS device;

@@ -1,4 +1,4 @@
--- Forgetting a device: keys, and what the trail tells of it, are gone; the chain still verifies.
+-- Forgetting a device: its keys and its personal data in the trail are gone, and the chain still verifies.
 SELECT key_id AS gone FROM kms_issue_key('forget-"me"\') \gset
 SELECT key_id AS old FROM kms_rotate_key('forget-"me"\') \gset
 SELECT key_id AS stays FROM kms_issue_key('forget-not') \gset
@@ -23,7 +23,7 @@ SELECT kms_flush_events();
 ALTER TABLE kms.event DROP CONSTRAINT no_deprecate;
 SELECT intact, finding FROM kms_audit_verify();
 
--- who has a row that refers to a key must let it go first
+-- a row that refers to a key must be deleted first
 CREATE TABLE card (key_id text REFERENCES kms.key);
 INSERT INTO card VALUES (:'gone');
 \set VERBOSITY sqlstate
@@ -32,7 +32,7 @@ SELECT * FROM kms_forget_device('forget-"me"\');
 SELECT kms_key_state(:'gone');
 DROP TABLE card;
 
--- not in a snapshot that cannot see everything
+-- refused in a snapshot that cannot see everything
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM kms_forget_device('forget-"me"\');
 ROLLBACK;
@@ -63,7 +63,7 @@ SELECT count(*) AS traces FROM (
 	UNION ALL SELECT k::text FROM kms.key AS k) AS t (line)
 WHERE line ~ 'forget-[\\"]*me' OR line LIKE '%forget this user%' OR line LIKE '%forget why%'
 	OR line LIKE '%forget reason%';
--- nor has the ring
+-- the ring has no trace either
 SELECT position(convert_to('forget-"me"', 'UTF8') IN ring) > 0 AS device,
 	position(convert_to('forget this user', 'UTF8') IN ring) > 0 AS context
 FROM pg_database AS d, pg_read_binary_file('pg_stat_tmp/kms.' || d.oid) AS ring WHERE datname = current_database();
@@ -71,12 +71,12 @@ SELECT operation, status, reason, device_id, context, salt IS NULL AS unsalted, 
 FROM kms.event WHERE key_id IN (:'gone', :'old') ORDER BY 1, 2, 3;
 SELECT operation, status, reason, context FROM kms.event WHERE operation = 'forget' ORDER BY ticket;
 SELECT count(*) AS proven FROM kms.event_quarantine WHERE forgotten IS NOT NULL AND event IS NULL;
--- the others are as they were
+-- other devices are unchanged
 SELECT kms_decrypt(:'stays', :'d');
 SELECT count(*) > 0 AS still FROM kms.event WHERE device_id = 'forget-not' AND salt IS NOT NULL;
 SELECT * FROM kms_forget_device('forget-"me"\');
 
--- nobody else can blank a row, nor move a proof to another
+-- a row that was blanked by hand is found, and so is a moved proof
 BEGIN;
 UPDATE kms.event SET device_id = NULL, client_addr = NULL, context = NULL, audit_context = NULL, salt = NULL
 WHERE device_id = 'forget-not' AND operation = 'decrypt';
@@ -107,7 +107,7 @@ SELECT kms_flush_events();
 SELECT count(*) FROM kms.event WHERE device_id = 'forget-too' AND key_id = :'stays';
 SELECT * FROM kms_forget_device('forget-too');
 SELECT operation, status, device_id FROM kms.event WHERE key_id = :'stays' AND forgotten IS NOT NULL;
--- nor of one that was destroyed, and then imported there
+-- nor of a device whose key was destroyed, and then imported there
 SELECT kms_import_key('forget-too', pem, 'forget-moved') FROM pem;
 SELECT kms_destroy_key('forget-moved', 'forget-moved');
 SELECT kms_import_key('forget-not', pem, 'forget-moved') FROM pem;

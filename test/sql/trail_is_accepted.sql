@@ -1,5 +1,5 @@
--- kms_audit_accept(): refused where there is nothing to accept, and for its
--- form; the row that it writes
+-- kms_audit_accept(): refused if there is nothing to accept or the reason is
+-- malformed; the row that it writes
 SET TIME ZONE 'UTC';
 SELECT count(kms_try_decrypt('none', 'AAAA')) FROM generate_series(1, 3);
 SELECT kms_flush_events();
@@ -18,14 +18,14 @@ SELECT kms_audit_accept('may not');
 RESET ROLE;
 DROP ROLE regress_kms_nobody;
 
--- a row is gone
+-- delete a row
 DELETE FROM kms.event WHERE ticket = (SELECT max(ticket) FROM kms.event);
 SELECT intact, finding, anchored FROM kms_audit_verify();
 SELECT severity, regexp_replace(finding, '\d+', 'N', 'g') AS finding, hint
 FROM kms_check() WHERE finding LIKE 'the trail was changed%';
 SELECT done FROM kms_maintain() WHERE task = 'delete old events';
 
--- accepted in a transaction that is rolled back: it is, all the same
+-- acceptance in a transaction that is rolled back takes effect all the same
 BEGIN;
 SELECT kms_audit_accept('a regression test') > 0 AS accepted;
 ROLLBACK;

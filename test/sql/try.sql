@@ -1,4 +1,4 @@
--- kms_try_decrypt: one bad row does not stop a query; what is not the row's fault does.
+-- kms_try_decrypt: a bad row does not stop a query, but other errors do.
 \set SHOW_CONTEXT never
 
 \i test/include/outcome.sql
@@ -14,7 +14,7 @@ SELECT kms_encrypt(:'key_id', 'plain') AS good \gset
 UPDATE kms.key SET expires_at = expires_at + '1 day' WHERE key_id = :'changed_id';
 SELECT pg_sleep(1.1); -- until a key has expired
 
--- a table of good rows and of every kind of bad one (but KM004: see "errors")
+-- a table of good rows and of every kind of bad row (except KM004: see "errors")
 CREATE TEMP TABLE card (n int, what text, key_id text, c text);
 INSERT INTO card VALUES
 	(1, 'good', :'key_id', :'good'),
@@ -33,14 +33,14 @@ SELECT n, what, kms_try_decrypt(key_id, c) AS text,
 		CASE WHEN what LIKE '22%' THEN '\x00'::bytea ELSE decode(c, 'base64') END), 'UTF8') AS bytes,
 	pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', key_id, c)) AS decrypt
 FROM card ORDER BY n;
--- bytes that are no text are no failure of the other form
+-- bytes that are not text are no failure of the function for bytes
 SELECT kms_try_decrypt_bytea(key_id, decode(c, 'base64')) AS bytes FROM card WHERE n = 7;
 
 -- the device is checked, too
 SELECT kms_try_decrypt(:'key_id', :'good', 'try-2') IS NULL AS refused,
 	kms_try_decrypt(:'key_id', :'good', 'try-1') AS opened;
 
--- the caller's mistakes raise
+-- mistakes of the caller raise an error
 SELECT what, pg_temp.outcome(query) FROM (VALUES
 	('no key id', format('SELECT kms_try_decrypt(NULL, %L)', :'good')),
 	('malformed key id', format('SELECT kms_try_decrypt(''a b'', %L)', :'good')),
@@ -49,7 +49,7 @@ SELECT what, pg_temp.outcome(query) FROM (VALUES
 	('device id', format('SELECT kms_try_decrypt(%L, %L, '''')', :'key_id', :'good')),
 	('label', format('SELECT kms_try_decrypt(%L, %L, label => convert_to(repeat(''x'', 5000), ''UTF8''))', :'key_id', :'good'))
 	) AS q (what, query);
--- and so does what is wrong with the server: here a master key that it lacks
+-- faults of the server, like a missing master key, raise an error
 BEGIN;
 UPDATE kms.key SET seal = overlay(seal PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
 UPDATE kms.key_secret SET wrapped_key = overlay(wrapped_key PLACING '\x0123456789abcdef' FROM 2) WHERE key_id = :'other_id';
