@@ -107,7 +107,7 @@ $clock->set($node, '+92d');
 restore('old');
 maintain('old');
 like(KmsClient::findings($node, 'old'), $behind, 'kms_check() tells of an old backup');
-is(keys_of('old'), $all, 'of which nothing is deleted at once');
+is(keys_of('old'), $all, 'nothing of the restored database is deleted at once');
 maintain('old', 'confirm_purge => true');
 is(keys_of('old'), $all, 'with a purge confirmed nothing is deleted either');
 maintain('old', 'confirm_clock => true');
@@ -145,7 +145,7 @@ maintain('postgres');
 $clock->restart($node, '+92d');
 maintain('postgres');
 like(KmsClient::findings($node, 'postgres'), $behind, 'kms_check() tells of a server that was off');
-is(keys_of('postgres'), $all, 'of which nothing is deleted at once');
+is(keys_of('postgres'), $all, 'nothing of the server that was off is deleted at once');
 is(KmsClient::sqlstate($node, 'postgres',
 		"SELECT kms_encrypt(key_id, 'x') FROM kms.key WHERE device_id = 'phone-5'"),
 	'KM003', 'keys of the restored database have expired');
@@ -155,7 +155,7 @@ is(keys_of('postgres'), 'deprecated deprecated revoked deprecated deprecated', '
 unlike(KmsClient::findings($node, 'postgres'), $behind, 'the finding ends when the clock is confirmed');
 $clock->set($node, '+122d');
 maintain('postgres', 'confirm_clock => true');
-is(keys_of('postgres'), '', 'after which they go');
+is(keys_of('postgres'), '', 'keys that are due by the confirmed clock are deleted');
 
 $node->stop;
 done_testing();

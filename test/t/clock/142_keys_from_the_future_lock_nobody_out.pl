@@ -56,7 +56,7 @@ is($node->sql("SELECT '$at'::timestamptz BETWEEN now() AND now() + interval '24 
 	't', 'the time in the error is within the window');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^warning: keys were made in the future, 3: key_\d+_\w+, key_\d+_\w+, key_\d+_\w+ /m,
-	'kms_check() names them');
+	'kms_check() names keys from the future');
 like(KmsClient::findings($node, 'postgres'), qr/^warning: events are from the future, \d+: the latest is of /m,
 	'kms_check() names events from the future');
 

@@ -83,9 +83,9 @@ sub set_to
 
 set_to(-60);
 $node->sql('SELECT FROM kms_maintain()') foreach 1 .. 3;
-is($node->sql($there), '1', 'a minute before its time it is there');
+is($node->sql($there), '1', 'a minute before its time the key is there');
 set_to(2);
-ok(KmsTest::poll(sub { $node->sql("SELECT FROM kms_maintain(); $there") =~ /^0$/m }), 'when its time has come it goes');
+ok(KmsTest::poll(sub { $node->sql("SELECT FROM kms_maintain(); $there") =~ /^0$/m }), 'when its time has come the key is deleted');
 is($node->sql("SELECT kms_flush_events(); SELECT count(*) FROM kms.event WHERE operation = 'purge' AND key_id = '$key'") =~ s/^\n//r,
 	'1', 'the deletion is recorded');
 

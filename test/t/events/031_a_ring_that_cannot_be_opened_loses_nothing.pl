@@ -99,7 +99,7 @@ KmsTest::poll(sub { $node->safe_psql('postgres', "SELECT count(*) FROM kms.event
 chmod 0600, $late;
 ok(KmsTest::poll(sub { $node->safe_psql('postgres', 'SELECT kms_flush_events()'); !-e $late }), 'a ring that can be read again is deleted');
 is($node->recorded('late'), '3', 'its events are written');
-is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'there is no gap for it');
+is(KmsTest::events($node, 'postgres', "operation = 'gap'"), $gaps, 'there is no gap for such a ring');
 is( $node->safe_psql('postgres', 'SELECT handed_over_at IS NULL FROM kms.event_epoch ORDER BY last_ticket DESC, started_at DESC LIMIT 1'),
 	't', 'the trail is not handed over, because sessions still record');
 

@@ -35,7 +35,7 @@ chmod 0600, "$ring.1";
 $node->start;
 $node->calls('after', $decrypt, 10);
 is( KmsClient::sqlstate($node, 'postgres',
-		"SET statement_timeout = '20s'; SELECT kms_flush_events()"),
+		"SET statement_timeout = '180s'; SELECT kms_flush_events()"),
 	'00000', 'the writer writes');
 is(recorded('after'), '10', 'the writer writes the recorded events');
 is(recorded('before'), '10', 'no event is written twice');

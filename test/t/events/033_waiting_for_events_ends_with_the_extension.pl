@@ -14,7 +14,7 @@ my $node = KmsTest->node('dropped');
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 
 my $session = KmsClient->session($node, 'postgres');
-$session->query("SET statement_timeout = '30s'");
+$session->query("SET statement_timeout = '180s'");
 $session->query("SELECT kms_issue_key('phone')");
 my $writer = KmsTest::poll(
 	sub {

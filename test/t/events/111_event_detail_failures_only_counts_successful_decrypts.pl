@@ -61,7 +61,7 @@ ok( KmsTest::poll(
 				"SELECT count(*) > 0 FROM kms.event WHERE operation = 'decrypt' AND status = 'success'"
 			) eq 't';
 		}),
-	'after a reload they are in it again');
+	'after a reload successful decrypts are in the trail again');
 # 6 failures of 28 and more; the trail has few of the calls
 $node->safe_psql('postgres', 'SELECT kms_maintain()');
 is($node->safe_psql('postgres', "SELECT kms_key_state('$key')"),

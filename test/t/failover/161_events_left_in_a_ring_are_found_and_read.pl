@@ -59,7 +59,7 @@ like(slurp_file($first->logfile, $log),
 my ($file) = glob $first->data_dir . '/pg_stat_tmp/kms.*';
 my ($ok, $summary, @events) = ring($file);
 ok($ok, 'kms_ring reads the ring of a server that is stopped');
-is(scalar @events, 3, 'with its events');
+is(scalar @events, 3, 'kms_ring reads all events of that ring');
 is($events[2]{audit_context}, "locked \"\\ \x{e4}", 'text is as it was');
 is("$events[0]{operation} $events[0]{status} $events[0]{key_id} $events[0]{device_id} $events[0]{calls}",
 	"decrypt success $key phone 1", 'the other fields are unchanged');
@@ -89,7 +89,7 @@ decrypt($first, 'lost') foreach 1 .. 2;
 $first->stop('immediate');
 $second->promote;
 is(decrypt($second, 'kept'), 'secret', 'another server goes on');
-is(KmsTest::events($second, 'postgres', "audit_context ^@ 'lost'"), '0', 'without the last events');
+is(KmsTest::events($second, 'postgres', "audit_context ^@ 'lost'"), '0', 'the other server does not have the last events');
 is($second->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE operation = 'gap'"), '1', 'its trail has a gap');
 is($second->status('events left in rings'), '0', 'a primary has nothing left');
 
@@ -97,7 +97,7 @@ $first->enable_streaming($second);
 $first->set_standby_mode;
 $first->start;
 $second->wait_for_catchup('first', 'replay', $second->lsn('insert'));
-is($first->status('events left in rings'), '2', 'the old one, which is a standby now, says how many it has');
+is($first->status('events left in rings'), '2', 'the old primary, which is a standby now, says how many events it has left');
 like(KmsClient::findings($first, 'postgres'),
 	qr/^error: events that this server recorded as a primary are in no trail: 2 in pg_stat_tmp\/kms\.\d+ \(Save that file before pg_rewind/m,
 	'kms_check() says where, and what to do');
@@ -112,7 +112,7 @@ unlike(KmsClient::findings($second, 'postgres'), qr/in no trail/, 'the primary h
 
 $second->stop('fast');
 $first->promote;
-is(KmsTest::events($first, 'postgres', "audit_context ^@ 'lost'"), '2', 'when it is a primary again it writes them');
+is(KmsTest::events($first, 'postgres', "audit_context ^@ 'lost'"), '2', 'a standby that becomes the primary again writes them');
 is(KmsTest::events($first, 'postgres', "operation = 'gap'"), '1', 'there is no other gap');
 is($first->safe_psql('postgres', 'SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');
 $first->stop;

@@ -59,10 +59,10 @@ is(KmsClient::sqlstate($primary, 'postgres', "SELECT kms_enable_key('$key')"), '
 # ---- With one that is away -----------------------------------------------------
 
 setting('synchronous_standby_names', 'standby');
-soon_refused('with one that is away, too');
+soon_refused('with a standby that is away calls are refused');
 like(KmsClient::findings($primary, 'postgres'),
 	qr/^error: calls fail \(KM008\) unless synchronous_commit is local or off, because .* too few synchronous standbys are connected: 0 of 1 \(.* \(now "standby";/m,
-	'kms_check() says so');
+	'kms_check() says that no standby is connected');
 my $changer = KmsClient->session($primary, 'postgres');
 $changer->send("SELECT kms_disable_key('$key')");
 ok(KmsTest::poll(sub { KmsClient::findings($primary, 'postgres') =~ /^error: commits wait for a synchronous standby: \d+, one of them process \d+ \(Their changes, a revoked key for example, are not in force/m }),
@@ -90,7 +90,7 @@ $primary->wait_until_waiting($session) or die 'the call does not wait';
 KmsTest::poll(sub { $primary->sql($waits) }) or die 'the writer does not wait';
 $primary->safe_psql('postgres', 'ALTER SYSTEM SET kms.audit_wait_for_standby = off');
 $primary->reload;
-is($session->receive, 'secret', 'a reload that turns it off ends the wait');
+is($session->receive, 'secret', 'a reload that turns the setting off ends the wait');
 setting('kms.audit_timeout', '1s');
 setting('kms.audit_wait_for_standby', 'on');
 soon_refused('a reload that turns the setting on begins the wait');
@@ -105,7 +105,7 @@ $primary->start;
 ok(KmsTest::poll(sub { $primary->safe_psql('postgres', "SELECT count(*) FROM kms.event WHERE operation = 'decrypt' AND status = 'success'") >= 2 }),
 	'calls whose result nobody got are in the trail all the same');
 is($primary->safe_psql('postgres', "SELECT count(*), count(*) FILTER (WHERE operation = 'gap'), count(DISTINCT epoch) FROM kms.event") =~ s/^\d+//r,
-	'|0|1', 'without a gap');
+	'|0|1', 'after all that the trail has no gap');
 
 # ---- With one that is there ------------------------------------------------------
 
@@ -113,8 +113,8 @@ $primary->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RE
 $primary->reload;
 my $standby = KmsTest->standby($primary, 'standby');
 setting('synchronous_standby_names', 'standby');
-ok(KmsTest::poll(sub { KmsClient::sqlstate($primary, 'postgres', $decrypt) eq '00000' }), 'with one that is there calls work');
-unlike(KmsClient::findings($primary, 'postgres'), qr/synchronous standbys? /, 'kms_check() has no complaint of that');
+ok(KmsTest::poll(sub { KmsClient::sqlstate($primary, 'postgres', $decrypt) eq '00000' }), 'with a standby that is there calls work');
+unlike(KmsClient::findings($primary, 'postgres'), qr/synchronous standbys? /, 'kms_check() does not complain about standbys');
 
 my $load = KmsLoad->start($primary, 'load', $decrypt);
 KmsTest::poll(sub { $load->recorded($primary) > 500 }) or die 'the load stands still';

@@ -161,13 +161,13 @@ foreach my $mode (qw(required best_effort))
 	}
 }
 diag("with best_effort $lost{best_effort} calls were lost, $lost{behind} of them from the tables");
-cmp_ok($lost{best_effort}, '>', 0, 'with best_effort calls were lost indeed');
-cmp_ok($lost{behind}, '>', 0, 'some of them from the tables') if ROUNDS >= @deaths;
+cmp_ok($lost{best_effort}, '>', 0, 'with best_effort some calls were lost');
+cmp_ok($lost{behind}, '>', 0, 'some calls were lost from the tables') if ROUNDS >= @deaths;
 
 $leader->sql('SELECT kms_flush_events()');
 is($leader->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap'"), $round, 'there is one gap for each change of leader');
 my @doubled = map { @{ $_->match($leader)->{doubled} } } @loads;
-is_deeply(\@doubled, [], 'after all that nothing is recorded twice');
+is_deeply(\@doubled, [], 'no call is recorded twice in the end');
 my @missing = map { @{ $_->match($leader)->{lost} } } @loads[ 0 .. ROUNDS - 1 ];
 is_deeply(\@missing, [], 'nothing of the synchronous rounds is missing');
 is($leader->sql('SELECT intact, finding FROM kms_audit_verify()'), 't|', 'the trail is intact');

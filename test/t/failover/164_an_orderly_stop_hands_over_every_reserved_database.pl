@@ -102,7 +102,7 @@ kill 'STOP', $launcher;
 decrypt('two', 'free');
 cmp_ok(stop_and('fast', sub { kill 'CONT', $launcher }), '<', KmsTest::AT_ONCE, 'without their writers the stop is fast');
 is(trail('two', 'free'), '1|t', 'a free reserved writer writes what was recorded');
-is(trail('three', 'free'), '0|t', 'another one marks the database where nothing was');
+is(trail('three', 'free'), '0|t', 'another writer marks the database that had no events');
 $node->start;
 
 # ---- What keeps a writer ---------------------------------------------------
@@ -119,7 +119,7 @@ my $log = -s $node->logfile;
 cmp_ok(stop_and('fast'), '<', KmsTest::AT_ONCE, 'with an old ring that cannot be read the stop is fast');
 like(slurp_file($node->logfile, $log), qr/LOG:  kms writer of database "postgres": the trail is not handed over: not all of its events could be written/,
 	'the log says that not all is written');
-is(trail('postgres', 'unreadable'), '1|f', 'what can be written is');
+is(trail('postgres', 'unreadable'), '1|f', 'the events that can be written are written');
 unlink "$ring.12345";
 $node->start;
 

@@ -66,7 +66,7 @@ serves('a plain owner');
 sql('ALTER TABLE kms.event OWNER TO other');
 like(findings(), qr/^error: not checked: the rows of keys: permission denied for table event/m,
 	'a table that the owner cannot read is a finding');
-like(findings(), qr/other \(table kms\.event\)/, 'with its cause');
+like(findings(), qr/other \(table kms\.event\)/, 'the owner of the table is named as the cause');
 sql('REASSIGN OWNED BY app, other TO boss');
 KmsClient::is_healthy($node, 'owned', 'reassigned to a superuser: kms_check() has no complaint');
 serves('a superuser again');
@@ -150,7 +150,7 @@ like($findings, qr/^error: another session has locked tables of kms: kms\.key_se
 	'locked tables are named');
 like($findings, qr/^error: not checked, because another session has locked a table: .*the rows of keys/m,
 	'the checks that were skipped for that reason are named');
-like($findings, qr/^error: fsync is off/m, 'the rest is looked at');
+like($findings, qr/^error: fsync is off/m, 'other checks still run');
 $locker->query_safe('COMMIT');
 $locker->quit;
 KmsClient::is_healthy($node, 'owned', 'after all of it: kms_check() has no complaint');

@@ -68,7 +68,7 @@ is(complaints(), '', 'after the restart there is no complaint');
 write_conf('');
 $node->reload;
 ok( KmsTest::poll(sub { findings() =~ /^notice: settings that were changed wait for a restart: kms\.event_ring_size/m }),
-	'a line that is removed waits for one, too');
+	'a line that is removed waits for a restart, too');
 unlike(complaints(), qr/^error/m, 'a line that is removed is no error');
 $node->restart;
 write_conf("wrok_mem = 1MB\nkms.audit = required\n");
@@ -89,9 +89,9 @@ command_ok([ 'pg_ctl', '-D', $node->data_dir, '-l', $node->logfile, '-w', '-o',
 $node->_update_pid(1);
 $findings = findings();
 like($findings, qr/^error: parameter "kms\.audit" has an invalid value on the server's command line and is not applied/m,
-	'a wrong value there is an error');
+	'a wrong value on the command line is an error');
 like($findings, qr/^error: there is no parameter "kms\.require_tsl", which the server was started with/m, 'a wrong name on the command line is an error');
-unlike($findings, qr/audit_timeout/, 'a right one is none');
+unlike($findings, qr/audit_timeout/, 'a correct value on the command line is no error');
 is($node->safe_psql('postgres', 'SHOW kms.audit_timeout'), '7s', 'a correct value is applied');
 $node->stop;
 

@@ -51,6 +51,7 @@ foreach my $state (@states)
 	my $begin = time;
 	is(sqlstate(sprintf $change{$state}, "'$key{$state}'"),
 		'00000', "$state: works");
+	# A call that waits for the master key takes more than four seconds.
 	cmp_ok(time - $begin, '<', 3, "$state: refused at once");
 	is(sql("SELECT kms_key_state('$key{$state}')"), $state, "$state: told");
 	is(sqlstate(decrypt($state)), 'KM004', "$state: refused before the master key is needed");

@@ -50,7 +50,7 @@ sub is_well_formed
 }
 
 my ($status, $said) = plot('one', "# kms 1.0 <&>\n$header$sizes$sessions");
-is($status, 0, 'it draws') or diag($said);
+is($status, 0, 'bench/plot draws') or diag($said);
 foreach my $name (qw(keys.svg sessions.svg))
 {
 	like(contents("one/$name"), qr/<svg .*<path .*kms 1\.0 &lt;&amp;>.*<\/svg>/s,

@@ -219,12 +219,12 @@ is($node->safe_psql('postgres', $decrypt), 'secret', 'the second key unwraps');
 my ($new) = KmsClient::issue($node, 'postgres', 'new phone');
 is( $node->safe_psql('postgres',
 		'SELECT label, status, keys, peppers FROM kms_master_key_status() ORDER BY 1'),
-	"new|current|1|0\nold|available|1|2", 'the first one wraps');
+	"new|current|1|0\nold|available|1|2", 'the first key wraps new keys');
 
 put("$wrong\n");
 $node->restart;
 is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM007',
-	'without the second one the old key is closed');
+	'without the old master key the key does not open');
 is($node->safe_psql('postgres',
 		"SELECT kms_decrypt('$new', kms_encrypt('$new', 'x'))"),
 	'x', 'the new key does not open');

@@ -149,7 +149,7 @@ is(slurp_file("$dir/cwd"), $node->data_dir . "\n", 'the command runs in the data
 # which changes them.  The C library uses 32 and 33 itself.
 command("exec grep '^Sig[BI]' /proc/self/status >$dir/signals");
 $node->reload;
-ok(KmsTest::poll(sub { status() =~ /printed nothing/ }), 'another one');
+ok(KmsTest::poll(sub { status() =~ /printed nothing/ }), 'a command that prints no key is refused');
 unlike(slurp_file("$dir/signals") =~ s/0000000180000000$/0/mr, qr/[1-9a-f]\S*$/m,
 	'no signal is blocked or ignored');
 
@@ -205,7 +205,7 @@ foreach my $case (@bad)
 }
 my $log = slurp_file($node->logfile);
 like($log, qr/LOG:  master key command cannot be used, the keys read before stay in force\n.*DETAIL:  the command ended with exit code 3/,
-	'the log says it');
+	'the log says why the command is refused');
 like($log, qr/LOG:  master key command cannot be used\n.*DETAIL:  the command printed nothing/,
 	'the log reports it at a start, too');
 
@@ -249,7 +249,7 @@ like($log, qr/LOG:  kms\.master_key_command: \?\[1mPlease touch the token$/m,
 like($log, qr/LOG:  kms\.master_key_command: \+ KEY=\[not shown\]$/m,
 	'a key in its standard error is not');
 like($log, qr/: \(the rest is left out\)$/m, 'only some lines of the standard error are in the log');
-cmp_ok(() = $log =~ /and so on$/mg, '<', 200, 'of it');
+cmp_ok(() = $log =~ /and so on$/mg, '<', 200, 'at most 200 lines of the standard error are in the log');
 
 command("yes a | head -n 1000 >&2; $good");
 $offset = -s $node->logfile;
@@ -264,7 +264,7 @@ ok(KmsTest::poll(sub { status() =~ /exit code 4/ }), 'a command that fails');
 like(slurp_file($node->logfile), qr/: no end of line$/m,
 	'its last words are in the log, too');
 command($good);
-reads('a good one');
+reads('a good command after a bad one is accepted');
 
 my @processes = grep { -r "$_/environ" } glob '/proc/[0-9]*';
 my $seen = 0;
@@ -325,7 +325,7 @@ command($slow);
 $node->restart;
 @family = left('family', 3);
 like(status(), qr/^unread\|kms.master_key_command is still running/,
-	'while it runs the status says so');
+	'while the command runs the status says so');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: the master key command has been running since /m, 'while the command runs kms_check() says so');
 is($node->safe_psql('postgres', "SELECT value FROM kms.status WHERE item = 'master key'"),
@@ -357,11 +357,11 @@ is(status(), '', 'there is no complaint while the command runs at a reload');
 is($session->query("SELECT detail FROM kms_master_key_status() WHERE status = 'running'"),
 	'kms.master_key_command is running; the keys read before are in force', 'the status says that the command runs');
 $node->reload;
-ok(gone(@family), 'another reload kills it');
+ok(gone(@family), 'another reload kills the command');
 @family = left('family', 3);
 is(scalar(runs()), $before + 2, 'another reload runs the command again');
 is(scalar(grep { -e "/proc/$_" } runs()), 1, 'one command is running');
-is($session->query($decrypt), 'secret', 'with the keys in force');
+is($session->query($decrypt), 'secret', 'the keys are in force while the command runs again');
 
 # The first command after no key at all.
 set("kms.master_key_command = ''");
@@ -398,7 +398,7 @@ is($node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)"), 't',
 	'the launcher is told to end');
 ok(gone(@family), 'the launcher that ends kills the command');
 @family = left('family', 3);
-is(scalar(runs()), $before + 1, 'the next launcher runs it again');
+is(scalar(runs()), $before + 1, 'the next launcher runs the command again');
 is($node->safe_psql('postgres', $decrypt), 'secret', 'the keys have stayed in force');
 ok($node->stop('fast'), 'a stop');
 ok(gone(@family), 'ends the command');
@@ -417,7 +417,7 @@ command($good);
 kill 'KILL', $pid;
 ok(gone(@family), 'a kill -9 of the launcher ends the command');
 KmsClient::wait_until_up($node);
-works('after which it is run again');
+works('the command is run again after the kill');
 
 # ---- On a standby --------------------------------------------------------
 
@@ -426,13 +426,13 @@ $before = runs();
 $standby->start;
 ok( KmsTest::poll(
 		sub { KmsClient::sqlstate($standby, 'postgres', $decrypt) eq '00000' }),
-	'a standby runs it');
+	'a standby gets its keys from the command');
 is(scalar(runs()), $before + 1, 'a standby runs the command once');
 $standby->promote;
 is( $standby->safe_psql('postgres',
 		"SELECT kms_decrypt(key_id, '$ciphertext') FROM kms_issue_key('phone')"),
 	'secret', 'its keys stay in force when it is promoted');
-is(scalar(runs()), $before + 1, 'without running it again');
+is(scalar(runs()), $before + 1, 'a promotion does not run the command again');
 $standby->stop;
 
 # ---- Where the postmaster is process 1 ------------------------------------
@@ -518,7 +518,7 @@ foreach my $setting ('kms.master_key_command', 'kms.master_key_file')
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN');
 is( KmsClient::sqlstate($node, 'postgres',
 		'SET ROLE plain; SHOW kms.master_key_command'),
-	'42501', 'a plain user does not see it');
+	'42501', 'a plain user does not see the command');
 is( $node->safe_psql('postgres',
 		"SET ROLE plain; SELECT count(*) FROM pg_settings WHERE name = 'kms.master_key_command'"),
 	'0', 'a plain user does not see the command in pg_settings');

@@ -92,7 +92,7 @@ while ((my $done = rewrap(4)) > 0)
 	$batches++;
 	die 'rewrapping does not end' if $batches > 200;
 }
-cmp_ok($batches, '>=', $keys / 5, "in batches: $batches");
+cmp_ok($batches, '>=', $keys / 5, "rewrapping takes several batches: $batches");
 cmp_ok($moved, '>=', $keys + 1, 'keys and the pepper are rewrapped');
 like(KmsRotation::keys_by_label($node, 'postgres'), qr/^new \d+, old 0$/,
 	'no key is under the old master key');
@@ -232,7 +232,7 @@ ok(KmsTest::poll(sub {
 		  == 8
 	}),
 	'with kms.rewrap_automatically the worker does it at the reload');
-all_open('by the worker');
+all_open('rewrapped by the worker');
 
 # ---- Too early -----------------------------------------------------------
 
@@ -242,7 +242,7 @@ my ($id) = $node->sql("SELECT master_key_id FROM kms_master_key_status() WHERE l
 KmsRotation::put($node, 'tenth: ' . KmsTest::random_master_key());
 my $error = KmsClient::error($node, 'postgres', "SELECT kms_decrypt('imported_1', '$ciphertext')");
 like($error, qr/KM007: key "imported_1" was wrapped under master key "$id", which this server does not have/,
-	'without it a caller is told what is missing');
+	'without the old master key the error names it');
 like($error, qr/HINT:  Add that master key/, 'the error says what to do');
 like(KmsClient::findings($node, 'postgres'),
 	qr/^error: keys wrapped under master key "$id", which this server does not have: \d+, and peppers or audit keys: 2\b/m,

@@ -92,9 +92,9 @@ is(under($before), 'main', 'a key from before stays under its master key');
 is($node->sql('SELECT kms_rewrap_keys()'), '0', 'nothing is rewrapped, because the rest is under the current master key');
 $node->sql("SELECT kms_disable_key('$key')");
 $node->sql("SELECT kms_enable_key('$key')");
-is($node->sql("SELECT kms_decrypt('$key', '$key_ciphertext')"), 'secret', 'states change under it');
-is(status(), "main current 1 2, $this epoch 3 0, $next epoch 0 0", 'the status counts it');
-is(KmsRotation::detail($node, $this), '', 'of this month nothing is to be done');
+is($node->sql("SELECT kms_decrypt('$key', '$key_ciphertext')"), 'secret', 'the state of a key under a month can change');
+is(status(), "main current 1 2, $this epoch 3 0, $next epoch 0 0", 'the status counts the key under its month');
+is(KmsRotation::detail($node, $this), '', 'nothing is to be done about this month');
 is(KmsRotation::detail($node, $next), '', 'nothing is to be done about the next month');
 unlike(KmsClient::findings($node, 'postgres'), qr/labelled|wrapped under/, 'all is well');
 
@@ -172,8 +172,8 @@ is( $node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms_is
 	'x', 'existing keys can be used');
 my $missing = qr/no master key is labelled "$this", this month: no key can be made/;
 like(KmsClient::findings($node, 'postgres'), qr/^error: $missing \(Add a line with that label/m,
-	'kms_check() says it');
-like(slurp_file($node->logfile, $from), qr/LOG:  kms: $missing\n/, 'the log says so');
+	'kms_check() says that the month has no master key');
+like(slurp_file($node->logfile, $from), qr/LOG:  kms: $missing\n/, 'the log says that the month has no master key');
 
 # Two weeks before there is a warning; the last day of a month always is one.
 KmsRotation::put($node, $new, "$this: $key{c}");

@@ -91,7 +91,7 @@ is($node->sql("SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"), 't', 
 
 my $changed = $node->basedir . '/changed.sql';
 $node->command_ok([ 'pg_dump', '-f', $changed, $node->connstr('postgres') ],
-	'another dump is taken');
+	'a dump is taken after the change');
 my $thief = KmsTest->node('thief', master_key => [$old]);
 $thief->safe_psql('postgres', "CREATE DATABASE $_") foreach qw(leaked changed);
 $thief->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $thief->connstr($_->[0]), '-f', $_->[1] ],
@@ -147,7 +147,7 @@ $deny =~ s/fingerprint that is missing/$fingerprint/ or die;
 $deny =~ s/;\s*$/ AND key_id <> '$kept';/ or die;
 $node->sql($deny);
 is($node->sql("SELECT count(*) FROM kms.keys WHERE state IN ('active', 'deprecated')"), '1',
-	'without a master key all are revoked but one');
+	'all keys but one can be revoked without a master key');
 my ($again, $again_ciphertext) = issue('phone');
 isnt($again, $key, 'the device gets a new key');
 is($node->sql("SELECT kms_decrypt('$again', '$again_ciphertext')"), 'secret', 'the new key opens');
@@ -156,7 +156,7 @@ is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_verify_secret('$again', '$
 $node->sql('DELETE FROM kms.pepper');
 my $new_hash = $node->sql("SELECT kms_hash_secret('$again', '$again_ciphertext')");
 is($node->sql("SELECT kms_verify_secret('$again', '$again_ciphertext', '$new_hash')"), 't',
-	'with a new pepper a new secret can');
+	'a new hash verifies with a new pepper');
 
 KmsRotation::put($node, KmsRotation::lines($node), $next);
 is($node->sql("SELECT kms_decrypt('$kept', '$kept_ciphertext')"), 'secret',

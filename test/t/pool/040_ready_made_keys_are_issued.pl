@@ -33,7 +33,7 @@ $node->sql('CREATE EXTENSION kms');
 my $keys = filled('after CREATE EXTENSION the pool fills to its size');
 is($node->status('keys in the pool') . '/' . $node->status('keys wanted in the pool'),
 	'3/3', 'kms.status shows its level');
-is(KmsPool::made($node, 'postgres'), '3', 'no key was made that is not there');
+is(KmsPool::made($node, 'postgres'), '3', 'all keys that were made are in the pool');
 is( $node->sql("SELECT count(DISTINCT public_key), count(DISTINCT wrapped_key),
 			bool_and(algorithm = 'RSA-2048') FROM kms.pool_key"),
 	'3|3|t', 'all are keys of their own');
@@ -67,14 +67,14 @@ is( $node->sql("SELECT kms_decrypt(key_id, kms_encrypt(key_id, 'x')) FROM kms.ke
 # ---- Restart, without maintenance ---------------------------------------
 
 $node->append_conf('postgresql.conf', 'kms.maintenance = off');
-$keys = filled('full again');
+$keys = filled('the pool is full after the rotation');
 $node->restart;
 is($node->sql("SELECT kms_decrypt('$key', '$ciphertext')"), 'secret',
 	'after a restart the key decrypts');
 $node->sql("SELECT kms_issue_key('restarted')");
 isnt(KmsPool::origin($node, 'postgres', 'restarted', $keys), 'none',
 	'a key of the pool from before the restart is issued');
-filled('it is filled with maintenance switched off, too');
+filled('the pool is filled without maintenance');
 
 # ---- Rollback ------------------------------------------------------------
 
@@ -105,7 +105,7 @@ foreach my $case (
 }
 ok(KmsPool::idle($node), 'nobody makes another');
 is($session->query("SELECT count(*) FROM kms.key WHERE device_id = 'rolled back'"),
-	'0', 'no device has it');
+	'0', 'no device has that key');
 
 # The next session can have each of these keys.
 $keys = KmsPool::keys($node, 'postgres');
@@ -145,7 +145,7 @@ my @many = map { KmsClient->session($node, 'postgres') } 1 .. 3;
 foreach my $isolation ('READ COMMITTED', 'REPEATABLE READ')
 {
 	my @public;
-	$_->query("SET lock_timeout = '60s'; BEGIN ISOLATION LEVEL $isolation; SELECT count(*) FROM kms.keys")
+	$_->query("SET lock_timeout = '180s'; BEGIN ISOLATION LEVEL $isolation; SELECT count(*) FROM kms.keys")
 	  foreach @many;
 	foreach my $n (0 .. 2)
 	{
@@ -169,7 +169,7 @@ foreach my $end ('issues', 'commits')
 		is($many[$n]{state}, '00000', "SERIALIZABLE: session $n $end");
 	}
 }
-filled('full again after that');
+filled('the pool is full after the concurrent sessions');
 
 # A snapshot from before another's taking.
 foreach my $isolation ('REPEATABLE READ', 'SERIALIZABLE')

@@ -45,7 +45,7 @@ sub maintain
 {
 	my $session = shift;
 	my $sql = "SELECT done, more FROM kms_maintain() WHERE task = 'fill the pool of keys'";
-	return $session ? $session->query($sql) : $node->sql("SET lock_timeout = '60s'; $sql");
+	return $session ? $session->query($sql) : $node->sql("SET lock_timeout = '180s'; $sql");
 }
 
 sub algorithms

@@ -25,7 +25,7 @@ my $node = KmsTest->node('burst', conf => "kms.key_pool_size = $size
 
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
 ok(KmsPool::filled($node, 'postgres', $size), 'the pool fills without maintenance');
-is(KmsPool::made($node, 'postgres'), $size, 'with as many as were made');
+is(KmsPool::made($node, 'postgres'), $size, 'the pool has as many keys as were made');
 
 my @pool = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres',
 	"SELECT pool_key_id, md5(public_key) FROM kms.pool_key");
@@ -87,7 +87,7 @@ foreach my $n (1 .. $size)
 	$node->psql('postgres', "BEGIN; SELECT kms_issue_key('no $_') FROM generate_series(1, $size - 1) AS _; ROLLBACK");
 }
 ok(KmsPool::filled($node, 'postgres', $size), 'rolled back bursts leave the pool as it was');
-is(join(' ', KmsPool::ids($node, 'postgres')), $ids, 'with the same keys');
+is(join(' ', KmsPool::ids($node, 'postgres')), $ids, 'rolled back bursts leave the same keys in the pool');
 is(KmsPool::made($node, 'postgres'), $made, 'no key is made');
 
 # ---- Several databases, one worker ---------------------------------------
@@ -112,7 +112,7 @@ ok( KmsTest::poll(
 			return $level{one} == $size && $level{two} == $size;
 		}),
 	'one worker fills the pools of two databases');
-cmp_ok($turns, '>', 2, 'in turns');
+cmp_ok($turns, '>', 2, 'the worker serves the two databases in turns');
 ok(KmsPool::filled($node, $_, $size), "$_: to its size") foreach qw(one two);
 is(KmsPool::made($node, $_), $size, "$_: and makes no more") foreach qw(one two);
 is( $node->safe_psql('one', 'SELECT md5(string_agg(public_key, NULL)) FROM kms.pool_key') eq
@@ -136,7 +136,7 @@ ok( KmsTest::poll(
 	'kms_check() says what to raise');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 10');
 $node->restart;
-ok(KmsPool::filled($node, 'one', $size), 'when there are places, they fill it');
+ok(KmsPool::filled($node, 'one', $size), 'with free slots workers fill the pool');
 ok(KmsTest::poll(sub { KmsClient::findings($node, 'one') !~ /max_worker_processes/ }),
 	'with free slots kms_check() has no complaint');
 ok(slurp_file($node->logfile) !~ /PANIC|terminated by signal/, 'no process crashed');

@@ -36,7 +36,7 @@ is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_issue_key('tablet')"),
 $standby->reload;
 is( $standby->safe_psql('postgres',
 		"SELECT value FROM kms.status WHERE item = 'key generation last round'"),
-	'never', 'no worker has looked at it');
+	'never', 'no worker has looked at the pool of the standby');
 is(join(' ', KmsPool::ids($standby, 'postgres')), $ids, 'the pool of the standby keeps its size, although the setting is larger');
 
 # ---- After promotion -----------------------------------------------------

@@ -33,7 +33,7 @@ foreach my $name (sort keys %$results)
 }
 my ($state, $sql) = @{ $failures->{'decrypt of damaged bytes'} };
 $audit->call("SET application_name = 'healthy failure'");
-is($audit->call($sql)->{state}, $state, 'in health: a failure is one');
+is($audit->call($sql)->{state}, $state, 'in health: a failing call fails');
 is($audit->in_trail('healthy failure'), '1', 'in health: a failure is in the trail when it is raised');
 ok(KmsTest::poll(sub { !$audit->running('kms writer') }),
 	'a writer without work leaves');
@@ -108,7 +108,7 @@ foreach my $fault (
 		[ grep { $audit->call($results->{$_})->{state} ne '00000' } sort keys %$results ],
 		[], "$what: in best_effort each call works");
 	is_deeply([ $audit->failing_changes ], [], 'in best_effort each change works');
-	cmp_ok(time - $start, '<=', KmsAudit::LONG_TIMEOUT / 4000, 'without waiting');
+	cmp_ok(time - $start, '<=', KmsAudit::LONG_TIMEOUT / 4000, "$what: in best_effort no call waits");
 	like($audit->findings,
 		qr/^warning: events have been waiting to be written for more than a second/m,
 		"$what: kms_check() tells");
@@ -157,7 +157,7 @@ lock_table('kms.event')->();
 $audit->call("SET statement_timeout = '200ms'; SET application_name = 'impatient'");
 my $outcome = $audit->call($results->{decrypt});
 is($outcome->{state}, '57014', 'statement_timeout ends a wait');
-is($outcome->{rows}, '', 'with nothing');
+is($outcome->{rows}, '', 'a call that statement_timeout ends returns nothing');
 $audit->call('SET statement_timeout = 0');
 my $other = KmsClient->session($node, 'postgres');
 $other->query("SET application_name = 'cancelled'");
@@ -169,8 +169,8 @@ is($other->{state}, '57014', 'the error says that the call was cancelled');
 unlock();
 $other->quit;
 $audit->sql('SELECT kms_flush_events()');
-is($audit->in_trail('impatient'), '1', 'the trail has what was tried');
-is($audit->in_trail('cancelled'), '1', 'in each case');
+is($audit->in_trail('impatient'), '1', 'the trail has the call that timed out');
+is($audit->in_trail('cancelled'), '1', 'the trail has the cancelled call');
 
 # ---- A full ring ---------------------------------------------------------
 

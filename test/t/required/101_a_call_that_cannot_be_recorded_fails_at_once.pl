@@ -169,7 +169,7 @@ is($audit->call("SELECT kms_disable_key('$audit->{key}')")->{rows}, 'disabled',
 	'no launcher: a key can be disabled');
 restart(8);
 $audit->call("SELECT kms_enable_key('$audit->{key}')");
-works('with workers');
+works('workers can start');
 $audit->sql('SELECT kms_flush_events()');
 is($audit->intact, 'intact', 'the trail is intact');
 
@@ -206,7 +206,7 @@ cmp_ok(
 	'>', $ticket, 'promotion: its call is in the trail, and tickets go on');
 is( $standby->safe_psql('postgres',
 		'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
-	't', 'without a gap');
+	't', 'after the promotion the trail has no gap');
 $reader->quit;
 $standby->stop;
 done_testing();

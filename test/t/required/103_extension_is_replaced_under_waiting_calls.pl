@@ -30,7 +30,7 @@ my $keep = "ALTER TABLE kms.event ADD CONSTRAINT keep CHECK (CASE WHEN operation
 	AND status = 'success' THEN public.keep(application_name, ticket) ELSE true END)";
 $audit->sql($keep);
 
-append_to_file("$dir/load.sql", "SET statement_timeout = '20s';\n" .
+append_to_file("$dir/load.sql", "SET statement_timeout = '180s';\n" .
 	"SELECT kms_encrypt((SELECT key_id FROM kms.key LIMIT 1), 'x') ~ '=\$';\n" x 100);
 my @clients = map {
 	IPC::Run::start(

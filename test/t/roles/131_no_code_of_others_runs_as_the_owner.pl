@@ -58,13 +58,13 @@ sql('DROP POLICY p ON kms.key; ALTER TABLE kms.key DISABLE ROW LEVEL SECURITY');
 sql('CREATE TABLE app.child () INHERITS (kms.key)');
 like(fails("SELECT kms_issue_key('tablet')"), qr/55000: kms.key is not written because of table app.child/, 'a child table');
 sql('DROP TABLE app.child');
-is(sql("SELECT count(*) FROM kms_issue_key('tablet')"), '1', 'without them keys are made');
+is(sql("SELECT count(*) FROM kms_issue_key('tablet')"), '1', 'without the child table keys are made');
 
 # A trigger that is made while the table is being written waits for that.
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe("BEGIN; SELECT kms_rotate_key('tablet')");
 like(fails('SET lock_timeout = 100; CREATE TRIGGER evil BEFORE INSERT ON kms.key
-	FOR EACH ROW EXECUTE FUNCTION app.ran()'), qr/55P03/, 'none appears in between');
+	FOR EACH ROW EXECUTE FUNCTION app.ran()'), qr/55P03/, 'a new trigger has to wait for a transaction that writes');
 $session->query_safe('COMMIT');
 $session->quit;
 
@@ -112,7 +112,7 @@ foreach my $statement (
 foreach my $refers ('kms.event', 'kms.pool_key')
 {
 	like(fails("SET lock_timeout = 100; ALTER TABLE app.t ADD FOREIGN KEY (k) REFERENCES $refers", 'app'), qr/42501/,
-		"with the right to foreign keys, too: $refers");
+		"refused with the right to make foreign keys, too: $refers");
 }
 
 # The owner of the database may vacuum tables of others.

@@ -41,7 +41,7 @@ foreach my $preloaded (1, 0)
 }
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'kms'");
 $node->restart;
-is($node->safe_psql('app', "SELECT count(*) FROM pg_proc WHERE proname LIKE 'kms%'"), '0', 'nothing is left of those');
+is($node->safe_psql('app', "SELECT count(*) FROM pg_proc WHERE proname LIKE 'kms%'"), '0', 'after the refused scripts nothing is left');
 
 # ---- Publications -----------------------------------------------------------------
 
@@ -94,7 +94,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'pg_restore', '--single-transaction', '--exit-on-error', '-d', $node->connstr('copy'),
 		$node->basedir . '/app.dump' ], 'a dump of the database is restored');
 is($node->safe_psql('copy', "SET search_path = ''; SELECT keys.kms_self_test(), pg_catalog.count(*) FROM kms.key"),
-	't|2', 'with the schema');
+	't|2', 'the restored extension works in its schema');
 
 $node->stop;
 done_testing();

@@ -212,7 +212,7 @@ foreach my $what (sort keys %secret)
 	}
 }
 is(join(' ', KmsMemory::holding($where{data}, $shaped)), '',
-	'a PIN for a key id is in no table, either');
+	'a PIN passed as a key id is in no table');
 
 # ---- The search finds what is there --------------------------------------
 

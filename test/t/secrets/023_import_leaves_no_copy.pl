@@ -75,7 +75,7 @@ foreach my $case (
 	is(KmsClient::sqlstate($node, 'postgres', "SELECT $case->[1]"),
 		$case->[0], "$case->[0]: $case->[1]");
 }
-is( KmsClient::sqlstate($node, 'postgres', <<'SQL'), '22023', 'in a function');
+is( KmsClient::sqlstate($node, 'postgres', <<'SQL'), '22023', 'a failing import in a function');
 DO $$
 DECLARE pem text;
 BEGIN
@@ -190,7 +190,7 @@ is(join(' ', KmsMemory::holding([ KmsMemory::files($node->data_dir) ], @lines, @
 
 is( $node->safe_psql('postgres',
 		q{SELECT count(*) FROM moved WHERE kms_key_valid(key_id)}),
-	10, 'the keys are there');
+	10, 'the imported keys exist');
 my $ciphertext = KmsTest::encrypt_with_openssl(
 	output('openssl', 'pkey', '-pubout', '-in', file($pems[7])), '4711');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('old-7', '$ciphertext')"),

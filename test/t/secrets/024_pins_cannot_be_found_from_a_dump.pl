@@ -49,7 +49,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.pepper'),
 $node->safe_psql('postgres', 'CREATE DATABASE fresh');
 is( $node->safe_psql('fresh', <<'SQL'), 't', 'in the transaction that makes the extension');
 BEGIN;
-SET LOCAL statement_timeout = '60s';
+SET LOCAL statement_timeout = '180s';
 CREATE EXTENSION kms;
 SELECT kms_verify_secret(key_id, kms_encrypt(key_id, '1'),
 	kms_hash_secret(key_id, kms_encrypt(key_id, '1'))) FROM kms_issue_key('phone');
@@ -71,7 +71,7 @@ my ($pepper_id, $setting) = $stolen =~ /^\$kms1\$([^\$]+)\$(.*)$/;
 my ($wrapped_hex) = $dump =~ /^\Q$pepper_id\E\t[^\t]+\t\\\\x([0-9a-f]+)$/m;
 ok(defined $wrapped_hex, 'the dump has the wrapped pepper that the hash names');
 my $wrapped = pack 'H*', $wrapped_hex;
-is(length $wrapped, 133, 'of 133 bytes');
+is(length $wrapped, 133, 'the wrapped pepper has 133 bytes');
 
 # ---- The search without the master key -----------------------------------
 
@@ -119,7 +119,7 @@ $target->command_ok(
 	'restored where another master key is');
 is( KmsClient::sqlstate($target, 'postgres',
 		"SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"),
-	'KM007', 'kms itself tells nothing there');
+	'KM007', 'kms verifies nothing under another master key');
 
 # A device's key of that server's own opens, the pepper still does not.
 my ($own) = KmsClient::issue($target, 'postgres', 'own phone');

@@ -166,8 +166,8 @@ my $has_cores = @core == 1;
 SKIP:
 {
 	skip 'this system leaves no cores, or leaves them elsewhere', 2 unless $has_cores;
-	cmp_ok(index($core[0], $node->data_dir), '>=', 0, 'the checkpointer does');
-	is(KmsMemory::count($core[0], @key), 0, 'in which the master key is not');
+	cmp_ok(index($core[0], $node->data_dir), '>=', 0, 'the checkpointer leaves a core');
+	is(KmsMemory::count($core[0], @key), 0, 'the core of the checkpointer does not have the master key');
 }
 
 # ---- Where nothing is protected ------------------------------------------
@@ -222,8 +222,8 @@ SKIP:
 	cmp_ok(KmsMemory::count($memory, @key), '>', 0, 'the postmaster gives up the master key');
 	skip 'this system leaves no cores, or leaves them elsewhere', 2 unless $has_cores;
 	@core = crash((pids('checkpointer'))[0]);
-	cmp_ok(index($core[0], $node->data_dir), '>=', 0, 'the core of the checkpointer');
-	is(KmsMemory::count($core[0], @key), 0, 'does not');
+	cmp_ok(index($core[0], $node->data_dir), '>=', 0, 'without locked memory the checkpointer leaves a core');
+	is(KmsMemory::count($core[0], @key), 0, 'that core does not have the master key');
 }
 
 set_adjust($adjust);

@@ -78,7 +78,7 @@ like(
 is( result('LATIN1',
 		"SELECT (SELECT finding FROM kms_diagnose('$key', $euro) OFFSET 1)"),
 	"the plaintext is not text in the database's encoding",
-	'kms_diagnose tells it');
+	'kms_diagnose says that a plaintext is not text');
 is( result('LATIN1',
 		"SELECT (SELECT finding FROM kms_diagnose('$key', kms_encrypt('$key', chr(233))) OFFSET 1)"),
 	"the plaintext is text in the database's encoding",
@@ -114,7 +114,7 @@ like(result('LATIN1', "SELECT kms_rate_limit_status('d' || chr(128))"),
 like(
 	result('LATIN1', "SELECT set_config('kms.audit_context', 'd' || chr(128), false)"),
 	qr/22023: +invalid value for parameter "kms.audit_context"\n/,
-	'in a context, too, which is not shown');
+	'a C1 control in kms.audit_context is refused, and not shown');
 
 # ---- A multi-byte encoding -----------------------------------------------
 
@@ -126,7 +126,7 @@ is( result('EUC_JP',
 is( result('EUC_JP',
 		"SELECT kms_decrypt_bytea('$key', decode(kms_encrypt('$key', convert_from('\\xb4c1bbfa', 'EUC_JP')), 'base64'))"),
 	'\xe6bca2e5ad97',
-	'in both directions');
+	'kanji are converted in both directions');
 like(
 	result('EUC_JP',
 		"SELECT kms_decrypt('$key', encode(kms_encrypt_bytea('$key', '\\xf09f9491'), 'base64'))"),

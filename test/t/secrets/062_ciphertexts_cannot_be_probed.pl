@@ -121,19 +121,19 @@ $node->safe_psql('postgres',
 is( $node->safe_psql('postgres',
 		'SELECT DISTINCT code, message, detail, hint FROM answer'),
 	'KM001|failed to decrypt data||',
-	'there is one answer');
+	'all ciphertexts get the same answer');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM answer'),
-	$total, 'to each of them');
+	$total, 'each ciphertext gets an answer');
 is(KmsTest::events($node, 'postgres', "application_name = 'probe'"),
-	$total, 'each is recorded once');
+	$total, 'each attempt is recorded once');
 is( $node->safe_psql('postgres',
 		"SELECT DISTINCT operation, status, reason, device_id, context FROM kms.event WHERE application_name = 'probe'"),
 	'decrypt|failure|Failed to decrypt data|phone|',
-	'in one way');
+	'all attempts are recorded in the same way');
 is( $node->safe_psql('postgres',
 		"SET application_name = 'probe text'; SELECT count(*), count(kms_try_decrypt('$key', encode(c, 'base64'))) FROM given WHERE arguments = ''"),
 	$node->safe_psql('postgres', "SELECT count(*) || '|0' FROM given WHERE arguments = ''"),
-	'kms_try_decrypt opens none either');
+	'kms_try_decrypt opens none of the ciphertexts either');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('$key', encode('\\x$good', 'base64'))"),
 	'canary1717', 'the key still opens its own ciphertexts');
 # ---- Diagnosing ----------------------------------------------------------

@@ -152,7 +152,7 @@ $other->query("SET statement_timeout = '50ms'");
 $other->query(call($wrong, 'slow'));
 is($other->{state}, '57014', 'an attempt for the same subject waits, and can be cancelled');
 $other->query('RESET statement_timeout');
-is($slow->receive, 'f', 'the first one ends');
+is($slow->receive, 'f', 'the long attempt ends');
 is(answer($primary, call($wrong, 'slow')), 'f', 'after a cancelled attempt, four are left') foreach 1 .. 4;
 is(answer($primary, call($right, 'slow')), 'KM009', 'the cancelled attempt has not counted');
 
@@ -175,7 +175,7 @@ is(answer($primary, call($right, 'crash')), 'KM009', 'after that attempt the sub
 
 my $standby = KmsTest->standby($primary, 'standby', conf => 'hot_standby = on');
 is(answer($standby, call($right, 'crowd')), 't', 'a standby counts by itself');
-is(answer($standby, call($wrong, 'standby')), 'f', 'an attempt there') foreach 1 .. 5;
+is(answer($standby, call($wrong, 'standby')), 'f', 'an attempt on the standby') foreach 1 .. 5;
 is(answer($standby, call($right, 'standby')), 'KM009', 'an attempt on the standby is limited there');
 is($standby->safe_psql('postgres', "SELECT kms_hash_secret('$key', '$right') ~ 'kms1'"),
 	't', 'hashing works there, too');

@@ -105,7 +105,7 @@ is( join("\n", grep { /^(?:psql:\S+ )?ERROR:  (?:42...|XX000|22P02): / } split /
 	'', 'no call fails because of a wrong signature');
 unlike($stderr, qr/server closed the connection/, 'the server goes on');
 
-is(join("\n", grep { /$canary|\xc2\x85|\xe2\x80/i } split /\n/, $stderr), '', 'no message has it');
+is(join("\n", grep { /$canary|\xc2\x85|\xe2\x80/i } split /\n/, $stderr), '', 'no message has the canary');
 unlike($stdout, qr/$canary/i, 'no result has the canary');
 
 # ---- Secrets as literals --------------------------------------------------
@@ -127,7 +127,7 @@ foreach my $wrong ("ALTER TABLE kms.key $columns", 'ALTER INDEX kms.key_pkey REN
 KmsTest::events($node, 'postgres');
 is( join("\n",
 		grep { /$canary/i && !/INSERT INTO bad/ } split /\n/, slurp_file($node->logfile)),
-	'', 'the server log has it not');
+	'', 'the server log does not have the canary');
 foreach my $table ('kms.event', 'kms.event_outbox', 'kms.event_quarantine', 'kms.key', 'kms.denial', 'kms.metric',
 	'kms.status', 'kms_check()',
 	"(SELECT query, application_name, backend_type FROM pg_stat_activity WHERE backend_type <> 'client backend')")
@@ -143,7 +143,7 @@ cmp_ok(KmsTest::events($node, 'postgres', "status = 'failure' AND reason IN ('In
 (undef, undef, $stderr) = $node->psql('postgres', "SELECT kms_key_state('key_0000000000000_ffffffffffffffffffffffff')");
 like($stderr, qr/encryption key "key_0{13}_f{24}" not found/, 'an id that has the form of those made here is named');
 (undef, undef, $stderr) = $node->psql('postgres', "SELECT kms_key_state('$canary')");
-like($stderr, qr/ERROR:  encryption key not found$/m, 'another is not');
+like($stderr, qr/ERROR:  encryption key not found$/m, 'an id of another form is not named');
 
 $node->stop;
 done_testing();

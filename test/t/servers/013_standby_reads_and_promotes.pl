@@ -42,7 +42,7 @@ ok( KmsTest::poll(
 			$standby->safe_psql('postgres',
 				'SELECT status FROM kms_master_key_status()') eq 'current';
 		}),
-	'it reads its own file at a reload');
+	'a standby reads its own master key file at a reload');
 
 # ---- Reading -------------------------------------------------------------
 
@@ -116,7 +116,7 @@ is( $standby->safe_psql('postgres',
 	'4|1|1|', 'tickets go on, and there is no gap: the primary was stopped in an orderly way');
 is( $standby->safe_psql('postgres',
 		'SELECT count(*) = max(ticket) - min(ticket) + 1 FROM kms.event'),
-	't', 'without a gap');
+	't', 'after promotion tickets have no gap');
 is(KmsClient::sqlstate($standby, 'postgres', "SELECT kms_rotate_key('other phone')"), 'KM005',
 	'the limit counts keys made before');
 $session->quit;

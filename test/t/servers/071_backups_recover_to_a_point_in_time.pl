@@ -78,7 +78,7 @@ my $events = original('SELECT max(ticket) FROM kms.event');
 my $content = q{SELECT md5(string_agg(k::text || s::text, ',' ORDER BY key_id))
 	FROM kms.key AS k JOIN kms.key_secret AS s USING (key_id)};
 my $keys = original($content);
-ok(KmsPool::filled($original, 'postgres', 1), 'the pool is full then');
+ok(KmsPool::filled($original, 'postgres', 1), 'the pool is full after the changes');
 my $pool = KmsPool::keys($original, 'postgres');
 my %target = (name => 'the point', time => original('SELECT clock_timestamp()'));
 $target{xid} = original('SELECT pg_current_xact_id()');

@@ -96,7 +96,7 @@ KmsTest::write_master_key($file, $own, @master_key);
 $subscriber->reload;
 my $session = KmsClient->session($subscriber, 'postgres');
 ok( KmsTest::poll(sub { $session->query($decrypt) eq 'secret' }),
-	'with the same below its own it does');
+	'with the master key of the publisher below its own, the key opens');
 is( $subscriber->safe_psql('postgres',
 		"SELECT kms_verify_secret('$key', '$ciphertext', '$hash')"),
 	't', 'hashes verify');
@@ -150,7 +150,7 @@ is($subscriber->safe_psql('postgres',
 is($session->query($decrypt), 'secret', 'a session that had the key open decrypts with it');
 $publisher->safe_psql('postgres', "SELECT kms_disable_key('$key'); SELECT kms_enable_key('$key')");
 catch_up();
-is($session->query($decrypt), 'secret', 'after changes of its state, too');
+is($session->query($decrypt), 'secret', 'the key opens after changes of its state, too');
 KmsRotation::put_first($subscriber, 'own');
 $subscriber->safe_psql('postgres', 'SELECT FROM kms_maintain()');
 is($subscriber->safe_psql('postgres', <<'SQL'), '1', 'the audit key of the second server is under its own current master key');
@@ -203,7 +203,7 @@ is( $subscriber->safe_psql('postgres',
 		'SELECT apply_error_count, sync_error_count FROM pg_stat_subscription_stats'),
 	'0|0', 'replication has met no error');
 $session->query("SELECT kms_decrypt('$stolen', '$stolen_ciphertext')");
-is($session->{state}, 'KM004', 'the revoked key is');
+is($session->{state}, 'KM004', 'the revoked key is refused');
 unlike(KmsClient::findings($subscriber, 'postgres'),
 	qr/^(?:error|warning): (?!fsync)/m, 'kms_check() of the subscriber has no complaint');
 
@@ -250,7 +250,7 @@ $publisher->reload;
 $publisher->wait_for_catchup('kms_trail');
 is($subscriber->safe_psql('archive',
 		'SELECT count(*), min(ticket) FROM kms.event WHERE ticket < 5'),
-	'4|1', 'an archive keeps it');
+	'4|1', 'an archive keeps the events that the publisher deleted');
 
 # ---- Taking over ---------------------------------------------------------
 
@@ -275,7 +275,7 @@ $session->query("SELECT kms_rotate_key('phone')");
 is($session->{state}, 'KM005', 'the limit counts those of before');
 maintain($subscriber);
 is( $session->query("SELECT state, stored_state FROM kms.keys WHERE key_id IN ('$last', '$new_key') ORDER BY 1"),
-	"disabled|disabled\nrevoked|revoked", 'maintenance seals them');
+	"disabled|disabled\nrevoked|revoked", 'maintenance seals the denials');
 $session->quit;
 my $findings = KmsClient::findings($subscriber, 'postgres');
 unlike($findings, qr/^(?:error|warning): (?!fsync|keys that no event)/m, 'kms_check() has no complaint');

@@ -101,14 +101,14 @@ is(finding($_->[0]), $_->[1], $_->[0]) foreach @cases;
 my $branch = '; that may have been noted on a branch of the trail that was lost: see the gap with ticket '
   . $node->sql("SELECT max(ticket) FROM kms.event WHERE operation = 'gap'");
 is(finding('', "$last:" . '0' x 64),
-	"f|$last|the row does not have the hash of the head that was given$branch", 'another head');
+	"f|$last|the row does not have the hash of the head that was given$branch", 'a wrong head');
 is(finding('', "$next:" . '0' x 64),
 	"f|$next|the trail ends before the head that was given$branch", 'a later head');
 is(finding('', '1:' . '0' x 64),
 	'f|1|the row does not have the hash of the head that was given', 'a wrong head of before the gap');
 is(finding('', '0:' . '0' x 64), 't||', 'the head of the beginning');
 is(finding('', '0:' . '1' x 64),
-	'f|0|the row does not have the hash of the head that was given', 'another one');
+	'f|0|the row does not have the hash of the head that was given', 'a wrong head of the beginning');
 foreach my $change ('DROP COLUMN client_addr', 'ALTER COLUMN client_addr TYPE bigint USING 1',
 	'ALTER COLUMN epoch TYPE text')
 {

@@ -79,7 +79,7 @@ $standby->stop;
 
 is( $primary->safe_psql($db,
 		'BEGIN READ ONLY; SELECT intact FROM kms_audit_verify(); COMMIT'),
-	't', 'a transaction that is read-only can verify it');
+	't', 'a read-only transaction can verify the trail');
 is( $primary->safe_psql($db,
 		"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; SELECT kms_try_decrypt('none', 'AAAA'); SELECT kms_flush_events();
 		SELECT intact FROM kms_audit_verify(); COMMIT") =~ s/\s//gr,

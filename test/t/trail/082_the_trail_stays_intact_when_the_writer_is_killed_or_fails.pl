@@ -134,7 +134,7 @@ foreach my $n (1 .. 2)
 	calls('behind the gap', 10);
 	intact("ring $n removed");
 }
-cmp_ok($node->sql("SELECT count(DISTINCT epoch) FROM kms.event"), '>=', 4, 'of four epochs');
+cmp_ok($node->sql("SELECT count(DISTINCT epoch) FROM kms.event"), '>=', 4, 'the trail has four epochs');
 
 # ---- The extension -------------------------------------------------------
 

@@ -193,7 +193,7 @@ ok(KmsTest::poll(sub { $node->sql("SELECT count(*) FROM kms.event_checkpoint WHE
 is($node->sql("SELECT count(*) FROM kms.event_checkpoint WHERE ticket > $start AND ticket - previous BETWEEN 10000 AND 11000"),
 	2, 'at each 10,000 tickets, with a batch of the writer');
 my $signed = $node->sql('SELECT max(ticket) FROM kms.event_checkpoint');
-is($node->sql('SELECT intact, signed_ticket FROM kms_audit_verify()'), "t|$signed", 'and intact');
+is($node->sql('SELECT intact, signed_ticket FROM kms_audit_verify()'), "t|$signed", 'the trail is intact up to the last signature');
 
 # ---- Without a master key -------------------------------------------------
 
@@ -233,6 +233,6 @@ is($node->sql("SELECT value FROM kms.status WHERE item = 'writer last error'"),
 $node->sql('ALTER TABLE kms.event_checkpoint DROP CONSTRAINT poison');
 $node->restart;
 await_signature('without the constraint the trail is signed');
-is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'and intact');
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'the trail is intact after the failure to sign');
 
 done_testing();

@@ -87,7 +87,7 @@ $other->query('ROLLBACK');
 my $path = KmsTest::master_key_path($node);
 rename $path, "$path.away" or die "$path: $!";
 $node->restart;
-is(trim(), '0|0', 'without the master key');
+is(trim(), '0|0', 'without the master key retention deletes nothing');
 is($node->sql('SELECT min(ticket) FROM kms.event'), '1', 'without the master key no event is deleted');
 rename "$path.away", $path or die "$path: $!";
 $node->reload;
@@ -109,7 +109,7 @@ foreach my $table ('event', 'event_quarantine', 'event_checkpoint')
 
 # ---- What is --------------------------------------------------------------
 
-is(trim(), "$second|0", 'a prefix');
+is(trim(), "$second|0", 'retention deletes a prefix of the trail');
 is($node->sql("SELECT string_agg(ticket || ' ' || kind, ', ' ORDER BY ticket, kind) FROM kms.event_checkpoint WHERE ticket <= $second"),
 	"$second checkpoint, $second start", 'the start is signed, and what was before is gone');
 is(verify(), "t|||$second||", 'the trail is intact where no row is left');
@@ -168,6 +168,6 @@ ok( KmsTest::poll(
 				"SELECT FROM kms_maintain(); SELECT signed_ticket > $fifth FROM kms_audit_verify()") =~ /t$/;
 		}),
 	'the restored trail is signed');
-is($node->safe_psql('restored', 'SELECT intact FROM kms_audit_verify()'), 't', 'intact');
+is($node->safe_psql('restored', 'SELECT intact FROM kms_audit_verify()'), 't', 'the restored trail is intact');
 
 done_testing();

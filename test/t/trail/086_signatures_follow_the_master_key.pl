@@ -69,16 +69,16 @@ my $third = KmsRotation::put_first($node, 'third');
 KmsRotation::put($node, $third);
 my $start = $node->sql('SELECT min(ticket) FROM kms.event_checkpoint');
 is(verify(), "f||$start|the signature cannot be verified without the master key of its key",
-	'without its master key nobody can tell');
+	'without the master key of the audit key, signatures cannot be verified');
 like(KmsClient::findings($node, 'postgres'),
 	qr/wrapped under master key "[0-9a-f]{16}", which this server does not have: 0, and peppers or audit keys: [12]/,
-	'kms_check() tells which one');
+	'kms_check() names that master key');
 my $other = signed_events();
 is(signers(), 2, 'another key signs on');
 is(verify(), "f|$other|$start|the signature cannot be verified without the master key of its key",
 	'signatures of the other key verify');
 KmsRotation::put($node, $third, $new);
-is(verify(), "t|$other||", 'with both master keys it is intact');
+is(verify(), "t|$other||", 'with both master keys the trail is intact');
 
 # ---- Put there by somebody else --------------------------------------------
 
@@ -88,7 +88,7 @@ my $next = signed_events();
 is(signers(), 2, 'a key that does not authenticate signs nothing');
 is(verify(), "t|$next||", 'a key that does not authenticate stops nothing else');
 like(KmsClient::findings($node, 'postgres'),
-	qr/audit keys that do not authenticate: aud_0{24}/, 'kms_check() names it');
+	qr/audit keys that do not authenticate: aud_0{24}/, 'kms_check() names the key that does not authenticate');
 is($node->sql("BEGIN; UPDATE kms.event_checkpoint SET signing_key_id = 'aud_' || repeat('0', 24) WHERE ticket = $next;
 		SELECT bad_ticket, finding FROM kms_audit_verify(); ROLLBACK"),
 	"$next|the checkpoint or its audit key was changed", 'a key that does not authenticate is not believed');
@@ -101,7 +101,7 @@ my $last = signed_events();
 $node->wait_for_catchup('standby', 'replay', $node->lsn('insert'));
 KmsTest::poll(sub { $standby->safe_psql('postgres', "SELECT count(*) FROM kms_master_key_status() WHERE status = 'current'") });
 is($standby->safe_psql('postgres', 'SELECT intact, last_ticket, signed_ticket FROM kms_audit_verify()'),
-	"t|$last|$last", 'a standby verifies it');
+	"t|$last|$last", 'a standby verifies the trail');
 is($standby->safe_psql('postgres', 'SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
 	$node->sql('SELECT md5(string_agg(c::text, $$;$$)) FROM kms_audit_checkpoints() AS c'),
 	'the standby has the same checkpoints');

@@ -71,7 +71,7 @@ like( fails('UPDATE kms.event_epoch SET position = position + 1000000', 'writer'
 	qr/^$/, 'a role that may write any table moves the trail ahead of the ring');
 is(recorded('moved far', 5), 5, 'all later calls are recorded');
 is( $node->sql("SELECT count(*) FROM kms.event WHERE operation = 'gap' AND context LIKE 'kms.event_epoch was changed%'"),
-	1, 'with a gap that says so');
+	1, 'a gap says that kms.event_epoch was changed');
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe($decrypt);
 fails('UPDATE kms.event_epoch SET position = position + 3', 'writer');
@@ -104,7 +104,7 @@ ok( KmsTest::poll(
 like($node->sql('SELECT finding FROM kms_audit_verify()'),
 	qr/./, 'the added row is found');
 $node->sql('DELETE FROM kms.event_checkpoint WHERE ticket = 900000000000');
-is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'without it the trail is good');
+is($node->sql('SELECT intact FROM kms_audit_verify()'), 't', 'without the added row the trail is intact');
 $node->sql('ALTER TABLE kms.event_checkpoint ALTER signing_key_id DROP NOT NULL;
 	UPDATE kms.event_checkpoint SET signing_key_id = NULL');
 is($node->sql('SELECT intact FROM kms_audit_verify()'), 'f',

@@ -15,7 +15,7 @@ use Test::More;
 
 my $audit = KmsAudit->new('locks', conf => "max_prepared_transactions = 5\nkms.maintenance = off");
 my $node = $audit->{node};
-$audit->mode('required', 3000);
+$audit->mode('required', KmsAudit::LONG_TIMEOUT);
 $audit->sql('CREATE ROLE nobody LOGIN; CREATE ROLE loader LOGIN;
 	GRANT pg_write_all_data, pg_read_all_data TO loader');
 
@@ -113,6 +113,7 @@ foreach (@loops)
 my $loader = KmsClient->session($node, 'postgres');
 $loader->query('SET ROLE loader; BEGIN; LOCK TABLE kms.event IN SHARE MODE');
 is($loader->{state}, '00000', 'a role that may write the trail locks it');
+$audit->mode('required', 1000);
 is($audit->call($call)->{state}, 'KM008', 'a call is not recorded while the trail is locked');
 like($audit->findings,
 	qr/^warning: process $loader->{pid} of role "\w+" holds ShareLock on kms\.event, for which the event writer waits/m,
@@ -123,7 +124,7 @@ like($audit->findings,
 	qr/^warning: prepared transaction "kept" of role "loader" holds ShareLock on kms\.event, for which the event writer waits \(End it with COMMIT PREPARED 'kept'/m,
 	'kms_check() names the prepared transaction');
 my $waiting = KmsClient->session($node, 'postgres');
-$audit->mode('required', 60_000);
+$audit->mode('required', KmsAudit::LONG_TIMEOUT);
 $waiting->send($call);
 ok($audit->wait_until_waiting($waiting), 'a call waits for it');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'kept'");
@@ -167,7 +168,6 @@ unlike($audit->findings, qr/event writer waits/, 'kms_check() has no finding lef
 
 # A DROP EXTENSION that times out while it waits for the lock leaves nothing
 # behind.
-$audit->mode('required', 5000);
 $nobody->query($lock);
 is($nobody->{state}, '00000', 'the extension is locked again');
 is($node->psql('postgres', "SET lock_timeout = '100ms'; DROP EXTENSION kms"), 3,

@@ -116,7 +116,7 @@ foreach my $restart (0, 1)
 is($trail->sql("SELECT count(*) FROM kms.event WHERE ticket > $last AND operation = 'decrypt'"),
 	30, 'events are written wherever the end is said to be');
 $trail->ends_by_acceptance('the end is moved on again and again');
-cmp_ok($trail->events(1) - $last, '<', 1 << 41, 'numbers are left');
+cmp_ok($trail->events(1) - $last, '<', 1 << 41, 'tickets are left');
 
 # ---- Many rows ----------------------------------------------------------------
 
@@ -125,6 +125,6 @@ $trail->attack("INSERT INTO kms.event (epoch, ticket, occurred_at, operation, st
 	SELECT 4711, $last + n, now(), 'decrypt', 'success' FROM generate_series(1, 20000) AS n");
 cmp_ok($trail->events(5), '>', $last + 20000, 'events go on behind 20,000 rows of others');
 $trail->ends_by_acceptance('20,000 rows are behind the end');
-cmp_ok($trail->events(1) - $last, '<', 1 << 24, 'few numbers are spent for that');
+cmp_ok($trail->events(1) - $last, '<', 1 << 24, 'few tickets are used up by that');
 $trail->{node}->stop;
 done_testing();

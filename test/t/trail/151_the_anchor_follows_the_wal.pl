@@ -31,7 +31,7 @@ sub is_whole
 		't', "$name: and signed");
 }
 
-is_whole($trail, 'at first');
+is_whole($trail, 'a new server');
 is((stat $file)[2] & 07777, 0600, 'the file is the server\'s alone');
 
 # ---- Kills ---------------------------------------------------------------

@@ -40,7 +40,7 @@ unlike(flushed(), qr/\Q$key\E/, 'at first kms_check() says nothing of the key');
 restart_with();
 is($trail->sql("SELECT kms_revoke_key('$key', 'stolen')"), 'revoked', 'revoked without a master key');
 restart_with($file);
-is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM004', 'in force');
+is(KmsClient::sqlstate($node, 'postgres', $decrypt), 'KM004', 'the revocation is in force');
 $trail->attack('CREATE TABLE saved AS SELECT * FROM kms.denial; DELETE FROM kms.denial');
 like(flushed(), qr/^error: keys are older than the trail says they should be: \Q$key\E/m,
 	'a denial that was taken away is found');
@@ -88,7 +88,7 @@ foreach my $attack (
 	is($trail->sql($purge), '0|1101', $attack);
 }
 $trail->attack("DELETE FROM kms.key WHERE key_id IN (SELECT 'old' || n FROM generate_series(1, 200) AS n)");
-is($trail->sql($purge), '901|0', 'a small one goes');
+is($trail->sql($purge), '901|0', 'a small purge is done');
 $trail->sql("INSERT INTO kms.key SELECT (jsonb_populate_record(k, jsonb_build_object('key_id', 'older' || n,
 		'device_id', 'older' || n, 'state', 'deprecated', 'expires_at', now() - interval '91 days'))).*
 	FROM kms.key AS k, generate_series(1, 200) AS n WHERE k.key_id = '$other';
@@ -106,14 +106,14 @@ my $hash = $trail->sql("SELECT kms_hash_secret($good)");
 my $false = "SELECT kms_verify_secret($good, '$hash')";
 is($trail->sql($false), 't', 'a hash verifies');
 $trail->attack("UPDATE kms.pepper SET wrapped = set_byte(wrapped, 60, get_byte(wrapped, 60) # 1)");
-is(KmsClient::sqlstate($node, 'postgres', $false), 'XX001', 'with another pepper it is no yes');
+is(KmsClient::sqlstate($node, 'postgres', $false), 'XX001', 'a changed pepper is an error, and not a wrong secret');
 $trail->attack("UPDATE kms.pepper SET wrapped = set_byte(wrapped, 60, get_byte(wrapped, 60) # 1)");
 $trail->attack("INSERT INTO kms.pepper SELECT 'pep_later', now() + interval '1 day', set_byte(wrapped, 60, get_byte(wrapped, 60) # 1) FROM kms.pepper");
 is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_hash_secret($good)"), 'XX001',
 	'a pepper that was made up hashes nothing');
 is($trail->sql($false), 't', 'hashes of the other still verify');
 $trail->attack("DELETE FROM kms.pepper WHERE pepper_id = 'pep_later'");
-is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_hash_secret($good)"), '00000', 'without it all is well');
+is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_hash_secret($good)"), '00000', 'without the inserted pepper secrets can be hashed');
 $trail->attack("INSERT INTO kms.audit_key SELECT 'aud_000000000000000000000000', now(), wrapped_key, public_key FROM kms.audit_key LIMIT 1");
 like(flushed(), qr/^error: audit keys that do not authenticate: aud_000000000000000000000000/m,
 	'an audit key that was made up is found');

@@ -93,7 +93,7 @@ is( KmsClient::sqlstate($node, 'one',
 		"SET statement_timeout = '500ms'; SELECT kms_flush_events()"),
 	'57014', 'the blocked one has not written');
 my (undef, undef, $warning) = $node->psql('one',
-	"SET statement_timeout = '30s'; SELECT kms_metrics_summary()");
+	"SET statement_timeout = '180s'; SELECT kms_metrics_summary()");
 like($warning, qr/WARNING:  the latest events are not in the summary yet/,
 	'its summary does not wait for ever');
 $admin->query('COMMIT');

@@ -133,6 +133,6 @@ $node->restart;
 like(slurp_file($node->logfile), qr/kms keeps 2 background worker slots for writers, not the 3 of kms.reserved_writers/,
 	'the log says how many are kept');
 like(KmsClient::findings($node, 'six'), qr/^notice: kms.reserved_writers is above kms.max_workers/m,
-	'kms_check() says it, too');
+	'kms_check() says how many slots are kept');
 $node->stop;
 done_testing();

@@ -75,7 +75,7 @@ is(pids('one', 'writer'), $writer, 'the writer stays after a refused statement')
 my $holder = KmsClient->session($node, 'postgres');
 $holder->query("BEGIN; COMMENT ON DATABASE one IS 'locked'");
 is( KmsClient::sqlstate($node, 'postgres',
-		"SET statement_timeout = '10s'; SET SESSION AUTHORIZATION nobody; ALTER DATABASE one RENAME TO mine"),
+		"SET statement_timeout = '180s'; SET SESSION AUTHORIZATION nobody; ALTER DATABASE one RENAME TO mine"),
 	'42501', 'refused to others before it waits for a lock');
 $holder->quit;
 
@@ -89,7 +89,7 @@ is($session->query("SELECT kms_decrypt($good)"), 'secret', 'calls go on');
 $session->query('SELECT kms_flush_events()');
 is($session->{state}, '00000', 'these calls are recorded');
 $copier->receive;
-is($copier->{state}, '55006', 'while it cannot be copied');
+is($copier->{state}, '55006', 'a copy fails while a session uses the database');
 is(pids('one', 'writer'), $writer, 'the writer stays while the database cannot be copied');
 $session->quit;
 $copier->quit;
@@ -197,7 +197,7 @@ $namer->query('BEGIN; ALTER DATABASE plain RENAME TO wanted');
 $waiter->send('CREATE DATABASE wanted TEMPLATE one');
 ok(KmsTest::poll(sub { $node->sql("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $waiter->{pid}") }),
 	'a copy waits for its name');
-is(KmsClient::sqlstate($node, 'postgres', "SET statement_timeout = '60s'; CREATE DATABASE another TEMPLATE one"),
+is(KmsClient::sqlstate($node, 'postgres', "SET statement_timeout = '180s'; CREATE DATABASE another TEMPLATE one"),
 	'00000', 'another copy of the database does not wait for that');
 $namer->query('COMMIT');
 $waiter->receive;

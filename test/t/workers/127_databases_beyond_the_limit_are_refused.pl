@@ -79,7 +79,7 @@ $node->safe_psql('postgres', 'DROP DATABASE one');
 ok( KmsTest::poll(
 		sub { KmsClient::sqlstate($node, 'three', "SELECT kms_issue_key('later')") eq '00000' }),
 	'a database that is dropped leaves its place to another');
-works('three', 'in that place');
+works('three', 'in the free place');
 is(complaints($_), '', "kms_check() has no complaint any more in $_") foreach qw(two three);
 $node->stop;
 done_testing();

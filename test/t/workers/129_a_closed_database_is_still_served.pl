@@ -47,7 +47,7 @@ foreach my $closing (
 	$calls++;
 	$session->query("SET application_name = 'call $calls'");
 	is($session->query("SELECT kms_decrypt($good)"), 'secret', "$closing: calls go on");
-	$session->query("SET statement_timeout = '60s'; SELECT kms_flush_events(); RESET statement_timeout");
+	$session->query("SET statement_timeout = '180s'; SELECT kms_flush_events(); RESET statement_timeout");
 	is($session->query("SELECT count(*) FROM kms.event WHERE application_name = 'call $calls'"),
 		'1', "$closing: they are recorded");
 	ok(comes('one', 'maintenance'), "$closing: maintenance comes");
