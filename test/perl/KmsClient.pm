@@ -25,6 +25,18 @@ sub error
 	return $errors;
 }
 
+# Connect with these options of psql and return what it prints on stderr.
+# Nothing is written to psql, because it may end before it reads that.
+sub connection_error
+{
+	my ($node, $db, @options) = @_;
+	my $errors = '';
+
+	IPC::Run::run([ 'psql', '-XAtq', @options, '-d', $node->connstr($db), '-c', 'SELECT 1' ],
+		'<', '/dev/null', '>', '/dev/null', '2>', \$errors);
+	return $errors;
+}
+
 # "00000" if the statements succeed, else the SQLSTATE of the first error.
 sub sqlstate
 {

@@ -512,7 +512,7 @@ foreach my $setting ('kms.master_key_command', 'kms.master_key_file')
 			"a superuser cannot $statement");
 	}
 	local $ENV{PGOPTIONS} = "-c $setting=x";
-	like(($node->psql('postgres', 'SELECT 1'))[2],
+	like(KmsClient::connection_error($node, 'postgres'),
 		qr/parameter "$setting" cannot be changed now/, "a superuser cannot set $setting when connecting");
 }
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN');

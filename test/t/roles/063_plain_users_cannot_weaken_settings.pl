@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../../perl";
+use KmsClient;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -24,11 +25,9 @@ foreach (@settings)
 	my ($name, $value) = split /\|/, $_, 2;
 	{
 		local $ENV{PGOPTIONS} = "-c $name=$value";
-		my ($status, undef, $error) =
-		  $node->psql('postgres', 'SELECT 1', extra_params => [ '-U', 'plain' ]);
-		ok($status != 0, "$name cannot be set by PGOPTIONS");
-		like($error, qr/permission denied|cannot be changed|cannot be set/,
-			"$name: the error says so");
+		like(KmsClient::connection_error($node, 'postgres', '-U', 'plain'),
+			qr/FATAL: .*(?:permission denied|cannot be changed|cannot be set)/,
+			"$name cannot be set by PGOPTIONS");
 	}
 	foreach my $statement (
 		"SET $name = '$value'",
