@@ -1,4 +1,5 @@
 -- The states of a key: every allowed transition, every other is refused, and each is recorded.
+-- Needs: kms.maintenance = off
 \set SHOW_CONTEXT never
 
 \i test/include/outcome.sql

@@ -169,7 +169,7 @@ test_answers(void)
 		  strcmp(hex(commitment, sizeof(commitment)),
 				 "543bf59c7ba871264244bb211eaef0820c82b899e9181f0e82b081d34d0a96ae") == 0,
 		  "commitment of a quarantined event");
-	check(kms_chain_aside(hash, &aside, commitment, hash) == KMS_OK &&
+	check(kms_chain_quarantine(hash, &quarantined, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
 				 "1b21c36bd6028179948e1502a6d7bf9ce50398f4d8615678b469512c51ae611e") == 0,
 		  "hash of a quarantined event");
@@ -361,24 +361,24 @@ test_forgotten(void)
 
 /* However long it is. */
 static void
-test_aside(void)
+test_quarantine(void)
 {
 	KmsChainQuarantine quarantined = {.error = field("e"),.event = {long_text, LONG_LEN}};
 	KmsChainQuarantine none = {.error = field("e")};
 	unsigned char one[KMS_CHAIN_SIZE];
 	unsigned char other[KMS_CHAIN_SIZE];
 
-	check(kms_chain_commit_aside(&aside, salt, one) == KMS_OK,
+	check(kms_chain_commit_quarantine(&quarantined, salt, one) == KMS_OK,
 		  "an event of any length can be quarantined");
 	long_text[LONG_LEN - 1]++;
 	check(kms_chain_commit_quarantine(&quarantined, salt, other) == KMS_OK &&
 		  memcmp(one, other, sizeof(one)) != 0, "its last byte counts");
 	long_text[LONG_LEN - 1]--;
-	check(kms_chain_commit_aside(&none, salt, one) == KMS_OK &&
+	check(kms_chain_commit_quarantine(&none, salt, one) == KMS_OK &&
 		  memcmp(one, other, sizeof(one)) != 0,
 		  "the commitment of no event is another one");
-	aside.error = field(long_text);
-	check(kms_chain_aside(zeros, &aside, one, other) == KMS_BAD_FORMAT,
+	quarantined.error = field(long_text);
+	check(kms_chain_quarantine(zeros, &quarantined, one, other) == KMS_BAD_FORMAT,
 		  "no error of any length");
 }
 
@@ -396,6 +396,6 @@ main(void)
 	test_changes();
 	test_blank();
 	test_forgotten();
-	test_aside();
+	test_quarantine();
 	return tap_done();
 }

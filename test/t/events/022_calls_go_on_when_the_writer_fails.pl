@@ -105,7 +105,7 @@ is(KmsTest::events($node, 'postgres', "device_id = 'antidote'"), '1',
 	'a change that cannot be written is quarantined, too');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM kms.event_outbox'), '0',
 	'after a quarantine the outbox is empty');
-like(KmsClient::findings($node, 'postgres'), qr/^warning: .*set aside/m,
+like(KmsClient::findings($node, 'postgres'), qr/^warning: .*quarantined/m,
 	'kms_check() reports the quarantined events');
 $node->safe_psql('postgres', 'ALTER TABLE kms.event DROP CONSTRAINT poison');
 dense('poison');

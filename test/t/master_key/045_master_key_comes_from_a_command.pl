@@ -355,7 +355,7 @@ $node->reload;
 is($session->query($decrypt), 'secret', 'while the command runs at a reload the keys stay in force');
 is(status(), '', 'there is no complaint while the command runs at a reload');
 is($session->query("SELECT detail FROM kms_master_key_status() WHERE status = 'running'"),
-	'kms.master_key_command is running; the keys read before are in force', 'the status says that the command runs');
+	'kms.master_key_command is running; the keys read before are in force.', 'the status says that the command runs');
 $node->reload;
 ok(gone(@family), 'another reload kills the command');
 @family = left('family', 3);
