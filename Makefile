@@ -13,11 +13,11 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 	$(wildcard src/kms.c)
 OBJS = $(SOURCES:.c=.o)
 
-# Files that compile and link without PostgreSQL, for unit tests and fuzzers.
+# Files that run without a server, for unit tests and fuzzers.
 PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/crc32c.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
 
-# A program that reads the rings of servers that do not run, without PostgreSQL.
+# A program that reads the rings of servers that do not run.
 SCRIPTS_built = build/kms_ring
 RING_OBJS = src/tools/kms_ring.o $(addprefix src/shmem/,event.o ring.o tally.o crc32c.o) src/crypto/status.o
 

@@ -11,11 +11,11 @@
  * "reason": what the trail and the metrics show; NULL for KMS_OK.
  *
  * "message" and "hint" are raised with "sqlstate", unless the caller has found
- * a more exact message or hint.  The name of a value in braces stands for a
- * space and the value, which is in double quotes if it is a name.  It stands
- * for nothing if the caller does not know the value.
- *	{key}		key id
- *	{device}	device id
+ * a more exact message or hint.  A success is never raised; if it were, that
+ * would be an internal error.  The name of a value in braces stands for a
+ * space and the value, which is in double quotes if it is a name.
+ *	{key}		key id; nothing if the caller does not know it
+ *	{device}	device id; nothing if the caller does not know it
  *	{master}	id of the master key that is needed
  *	{month}		label of the current month, YYYY-MM
  *	{time}		time from which a retry may succeed
@@ -31,7 +31,7 @@
 #define KMS_STATUS_LIST(KMS_STATUS) \
 \
 	/* The pure layer. */ \
-	KMS_STATUS(KMS_OK, 0, KMS_STATUS_SUCCESS, "00000", \
+	KMS_STATUS(KMS_OK, 0, KMS_STATUS_SUCCESS, "XX000", \
 			   NULL, KMS_LIBRARY_FAILED, NULL) \
 	/* Undecryptable.  A caller must not be able to tell why. */ \
 	KMS_STATUS(KMS_REJECTED, 1, KMS_STATUS_OF_DATA, "KM001", \
@@ -117,7 +117,7 @@
 	KMS_STATUS(KMS_UNFINISHED, 45, KMS_STATUS_OF_CALL, "XX000", \
 			   "Interrupted", KMS_LIBRARY_FAILED, NULL) \
 	/* Everything was already as requested. */ \
-	KMS_STATUS(KMS_UNCHANGED, 46, KMS_STATUS_SUCCESS, "00000", \
+	KMS_STATUS(KMS_UNCHANGED, 46, KMS_STATUS_SUCCESS, "XX000", \
 			   "No change", KMS_LIBRARY_FAILED, NULL) \
 	/* The state of the key does not allow the transition. */ \
 	KMS_STATUS(KMS_WRONG_STATE, 47, KMS_STATUS_OF_CALL, "KM004", \

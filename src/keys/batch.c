@@ -5,8 +5,8 @@
 
 #include "keys/batch.h"
 
-static int	decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch,
-						 void *arg);
+static bool decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch,
+						 void *arg, int *sqlstate);
 static bool is_of_pair(KmsStatus status);
 
 void
@@ -28,14 +28,15 @@ kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg)
 	for (i = 0; i < batch->count; i++)
 	{
 		KmsBatchRow *row = &batch->rows[i];
+		bool		decrypted;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!row->given)
 			continue;
 		MemoryContextSwitchTo(scratch);
-		row->sqlstate = decrypt_pair(batch, i, fetch, arg);
+		decrypted = decrypt_pair(batch, i, fetch, arg, &row->sqlstate);
 		MemoryContextSwitchTo(caller);
-		if (row->sqlstate == 0)
+		if (decrypted)
 		{
 			Size		size = VARSIZE(batch->room.result);
 
@@ -47,9 +48,13 @@ kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg)
 	kms_call_settle();
 }
 
-/* Return the SQLSTATE of what is wrong with the pair, or 0. */
-static int
-decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch, void *arg)
+/*
+ * Decrypt into the room of the batch; return false, with the SQLSTATE, if the
+ * pair is wrong.
+ */
+static bool
+decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch, void *arg,
+			 int *sqlstate)
 {
 	KmsCipherRequest request = {0};
 	KmsFault	fault = {0};
@@ -61,14 +66,16 @@ decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch, void *arg)
 		status = kms_plaintext_decrypt(&batch->room, call, &request, false,
 									   &fault);
 	kms_call_submit(call, status);
+	*sqlstate = 0;
 	if (status == KMS_OK)
-		return 0;
+		return true;
 	if (!is_of_pair(status))
 	{
 		kms_call_settle();
 		kms_fault_raise(&fault);
 	}
-	return kms_fault_sqlstate(&fault);
+	*sqlstate = kms_fault_sqlstate(&fault);
+	return false;
 }
 
 static bool

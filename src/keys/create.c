@@ -95,7 +95,7 @@ kms_create_insert_sealed(KmsKeyRow *row, const KmsKeySecret *secret,
 	if (status == KMS_OK)
 		status = kms_key_seal_row(row, &digests, fault);
 	if (status != KMS_OK)
-		return status;
+		return kms_fault(fault, status);
 	if (!kms_key_table_insert(row, secret))
 		return kms_create_fault_exists(row, fault);
 

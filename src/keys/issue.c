@@ -11,8 +11,8 @@
  *
  * Rotating also locks the rows of the keys that it deprecates.  A session that
  * holds the lock of a row (because it disables a key, for example) may ask for
- * the device's lock next.  So no session waits for a row while it holds the
- * device's lock: it releases that lock before it waits.
+ * the device's lock next.  So this call does not wait for a row with the
+ * device's lock that it took: it releases that lock before it waits.
  *
  * The limit counts rows made within the window, by this transaction and by
  * committed ones; the lock makes the count exact.  A row from the future was

@@ -1,9 +1,9 @@
 /*
  * Every heavyweight lock of kms that is not the lock of a table or a row.
  *
- * PostgreSQL's lock manager knows them as locks of objects that no SQL command
- * locks in this way, so they show in pg_locks, take part in the detection of
- * deadlocks, and end with the (sub)transaction.
+ * They are locks of PostgreSQL's lock manager, so they show in pg_locks, take
+ * part in the detection of deadlocks, and end with the transaction.  Except
+ * for the first two, no SQL command takes them.
  *
  *	lock			pg_locks					held by
  *	database		object of pg_database		a session that connects
@@ -18,15 +18,19 @@
  *	subject			tuple of kms.key that		one attempt of a subject
  *					cannot exist
  *
- * Order, for a process that waits:
+ * Order, for a call that waits:
  *
  * 1. The table kms.key comes before the tables that belong to it and before
- *	  "making" of the pool, because a purge locks the table first.
+ *	  "making" of the pool, because a call that takes a key from the pool
+ *	  changes kms.key next, and DROP EXTENSION locks kms.key first.
  * 2. A row of kms.key comes before "device" of the same key.  With "device"
  *	  held, a row is only tried; if it is busy, "device" is released first.
- * 3. "making" and "subject" are the last ones: with them held a process waits
- *	  for no other lock of this list and for no row of kms.key.
+ * 3. "making" comes after these, and among several first that of the pool,
+ *	  then of peppers, then of audit keys.  "subject" is the last one.
  * 4. Workers only try: database, extension, writer, roll-up, start.
+ *
+ * A transaction of several calls keeps the locks of all of them and can break
+ * this order.  If that ends in a deadlock, PostgreSQL ends one transaction.
  *
  * LWLocks are taken after all of these, and none is held while a process
  * waits for one of these.
@@ -54,8 +58,8 @@ extern void kms_lock_subject(LOCKTAG *tag, const unsigned char *digest);
 /*
  * Take the lock of a tag in exclusive mode, and accept what its last holder
  * has committed.  "try" returns false at once if another process holds it,
- * "wait" can be cancelled.  Held until the end of the (sub)transaction that
- * took it, or until it is released.
+ * "wait" can be cancelled.  Held until the transaction ends, the subtransaction
+ * that took it is rolled back, or it is released.
  */
 extern bool kms_lock_try(const LOCKTAG *tag);
 extern void kms_lock_wait(const LOCKTAG *tag);

@@ -54,7 +54,7 @@ extern bool kms_events_claim(void);
 extern void kms_events_release_claim(void);
 
 /*
- * Return true if this session has to wait while the ring is more than half
+ * Return true if this session has to wait while the ring is at least half
  * full, because it has pushed many events since the ring was last less than
  * half full.
  */

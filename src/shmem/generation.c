@@ -102,7 +102,6 @@ kms_generation_enter(void)
 void
 kms_generation_leave(void)
 {
-
 	if (mine == NULL)
 		return;
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);

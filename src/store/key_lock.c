@@ -34,6 +34,7 @@ static void add_hint(void *arg);
 static char *row_holder(const char *key_id);
 static char *prepared_among(TransactionId xmax, uint16 infomask);
 static char *prepared_name(TransactionId xid);
+
 void
 kms_key_lock_device(const char *device_id)
 {

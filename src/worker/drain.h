@@ -83,7 +83,10 @@ extern void kms_drain_hand_over(KmsDrain *drain, KmsRing *ring);
 extern void kms_drain_tell(KmsDrain *drain, pg_atomic_uint64 *reached,
 						   uint64 wanted);
 
-/* Return whether SIGTERM has come, and no time is left for the rest. */
+/*
+ * Return whether SIGTERM has come and the loop of the process has to look at
+ * it, or, while the server is being stopped, the time for that is over.
+ */
 extern bool kms_drain_must_hurry(const KmsDrain *drain);
 
 #endif							/* KMS_WORKER_DRAIN_H */

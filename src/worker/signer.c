@@ -28,6 +28,7 @@ kms_signer_sign(KmsTrailWriter *writer, KmsDatabase *database)
 	KmsWorkerError error;
 	const char *name;
 
+	writer->unsigned_left = false;
 	note_able(writer, database);
 	if (writer->keeper.anchor.broken != KMS_ANCHOR_HOLDS ||
 		!kms_sign_is_due(&writer->signing, &writer->last) ||

@@ -17,7 +17,7 @@ extern void kms_signer_sign(KmsTrailWriter *writer, KmsDatabase *database);
 
 /*
  * Write the gap that the trail's owner has asked for with
- * kms_accept_trail(), if there is such a request, and answer it.  It is done
+ * kms_audit_accept(), if there is such a request, and answer it.  It is done
  * even if the caller has stopped waiting.
  */
 extern void kms_signer_accept(KmsTrailWriter *writer);

@@ -58,6 +58,7 @@ static void take_request(Writer *writer);
 static void one_round(void *arg);
 static bool prepare(Writer *writer);
 static bool run_round(Writer *writer, long *pause);
+static bool try_round(Writer *writer, KmsWorkerError *error);
 static void handle_error(Writer *writer, const KmsWorkerError *error);
 static long longest_pause(int failures, int sqlstate);
 static bool has_nothing_left(Writer *writer);
@@ -178,8 +179,7 @@ run_round(Writer *writer, long *pause)
 	KmsDrain   *drain = &writer->drain;
 	KmsWorkerError error;
 
-	take_request(writer);
-	if (!kms_worker_try(one_round, writer, &error))
+	if (!try_round(writer, &error))
 	{
 		kms_trail_writer_blame_drop(&drain->writer, &error);
 		handle_error(writer, &error);
@@ -196,6 +196,24 @@ run_round(Writer *writer, long *pause)
 		kms_continuity_file(&drain->writer.keeper, false);
 	}
 	return true;
+}
+
+/*
+ * A cancel may end the round before it begins, so nothing may be left of the
+ * round before.
+ */
+static bool
+try_round(Writer *writer, KmsWorkerError *error)
+{
+	KmsDrain   *drain = &writer->drain;
+
+	take_request(writer);
+	drain->wrote = false;
+	drain->more = false;
+	drain->current = NULL;
+	drain->writer.unlocked = false;
+	drain->writer.closing = false;
+	return kms_worker_try(one_round, writer, error);
 }
 
 /* A request that comes from here on is one for the next round. */
@@ -215,12 +233,6 @@ one_round(void *arg)
 	Writer	   *writer = arg;
 	KmsDrain   *drain = &writer->drain;
 
-	drain->wrote = false;
-	drain->more = false;
-	drain->current = NULL;
-	drain->writer.unlocked = false;
-	drain->writer.closing = false;
-	drain->writer.unsigned_left = false;
 	kms_worker_reload();
 	drain->seen = pg_atomic_read_u64(&writer->worker.database->flush_wanted);
 	pg_memory_barrier();
@@ -384,8 +396,7 @@ hand_over(Writer *writer)
 		bool		good;
 
 		others = kms_clean_stop_count_others(MyDatabaseId);
-		take_request(writer);
-		good = kms_worker_try(one_round, writer, &error);
+		good = try_round(writer, &error);
 		if (writer->absent || writer->replaced)
 			return;
 		if (!good)
