@@ -58,8 +58,8 @@ extern void kms_lock_subject(LOCKTAG *tag, const unsigned char *digest);
 /*
  * Take the lock of a tag in exclusive mode, and accept what its last holder
  * has committed.  "try" returns false at once if another process holds it,
- * "wait" can be cancelled.  Held until the transaction ends, the subtransaction
- * that took it is rolled back, or it is released.
+ * "wait" can be cancelled.  Held until it is released, the transaction ends,
+ * or the subtransaction that took it is rolled back.
  */
 extern bool kms_lock_try(const LOCKTAG *tag);
 extern void kms_lock_wait(const LOCKTAG *tag);
