@@ -5,6 +5,7 @@
 #include "utils/builtins.h"
 
 #include "api/args.h"
+
 #include "pg/line.h"
 
 /* Longest name of a digest that is looked up. */

@@ -9,6 +9,7 @@
 #include "tcop/utility.h"
 
 #include "api/discard.h"
+
 #include "keys/opened.h"
 
 static ProcessUtility_hook_type prev_utility_hook = NULL;

@@ -1,7 +1,8 @@
 #include "postgres.h"
 
-#include "api/args.h"
 #include "api/request.h"
+
+#include "api/args.h"
 #include "pg/client.h"
 #include "pg/encoding.h"
 #include "pg/settings.h"

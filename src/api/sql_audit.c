@@ -7,8 +7,8 @@
 #include "utils/builtins.h"
 
 #include "api/args.h"
-#include "keys/verify.h"
 #include "keys/service.h"
+#include "keys/verify.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 

@@ -20,11 +20,11 @@ typedef struct Base64
 	int			last;			/* value of the last digit */
 } Base64;
 
+#define FIRST_SPECIAL	62		/* first digit in which the alphabets differ */
+
 /*
  * The value of a digit plus 1, for both alphabets; 0 for any other character.
  */
-#define FIRST_SPECIAL	62		/* first digit in which the alphabets differ */
-
 static const unsigned char digit_values[256] = {
 	['A'] = 1,['B'] = 2,['C'] = 3,['D'] = 4,['E'] = 5,['F'] = 6,
 	['G'] = 7,['H'] = 8,['I'] = 9,['J'] = 10,['K'] = 11,['L'] = 12,

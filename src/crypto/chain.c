@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "crypto/chain.h"
+
 #include "crypto/sha256.h"
 
 #define MESSAGE_MAX		4096	/* bytes */

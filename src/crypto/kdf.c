@@ -5,8 +5,9 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include "crypto/algorithm.h"
 #include "crypto/kdf.h"
+
+#include "crypto/algorithm.h"
 
 /* OSSL_PARAM takes pointers to data it does not change as non-const. */
 #define PARAM_BYTES(bytes) ((void *) (bytes))

@@ -4,8 +4,9 @@
 
 #include <openssl/crypto.h>
 
-#include "crypto/kdf.h"
 #include "crypto/master_key.h"
+
+#include "crypto/kdf.h"
 
 #define HEX_DIGITS	(2 * KMS_MASTER_KEY_SIZE)
 

@@ -4,6 +4,7 @@
 #include <openssl/rsa.h>
 
 #include "crypto/rsa_generate.h"
+
 #include "crypto/rsa_key_struct.h"
 #include "crypto/rsa_oaep.h"
 #include "crypto/secure_heap.h"

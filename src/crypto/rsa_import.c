@@ -19,6 +19,7 @@
 #include <openssl/x509.h>
 
 #include "crypto/rsa_import.h"
+
 #include "crypto/rsa_key_struct.h"
 #include "crypto/rsa_oaep.h"
 #include "crypto/secure_heap.h"

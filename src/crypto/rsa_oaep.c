@@ -12,8 +12,9 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
-#include "crypto/rsa_key_struct.h"
 #include "crypto/rsa_oaep.h"
+
+#include "crypto/rsa_key_struct.h"
 #include "crypto/secure_heap.h"
 
 #define PAIR_TEST_SIZE	32		/* bytes */

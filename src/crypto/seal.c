@@ -3,8 +3,9 @@
 
 #include <openssl/crypto.h>
 
-#include "crypto/kdf.h"
 #include "crypto/seal.h"
+
+#include "crypto/kdf.h"
 
 #define FORMAT			0x01
 #define HEADER_SIZE		(1 + KMS_MASTER_KEY_ID_SIZE)

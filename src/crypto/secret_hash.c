@@ -8,9 +8,10 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include "crypto/kdf.h"
-#include "crypto/encoder.h"
 #include "crypto/secret_hash.h"
+
+#include "crypto/encoder.h"
+#include "crypto/kdf.h"
 
 /*
  * About 60 ms on a present-day core.  This is as much as a login can bear, and

@@ -8,10 +8,10 @@
  */
 #define SECURE_HEAP_PIECE	32
 
-/* A heap that was inherited by fork is not locked any more. */
 int
 kms_secure_heap_start(size_t size)
 {
+	/* a heap that was inherited by fork is not locked any more */
 	if (CRYPTO_secure_malloc_initialized() == 1)
 		return 2;
 	return CRYPTO_secure_malloc_init(size, SECURE_HEAP_PIECE);

@@ -4,11 +4,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "crypto/self_test.h"
+
 #include "crypto/encoder.h"
 #include "crypto/kdf.h"
 #include "crypto/rsa_oaep.h"
 #include "crypto/seal.h"
-#include "crypto/self_test.h"
 #include "crypto/self_test_data.h"
 #include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"

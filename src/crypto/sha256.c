@@ -2,8 +2,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "crypto/algorithm.h"
 #include "crypto/sha256.h"
+
+#include "crypto/algorithm.h"
 
 /*
  * The writer and the verification of the trail call this twice a row, and

@@ -19,7 +19,8 @@
  *	{master}	id of the master key that is needed
  *	{month}		label of the current month, YYYY-MM
  *	{time}		time from which a retry may succeed
- * "hint" may be NULL.
+ * "hint" may be NULL, and so may be "message" if the caller always has one, or
+ * if the status is never raised.
  */
 #ifndef KMS_CRYPTO_STATUS_LIST_H
 #define KMS_CRYPTO_STATUS_LIST_H
@@ -32,17 +33,17 @@
 \
 	/* The pure layer. */ \
 	KMS_STATUS(KMS_OK, 0, KMS_STATUS_SUCCESS, "XX000", \
-			   NULL, KMS_LIBRARY_FAILED, NULL) \
+			   NULL, NULL, NULL) \
 	/* Undecryptable.  A caller must not be able to tell why. */ \
 	KMS_STATUS(KMS_REJECTED, 1, KMS_STATUS_OF_DATA, "KM001", \
 			   "Failed to decrypt data", \
 			   "failed to decrypt data", NULL) \
 	/* The length of the ciphertext is not that of the key. */ \
 	KMS_STATUS(KMS_BAD_LENGTH, 2, KMS_STATUS_OF_DATA, "22023", \
-			   "Invalid argument", KMS_LIBRARY_FAILED, NULL) \
+			   "Invalid argument", NULL, NULL) \
 	/* The plaintext is too long for the key and the digest. */ \
 	KMS_STATUS(KMS_TOO_LONG, 3, KMS_STATUS_OF_CALL, "22023", \
-			   "Invalid argument", KMS_LIBRARY_FAILED, NULL) \
+			   "Invalid argument", NULL, NULL) \
 	/* Key material is malformed or inconsistent. */ \
 	KMS_STATUS(KMS_BAD_KEY, 4, KMS_STATUS_OF_CALL, "XX000", \
 			   "Internal error", KMS_LIBRARY_FAILED, NULL) \
@@ -64,7 +65,7 @@
 			   "Internal error", KMS_LIBRARY_FAILED, NULL) \
 	/* Text or bytes do not have the required form. */ \
 	KMS_STATUS(KMS_BAD_FORMAT, 9, KMS_STATUS_OF_CALL, "22023", \
-			   "Invalid argument", KMS_LIBRARY_FAILED, NULL) \
+			   "Invalid argument", NULL, NULL) \
 	/* Wrapped under a master key that this server does not have. */ \
 	KMS_STATUS(KMS_OTHER_MASTER_KEY, 10, KMS_STATUS_OF_CALL, "KM007", \
 			   "Master key is not available", \
@@ -102,30 +103,30 @@
 			   "master key is not available", \
 			   "Set kms.master_key_file or kms.master_key_command in postgresql.conf and reload the server; kms_check(), kms_master_key_status() and the server log say what is wrong.") \
 	KMS_STATUS(KMS_INVALID_ARGUMENT, 41, KMS_STATUS_OF_CALL, "22023", \
-			   "Invalid argument", KMS_LIBRARY_FAILED, NULL) \
+			   "Invalid argument", NULL, NULL) \
 	/* An argument is invalid, and it is the ciphertext. */ \
 	KMS_STATUS(KMS_BAD_CIPHERTEXT, 42, KMS_STATUS_OF_DATA, "22023", \
-			   "Invalid argument", KMS_LIBRARY_FAILED, NULL) \
+			   "Invalid argument", NULL, NULL) \
 	KMS_STATUS(KMS_NOT_TEXT, 43, KMS_STATUS_OF_DATA, "22021", \
 			   "Plaintext is not text", \
 			   "decrypted data is not text in the database's encoding", \
 			   "Use kms_decrypt_bytea() for binary data.") \
 	/* A change whose transaction was rolled back. */ \
 	KMS_STATUS(KMS_ROLLED_BACK, 44, KMS_STATUS_OF_CALL, "XX000", \
-			   "Rolled back", KMS_LIBRARY_FAILED, NULL) \
+			   "Rolled back", NULL, NULL) \
 	/* Another error ended the call, as a cancel does. */ \
 	KMS_STATUS(KMS_UNFINISHED, 45, KMS_STATUS_OF_CALL, "XX000", \
-			   "Interrupted", KMS_LIBRARY_FAILED, NULL) \
+			   "Interrupted", NULL, NULL) \
 	/* Everything was already as requested. */ \
 	KMS_STATUS(KMS_UNCHANGED, 46, KMS_STATUS_SUCCESS, "XX000", \
-			   "No change", KMS_LIBRARY_FAILED, NULL) \
+			   "No change", NULL, NULL) \
 	/* The state of the key does not allow the transition. */ \
 	KMS_STATUS(KMS_WRONG_STATE, 47, KMS_STATUS_OF_CALL, "KM004", \
 			   "Encryption key is in another state", \
-			   KMS_LIBRARY_FAILED, NULL) \
+			   NULL, NULL) \
 	/* A secret does not match its hash. */ \
 	KMS_STATUS(KMS_MISMATCH, 48, KMS_STATUS_OF_CALL, "XX000", \
-			   "Secret does not match", KMS_LIBRARY_FAILED, NULL) \
+			   "Secret does not match", NULL, NULL) \
 	KMS_STATUS(KMS_LOCKED_OUT, 49, KMS_STATUS_OF_CALL, "KM009", \
 			   "Too many failed attempts", \
 			   "too many failed attempts", \
@@ -136,7 +137,7 @@
 			   "Connect with TLS (sslmode=verify-full), or through a local socket.") \
 	/* A hash names a pepper that this database does not have. */ \
 	KMS_STATUS(KMS_NO_PEPPER, 51, KMS_STATUS_OF_CALL, "XX001", \
-			   "Stored pepper not found", KMS_LIBRARY_FAILED, NULL) \
+			   "Stored pepper not found", NULL, NULL) \
 	/* No master key has the label of this month. */ \
 	KMS_STATUS(KMS_NO_MONTH_KEY, 52, KMS_STATUS_OF_CALL, "KM007", \
 			   "Master key is not available", \

@@ -13,10 +13,11 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "crypto/wrap.h"
+
 #include "crypto/algorithm.h"
 #include "crypto/encoder.h"
 #include "crypto/kdf.h"
-#include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"
 
 #define FORMAT			0x01

@@ -3,6 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/admit.h"
+
 #include "keys/opened.h"
 #include "shmem/master.h"
 #include "store/key_table.h"

@@ -1,7 +1,8 @@
 #include "postgres.h"
 
-#include "crypto/rsa_key.h"
 #include "keys/audit_key.h"
+
+#include "crypto/rsa_key.h"
 #include "keys/service_key.h"
 
 static KmsStatus find_signer(char *signing_key_id);

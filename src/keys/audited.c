@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "keys/audited.h"
+
 #include "pg/fault.h"
 #include "pg/settings.h"
 #include "shmem/shared.h"
@@ -22,27 +23,27 @@ kms_audited_require(KmsAudited audited, bool installing)
 	}
 	switch (audited)
 	{
-		case KMS_AUDIT_STANDBY:
+		case KMS_UNAUDITED_STANDBY:
 			fault.detail = "A standby records nothing.";
 			fault.hint = "Call the primary, or set kms.audit = best_effort on the standby.";
 			break;
-		case KMS_AUDIT_NO_LAUNCHER:
+		case KMS_UNAUDITED_NO_LAUNCHER:
 			fault.detail = "The launcher of kms does not run.";
 			fault.hint = "Raise max_worker_processes and restart the server; its log says why the launcher was not started.";
 			break;
-		case KMS_AUDIT_NO_WRITER:
+		case KMS_UNAUDITED_NO_WRITER:
 			fault.detail = "The event writer cannot work.";
 			fault.hint = "kms_check() and kms.status show its last error.";
 			break;
-		case KMS_AUDIT_NO_RING:
+		case KMS_UNAUDITED_NO_RING:
 			fault.detail = "The event ring of this database cannot be made.";
 			fault.hint = "The server log says why; there must be room for kms.event_ring_size in pg_stat_tmp.";
 			break;
-		case KMS_AUDIT_ALONE:
+		case KMS_UNAUDITED_ALONE:
 			fault.detail = "There is no synchronous standby: synchronous_standby_names is empty, and kms.audit_wait_for_standby is on.";
 			fault.hint = "Name one, or turn kms.audit_wait_for_standby off.";
 			break;
-		case KMS_AUDIT_CLOSED:
+		case KMS_UNAUDITED_CLOSED:
 			fault.detail = "The extension is being dropped or changed.";
 			break;
 		default:

@@ -33,9 +33,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "keys/call.h"
+
 #include "crypto/key_id.h"
 #include "keys/audited.h"
-#include "keys/call.h"
 #include "keys/service.h"
 #include "pg/client.h"
 #include "pg/line.h"
@@ -51,7 +52,7 @@ struct KmsCall
 	instr_time	started;
 	SubTransactionId subid;
 	bool		opens;			/* a private key operation was reached */
-	bool		admitted;		/* room in the ring was requested */
+	bool		asked_for_room; /* room in the ring was requested */
 	bool		claimed;		/* room in the ring was granted */
 	KmsCallEnd	end;			/* how a success is recorded */
 	KmsEvent	event;
@@ -114,13 +115,15 @@ kms_call_begin(KmsOperation operation)
 	KmsCall    *call;
 
 	kms_service_require();
+	/* an issue may become a change, whose event is a row of the outbox */
 	if (operation != KMS_OP_ISSUE && must_be_durable(operation))
 		kms_audited_require(kms_wait_outlook(), installed);
 	kms_wait_for_debt();
+	/* calls that are nested deeper share the last place, and its claim */
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	call->opens = false;
 	call->end = KMS_CALL_SERVED;
-	call->admitted = call->claimed;
+	call->asked_for_room = call->claimed;
 	memset(&call->event, 0, sizeof(call->event));
 	call->event.operation = operation;
 	call->event.calls = 1;
@@ -137,9 +140,9 @@ kms_call_make_room(KmsCall *call)
 	KmsAudited	audited;
 	bool		waited;
 
-	if (call->admitted || RecoveryInProgress())
+	if (call->asked_for_room || RecoveryInProgress())
 		return false;
-	call->admitted = true;
+	call->asked_for_room = true;
 	audited = kms_wait_claim(&waited);
 	call->claimed = audited == KMS_AUDITED;
 	if (audited != KMS_AUDITED && must_be_durable(call->event.operation))
@@ -241,7 +244,7 @@ kms_call_submit(KmsCall *call, KmsStatus status)
 	 */
 	if (promised.pending &&
 		promised.receipt.generation != promise.receipt.generation)
-		kms_audited_require(KMS_AUDIT_CLOSED, installed);
+		kms_audited_require(KMS_UNAUDITED_CLOSED, installed);
 	promised = promise;
 }
 

@@ -14,10 +14,11 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "keys/check.h"
+
 #include "crypto/rsa_oaep.h"
 #include "crypto/self_test.h"
 #include "keys/admit.h"
-#include "keys/check.h"
 #include "keys/check_clock.h"
 #include "keys/check_copies.h"
 #include "keys/check_keys.h"

@@ -4,10 +4,11 @@
 #include "utils/timestamp.h"
 
 #include "keys/check_clock.h"
+
 #include "keys/clock.h"
 #include "shmem/master.h"
-#include "store/kept_clock.h"
 #include "store/due.h"
+#include "store/kept_clock.h"
 
 #define TOLERANCE	USECS_PER_MINUTE	/* rows may be this far ahead after a
 										 * failover */

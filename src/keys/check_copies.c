@@ -8,8 +8,8 @@
 #include "keys/admit.h"
 #include "keys/name_list.h"
 #include "shmem/master.h"
-#include "store/health.h"
 #include "store/due.h"
+#include "store/health.h"
 #include "store/wrapped.h"
 
 #define SAMPLE			1000	/* keys that are looked at */

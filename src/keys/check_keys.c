@@ -3,8 +3,9 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "keys/admit.h"
 #include "keys/check_keys.h"
+
+#include "keys/admit.h"
 #include "keys/name_list.h"
 #include "keys/opened.h"
 #include "shmem/master.h"

@@ -3,6 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/check_master_key.h"
+
 #include "keys/month_key.h"
 #include "keys/rewrap.h"
 #include "pg/fault.h"

@@ -38,7 +38,7 @@ static const Rule rights[] = {
 	"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ... FROM them, and grant what their job needs, as examples/grants.sql does."},
 	{KMS_MEMBER_DANGEROUS, "notice",
 		"roles may destroy keys, open what refused keys protect, import keys, forget devices or accept a changed trail: %s",
-	"If one of them should not, revoke EXECUTE on that function from it."},
+	"Revoke EXECUTE on these functions from each role that does not need it."},
 	{KMS_MEMBER_CREATORS, "warning",
 		"roles may create objects beside those of kms: %s",
 	"REVOKE CREATE ON SCHEMA ... FROM them: a function with the name of one of kms that takes other types may be called in its place. From the database's owner, to whom schema public belongs, ALTER SCHEMA public OWNER TO a superuser takes it."}

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "keys/check_publication.h"
+
 #include "pg/fault.h"
 #include "store/publication.h"
 

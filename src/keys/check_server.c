@@ -4,8 +4,9 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "crypto/openssl.h"
 #include "keys/check_server.h"
+
+#include "crypto/openssl.h"
 #include "keys/name_list.h"
 #include "pg/settings.h"
 #include "shmem/shared.h"

@@ -2,14 +2,15 @@
 
 #include "utils/timestamp.h"
 
-#include "keys/audit_key.h"
 #include "keys/check_trail.h"
+
+#include "keys/audit_key.h"
 #include "keys/clock.h"
 #include "keys/name_list.h"
 #include "pg/settings.h"
 #include "shmem/session_ring.h"
-#include "shmem/wait.h"
 #include "shmem/shared.h"
+#include "shmem/wait.h"
 #include "store/checkpoint_table.h"
 #include "store/health.h"
 #include "store/latest.h"

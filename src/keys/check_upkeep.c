@@ -3,6 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/check_upkeep.h"
+
 #include "keys/name_list.h"
 #include "store/health.h"
 #include "store/prepared.h"

@@ -2,8 +2,9 @@
 
 #include "miscadmin.h"
 
-#include "keys/admit.h"
 #include "keys/cipher.h"
+
+#include "keys/admit.h"
 #include "keys/opened.h"
 
 static KmsStatus too_long(size_t len, size_t most, KmsFault *fault);

@@ -3,9 +3,10 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "keys/sign.h"
 #include "keys/clock.h"
+
 #include "keys/admit.h"
+#include "keys/sign.h"
 #include "pg/boot.h"
 #include "pg/fault.h"
 #include "shmem/master.h"

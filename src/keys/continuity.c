@@ -30,9 +30,9 @@
 #include "pg/wal.h"
 #include "shmem/anchor_file.h"
 #include "shmem/session_ring.h"
+#include "store/epoch_table.h"
 #include "store/latest.h"
 #include "store/link.h"
-#include "store/epoch_table.h"
 
 #define FILE_PAUSE_S	60		/* between writes without a new signature */
 #define JUDGE_TRIES		10

@@ -3,12 +3,13 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "crypto/rsa_generate.h"
 #include "keys/create.h"
+
+#include "crypto/rsa_generate.h"
+#include "keys/key_seal.h"
 #include "keys/month_key.h"
 #include "keys/opened.h"
 #include "keys/rewrap.h"
-#include "keys/key_seal.h"
 #include "keys/wrapping.h"
 #include "shmem/generation.h"
 #include "store/key_table.h"

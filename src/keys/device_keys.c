@@ -2,8 +2,9 @@
 
 #include "utils/timestamp.h"
 
-#include "keys/admit.h"
 #include "keys/device_keys.h"
+
+#include "keys/admit.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
 #include "store/key_lock.h"

@@ -1,7 +1,8 @@
 #include "postgres.h"
 
-#include "keys/admit.h"
 #include "keys/diagnose.h"
+
+#include "keys/admit.h"
 #include "keys/digest_pair.h"
 #include "keys/finding.h"
 #include "store/key_table.h"

@@ -2,9 +2,10 @@
 
 #include "mb/pg_wchar.h"
 
+#include "keys/diagnose_form.h"
+
 #include "crypto/base64.h"
 #include "crypto/looks.h"
-#include "keys/diagnose_form.h"
 #include "keys/finding.h"
 #include "pg/encoding.h"
 

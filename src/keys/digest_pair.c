@@ -2,8 +2,9 @@
 
 #include "miscadmin.h"
 
-#include "crypto/rsa_oaep.h"
 #include "keys/digest_pair.h"
+
+#include "crypto/rsa_oaep.h"
 #include "pg/encoding.h"
 
 static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair,

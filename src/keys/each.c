@@ -7,6 +7,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/each.h"
+
 #include "store/due.h"
 #include "store/key_lock.h"
 

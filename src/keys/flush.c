@@ -3,6 +3,7 @@
 #include "access/xlog.h"
 
 #include "keys/flush.h"
+
 #include "pg/fault.h"
 #include "shmem/wait.h"
 

@@ -19,8 +19,9 @@
 #include "utils/json.h"
 #include "utils/snapmgr.h"
 
-#include "keys/audit_key.h"
 #include "keys/forget.h"
+
+#include "keys/audit_key.h"
 #include "keys/key_seal.h"
 #include "keys/transition.h"
 #include "pg/compat.h"

@@ -4,8 +4,9 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "keys/create.h"
 #include "keys/import.h"
+
+#include "keys/create.h"
 #include "keys/opened.h"
 #include "pg/settings.h"
 #include "store/key_lock.h"

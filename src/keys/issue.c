@@ -25,10 +25,11 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "keys/issue.h"
+
 #include "keys/admit.h"
 #include "keys/create.h"
 #include "keys/device_keys.h"
-#include "keys/issue.h"
 #include "keys/opened.h"
 #include "keys/pool.h"
 #include "keys/transition.h"

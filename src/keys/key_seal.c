@@ -4,6 +4,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/key_seal.h"
+
 #include "shmem/master.h"
 
 #define ROW_MAX 4096			/* bytes; an encoded row has less than 2.5 kB

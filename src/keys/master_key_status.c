@@ -1,6 +1,7 @@
 #include "postgres.h"
 
 #include "keys/master_key_status.h"
+
 #include "keys/month_key.h"
 #include "keys/rewrap.h"
 #include "shmem/master.h"

@@ -8,6 +8,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/metrics_summary.h"
+
 #include "pg/fault.h"
 #include "shmem/wait.h"
 #include "store/summary.h"

@@ -3,6 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/month_key.h"
+
 #include "pg/month.h"
 
 #define WARN_AHEAD (14 * USECS_PER_DAY)

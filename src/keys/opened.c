@@ -19,8 +19,9 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "crypto/secure_heap.h"
 #include "keys/opened.h"
+
+#include "crypto/secure_heap.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"
 #include "pg/protect.h"
@@ -46,7 +47,7 @@ static int	count = 0;
 static KmsRsaOpener *opener = NULL;
 static bool heap_locked = false;
 
-static void start(void);
+static void start_cache(void);
 static void on_exit_wipe(int code, Datum arg);
 static OpenedKey *find(const char *key_id);
 static bool still_good(OpenedKey *entry, const KmsKeyRow *row);
@@ -68,7 +69,7 @@ kms_opened_get(const KmsKeyRow *row)
 {
 	OpenedKey  *entry;
 
-	start();
+	start_cache();
 	while (count > kms_key_cache_size && kms_opened_make_room())
 		;
 	entry = find(row->key_id);
@@ -96,7 +97,7 @@ kms_opened_open(const KmsKeyRow *row, const KmsKeySecret *secret,
 	KmsStatus	status;
 	bool		found;
 
-	start();
+	start_cache();
 	entry = find(row->key_id);
 	if (entry != NULL && entry->key != NULL)
 		evict(entry);
@@ -143,12 +144,12 @@ kms_opened_heap_locked(void)
 KmsRsaOpener *
 kms_opened_opener(void)
 {
-	start();
+	start_cache();
 	return opener;
 }
 
 static void
-start(void)
+start_cache(void)
 {
 	HASHCTL		control;
 	size_t		heap = 64 * 1024;

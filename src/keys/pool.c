@@ -46,10 +46,11 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "keys/pool.h"
+
 #include "keys/call.h"
 #include "keys/create.h"
 #include "keys/month_key.h"
-#include "keys/pool.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
@@ -88,11 +89,12 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 		status = find_wanted(&wanted);
 		if (status != KMS_OK || !kms_pool_table_pick(fits, &wanted, pool))
 			break;
-		status = kms_wrapping_rewrap(pool, row, secret);
+		status = kms_wrapping_from_pool(pool, row, secret);
 		if (status == KMS_NOT_AUTHENTIC)
 			ereport(LOG,
 					(errmsg("kms: a key in kms.pool_key does not authenticate and is removed"),
 					 KMS_HIDE_STATEMENT));
+		/* any other error is the caller's, because the row is gone */
 		else if (status != KMS_OTHER_MASTER_KEY)
 			*taken = true;
 	}

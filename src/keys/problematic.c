@@ -3,6 +3,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/problematic.h"
+
 #include "pg/fault.h"
 
 List *

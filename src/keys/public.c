@@ -1,9 +1,10 @@
 #include "postgres.h"
 
+#include "keys/public.h"
+
 #include "keys/admit.h"
 #include "keys/device_keys.h"
 #include "keys/opened.h"
-#include "keys/public.h"
 
 static KmsStatus fill_numbers(const KmsKeyRow *row, const KmsKeySecret *secret,
 							  KmsPublicKey *key, KmsFault *fault);

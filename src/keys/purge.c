@@ -12,9 +12,10 @@
 
 #include "utils/timestamp.h"
 
+#include "keys/purge.h"
+
 #include "keys/admit.h"
 #include "keys/call.h"
-#include "keys/purge.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "store/due.h"

@@ -41,11 +41,12 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
+#include "keys/rewrap.h"
+
+#include "keys/admit.h"
 #include "keys/clock.h"
 #include "keys/each.h"
 #include "keys/month_key.h"
-#include "keys/admit.h"
-#include "keys/rewrap.h"
 #include "keys/service_key.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"

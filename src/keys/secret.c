@@ -32,6 +32,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/secret.h"
+
 #include "keys/service_key.h"
 #include "pg/fault.h"
 #include "pg/settings.h"

@@ -3,8 +3,9 @@
 #include "access/xlog.h"
 #include "replication/walsender.h"
 
-#include "crypto/self_test.h"
 #include "keys/service.h"
+
+#include "crypto/self_test.h"
 #include "pg/catalog.h"
 #include "pg/fault.h"
 #include "pg/preload.h"

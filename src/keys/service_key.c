@@ -7,8 +7,9 @@
 
 #include "utils/timestamp.h"
 
-#include "crypto/secret_hash.h"
 #include "keys/service_key.h"
+
+#include "crypto/secret_hash.h"
 #include "shmem/master.h"
 
 typedef struct Kind

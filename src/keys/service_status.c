@@ -2,10 +2,11 @@
 
 #include "utils/timestamp.h"
 
+#include "keys/service_status.h"
+
 #include "crypto/openssl.h"
 #include "keys/check_unwritten.h"
 #include "keys/opened.h"
-#include "keys/service_status.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "shmem/session_ring.h"

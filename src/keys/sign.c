@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "keys/sign.h"
+
 #include "pg/encoding.h"
 #include "pg/fault.h"
 #include "pg/settings.h"

@@ -28,8 +28,9 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "keys/admit.h"
 #include "keys/transition.h"
+
+#include "keys/admit.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "shmem/master.h"

@@ -10,12 +10,12 @@
 #include "keys/verify.h"
 
 #include "keys/call.h"
-#include "keys/sign.h"
 #include "keys/continuity.h"
+#include "keys/sign.h"
 #include "shmem/acceptance.h"
 #include "shmem/master.h"
-#include "store/link.h"
 #include "store/epoch_table.h"
+#include "store/link.h"
 #include "store/walk.h"
 
 /* The state of a verification. */

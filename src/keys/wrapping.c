@@ -1,8 +1,9 @@
 #include "postgres.h"
 
-#include "keys/month_key.h"
-#include "keys/key_seal.h"
 #include "keys/wrapping.h"
+
+#include "keys/key_seal.h"
+#include "keys/month_key.h"
 
 static void of_pool(const KmsPoolKey *pool, const unsigned char *public_hash,
 					KmsWrapContext *context);
@@ -69,8 +70,8 @@ kms_wrapping_wrap_pool(KmsPoolKey *pool, const KmsRsaKey *key)
 }
 
 KmsStatus
-kms_wrapping_rewrap(const KmsPoolKey *pool, const KmsKeyRow *row,
-					KmsKeySecret *secret)
+kms_wrapping_from_pool(const KmsPoolKey *pool, const KmsKeyRow *row,
+					   KmsKeySecret *secret)
 {
 	unsigned char public_hash[KMS_SHA256_SIZE];
 	KmsWrapContext from;

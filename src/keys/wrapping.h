@@ -33,9 +33,9 @@ extern KmsStatus kms_wrapping_wrap_pool(KmsPoolKey *pool,
  * key is opened.  Return KMS_NOT_AUTHENTIC or KMS_OTHER_MASTER_KEY if the
  * pool's key does not open under the master key for new keys.
  */
-extern KmsStatus kms_wrapping_rewrap(const KmsPoolKey *pool,
-									 const KmsKeyRow *row,
-									 KmsKeySecret *secret);
+extern KmsStatus kms_wrapping_from_pool(const KmsPoolKey *pool,
+										const KmsKeyRow *row,
+										KmsKeySecret *secret);
 
 /*
  * Wrap the private key of a row again, and fill *new.  Use the master key for

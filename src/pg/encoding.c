@@ -3,9 +3,10 @@
 #include "catalog/namespace.h"
 #include "common/base64.h"
 
+#include "pg/encoding.h"
+
 #include "crypto/base64.h"
 #include "pg/compat.h"
-#include "pg/encoding.h"
 
 static bool find(KmsEncoding *encoding, int from, int to);
 

@@ -4,6 +4,7 @@
 #include "utils/timestamp.h"
 
 #include "pg/fault.h"
+
 #include "pg/month.h"
 
 static const char *expand(const char *text, const KmsFault *fault);
@@ -69,7 +70,11 @@ kms_fault_raise(const KmsFault *fault)
 	const char *hint = fault->hint;
 
 	if (message == NULL)
-		message = expand(row->message, fault);
+	{
+		Assert(row->message != NULL);
+		message = expand(row->message != NULL ? row->message
+						 : KMS_LIBRARY_FAILED, fault);
+	}
 	if (hint == NULL && row->hint != NULL)
 		hint = expand(row->hint, fault);
 	ereport(ERROR,

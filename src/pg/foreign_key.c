@@ -17,8 +17,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/extension.h"
 #include "pg/foreign_key.h"
+
+#include "pg/extension.h"
 
 static object_access_hook_type prev_object_access_hook = NULL;
 

@@ -4,8 +4,9 @@
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 
-#include "crypto/utf8_line.h"
 #include "pg/line.h"
+
+#include "crypto/utf8_line.h"
 
 #define is_printable(c) ((c) >= 0x20 && (c) <= 0x7e)
 

@@ -7,8 +7,9 @@
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 
-#include "pg/catalog.h"
 #include "pg/lock.h"
+
+#include "pg/catalog.h"
 
 void
 kms_lock_device(LOCKTAG *tag, const char *device_id)

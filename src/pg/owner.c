@@ -5,8 +5,9 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "pg/catalog.h"
 #include "pg/owner.h"
+
+#include "pg/catalog.h"
 
 /* PostgreSQL never looks for operators or functions in pg_temp. */
 #define SEARCH_PATH "pg_catalog, pg_temp"

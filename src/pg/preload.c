@@ -1,7 +1,8 @@
 #include "postgres.h"
 
-#include "pg/fault.h"
 #include "pg/preload.h"
+
+#include "pg/fault.h"
 
 bool		kms_preload_done = false;
 

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "pg/protect.h"
+
 #include "pg/settings.h"
 
 /*

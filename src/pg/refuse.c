@@ -17,9 +17,10 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 
+#include "pg/refuse.h"
+
 #include "pg/compat.h"
 #include "pg/extension.h"
-#include "pg/refuse.h"
 #include "pg/script.h"
 #include "pg/vacuum_full.h"
 

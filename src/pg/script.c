@@ -12,8 +12,9 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
-#include "pg/extension.h"
 #include "pg/script.h"
+
+#include "pg/extension.h"
 
 static void close_member(const ObjectAddress *member);
 static bool name_object(const ObjectAddress *object, GrantStmt *statement);

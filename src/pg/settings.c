@@ -5,11 +5,12 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "pg/settings.h"
+
 #include "crypto/digest.h"
 #include "pg/compat.h"
 #include "pg/line.h"
 #include "pg/preload.h"
-#include "pg/settings.h"
 
 #define DAY_S	(24 * 60 * 60)
 
@@ -143,14 +144,14 @@ define_server_settings(void)
 							 &kms_event_detail, kms_event_detail,
 							 event_detail_options,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
-	define_server_seconds("kms.event_retention",
-						  "How long events are kept in kms.event.",
-						  &kms_event_retention, kms_event_retention, 1);
 	DefineCustomIntVariable("kms.event_flush_interval",
 							"Longest time between an event and its row in kms.event.",
 							NULL, &kms_event_flush_interval,
 							kms_event_flush_interval, 1, 60000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	define_server_seconds("kms.event_retention",
+						  "How long events are kept in kms.event.",
+						  &kms_event_retention, kms_event_retention, 1);
 	DefineCustomIntVariable("kms.event_ring_size",
 							"Size of a database's event ring file.",
 							"One event takes 1 kB.", &kms_event_ring_size,

@@ -16,9 +16,10 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "pg/vacuum_full.h"
+
 #include "pg/compat.h"
 #include "pg/extension.h"
-#include "pg/vacuum_full.h"
 
 static bool is_full(const VacuumStmt *vacuum);
 static List *tables_of_others(void);

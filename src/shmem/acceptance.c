@@ -14,7 +14,6 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-
 #include "shmem/acceptance.h"
 
 #include "pg/compat.h"

@@ -1,7 +1,7 @@
-#include "shmem/anchor.h"
-
 #include <stddef.h>
 #include <string.h>
+
+#include "shmem/anchor.h"
 
 #include "shmem/crc32c.h"
 

@@ -8,9 +8,9 @@
  * checked once by kms_ring_valid, texts are terminated when they are read, and
  * a commit word that no producer can have written counts as damage.
  */
-#include "shmem/ring.h"
-
 #include <string.h>
+
+#include "shmem/ring.h"
 
 #include "crypto/status.h"
 #include "shmem/crc32c.h"

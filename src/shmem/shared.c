@@ -28,8 +28,9 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#include "pg/compat.h"
 #include "shmem/shared.h"
+
+#include "pg/compat.h"
 
 KmsShared  *kms_shared = NULL;
 

@@ -12,8 +12,8 @@
 #include "shmem/unwritten.h"
 
 #include "pg/compat.h"
-#include "shmem/ring_file.h"
 #include "shmem/ring.h"
+#include "shmem/ring_file.h"
 
 static KmsUnwritten *read_ring(const char *path, Oid extension_oid);
 

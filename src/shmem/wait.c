@@ -61,32 +61,32 @@ kms_wait_outlook(void)
 	KmsAudited	outlook = KMS_AUDITED;
 
 	if (RecoveryInProgress())
-		return KMS_AUDIT_STANDBY;
+		return KMS_UNAUDITED_STANDBY;
 	database = kms_shared_database();
 	if (database == NULL)
-		return KMS_AUDIT_NO_WRITER;
+		return KMS_UNAUDITED_NO_WRITER;
 
 	LWLockAcquire(&kms_shared->lock, LW_SHARED);
 	if (kms_shared_pausing(database->closed_until, KMS_DROP_CLOSED_MS))
-		outlook = KMS_AUDIT_CLOSED;
+		outlook = KMS_UNAUDITED_CLOSED;
 	else if (!kms_shared->launcher_came &&
 			 TimestampDifferenceExceeds(kms_shared->made_at, GetCurrentTimestamp(),
 										LAUNCHER_PATIENCE_MS))
-		outlook = KMS_AUDIT_NO_LAUNCHER;
+		outlook = KMS_UNAUDITED_NO_LAUNCHER;
 	else if (database->worker[KMS_WRITER].hopeless)
-		outlook = KMS_AUDIT_NO_WRITER;
+		outlook = KMS_UNAUDITED_NO_WRITER;
 	LWLockRelease(&kms_shared->lock);
 	if (outlook == KMS_AUDITED && kms_audit_wait_for_standby &&
 		kms_audit == KMS_AUDIT_REQUIRED && !kms_standby_named())
-		outlook = KMS_AUDIT_ALONE;
+		outlook = KMS_UNAUDITED_ALONE;
 	if (outlook == KMS_AUDITED && !kms_session_ring_available())
-		outlook = KMS_AUDIT_NO_RING;
+		outlook = KMS_UNAUDITED_NO_RING;
 
 	/*
 	 * A refused call records no event that would start a writer, so request
 	 * one.
 	 */
-	if (outlook == KMS_AUDIT_NO_WRITER)
+	if (outlook == KMS_UNAUDITED_NO_WRITER)
 		kms_shared_request(database, KMS_WRITER);
 	return outlook;
 }
@@ -119,10 +119,10 @@ kms_wait_submit(const KmsEvent *event, KmsEventClass class,
 	promise->pending = false;
 	INSTR_TIME_SET_CURRENT(promise->since);
 	if (RecoveryInProgress())
-		return KMS_AUDIT_STANDBY;
+		return KMS_UNAUDITED_STANDBY;
 	pushed = kms_events_try(event, class, &promise->receipt);
 	if (pushed == KMS_PUSH_NO_RING && class != KMS_CLASS_REFUSED)
-		audited = KMS_AUDIT_NO_RING;
+		audited = KMS_UNAUDITED_NO_RING;
 	else if (pushed != KMS_PUSH_DONE && class != KMS_CLASS_REFUSED)
 	{
 		begin_wait(&wait, promise->since);
@@ -159,7 +159,7 @@ kms_wait_durable(const KmsPromise *promise)
 	ConditionVariableCancelSleep();
 	if (fate == KMS_FATE_DURABLE)
 		return KMS_AUDITED;
-	return fate == KMS_FATE_UNKNOWN ? KMS_AUDIT_CLOSED : audited;
+	return fate == KMS_FATE_UNKNOWN ? KMS_UNAUDITED_CLOSED : audited;
 }
 
 void
@@ -294,12 +294,12 @@ sleep_a_slice(Wait *wait)
 	if (outlook != KMS_AUDITED)
 		return outlook;
 	if (wait->database == NULL)
-		return KMS_AUDIT_NO_WRITER;
+		return KMS_UNAUDITED_NO_WRITER;
 	if (pg_atomic_read_u32(&wait->database->closings) != wait->closings)
-		return KMS_AUDIT_CLOSED;
+		return KMS_UNAUDITED_CLOSED;
 	slice = next_slice(wait->start, kms_audit_timeout, SLICE_MS);
 	if (slice <= 0)
-		return KMS_AUDIT_LATE;
+		return KMS_UNAUDITED_LATE;
 
 	wake_writer(wait->database);
 	(void) ConditionVariableTimedSleep(wait->lane, slice,
@@ -360,14 +360,14 @@ wait_for_writer(bool (*is_done) (void))
 			(kms_audit == KMS_AUDIT_BEST_EFFORT &&
 			 pg_atomic_read_u64(&database->ring_stalled) == counters.tail + 1))
 		{
-			audited = KMS_AUDIT_LATE;
+			audited = KMS_UNAUDITED_LATE;
 			break;
 		}
 		if (counters.tail != tail)
 			INSTR_TIME_SET_CURRENT(moved);
 		tail = counters.tail;
 		audited = sleep_a_slice(&wait);
-		if (audited == KMS_AUDIT_LATE &&
+		if (audited == KMS_UNAUDITED_LATE &&
 			elapsed_ms(moved) >= kms_audit_timeout)
 			pg_atomic_write_u64(&database->ring_stalled, tail + 1);
 	}

@@ -15,13 +15,13 @@
 typedef enum KmsAudited
 {
 	KMS_AUDITED,				/* it is durable, or can become so */
-	KMS_AUDIT_STANDBY,
-	KMS_AUDIT_NO_LAUNCHER,		/* no launcher ever started */
-	KMS_AUDIT_NO_WRITER,		/* the writer cannot start or cannot write */
-	KMS_AUDIT_NO_RING,			/* there is no ring, and none can be made */
-	KMS_AUDIT_ALONE,			/* audit_wait_for_standby, and there is none */
-	KMS_AUDIT_CLOSED,			/* the extension is being dropped */
-	KMS_AUDIT_LATE				/* not within kms.audit_timeout */
+	KMS_UNAUDITED_STANDBY,
+	KMS_UNAUDITED_NO_LAUNCHER,	/* no launcher ever started */
+	KMS_UNAUDITED_NO_WRITER,	/* the writer cannot start or cannot write */
+	KMS_UNAUDITED_NO_RING,		/* there is no ring, and none can be made */
+	KMS_UNAUDITED_ALONE,		/* audit_wait_for_standby, and there is none */
+	KMS_UNAUDITED_CLOSED,		/* the extension is being dropped */
+	KMS_UNAUDITED_LATE			/* not within kms.audit_timeout */
 } KmsAudited;
 
 /*

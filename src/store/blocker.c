@@ -3,14 +3,15 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "pg/compat.h"
 #include "store/blocker.h"
+
+#include "pg/compat.h"
 #include "store/spi.h"
 
 /*
  * pg_locks at one moment.  The locks of a prepared transaction have no pid,
  * but the same virtual transaction.  The lock on its own transaction id tells
- * which transaction it is.  (Below, an index stands for its table.).
+ * which transaction it is.  (Below, an index stands for its table.)
  */
 #define LOCKS \
 	"WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)"

@@ -7,10 +7,11 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "store/checkpoint_table.h"
+
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/lock.h"
-#include "store/checkpoint_table.h"
 #include "store/link.h"
 #include "store/scan.h"
 #include "store/spi.h"

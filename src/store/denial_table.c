@@ -9,8 +9,9 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "pg/catalog.h"
 #include "store/denial_table.h"
+
+#include "pg/catalog.h"
 #include "pg/fault.h"
 #include "store/scan.h"
 #include "store/spi.h"

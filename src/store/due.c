@@ -3,9 +3,10 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "store/due.h"
+
 #include "pg/settings.h"
 #include "store/spi.h"
-#include "store/due.h"
 
 /*
  * The queries. $1 is the time, $2 the limit, $3 the retention, $4 the

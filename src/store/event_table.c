@@ -18,12 +18,12 @@
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
+#include "store/epoch_table.h"
 #include "store/latest.h"
 #include "store/link.h"
 #include "store/metric.h"
 #include "store/rows.h"
 #include "store/spi.h"
-#include "store/epoch_table.h"
 
 /* A run of free tickets that is enough for any transaction. */
 #define FREE_RUN 10000

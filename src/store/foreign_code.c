@@ -16,10 +16,11 @@
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 
+#include "store/foreign_code.h"
+
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/untriggered.h"
-#include "store/foreign_code.h"
 #include "store/link.h"
 
 static void check_statement(const Node *statement);

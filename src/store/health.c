@@ -4,12 +4,13 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "pg/compat.h"
 #include "store/health.h"
+
+#include "pg/compat.h"
 #include "store/spi.h"
 
 static List *texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,

@@ -1,6 +1,6 @@
-#include "store/histogram.h"
-
 #include <string.h>
+
+#include "store/histogram.h"
 
 static void add_durations(KmsHistogram *histogram, int64_t timed,
 						  double sum_ms, double min_ms, double max_ms);

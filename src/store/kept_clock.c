@@ -7,6 +7,7 @@
 #include "utils/timestamp.h"
 
 #include "store/kept_clock.h"
+
 #include "store/scan.h"
 #include "store/spi.h"
 

@@ -7,6 +7,7 @@
 #include "utils/timestamp.h"
 
 #include "store/key.h"
+
 #include "store/scan.h"
 
 /* columns of kms.key, in the order of the script */

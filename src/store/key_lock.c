@@ -12,11 +12,12 @@
 #include "storage/procarray.h"
 #include "utils/rel.h"
 
+#include "store/key_lock.h"
+
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/lock.h"
-#include "store/key_lock.h"
 #include "store/key.h"
 #include "store/prepared.h"
 #include "store/scan.h"

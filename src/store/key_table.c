@@ -10,10 +10,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "store/key_table.h"
+
 #include "pg/catalog.h"
 #include "pg/fault.h"
 #include "store/denial_table.h"
-#include "store/key_table.h"
 #include "store/scan.h"
 #include "store/spi.h"
 

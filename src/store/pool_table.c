@@ -28,10 +28,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "store/pool_table.h"
+
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/lock.h"
-#include "store/pool_table.h"
 #include "store/scan.h"
 #include "store/spi.h"
 

@@ -4,8 +4,9 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "pg/settings.h"
 #include "store/problem.h"
+
+#include "pg/settings.h"
 #include "store/spi.h"
 
 List *

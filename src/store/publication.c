@@ -5,8 +5,9 @@
 #include "catalog/pg_publication.h"
 #include "utils/lsyscache.h"
 
-#include "pg/extension.h"
 #include "store/publication.h"
+
+#include "pg/extension.h"
 
 static List *add_whole(List *publications, List *oids);
 static List *add_table(List *publications, Oid publication, char *table);

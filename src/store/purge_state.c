@@ -10,9 +10,9 @@
 #include "crypto/encoder.h"
 #include "crypto/seal.h"
 #include "shmem/master.h"
+#include "store/due.h"
 #include "store/scan.h"
 #include "store/spi.h"
-#include "store/due.h"
 
 #define SEALED_MAX 256			/* bytes */
 

@@ -16,10 +16,11 @@
 #include "utils/reltrigger.h"
 #include "utils/syscache.h"
 
+#include "store/reference.h"
+
 #include "pg/catalog.h"
 #include "pg/owner.h"
 #include "store/link.h"
-#include "store/reference.h"
 
 static char *qualified_name(Oid table);
 static bool is_acting(const Trigger *trigger);

@@ -7,12 +7,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "store/retention.h"
+
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/lock.h"
 #include "pg/settings.h"
 #include "store/metric.h"
-#include "store/retention.h"
 #include "store/spi.h"
 
 #define ROLL_AFTER_DAYS 2

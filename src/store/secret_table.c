@@ -5,9 +5,10 @@
 #include "executor/spi.h"
 #include "utils/rel.h"
 
+#include "store/secret_table.h"
+
 #include "pg/catalog.h"
 #include "store/scan.h"
-#include "store/secret_table.h"
 #include "store/spi.h"
 
 /* columns of kms.key_secret, in the order of the script */

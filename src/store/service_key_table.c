@@ -6,11 +6,12 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "store/service_key_table.h"
+
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/lock.h"
 #include "store/scan.h"
-#include "store/service_key_table.h"
 #include "store/spi.h"
 
 /* columns, in the order of the script; a pepper has no public key */

@@ -6,9 +6,10 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "store/spi.h"
+
 #include "pg/compat.h"
 #include "store/foreign_code.h"
-#include "store/spi.h"
 
 static void
 begin(KmsSpi *spi)

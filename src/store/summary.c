@@ -10,9 +10,10 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "store/summary.h"
+
 #include "pg/compat.h"
 #include "store/link.h"
-#include "store/summary.h"
 
 typedef struct TotalKey
 {

@@ -13,12 +13,12 @@
 
 #include "store/walk.h"
 
-#include "pg/owner.h"
 #include "pg/compat.h"
+#include "pg/owner.h"
 #include "store/checkpoint_table.h"
+#include "store/epoch_table.h"
 #include "store/link.h"
 #include "store/scan.h"
-#include "store/epoch_table.h"
 
 /* A table and its next row. */
 typedef struct Cursor

@@ -12,11 +12,12 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "store/wrapped.h"
+
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "store/scan.h"
 #include "store/spi.h"
-#include "store/wrapped.h"
 
 /* columns, in the order of the script */
 enum

@@ -18,7 +18,7 @@
 static bool wanted = false;
 
 static bool is_set(const char *setting);
-static void start(void);
+static void start_source(void);
 static void take(void);
 static void refuse(KmsMasterSource source, const char *reason);
 
@@ -61,7 +61,7 @@ kms_key_source_poll(void)
 		case KMS_COMMAND_NONE:
 			if (!wanted)
 				return false;
-			start();
+			start_source();
 			break;
 		case KMS_COMMAND_ENDED:
 			take();
@@ -80,7 +80,7 @@ is_set(const char *setting)
 }
 
 static void
-start(void)
+start_source(void)
 {
 	char		reason[KMS_MASTER_REASON];
 

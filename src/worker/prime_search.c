@@ -34,9 +34,10 @@
 #include "storage/latch.h"
 #include "storage/procsignal.h"
 
-#include "pg/compat.h"
-#include "crypto/rsa_generate.h"
 #include "worker/prime_search.h"
+
+#include "crypto/rsa_generate.h"
+#include "pg/compat.h"
 
 #define AUTOGROUP_TRIES		250
 #define AUTOGROUP_PAUSE_US	20000
@@ -57,7 +58,7 @@ static struct
 /* /proc/self/autogroup, open for writing, or -1. */
 static int	autogroup = -1;
 
-static void start(int bits);
+static void start_thread(int bits);
 static void *run(void *arg);
 static void lower_priority(void);
 static void set_session_nice(const char *nice);
@@ -80,7 +81,7 @@ kms_prime_search_run(int bits, bool (*must_stop) (void *arg), void *arg,
 					 KmsRsaKey **key)
 {
 	*key = NULL;
-	start(bits);
+	start_thread(bits);
 	PG_TRY();
 	{
 		wait_for_end(must_stop, arg);
@@ -100,7 +101,7 @@ kms_prime_search_run(int bits, bool (*must_stop) (void *arg), void *arg,
 }
 
 static void
-start(int bits)
+start_thread(int bits)
 {
 	static bool registered = false;
 	sigset_t	all;
