@@ -21,7 +21,10 @@ static const char *const keys[] = {
 	"key", "key_secret", "denial", "pepper"
 };
 
-/* Tables that each server writes itself. */
+/*
+ * Tables that each server writes itself.  Not "event", which may be copied to
+ * a server that does not have the extension.
+ */
 static const char *const own[] = {
 	"pool_key", "audit_key", "event_outbox", "event_epoch",
 	"event_quarantine", "event_checkpoint", "metric", "maintenance"

@@ -30,6 +30,31 @@
 #define LOOK_UP_ATTEMPTS 8
 
 static KmsCatalog catalog;
+
+/* The tables and indexes of schema kms that C opens by OID. */
+static const struct
+{
+	const char *name;
+	Oid		   *oid;
+	bool		is_table;
+}			objects[] =
+
+{
+	{"key", &catalog.key, true},
+	{"key_pkey", &catalog.key_pkey, false},
+	{"key_device_idx", &catalog.key_device_idx, false},
+	{"key_secret", &catalog.key_secret, true},
+	{"key_secret_pkey", &catalog.key_secret_pkey, false},
+	{"key_secret_master_key_idx", &catalog.key_secret_master_key_idx, false},
+	{"denial", &catalog.denial, true},
+	{"denial_key_idx", &catalog.denial_key_idx, false},
+	{"pepper", &catalog.pepper, true},
+	{"pepper_pkey", &catalog.pepper_pkey, false},
+	{"audit_key", &catalog.audit_key, true},
+	{"audit_key_pkey", &catalog.audit_key_pkey, false},
+	{"pool_key", &catalog.pool_key, true},
+	{"pool_key_pkey", &catalog.pool_key_pkey, false}
+};
 static bool catalog_complete = false;
 static bool catalog_valid = false;
 static bool callback_registered = false;
@@ -118,10 +143,12 @@ forget_owner(Datum arg, int cache, uint32 hash)
 static void
 invalidate(Datum arg, Oid relid)
 {
-	if (!catalog_valid || !OidIsValid(relid) || relid == catalog.key ||
-		relid == catalog.key_secret || relid == catalog.denial ||
-		relid == catalog.pepper || relid == catalog.audit_key ||
-		relid == catalog.pool_key)
+	bool		matters = !catalog_valid || !OidIsValid(relid);
+	int			i;
+
+	for (i = 0; i < (int) lengthof(objects) && !matters; i++)
+		matters = objects[i].is_table && *objects[i].oid == relid;
+	if (matters)
 	{
 		catalog_valid = false;
 		invalidations++;
@@ -149,6 +176,7 @@ static void
 find_objects(void)
 {
 	Oid			schema = get_namespace_oid("kms", true);
+	int			i;
 
 	memset(&catalog, 0, sizeof(catalog));
 	catalog.extension = get_extension_oid("kms", true);
@@ -156,37 +184,21 @@ find_objects(void)
 		catalog.owner = owner_of(catalog.extension);
 	if (!OidIsValid(schema))
 		return;
-	catalog.key = get_relname_relid("key", schema);
-	catalog.key_pkey = get_relname_relid("key_pkey", schema);
-	catalog.key_device_idx = get_relname_relid("key_device_idx", schema);
-	catalog.key_secret = get_relname_relid("key_secret", schema);
-	catalog.key_secret_pkey = get_relname_relid("key_secret_pkey", schema);
-	catalog.key_secret_master_key_idx =
-		get_relname_relid("key_secret_master_key_idx", schema);
-	catalog.denial = get_relname_relid("denial", schema);
-	catalog.denial_key_idx = get_relname_relid("denial_key_idx", schema);
-	catalog.pepper = get_relname_relid("pepper", schema);
-	catalog.pepper_pkey = get_relname_relid("pepper_pkey", schema);
-	catalog.audit_key = get_relname_relid("audit_key", schema);
-	catalog.audit_key_pkey = get_relname_relid("audit_key_pkey", schema);
-	catalog.pool_key = get_relname_relid("pool_key", schema);
-	catalog.pool_key_pkey = get_relname_relid("pool_key_pkey", schema);
+	for (i = 0; i < (int) lengthof(objects); i++)
+		*objects[i].oid = get_relname_relid(objects[i].name, schema);
 }
 
 static bool
 is_complete(void)
 {
-	return OidIsValid(catalog.extension) &&
-		OidIsValid(catalog.key) && OidIsValid(catalog.key_pkey) &&
-		OidIsValid(catalog.key_device_idx) &&
-		OidIsValid(catalog.key_secret) &&
-		OidIsValid(catalog.key_secret_pkey) &&
-		OidIsValid(catalog.key_secret_master_key_idx) &&
-		OidIsValid(catalog.denial) && OidIsValid(catalog.denial_key_idx) &&
-		OidIsValid(catalog.pepper) && OidIsValid(catalog.pepper_pkey) &&
-		OidIsValid(catalog.audit_key) &&
-		OidIsValid(catalog.audit_key_pkey) &&
-		OidIsValid(catalog.pool_key) && OidIsValid(catalog.pool_key_pkey);
+	int			i;
+
+	for (i = 0; i < (int) lengthof(objects); i++)
+	{
+		if (!OidIsValid(*objects[i].oid))
+			return false;
+	}
+	return OidIsValid(catalog.extension);
 }
 
 /*

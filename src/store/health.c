@@ -15,7 +15,8 @@
 
 static List *texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
 							 const char *query);
-static Oid	relation_oid(Oid schema, int number);
+static List *add_missing(List *missing, const char *name, char kind);
+static Oid	find_relation(const char *name, char kind);
 static char *names(SPIPlanPtr *plan, const char *query);
 static int64 number(SPIPlanPtr *plan, bool by_index, const char *query);
 
@@ -325,60 +326,66 @@ texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
 	return ids;
 }
 
-/* Tables, and those indexes that C opens by name. */
-static const char *const relations[] = {
+static const char *const tables[] = {
 	"key", "key_secret", "denial", "pepper", "audit_key", "pool_key", "event",
 	"event_outbox", "event_epoch", "event_quarantine", "event_checkpoint",
-	"metric", "maintenance", "key_pkey", "key_device_idx", "key_secret_pkey",
+	"metric", "maintenance"
+};
+
+/* Indexes that C opens by name. */
+static const char *const indexes[] = {
+	"key_pkey", "key_device_idx", "key_secret_pkey",
 	"key_secret_master_key_idx", "denial_key_idx", "pepper_pkey",
 	"audit_key_pkey", "pool_key_pkey"
 };
 
-#define TABLES 13				/* the first of them are tables */
+List *
+kms_health_missing_relations(void)
+{
+	List	   *missing = NIL;
+	int			i;
+
+	for (i = 0; i < (int) lengthof(tables); i++)
+		missing = add_missing(missing, tables[i], RELKIND_RELATION);
+	for (i = 0; i < (int) lengthof(indexes); i++)
+		missing = add_missing(missing, indexes[i], RELKIND_INDEX);
+	return missing;
+}
+
+static List *
+add_missing(List *missing, const char *name, char kind)
+{
+	if (OidIsValid(find_relation(name, kind)))
+		return missing;
+	return lappend(missing, psprintf("kms.%s", name));
+}
 
 static Oid
-relation_oid(Oid schema, int number)
+find_relation(const char *name, char kind)
 {
-	Oid			relid = get_relname_relid(relations[number], schema);
+	Oid			relid = get_relname_relid(name, get_namespace_oid("kms", true));
 
-	if (OidIsValid(relid) && get_rel_relkind(relid) !=
-		(number < TABLES ? RELKIND_RELATION : RELKIND_INDEX))
+	if (OidIsValid(relid) && get_rel_relkind(relid) != kind)
 		return InvalidOid;
 	return relid;
 }
 
 List *
-kms_health_missing_relations(void)
-{
-	Oid			schema = get_namespace_oid("kms", true);
-	List	   *missing = NIL;
-	int			i;
-
-	for (i = 0; i < (int) lengthof(relations); i++)
-	{
-		if (!OidIsValid(relation_oid(schema, i)))
-			missing = lappend(missing, psprintf("kms.%s", relations[i]));
-	}
-	return missing;
-}
-
-List *
 kms_health_locked_tables(void)
 {
-	Oid			schema = get_namespace_oid("kms", true);
 	List	   *locked = NIL;
 	int			i;
 
-	for (i = 0; i < TABLES; i++)
+	for (i = 0; i < (int) lengthof(tables); i++)
 	{
-		Oid			relid = relation_oid(schema, i);
+		Oid			relid = find_relation(tables[i], RELKIND_RELATION);
 
 		if (!OidIsValid(relid))
 			continue;
 		if (ConditionalLockRelationOid(relid, AccessShareLock))
 			UnlockRelationOid(relid, AccessShareLock);
 		else
-			locked = lappend(locked, psprintf("kms.%s", relations[i]));
+			locked = lappend(locked, psprintf("kms.%s", tables[i]));
 	}
 	return locked;
 }
