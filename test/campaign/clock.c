@@ -1,8 +1,8 @@
 /*
  * The clock of the servers of test/faults, which is wrong at times: the real
- * one plus the seconds (int64) in the file that $KMS_CLOCK names.  All processes
- * map that file, so that they see a jump at the same moment.  What counts time
- * since the machine started is right.
+ * one plus the seconds (int64) in the file that $KMS_CLOCK names.  All
+ * processes map that file, so that they see a jump at the same moment.  Clocks
+ * that count from the start of the machine are right.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

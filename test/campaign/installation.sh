@@ -1,7 +1,7 @@
-# What test/faults and test/patroni begin and end with: a copy of the tree,
+# The beginning and the end of test/faults and test/patroni: a copy of the tree,
 # built and installed beside a private copy of PostgreSQL's binaries.  Sourced;
 # "usage" and "make_installation" come before "run".  Sets $work, $product_bin
-# and as_server, a command in front of whatever is to run as the servers' user.
+# and as_server, the prefix of a command that runs as the servers' user.
 set -Eeuo pipefail
 shopt -s inherit_errexit nullglob
 exec </dev/null
@@ -33,7 +33,7 @@ finish() {
 	[ -n "$work" ] || exit "$status"
 	cd /
 	[ -z "$child" ] || { kill -KILL "$child"; wait "$child"; } 2>/dev/null
-	# Those of a namespace have ended with it, and had other numbers.
+	# Servers in a namespace have ended with it, and their pids were of the namespace.
 	[ ${#own_space[@]} -gt 0 ] || for file in "$work"/*.pid "$work"/node*/data/postmaster.pid; do
 		kill -QUIT "$(head -n 1 "$file")"
 	done 2>/dev/null
@@ -82,8 +82,8 @@ make_installation() {
 	quietly "${as_server[@]}" gcc -O2 -Wall -I"$("$pg_config" --includedir)" \
 		-o "$work/load" test/campaign/load.c -lpq -lcrypto -lpthread
 
-	# Whatever is left behind ends with the namespace, whose init waits for
-	# orphans.
+	# Processes that are left behind end with the namespace, whose init waits
+	# for orphans.
 	if [ "$(id -u)" -eq 0 ] &&
 		unshare --mount --pid --fork --mount-proc true 2>/dev/null; then
 		own_space=(unshare --mount --pid --fork --kill-child --mount-proc

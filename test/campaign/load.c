@@ -1,6 +1,7 @@
 /*
- * The load of test/faults and test/patroni: clients that call kms without a break and note
- * what was acknowledged to them, where no fault of the server reaches.
+ * The load of test/faults and test/patroni: clients that call kms without a
+ * break and note the calls that were acknowledged to them, where no fault of
+ * the server reaches.
  *
  *	 load run DIRECTORY RUN CLIENTS SEED CONNINFO [timed|read]
  *	 load check DIRECTORY RUN CLIENTS < rows of kms.event
@@ -50,7 +51,7 @@
 #define BATCH			'B'		/* a note that a batch begins with this call */
 #define END				'='		/* how many calls there were */
 
-/* What is called; the order of operations[]. */
+/* The calls, in the order of operations[]. */
 typedef enum Kind
 {
 	ENCRYPT,
@@ -78,16 +79,17 @@ typedef struct Operation
 	char		refused;		/* how that is noted */
 } Operation;
 
-/* What a note says the trail must have. */
+/* The event that the trail must have because of a note. */
 typedef struct Note
 {
 	char		code;
 	const char *operation;
 	const char *status;
-	bool		unassured;		/* not even kms.audit = required waits for it */
+	bool		unassured;		/* kms.audit = required does not wait for it
+								 * either */
 } Note;
 
-/* What the check knows of a call. */
+/* A call, as the check knows it. */
 typedef struct Call
 {
 	char		code;			/* of its note; 0: not acknowledged */
@@ -473,7 +475,9 @@ encrypt_in_pipeline(Client *client)
 		PQreset(client->conn);
 }
 
-/* What was read was read; what was changed is not. */
+/*
+ * Roll back a transaction: the trail has its reads, and its change as undone.
+ */
 static void
 roll_back(Client *client)
 {
@@ -568,7 +572,9 @@ call_rows(Client *client)
 	return succeeded;
 }
 
-/* Several calls with one tag, that of the first; what is tried is noted too. */
+/*
+ * Make several calls with one tag, that of the first.  Note the attempt, too.
+ */
 static void
 decrypt_batch(Client *client)
 {
@@ -630,8 +636,8 @@ prepare(Client *client, Kind kind)
 }
 
 /*
- * Note an answer if it is one, but for a change of state, which the end of its
- * transaction acknowledges.  True if the call succeeded.
+ * Note an answer, except that of a change of state, which the end of its
+ * transaction acknowledges.  Return true if the call succeeded.
  */
 static bool
 judge(Client *client, Kind kind, int64_t number, const PGresult *result,

@@ -25,8 +25,8 @@ my %key = (
 	sha1 => issue('sha1', 'RSA-2048', 256),
 	sha256 => issue('sha256', 'RSA-3072', 384));
 
-# What clients encrypt with, under which key, and what the database is told:
-# the table of examples/clients/README.md.
+# The ways of clients to encrypt: the digests, the key, and the arguments of the
+# call in the database.  This is the table of examples/clients/README.md.
 my @ways = map {
 	my %way;
 	@way{qw(digest mgf1 key say)} = @$_;
@@ -197,7 +197,7 @@ sub refuses
 
 # ---- The page ------------------------------------------------------------
 
-# What a user does with the form of the page, for each of "cases".  Chromium
+# The steps of a user in the form of the page, for each of "cases".  Chromium
 # prints a page when it has loaded, so not before the frame is closed.
 my $user;
 BEGIN { $user = <<'END' }
@@ -270,7 +270,7 @@ sub test_page
 	}
 }
 
-# What the page shows for these cases.
+# Return the output of the page for these cases.
 sub page_results
 {
 	my @cases = map {
@@ -321,7 +321,7 @@ sub issue
 	};
 }
 
-# What fits under a key (RFC 8017, 7.1.1).
+# Return the length of the longest plaintext of a key (RFC 8017, 7.1.1).
 sub limit
 {
 	my $way = shift;
@@ -353,7 +353,7 @@ sub name
 	return "$client: $way->{digest}, MGF1 $way->{mgf1}, key $way->{key}{hash}";
 }
 
-# What a client printed is a line of base64 that the database opens.
+# Check that a client printed a line of base64 that the database opens.
 sub is_opened
 {
 	my ($way, $secret, $output, $name) = @_;
