@@ -218,17 +218,14 @@ is(KmsTest::events($subscriber, 'postgres',
 	'1', 'calls on the subscriber are in its trail');
 
 $subscriber->safe_psql('postgres', 'CREATE DATABASE archive');
+my $columns = $publisher->safe_psql('postgres',
+	q{SELECT string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = 'kms.event'::regclass AND attnum > 0 AND NOT attisdropped});
 $publisher->safe_psql('postgres',
 	"CREATE PUBLICATION kms_trail FOR TABLE kms.event WITH (publish = 'insert')");
 $subscriber->safe_psql('archive', <<"SQL");
 CREATE SCHEMA kms;
-CREATE TABLE kms.event (
-	epoch bigint, ticket bigint, occurred_at timestamptz, operation text,
-	status text, reason text, duration_ms double precision, key_id text,
-	device_id text, session_role text, effective_role text, client_addr text,
-	application_name text, context text, audit_context text, salt bytea,
-	hash bytea, forgotten bytea, caller_role text, calls bigint, form text,
-	PRIMARY KEY (ticket, epoch));
+CREATE TABLE kms.event ($columns, PRIMARY KEY (ticket, epoch));
 CREATE SUBSCRIPTION kms_trail CONNECTION '$connstr' PUBLICATION kms_trail;
 SQL
 $subscriber->wait_for_subscription_sync($publisher, 'kms_trail', 'archive');
