@@ -85,11 +85,11 @@ sub try
 	$node->append_conf('postgresql.conf',
 		"kms.master_key_file = ''\nkms.master_key_command = ''");
 	$node->reload;
-	KmsTest::poll(sub { status() =~ /^neither/ }) or die 'the key is not forgotten';
+	KmsTest::poll(sub { status() =~ /^neither/i }) or die 'the key is not forgotten';
 	$command =~ s/'/''/g;
 	$node->append_conf('postgresql.conf', "kms.master_key_command = '$command'");
 	$node->reload;
-	KmsTest::poll(sub { status() !~ /^neither|running/ });
+	KmsTest::poll(sub { status() !~ /^neither|running/i });
 	return status();
 }
 
