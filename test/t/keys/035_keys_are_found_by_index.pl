@@ -89,10 +89,12 @@ SELECT kms_rewrap_keys(), kms_master_key_status();
 SQL
 }
 
-# Use another session, because a session reports its own counts a moment later.
+# A session reports its last counts when it ends, which may be after psql has.
 sub counts
 {
 	my ($what, $of, $names) = @_;
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()") or die;
 	my %count = map { split /\|/ } split /\n/, $node->sql(
 		"SELECT $of, $what FROM pg_stat_all_"
 		  . ($of eq 'relname' ? 'tables' : 'indexes')
