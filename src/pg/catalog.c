@@ -1,24 +1,19 @@
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
 #include "pg/catalog.h"
 
 #include "pg/compat.h"
+#include "pg/extension.h"
 #include "pg/fault.h"
 
 /*
@@ -71,7 +66,6 @@ static void renew(void);
 static void look_up(void);
 static void find_objects(void);
 static bool is_complete(void);
-static Oid	owner_of(Oid extension);
 
 const KmsCatalog *
 kms_catalog(void)
@@ -180,8 +174,13 @@ find_objects(void)
 
 	memset(&catalog, 0, sizeof(catalog));
 	catalog.extension = get_extension_oid("kms", true);
+
+	/*
+	 * REASSIGN OWNED changes the owner together with that of the tables,
+	 * which invalidates what is found here.
+	 */
 	if (OidIsValid(catalog.extension))
-		catalog.owner = owner_of(catalog.extension);
+		catalog.owner = kms_extension_owner(catalog.extension);
 	if (!OidIsValid(schema))
 		return;
 	for (i = 0; i < (int) lengthof(objects); i++)
@@ -199,29 +198,4 @@ is_complete(void)
 			return false;
 	}
 	return OidIsValid(catalog.extension);
-}
-
-/*
- * Return the owner of the extension.  REASSIGN OWNED changes that owner
- * together with the owner of the tables, which invalidates the cache; ALTER
- * TABLE … OWNER TO changes only the owner of a table.
- */
-static Oid
-owner_of(Oid extension)
-{
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(extension));
-	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return owner;
 }

@@ -20,7 +20,6 @@ static List *add_supports(List *objects, Relation depend,
 						  const ObjectAddress *object);
 static List *add_object(List *objects, Oid class_oid, Oid object_oid);
 static ObjectAddress *make_address(Oid class_oid, Oid object_oid);
-static Oid	extension_owner(Oid extension);
 
 Oid
 kms_extension_oid(void)
@@ -87,7 +86,7 @@ kms_extension_object_owner(const ObjectAddress *object)
 	bool		isnull;
 
 	if (object->classId == ExtensionRelationId)
-		return extension_owner(object->objectId);
+		return kms_extension_owner(object->objectId);
 	if (cache < 0 || attribute == InvalidAttrNumber)
 		return InvalidOid;
 	tuple = SearchSysCache1(cache, ObjectIdGetDatum(object->objectId));
@@ -186,8 +185,8 @@ make_address(Oid class_oid, Oid object_oid)
 	return address;
 }
 
-static Oid
-extension_owner(Oid extension)
+Oid
+kms_extension_owner(Oid extension)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;

@@ -24,6 +24,9 @@ extern List *kms_extension_members(Oid extension, bool just_made);
  */
 extern List *kms_extension_supports(Oid extension);
 
+/* Return the owner of an extension, or InvalidOid if it does not exist. */
+extern Oid	kms_extension_owner(Oid extension);
+
 /*
  * Return the owner of an object, or InvalidOid if objects of its kind have
  * none; and its ACL, a palloc'd copy, or NULL if it has the default ACL.

@@ -162,13 +162,9 @@ kms_checkpoint_table_candidates(int64 start, int64 span, TimestampTz signed_befo
 		" AND signing_key_id = ANY ($4)"
 		" ORDER BY ticket LIMIT 10"
 	};
-	Datum	   *ids = palloc(Max(1, list_length(signing_key_ids)) * sizeof(Datum));
 	List	   *found = NIL;
-	ListCell   *cell;
 	int			i;
 
-	foreach(cell, signing_key_ids)
-		ids[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
 	for (i = 0; found == NIL && i < (int) lengthof(queries); i++)
 	{
 		KmsSpi		spi;
@@ -178,10 +174,7 @@ kms_checkpoint_table_candidates(int64 start, int64 span, TimestampTz signed_befo
 		kms_spi_int64(&spi, start);
 		kms_spi_int64(&spi, start + span);
 		kms_spi_time(&spi, signed_before);
-		kms_spi_datum(&spi, TEXTARRAYOID,
-					  PointerGetDatum(construct_array(ids, list_length(signing_key_ids),
-													  TEXTOID, -1, false,
-													  TYPALIGN_INT)));
+		kms_spi_text_array(&spi, signing_key_ids);
 		kms_spi_run(&spi, &plans[i], queries[i], SPI_OK_SELECT);
 		found = fetch(&spi);
 		kms_spi_end(&spi);
@@ -301,8 +294,6 @@ kms_checkpoint_table_late(int seconds)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
-	int64		count;
-	bool		isnull;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -322,9 +313,7 @@ kms_checkpoint_table_late(int seconds)
 				" AND c.signed_before <  (c.signed_at - $1)"
 				" AND c.able_since <  (c.signed_at - $1)",
 				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
+	return kms_spi_end_with_int64(&spi, 0);
 }
 
 bool
@@ -382,17 +371,13 @@ static int64
 count_prefix(SPIPlanPtr *plan, const char *query, int64 after, int64 upto)
 {
 	KmsSpi		spi;
-	int64		count;
-	bool		isnull;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_int64(&spi, after);
 	kms_spi_int64(&spi, upto);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
+	return kms_spi_end_with_int64(&spi, 0);
 }
 
 /* Run a statement, and return how many rows it processed. */
@@ -417,19 +402,14 @@ int64
 kms_checkpoint_table_newest_row(void)
 {
 	static SPIPlanPtr plan = NULL;
-	int64		found = 0;
 	KmsSpi		spi;
-	bool		isnull;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_run(&spi, &plan,
 				"SELECT ticket FROM kms.event ORDER BY ticket DESC LIMIT 1",
 				SPI_OK_SELECT);
-	if (spi.processed > 0)
-		found = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return found;
+	return kms_spi_end_with_int64(&spi, 0);
 }
 
 int64
@@ -437,9 +417,7 @@ kms_checkpoint_table_first_event(int64 after, int64 upto, TimestampTz earliest,
 								 TimestampTz latest)
 {
 	static SPIPlanPtr plan = NULL;
-	int64		found = PG_INT64_MAX;
 	KmsSpi		spi;
-	bool		isnull;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -453,19 +431,14 @@ kms_checkpoint_table_first_event(int64 after, int64 upto, TimestampTz earliest,
 				" AND occurred_at <= $4"
 				" ORDER BY ticket LIMIT 1",
 				SPI_OK_SELECT);
-	if (spi.processed > 0)
-		found = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return found;
+	return kms_spi_end_with_int64(&spi, PG_INT64_MAX);
 }
 
 TimestampTz
 kms_checkpoint_table_oldest_event(int64 after)
 {
 	static SPIPlanPtr plan = NULL;
-	TimestampTz found = 0;
 	KmsSpi		spi;
-	bool		isnull;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -475,8 +448,5 @@ kms_checkpoint_table_oldest_event(int64 after)
 				" WHERE ticket > $1"
 				" ORDER BY ticket LIMIT 1",
 				SPI_OK_SELECT);
-	if (spi.processed > 0)
-		found = DatumGetTimestampTz(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return found;
+	return kms_spi_end_with_int64(&spi, 0);
 }

@@ -155,16 +155,12 @@ static int64
 count(SPIPlanPtr *plan, const char *query, TimestampTz now, int64 limit)
 {
 	KmsSpi		spi;
-	bool		isnull;
-	int64		number;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	bind_parameters(&spi, now, limit);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
-	number = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return number;
+	return kms_spi_end_with_int64(&spi, 0);
 }
 
 void
@@ -188,8 +184,6 @@ kms_due_key_count(void)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
-	bool		isnull;
-	int64		count;
 
 	kms_spi_begin(&spi);
 	kms_spi_run(&spi, &plan,
@@ -199,7 +193,5 @@ kms_due_key_count(void)
 				" FROM pg_catalog.pg_class AS c"
 				" WHERE c.oid = 'kms.key'::pg_catalog.regclass::pg_catalog.oid",
 				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
+	return kms_spi_end_with_int64(&spi, 0);
 }

@@ -146,14 +146,9 @@ List *
 kms_health_row_versions(bool newer, List *sample)
 {
 	static SPIPlanPtr plan = NULL;
-	Datum	   *values = palloc(Max(1, list_length(sample)) * sizeof(Datum));
-	int			count = 0;
-	ListCell   *cell;
 	List	   *ids;
 	KmsSpi		spi;
 
-	foreach(cell, sample)
-		values[count++] = CStringGetTextDatum(lfirst(cell));
 
 	/*
 	 * Since a key was made, every version of its row, and every denial that
@@ -167,9 +162,7 @@ kms_health_row_versions(bool newer, List *sample)
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_datum(&spi, BOOLOID, BoolGetDatum(newer));
-	kms_spi_datum(&spi, TEXTARRAYOID,
-				  PointerGetDatum(construct_array(values, count, TEXTOID, -1,
-												  false, TYPALIGN_INT)));
+	kms_spi_text_array(&spi, sample);
 	kms_spi_run(&spi, &plan,
 				"SELECT k.key_id FROM kms.key AS k, LATERAL"
 				" (SELECT pg_catalog.max(e.ticket) AS ticket FROM kms.event AS e"
@@ -306,20 +299,13 @@ static List *
 texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
 				const char *query)
 {
-	Datum	   *values = palloc(Max(1, list_length(sample)) * sizeof(Datum));
-	int			count = 0;
-	ListCell   *cell;
 	List	   *ids;
 	KmsSpi		spi;
 
-	foreach(cell, sample)
-		values[count++] = CStringGetTextDatum(lfirst(cell));
 	kms_spi_begin(&spi);
 	if (by_index)
 		kms_spi_by_index(&spi);
-	kms_spi_datum(&spi, TEXTARRAYOID,
-				  PointerGetDatum(construct_array(values, count, TEXTOID, -1,
-												  false, TYPALIGN_INT)));
+	kms_spi_text_array(&spi, sample);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
 	ids = kms_spi_texts(&spi);
 	kms_spi_end(&spi);
@@ -418,14 +404,10 @@ static int64
 number(SPIPlanPtr *plan, bool by_index, const char *query)
 {
 	KmsSpi		spi;
-	bool		isnull;
-	int64		value;
 
 	kms_spi_begin(&spi);
 	if (by_index)
 		kms_spi_by_index(&spi);
 	kms_spi_run(&spi, plan, query, SPI_OK_SELECT);
-	value = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return value;
+	return kms_spi_end_with_int64(&spi, 0);
 }

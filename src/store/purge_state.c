@@ -79,8 +79,6 @@ purged_since(TimestampTz since)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
-	int64		count;
-	bool		isnull;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -94,9 +92,7 @@ purged_since(TimestampTz since)
 				"  WHERE occurred_at >= $1"
 				"  AND operation = 'purge')",
 				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
+	return kms_spi_end_with_int64(&spi, 0);
 }
 
 void

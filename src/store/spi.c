@@ -2,6 +2,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -123,6 +124,20 @@ kms_spi_seconds(KmsSpi *spi, int seconds)
 }
 
 void
+kms_spi_text_array(KmsSpi *spi, const List *strings)
+{
+	Datum	   *values = palloc(Max(1, list_length(strings)) * sizeof(Datum));
+	ArrayType  *array;
+	ListCell   *cell;
+
+	foreach(cell, strings)
+		values[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
+	array = construct_array(values, list_length(strings), TEXTOID, -1, false,
+							TYPALIGN_INT);
+	kms_spi_datum(spi, TEXTARRAYOID, PointerGetDatum(array));
+}
+
+void
 kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query, int expected)
 {
 	int			code;
@@ -158,6 +173,23 @@ kms_spi_field(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 						 column, isnull);
+}
+
+int64
+kms_spi_end_with_int64(KmsSpi *spi, int64 otherwise)
+{
+	int64		value = otherwise;
+
+	if (spi->processed > 0)
+	{
+		bool		isnull;
+		Datum		field = kms_spi_field(0, 1, &isnull);
+
+		if (!isnull)
+			value = DatumGetInt64(field);
+	}
+	kms_spi_end(spi);
+	return value;
 }
 
 List *

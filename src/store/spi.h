@@ -60,12 +60,19 @@ extern void kms_spi_int64(KmsSpi *spi, int64 value);
 extern void kms_spi_double(KmsSpi *spi, double value);
 extern void kms_spi_time(KmsSpi *spi, TimestampTz value);
 extern void kms_spi_seconds(KmsSpi *spi, int seconds);	/* an interval */
+extern void kms_spi_text_array(KmsSpi *spi, const List *strings);
 extern void kms_spi_run(KmsSpi *spi, SPIPlanPtr *plan, const char *query,
 						int expected);
 extern void kms_spi_end(KmsSpi *spi);
 
 /* Return a field of the result.  Rows count from 0, columns from 1. */
 extern Datum kms_spi_field(uint64 row, int column, bool *isnull);
+
+/*
+ * End, and return the first field of the first row, an int8 or a time; or
+ * "otherwise" if there is no row or the field is NULL.
+ */
+extern int64 kms_spi_end_with_int64(KmsSpi *spi, int64 otherwise);
 
 /*
  * Return the first column, a text, of all rows as C strings in the caller's

@@ -67,8 +67,6 @@ kms_wrapped_count(const unsigned char *master_key_id)
 {
 	static SPIPlanPtr plan = NULL;
 	KmsSpi		spi;
-	bool		isnull;
-	int64		count;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
@@ -77,9 +75,7 @@ kms_wrapped_count(const unsigned char *master_key_id)
 				"SELECT pg_catalog.count(*) FROM kms.key_secret"
 				" WHERE master_key_id = $1",
 				SPI_OK_SELECT);
-	count = DatumGetInt64(kms_spi_field(0, 1, &isnull));
-	kms_spi_end(&spi);
-	return count;
+	return kms_spi_end_with_int64(&spi, 0);
 }
 
 void
