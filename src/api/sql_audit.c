@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 
 #include "api/args.h"
+#include "keys/accept.h"
 #include "keys/service.h"
 #include "keys/verify.h"
 #include "pg/compat.h"
@@ -85,7 +86,7 @@ kms_api_audit_accept(PG_FUNCTION_ARGS)
 	kms_service_require();
 	status = kms_args_reason(fcinfo, 0, &reason, &fault);
 	if (status == KMS_OK)
-		status = kms_verify_accept(reason, &ticket, &fault);
+		status = kms_accept_trail(reason, &ticket, &fault);
 	if (status != KMS_OK)
 		kms_fault_raise(&fault);
 	PG_RETURN_INT64(ticket);

@@ -49,14 +49,4 @@ extern bool kms_verify_head_read(const char *value, KmsVerifyHead *head);
  */
 extern void kms_verify_trail(const KmsVerifyHead *head, KmsVerifyReport *report);
 
-/*
- * If the trail is not intact, have the writer append a signed gap that follows
- * the last row known to be good, so that the trail is intact again.  *ticket
- * is that of the gap.  Return KMS_INVALID_ARGUMENT with 55000 if the trail is
- * intact, or if no writer can do it.  Return KMS_NO_MASTER_KEY if there is
- * none.
- */
-extern KmsStatus kms_verify_accept(const char *reason, int64 *ticket,
-								   KmsFault *fault);
-
 #endif							/* KMS_KEYS_VERIFY_H */
