@@ -7,7 +7,7 @@
 
 #include "pg/month.h"
 
-static const char *expand(const char *text, const KmsFault *fault);
+static const char *expand(const char *rest, const KmsFault *fault);
 static const char *value_of(const char *name, size_t len,
 							const KmsFault *fault);
 static const char *quoted(const char *value);
@@ -85,26 +85,25 @@ kms_fault_raise(const KmsFault *fault)
 			 KMS_HIDE_STATEMENT));
 }
 
-/* Return the text with values of "fault" for the names in braces. */
+/* Return "rest" with the values of "fault" for the names in braces. */
 static const char *
-expand(const char *text, const KmsFault *fault)
+expand(const char *rest, const KmsFault *fault)
 {
 	StringInfoData out;
 
 	initStringInfo(&out);
-	while (*text !='\0')
+	while (*rest != '\0')
 	{
-		size_t		plain = strcspn(text, "{");
+		size_t		plain = strcspn(rest, "{");
 
-		appendBinaryStringInfo(&out, text, plain);
-		text	  +=plain;
-
-		if (*text == '{')
+		appendBinaryStringInfo(&out, rest, plain);
+		rest += plain;
+		if (*rest == '{')
 		{
-			size_t		len = strcspn(++text, "}");
+			size_t		len = strcspn(++rest, "}");
 
-			appendStringInfoString(&out, value_of(text, len, fault));
-			text	  +=len + 1;
+			appendStringInfoString(&out, value_of(rest, len, fault));
+			rest += len + 1;
 		}
 	}
 	return out.data;

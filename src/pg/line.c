@@ -71,13 +71,13 @@ judge_converted(const char *text, size_t len)
 }
 
 void
-kms_line_clean(char *text)
+kms_line_clean(char *line)
 {
-	if (kms_line_judge(text, strlen(text)) == KMS_LINE_OK)
+	if (kms_line_judge(line, strlen(line)) == KMS_LINE_OK)
 		return;
-	for (; *text !='\0'; text ++)
+	for (; *line != '\0'; line++)
 	{
-		if (!is_printable((unsigned char) *text))
-			*text = '?';
+		if (!is_printable((unsigned char) *line))
+			*line = '?';
 	}
 }

@@ -28,6 +28,6 @@ extern KmsLine kms_line_judge(const char *text, size_t len);
  * If the text is not a valid line, replace all characters that are not
  * printable ASCII by "?".
  */
-extern void kms_line_clean(char *text);
+extern void kms_line_clean(char *line);
 
 #endif							/* KMS_PG_LINE_H */
