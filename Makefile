@@ -16,6 +16,8 @@ OBJS = $(SOURCES:.c=.o)
 # Files that run without a server, for unit tests and fuzzers.
 PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/crc32c.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
 PURE_OBJS = $(PURE:.c=.o)
+# Adapters to PostgreSQL that run without a server as well, on its library for programs.
+ADAPTERS = $(wildcard src/pg/json.c src/pg/jwe_text.c)
 
 # A program that reads the rings of servers that do not run.
 SCRIPTS_built = build/kms_ring
@@ -54,8 +56,9 @@ PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DKMS_VERSION='"$(KMS_VERSION)"'
 PG_CFLAGS = -std=gnu99
-# CRC-32C for programs; the extension uses the server's.
+# CRC-32C and, for tests, JSON for programs; the extension uses the server's.
 LIBPGPORT = -L$(pkglibdir) -lpgport
+TEST_LIBS = -L$(pkglibdir) -lpgcommon -lpgport -lcrypto -lcrypt
 SHLIB_LINK = -lcrypto -lcrypt -lpthread
 
 # The default target.
@@ -142,14 +145,16 @@ UNIT_TESTS = $(sort $(wildcard test/unit/test_*.c))
 UNIT_PROGRAMS = $(UNIT_TESTS:test/unit/%.c=build/unit/%)
 # Link the files of test/unit that are no tests to each test.
 UNIT_SHARED = $(filter-out $(UNIT_TESTS),$(sort $(wildcard test/unit/*.c)))
-UNIT_OBJS = $(PURE:%.c=build/unit/%.o) $(UNIT_SHARED:%.c=build/unit/%.o)
+UNIT_OBJS = $(PURE:%.c=build/unit/%.o) $(ADAPTERS:%.c=build/unit/%.o) $(UNIT_SHARED:%.c=build/unit/%.o)
+
+$(ADAPTERS:%.c=build/unit/%.o) $(ADAPTERS:%.c=build/fuzz/%.o): PURE_FLAGS += -DFRONTEND -Wno-unused-parameter
 
 build/unit/%.o: %.c Makefile
 	@$(MKDIR_P) $(@D)
 	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
 
 build/unit/test_%: build/unit/test/unit/test_%.o $(UNIT_OBJS)
-	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ $(LIBPGPORT) -lcrypto -lcrypt -lm
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $^ $(TEST_LIBS) -lm
 
 unit: $(UNIT_PROGRAMS)
 ifneq ($(UNIT_TESTS),)
@@ -163,14 +168,14 @@ FUZZ_FLAGS = $(PURE_FLAGS) -fsanitize=fuzzer-no-link,address,undefined
 FUZZ_SECONDS ?= 10
 FUZZ_TESTS = $(sort $(wildcard test/fuzz/fuzz_*.c))
 FUZZ_PROGRAMS = $(FUZZ_TESTS:test/fuzz/%.c=build/fuzz/%)
-FUZZ_OBJS = $(PURE:%.c=build/fuzz/%.o)
+FUZZ_OBJS = $(PURE:%.c=build/fuzz/%.o) $(ADAPTERS:%.c=build/fuzz/%.o) $(UNIT_SHARED:%.c=build/fuzz/%.o)
 
 build/fuzz/%.o: %.c Makefile
 	@$(MKDIR_P) $(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<
 
 build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBPGPORT) -lcrypto -lcrypt
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS)
 
 # The fuzzers keep new inputs in build/fuzz/corpus, and crashing ones in build/fuzz.
 fuzz: $(FUZZ_PROGRAMS)

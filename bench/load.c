@@ -49,10 +49,10 @@ typedef struct Target
 /* A key pair, as DER. */
 typedef struct Pair
 {
-	unsigned char public_key[KMS_RSA_MAX_PUBLIC];
+	unsigned char public_key[KMS_KEY_PAIR_MAX_PUBLIC];
 	size_t		public_len;		/* 0: not made yet */
 	unsigned char public_hash[KMS_SHA256_SIZE];
-	unsigned char private_key[KMS_RSA_MAX_PRIVATE];
+	unsigned char private_key[KMS_KEY_PAIR_MAX_PRIVATE];
 	size_t		private_len;
 } Pair;
 
@@ -154,18 +154,18 @@ make_pairs(void)
 
 	for (pair = pairs; pair < pairs + PAIRS; pair++)
 	{
-		KmsRsaKey  *key;
+		KmsKeyPair *key;
 
 		if (pair->public_len > 0)
 			continue;
 		require(kms_rsa_generate(BITS, NULL, NULL, &key), "generate");
-		require(kms_rsa_key_private_der(key, pair->private_key,
-										sizeof(pair->private_key),
-										&pair->private_len), "write");
-		require(kms_rsa_key_public_der(key, pair->public_key,
-									   sizeof(pair->public_key),
-									   &pair->public_len), "write");
-		kms_rsa_key_free(key);
+		require(kms_key_pair_private_der(key, pair->private_key,
+										 sizeof(pair->private_key),
+										 &pair->private_len), "write");
+		require(kms_key_pair_public_der(key, pair->public_key,
+										sizeof(pair->public_key),
+										&pair->public_len), "write");
+		kms_key_pair_free(key);
 		if (!kms_sha256(pair->public_key, pair->public_len,
 						pair->public_hash))
 			require(KMS_FAILED, "digest");
@@ -245,6 +245,7 @@ make_row(KmsKeyRow *row, const char *name, int64 number,
 	snprintf(row->algorithm, sizeof(row->algorithm), "RSA-%d", BITS);
 	strlcpy(row->oaep_hash, kms_digest_name(kms_oaep_hash),
 			sizeof(row->oaep_hash));
+	strlcpy(row->mgf1_hash, row->oaep_hash, sizeof(row->mgf1_hash));
 	strlcpy(row->origin, KMS_ORIGIN_GENERATED, sizeof(row->origin));
 	snprintf(row->device_id, sizeof(row->device_id), "%s-" INT64_FORMAT,
 			 name, number);
@@ -278,26 +279,27 @@ make_secret(KmsKeyRow *row, const Pair *pair, KmsKeySecret *secret)
 static void
 put_row(Target * target, int at, const KmsKeyRow *row)
 {
-	Datum		values[16];
-	bool		nulls[16] = {false};
+	Datum		values[17];
+	bool		nulls[17] = {false};
 
 	values[0] = CStringGetTextDatum(row->key_id);
 	values[1] = CStringGetTextDatum(row->device_id);
 	nulls[2] = true;			/* app_version */
 	values[3] = CStringGetTextDatum(row->algorithm);
 	values[4] = CStringGetTextDatum(row->oaep_hash);
-	values[5] = CStringGetTextDatum(row->origin);
-	values[6] = CStringGetTextDatum(kms_key_state_name(row->state));
-	nulls[7] = true;			/* prior_state */
-	nulls[8] = !row->has_state_reason;
-	values[8] = CStringGetTextDatum(row->state_reason);
-	values[9] = TimestampTzGetDatum(row->created_at);
-	values[10] = TimestampTzGetDatum(row->expires_at);
-	values[11] = TimestampTzGetDatum(row->state_changed_at);
-	nulls[12] = true;			/* delete_at */
-	values[13] = Int64GetDatum(row->row_version);
-	values[14] = bytes(row->seal, KMS_SEAL_SIZE);
-	nulls[15] = true;			/* tried_at */
+	values[5] = CStringGetTextDatum(row->mgf1_hash);
+	values[6] = CStringGetTextDatum(row->origin);
+	values[7] = CStringGetTextDatum(kms_key_state_name(row->state));
+	nulls[8] = true;			/* prior_state */
+	nulls[9] = !row->has_state_reason;
+	values[9] = CStringGetTextDatum(row->state_reason);
+	values[10] = TimestampTzGetDatum(row->created_at);
+	values[11] = TimestampTzGetDatum(row->expires_at);
+	values[12] = TimestampTzGetDatum(row->state_changed_at);
+	nulls[13] = true;			/* delete_at */
+	values[14] = Int64GetDatum(row->row_version);
+	values[15] = bytes(row->seal, KMS_SEAL_SIZE);
+	nulls[16] = true;			/* tried_at */
 	put(target, at, values, nulls);
 }
 

@@ -7,7 +7,7 @@
 
 CREATE TABLE IF NOT EXISTS inbox (
     id bigint PRIMARY KEY,
-    key_id text NOT NULL CHECK (key_id ~ '^[A-Za-z0-9_.-]{1,64}$'),
+    key_id text NOT NULL CHECK (key_id ~ '^[A-Za-z0-9_./+=:{}#@-]{1,128}$'),
     body text NOT NULL,         -- a ciphertext
     postcode text,              -- the part of the plaintext that is kept
     tried_at timestamptz

@@ -1,4 +1,4 @@
--- Roles and grants for kms: five jobs, five roles.
+-- Roles and grants for kms: six jobs, six roles.
 --
 -- The extension makes no roles; these names are only a proposal.  Create the
 -- roles once per server, run this file in each database that has the extension,
@@ -8,6 +8,7 @@
 --     CREATE ROLE kms_decrypter NOLOGIN;
 --     CREATE ROLE kms_operator NOLOGIN;
 --     CREATE ROLE kms_auditor NOLOGIN;
+--     CREATE ROLE kms_custodian NOLOGIN;
 --     CREATE ROLE kms_break_glass NOLOGIN;
 --     GRANT kms_issuer TO web_backend;
 --
@@ -18,15 +19,18 @@
 -- Issuer: talks to devices.  Issues public keys, decrypts nothing.
 GRANT USAGE ON SCHEMA keys TO kms_issuer;
 GRANT EXECUTE ON FUNCTION kms_issue_key, kms_public_key, kms_jwk, kms_jwks,
-    kms_encrypt, kms_encrypt_bytea, kms_key_state, kms_key_valid,
-    kms_rate_limit_status
+    kms_encrypt, kms_encrypt_bytea, kms_encrypt_jwe, kms_key_state,
+    kms_key_valid,
+    kms_rate_limit_status, kms_jwe_header
     TO kms_issuer;
 
 -- Decrypter: owns the triggers and functions that decrypt.
 GRANT USAGE ON SCHEMA keys TO kms_decrypter;
 GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
-    kms_try_decrypt_bytea, kms_decrypt_batch, kms_hash_secret, kms_verify_secret,
-    kms_key_state, kms_key_valid
+    kms_try_decrypt_bytea, kms_decrypt_jwe, kms_decrypt_jwe_bytea,
+    kms_decrypt_batch, kms_decrypt_batch_bytea, kms_hash_secret, kms_verify_secret,
+    kms_decrypt_to_field, kms_decrypt_to_index,
+    kms_key_state, kms_key_valid, kms_jwe_header
     TO kms_decrypter;
 
 -- Operator: rotates, disables and revokes keys and keeps the service healthy.
@@ -49,13 +53,22 @@ GRANT USAGE ON SCHEMA keys TO kms_auditor;
 GRANT USAGE ON SCHEMA kms TO kms_auditor;
 GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
     kms.metrics, kms.failure_rates, kms.top_failures, kms.problematic_keys,
-    kms.status
+    kms.status, kms.field_keys
     TO kms_auditor;
 GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
     kms_flush_events, kms_check, kms_audit_head, kms_audit_verify,
     kms_audit_checkpoints,
-    kms.read_metrics, kms.read_status
+    kms.read_metrics, kms.read_status, kms.renew_at
     TO kms_auditor;
+
+-- Custodian: makes, rotates, disables and destroys field keys.  Encrypts and
+-- decrypts nothing.  Granting rights on fields is up to their owner: see
+-- docs/howto/roles.md.
+GRANT USAGE ON SCHEMA keys, kms TO kms_custodian;
+GRANT SELECT ON kms.field_keys TO kms_custodian;
+GRANT EXECUTE ON FUNCTION kms_create_field_key, kms_rotate_field_key,
+    kms_disable_field_key, kms_enable_field_key, kms_destroy_field_key
+    TO kms_custodian;
 
 -- Break-glass: decrypts with refused keys; the reason is recorded.  For a
 -- person during an incident, not for a service.

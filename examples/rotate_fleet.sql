@@ -1,6 +1,11 @@
 -- Rotate the keys of a whole fleet: of all devices whose key is too old or has
 -- another algorithm than the one you name.
 --
+-- Only devices with an RSA key are rotated.  Each of them gets one new key, with
+-- the digests of the old one if you name an RSA algorithm.  A rotation
+-- deprecates the device's keys of all kinds: an app that needs another kind
+-- gets its next key when it asks for one.
+--
 -- Run this as a member of kms_operator and kms_auditor (see grants.sql):
 --
 --   psql -v older_than='180 days' -v algorithm=RSA-3072 -v batch=20 -f rotate_fleet.sql
@@ -25,15 +30,18 @@ DECLARE
     skipped integer := 0;
 BEGIN
     FOR device IN
-        SELECT k.device_id, k.app_version, k.key_id FROM kms.keys AS k
-        WHERE k.state = 'active'
+        SELECT k.device_id, k.app_version, k.key_id, k.oaep_hash, k.mgf1_hash
+        FROM kms.keys AS k
+        WHERE k.state = 'active' AND k.algorithm LIKE 'RSA-%'
         AND (k.created_at < clock_timestamp() - $1 OR k.algorithm <> $2)
         ORDER BY k.created_at
     LOOP
         BEGIN
             -- skip the device if it has got another key in the meantime
             IF kms_key_state(device.key_id) = 'active' THEN
-                PERFORM kms_rotate_key(device.device_id, device.app_version, $2);
+                PERFORM kms_rotate_key(device.device_id, device.app_version, $2,
+                    CASE WHEN $2 LIKE 'RSA-%' THEN device.oaep_hash END,
+                    CASE WHEN $2 LIKE 'RSA-%' THEN device.mgf1_hash END);
                 rotated := rotated + 1;
             END IF;
         EXCEPTION

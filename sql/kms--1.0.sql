@@ -24,6 +24,13 @@ REVOKE ALL ON SCHEMA kms FROM PUBLIC;
 COMMENT ON SCHEMA kms IS
 'Tables and views of the key management service.';
 
+CREATE SCHEMA kms_field;
+
+REVOKE ALL ON SCHEMA kms_field FROM PUBLIC;
+
+COMMENT ON SCHEMA kms_field IS
+'Rights on field keys: functions that only return true, one per field and right. EXECUTE of PUBLIC does not count.';
+
 /*
  * Tables.
  *
@@ -47,6 +54,7 @@ CREATE TABLE kms.key (
 	app_version text COLLATE "C",
 	algorithm text COLLATE "C" NOT NULL,
 	oaep_hash text COLLATE "C" NOT NULL,
+	mgf1_hash text COLLATE "C" NOT NULL,
 	origin text COLLATE "C" NOT NULL,
 	state text COLLATE "C" NOT NULL,
 	prior_state text COLLATE "C",
@@ -60,7 +68,7 @@ CREATE TABLE kms.key (
 	tried_at timestamptz,
 	CONSTRAINT key_pkey PRIMARY KEY (key_id),
 	CONSTRAINT key_origin_check CHECK (origin OPERATOR(pg_catalog.=) ANY
-		('{generated,replacement,imported}'::pg_catalog.text[])),
+		('{generated,replacement,renewal,imported}'::pg_catalog.text[])),
 	CONSTRAINT key_state_check CHECK (state OPERATOR(pg_catalog.=) ANY
 		('{active,deprecated,disabled,revoked,pending_deletion}'::pg_catalog.text[]))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02,
@@ -187,6 +195,57 @@ COMMENT ON TABLE kms.audit_key IS
 'Ed25519 keys that sign the trail: public keys (SPKI DER) and wrapped private keys, which only the master key unwraps.';
 
 /*
+ * Field keys.  Row 0 of a key stands for the key as a whole, and holds the
+ * wrapped key of its blind indexes; the other rows are its versions.  A
+ * destroyed row has lost its wrapped bytes.  No row is deleted, so no name or
+ * id is used again.
+ *
+ * "wrapped_under" has the fingerprints (8 bytes each) of all master keys that
+ * have ever wrapped the secret.  "rotate_at" tells maintenance when the next
+ * version is due, and is not sealed.  A row that was disabled while there was
+ * no master key has no seal until maintenance adds one.
+ */
+CREATE TABLE kms.field_key (
+	field_key text COLLATE "C" NOT NULL,
+	version integer NOT NULL,
+	field_key_id bytea NOT NULL,
+	created_at timestamptz NOT NULL,
+	state text COLLATE "C" NOT NULL,
+	state_changed_at timestamptz NOT NULL,
+	row_version bigint NOT NULL,
+	rotate_after interval,
+	rotate_at timestamptz,
+	wrapped_key bytea,
+	wrapped_under bytea NOT NULL,
+	seal bytea,
+	master_key_id bytea GENERATED ALWAYS AS
+		(pg_catalog.substr(COALESCE(seal, wrapped_key), 2, 8)) STORED,
+	CONSTRAINT field_key_pkey PRIMARY KEY (field_key, version),
+	CONSTRAINT field_key_id_key UNIQUE (field_key_id, version),
+	CONSTRAINT field_key_version_check CHECK
+		(version OPERATOR(pg_catalog.>=) 0
+		 AND version OPERATOR(pg_catalog.<=) 65535),
+	CONSTRAINT field_key_state_check CHECK (state OPERATOR(pg_catalog.=) ANY
+		('{enabled,disabled,destroyed}'::pg_catalog.text[]))
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+ALTER TABLE kms.field_key ALTER COLUMN wrapped_key SET STATISTICS 0;
+ALTER TABLE kms.field_key ALTER COLUMN wrapped_under SET STATISTICS 0;
+ALTER TABLE kms.field_key ALTER COLUMN seal SET STATISTICS 0;
+ALTER TABLE kms.field_key ALTER COLUMN master_key_id SET STATISTICS 0;
+
+-- to find rows to rewrap
+CREATE INDEX field_key_master_key_idx ON kms.field_key (master_key_id);
+-- for maintenance: versions to be followed by the next, and rows to be sealed
+CREATE INDEX field_key_rotate_idx ON kms.field_key (rotate_at)
+	WHERE rotate_at IS NOT NULL AND state OPERATOR(pg_catalog.=) 'enabled';
+CREATE INDEX field_key_unsealed_idx ON kms.field_key (field_key, version)
+	WHERE seal IS NULL;
+
+COMMENT ON TABLE kms.field_key IS
+'Field keys with their versions: states, dates and wrapped keys, which only the master key unwraps.';
+
+/*
  * The trail.
  *
  * (epoch, ticket) identifies an event.  Only the database's event writer gives
@@ -202,8 +261,9 @@ COMMENT ON TABLE kms.audit_key IS
  * is the role whose rights the call had.
  *
  * "calls" is the number of calls that the row stands for.  In a gap it is the
- * number of events lost, or 0 if that is not known.  "form" is reserved for
- * the form of the data sent.
+ * number of events lost, or 0 if that is not known.  "form" is the
+ * form of the data sent: "JWE RSA-OAEP-256 A256GCM", or "block sha256/sha1"
+ * with the digests for OAEP and MGF1.  "app_version" is that of the request.
  *
  * "hash" begins with a format byte.  It covers the row and the hash of the row
  * before it.  A device can be forgotten, so the hash covers the personal
@@ -234,6 +294,7 @@ CREATE TABLE kms.event (
 	caller_role text COLLATE "C",
 	calls bigint NOT NULL DEFAULT 1,
 	form text COLLATE "C",
+	app_version text COLLATE "C",
 	CONSTRAINT event_pkey PRIMARY KEY (ticket, epoch)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02,
 		autovacuum_vacuum_insert_scale_factor = 0.1);
@@ -256,6 +317,12 @@ CREATE INDEX event_denial_idx ON kms.event (key_id)
 	WHERE status OPERATOR(pg_catalog.=) 'success'
 		AND operation OPERATOR(pg_catalog.=) ANY
 		('{disable,revoke,schedule_deletion,cancel_deletion}'::pg_catalog.text[]);
+
+-- for kms_check(): the changes of a field key
+CREATE INDEX event_field_idx ON kms.event (key_id)
+	WHERE status OPERATOR(pg_catalog.=) 'success'
+		AND operation OPERATOR(pg_catalog.=) ANY
+		('{disable_field_key,enable_field_key,destroy_field_key}'::pg_catalog.text[]);
 
 COMMENT ON TABLE kms.event IS
 'The trail: one row per event, kept for kms.event_retention.';
@@ -281,9 +348,10 @@ CREATE TABLE kms.event_outbox (
 	caller_role text COLLATE "C",
 	calls bigint NOT NULL DEFAULT 1,
 	form text COLLATE "C",
+	app_version text COLLATE "C",
 	CONSTRAINT event_outbox_pkey PRIMARY KEY (event_id),
 	CONSTRAINT event_outbox_operation_check CHECK (operation OPERATOR(pg_catalog.=) ANY
-		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion,destroy,purge,forget}'::pg_catalog.text[]))
+		('{generate,rotate,import,deprecate,disable,enable,revoke,schedule_deletion,cancel_deletion,destroy,purge,forget,create_field_key,rotate_field_key,disable_field_key,enable_field_key,destroy_field_key}'::pg_catalog.text[]))
 ) WITH (autovacuum_vacuum_scale_factor = 0,
 		autovacuum_vacuum_threshold = 1000);
 
@@ -434,6 +502,7 @@ SELECT pg_catalog.pg_extension_config_dump('kms.denial', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.denial_denial_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.pepper', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.audit_key', '');
+SELECT pg_catalog.pg_extension_config_dump('kms.field_key', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('kms.event_outbox_event_id_seq', '');
@@ -460,41 +529,45 @@ COMMENT ON FUNCTION kms_version IS
 'Return the version of the kms library.';
 
 CREATE FUNCTION kms_issue_key(device_id text, app_version text DEFAULT NULL,
-	algorithm text DEFAULT NULL, OUT key_id text, OUT public_key text,
-	OUT expires_at timestamptz, OUT algorithm_used text, OUT oaep_hash text,
-	OUT reused boolean)
+	algorithm text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, OUT key_id text, OUT public_key text,
+	OUT expires_at timestamptz, OUT renew_at timestamptz,
+	OUT algorithm_used text, OUT oaep_hash_used text,
+	OUT mgf1_hash_used text, OUT reused boolean)
 AS 'MODULE_PATHNAME', 'kms_api_issue_key'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
 
 REVOKE ALL ON FUNCTION kms_issue_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_issue_key IS
-'Return the device''s valid key; make one if it has none. Gives SPKI PEM, expiry, algorithm (RSA-2048, RSA-3072, RSA-4096) and OAEP digest. device_id: 1 to 255 bytes; app_version: at most 64 bytes. Errors: 22004, 22023, KM005 (limit), KM007, XX001, 40001, 25006.';
+'Return the device''s newest active key that has every property named (algorithm, oaep_hash, mgf1_hash), or make one if there is none. From the key''s renew_at on, make the next key of the same kind instead. A new key takes each property that is NULL from kms.key_algorithm and kms.oaep_hash; mgf1_hash is then oaep_hash. Gives SPKI PEM, expiry, time of renewal, algorithm (RSA-2048, RSA-3072, RSA-4096, EC-P256, X25519) and digests (none for EC-P256 and X25519). device_id: 1 to 255 bytes; app_version: at most 64 bytes. Errors: 0A000, 22004, 22023, KM005 (limit), KM007, XX001, 40001, 25006.';
 
 CREATE FUNCTION kms_rotate_key(device_id text, app_version text DEFAULT NULL,
-	algorithm text DEFAULT NULL, OUT key_id text, OUT public_key text,
-	OUT expires_at timestamptz, OUT algorithm_used text, OUT oaep_hash text,
-	OUT reused boolean)
+	algorithm text DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, OUT key_id text, OUT public_key text,
+	OUT expires_at timestamptz, OUT renew_at timestamptz,
+	OUT algorithm_used text, OUT oaep_hash_used text,
+	OUT mgf1_hash_used text, OUT reused boolean)
 AS 'MODULE_PATHNAME', 'kms_api_rotate_key'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
 
 REVOKE ALL ON FUNCTION kms_rotate_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rotate_key IS
-'Deprecate the device''s active keys and make a new one, in one transaction. Counts against kms.keygen_limit. Errors: as kms_issue_key.';
+'Deprecate the device''s active keys of all kinds and make a new one, in one transaction. Counts against kms.keygen_limit. Errors: as kms_issue_key.';
 
 CREATE FUNCTION kms_import_key(device_id text, private_key text,
 	key_id text DEFAULT NULL, app_version text DEFAULT NULL,
 	created_at timestamptz DEFAULT pg_catalog.now(),
 	expires_at timestamptz DEFAULT NULL, oaep_hash text DEFAULT NULL,
-	deprecated boolean DEFAULT true) RETURNS text
+	mgf1_hash text DEFAULT NULL, deprecated boolean DEFAULT true) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_import_key'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 
 REVOKE ALL ON FUNCTION kms_import_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_import_key IS
-'Import an RSA key that was made elsewhere and return its id. private_key: unencrypted PEM (PKCS#8 or PKCS#1) of two primes, 2048 to 4096 bits, at most 8192 bytes; pass a column, never a literal. key_id: 1 to 64 of A-Z a-z 0-9 _ . -; NULL makes one. expires_at: NULL is kms.key_lifetime from now. Does not count against kms.keygen_limit. Errors: 22004, 22023, 23505 (the id exists), KM007, 25006.';
+'Import an RSA, EC-P256 or X25519 key that was made elsewhere and return its id. private_key: unencrypted PEM (PKCS#8, PKCS#1 or SEC1), RSA with two primes and 2048 to 4096 bits, at most 8192 bytes; pass a column, never a literal. oaep_hash and mgf1_hash: RSA only. key_id: 1 to 128 of A-Z a-z 0-9 _ . - / + = : { } # @; NULL makes one. expires_at: NULL is kms.key_lifetime from now. Does not count against kms.keygen_limit. Errors: 0A000 (no X25519), 22004, 22023, 23505 (the id exists), KM007, 25006.';
 
 CREATE FUNCTION kms_public_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_public_key'
@@ -512,7 +585,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000;
 REVOKE ALL ON FUNCTION kms_jwk FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_jwk IS
-'Return the public key of an active or deprecated key as JWK (RFC 7517): kty, n, e, kid (the key id), use and, if the digest has a registered name (RFC 7518), alg. Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001.';
+'Return the public key of an active or deprecated key as JWK (RFC 7517; RFC 8037): kty, n and e or crv, x and y, kid (the key id), use and alg, which is ECDH-ES, or RSA-OAEP with its digest if the pair of digests has a registered name (RFC 7518). Errors: 22004, 22023, KM002, KM003, KM004, KM007, XX001.';
 
 CREATE FUNCTION kms_jwks(device_id text) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'kms_api_jwks'
@@ -554,7 +627,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 REVOKE ALL ON FUNCTION kms_decrypt FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt IS
-'Decrypt one RSA-OAEP block (RFC 8017) in base64, of either alphabet, padded or not. The plaintext must be UTF-8. If device_id is given, the key must belong to that device. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001, 22021.';
+'Decrypt one RSA-OAEP block (RFC 8017) in base64, of either alphabet, padded or not, or a JWE (RFC 7516). The plaintext must be UTF-8. If device_id is given, the key must belong to that device. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001, 22021.';
 
 CREATE FUNCTION kms_decrypt_bytea(key_id text, ciphertext bytea,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -590,6 +663,8 @@ COMMENT ON FUNCTION kms_try_decrypt_bytea IS
 'kms_try_decrypt for bytes.';
 
 CREATE FUNCTION kms_decrypt_batch(key_ids text[], ciphertexts text[],
+	device_ids text[] DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL,
 	OUT "position" integer, OUT plaintext text, OUT sqlstate text)
 	RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'kms_api_decrypt_batch'
@@ -598,7 +673,50 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000000 ROWS 100;
 REVOKE ALL ON FUNCTION kms_decrypt_batch FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt_batch IS
-'Call kms_decrypt for up to 100000 pairs. Returns one row per pair: its position, counted from 1, and its plaintext, or the SQLSTATE of its error: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. If kms.audit is required, waits once for all pairs. Errors: 22004, 22023 (the arrays), KM007, KM008, 28000.';
+'Call kms_decrypt for up to 100000 ciphertexts. Returns one row per ciphertext: its position, counted from 1, and its plaintext, or the SQLSTATE of its error: 22004, 22023, KM001 to KM004, KM006, KM007 (its own master key), XX001, 22021. If device_ids is NULL, no device is checked. Digests and label apply to blocks only, not to JWE. If kms.audit is required, waits once for all. Errors: 22004, 22023 (the arrays, digests, label), KM007, KM008, 28000.';
+
+CREATE FUNCTION kms_decrypt_batch_bytea(key_ids text[], ciphertexts bytea[],
+	device_ids text[] DEFAULT NULL, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL,
+	OUT "position" integer, OUT plaintext bytea, OUT sqlstate text)
+	RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_batch_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 4000000 ROWS 100;
+
+REVOKE ALL ON FUNCTION kms_decrypt_batch_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_batch_bytea IS
+'kms_decrypt_batch for bytes, blocks only.';
+
+CREATE FUNCTION kms_decrypt_jwe(jwe text, device_id text,
+	key_id text DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_jwe'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_jwe FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_jwe IS
+'Decrypt a JWE (RFC 7516) of the compact or the JSON serialization, of at most kms.max_jwe_size bytes. key_id: NULL is the key that kid in the protected header names. device_id: the key must belong to this device; NULL is any device. It must come from the application''s own session, never from the token. The plaintext must be UTF-8. Errors: 22004, 22023, KM001, KM002, KM003, KM004, KM006, KM007, XX001, 22021.';
+
+CREATE FUNCTION kms_decrypt_jwe_bytea(jwe text, device_id text,
+	key_id text DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_jwe_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_jwe_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_jwe_bytea IS
+'kms_decrypt_jwe for plaintext of any bytes.';
+
+CREATE FUNCTION kms_encrypt_jwe(key_id text, plaintext text,
+	enc text DEFAULT 'A256GCM', alg text DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_encrypt_jwe'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 7000;
+
+REVOKE ALL ON FUNCTION kms_encrypt_jwe FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_encrypt_jwe IS
+'Encrypt the plaintext, as UTF-8, as a JWE (RFC 7516) and return its compact serialization, of at most kms.max_jwe_size bytes. The protected header has alg, enc, kid and, for EC-P256 and X25519 keys, epk. enc: A128GCM, A192GCM, A256GCM, A128CBC-HS256, A192CBC-HS384, A256CBC-HS512; alg: NULL is that of the key''s JWK, or else RSA-OAEP-256. Errors: 0A000, 22004, 22023, KM002, KM003, KM004, KM007, XX001.';
 
 CREATE FUNCTION kms_decrypt_recover(key_id text, ciphertext text, reason text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -620,7 +738,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
 REVOKE ALL ON FUNCTION kms_decrypt_recover_bytea FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_decrypt_recover_bytea IS
-'kms_decrypt_recover for bytes.';
+'kms_decrypt_recover for bytes: those of a block or, in ASCII, of a JWE.';
 
 CREATE FUNCTION kms_hash_secret(key_id text, ciphertext text,
 	device_id text DEFAULT NULL, oaep_hash text DEFAULT NULL,
@@ -670,7 +788,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_deprecate_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_deprecate_key IS
-'Stop issuing and encrypting with an active key. The key decrypts until it expires. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 25006.';
+'Stop issuing and encrypting with an active or renewed key, which then only decrypts, until it expires. Returns the state. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 25006.';
 
 CREATE FUNCTION kms_disable_key(key_id text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_disable_key'
@@ -688,7 +806,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000;
 REVOKE ALL ON FUNCTION kms_enable_key FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_enable_key IS
-'Return a disabled key to its earlier state, and return that state: active, deprecated or revoked. A key that was active becomes deprecated if the device has another active key by now. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 55000, 25006.';
+'Return a disabled key to its earlier state, and return that state: active, deprecated or revoked. A key that was active becomes deprecated if the device has another active key of the same kind by now. Errors: 22004, 22023, KM002, KM004, KM007, XX001, 40001, 55000, 25006.';
 
 CREATE FUNCTION kms_revoke_key(key_id text, reason text) RETURNS text
 AS 'MODULE_PATHNAME', 'kms_api_revoke_key'
@@ -747,6 +865,15 @@ REVOKE ALL ON FUNCTION kms_rate_limit_status FROM PUBLIC;
 COMMENT ON FUNCTION kms_rate_limit_status IS
 'Return how many keys were made for the device within kms.keygen_window, how many are allowed, and when the next one may be made (NULL: now). Errors: 22004, 22023.';
 
+CREATE FUNCTION kms_jwe_header(jwe text) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'kms_api_jwe_header'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 400;
+
+REVOKE ALL ON FUNCTION kms_jwe_header FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_jwe_header IS
+'Return the form (compact, flattened, general) and the headers (protected, unprotected, header) of a JWE (RFC 7516), which is not authenticated: anybody can have written it. Reads no key and no setting and records nothing. jwe: at most 2 MB. Errors: 22023, KM006.';
+
 CREATE FUNCTION kms_diagnose(key_id text, ciphertext text)
 RETURNS TABLE (finding text, hint text)
 AS 'MODULE_PATHNAME', 'kms_api_diagnose'
@@ -756,7 +883,189 @@ ROWS 2;
 REVOKE ALL ON FUNCTION kms_diagnose FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_diagnose IS
-'Tell why a ciphertext does not decrypt: the key''s state, the form (up to kms.max_ciphertext_size bytes), the length, and the pair of digests for OAEP and MGF1 that decrypts it. Never returns the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001.';
+'Tell why a ciphertext does not decrypt: the key''s state, the form, the length, and the pair of digests for OAEP and MGF1 that decrypts it; of a JWE, what is refused of its form, whether it opens (with an RSA key: whether its encrypted key opens), and whether "kid" names another key. Never returns the plaintext. Recorded as "diagnose", not as a decrypt. Errors: 22004, 22023, KM002, KM007, XX001.';
+
+/* Fields. */
+CREATE FUNCTION kms_create_field_key(field_key text,
+	rotate_after interval DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'kms_api_create_field_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_create_field_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_create_field_key IS
+'Create a field key with its first version and return 1. field_key: a field, 1 to 55 of a-z 0-9 _ -; or a key under a field that exists: the field, a dot and 1 to 64 of the same. rotate_after: age (1 second to 100 years) at which maintenance makes the next version; NULL: never. Makes the functions of the rights encrypt, decrypt, refresh and index in schema kms_field, granted to nobody; a key under a field has the rights of the field. Errors: 22004, 22023 (also: the name exists or existed), KM002 (no such field), KM004, KM007, 25006.';
+
+CREATE FUNCTION kms_rotate_field_key(field_key text) RETURNS integer
+AS 'MODULE_PATHNAME', 'kms_api_rotate_field_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_rotate_field_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_rotate_field_key IS
+'Make the next version of a field key (at most 65535) and return its number. Values are encrypted with it from the commit; older ones open until their version is destroyed. Errors: 22004, KM002, KM007, XX001, 40001, 55000, 25006.';
+
+CREATE FUNCTION kms_disable_field_key(field_key text,
+	version integer DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_disable_field_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_disable_field_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_disable_field_key IS
+'Deny all use of a version, or (NULL) of a field key and all keys under it, in every session from the commit. Needs no master key. Returns the new state. Errors: 22004, 22023, KM002, 40001, 25006.';
+
+CREATE FUNCTION kms_enable_field_key(field_key text,
+	version integer DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_enable_field_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_enable_field_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_enable_field_key IS
+'Allow what kms_disable_field_key has denied. Returns the new state. Errors: 22004, 22023, KM002, KM007, XX001, 40001, 25006.';
+
+CREATE FUNCTION kms_destroy_field_key(field_key text, version integer,
+	confirm text) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_destroy_field_key'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
+
+REVOKE ALL ON FUNCTION kms_destroy_field_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_destroy_field_key IS
+'Remove the wrapped bytes of a version; or (NULL) of all versions, the index key and all keys under the field. Nothing opens what was encrypted with them, except older copies of the wrapped bytes under a master key that still exists. confirm: name/version or name/all. Returns the new state. Errors: 22004, 22023, KM002, KM007, XX001, 55000 (not disabled for kms.field_destroy_after, or the newest version), 25006.';
+
+CREATE FUNCTION kms_encrypt_field(field_key text, plaintext text,
+	context text) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_encrypt_field'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_encrypt_field FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_encrypt_field IS
+'Encrypt a text, as UTF-8, with the newest version of a field key (XAES-256-GCM) and return the value to store, which is 53 bytes longer. context: 0 to 1024 bytes, a constant name of the column and a row key that never changes; needed to decrypt. plaintext: at most kms.max_field_size; NULL gives NULL. Needs the right encrypt. Errors: 22004, 22023, KM002, KM004, KM006, KM007, XX001, 42501.';
+
+CREATE FUNCTION kms_encrypt_field_bytea(field_key text, plaintext bytea,
+	context text) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_encrypt_field_bytea'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_encrypt_field_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_encrypt_field_bytea IS
+'kms_encrypt_field for bytes.';
+
+CREATE FUNCTION kms_decrypt_field(value bytea, context text,
+	field_key text DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_field'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_decrypt_field FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_field IS
+'Decrypt a stored value, whose head names its key and version. context: that with which it was encrypted. field_key: if given, the value must be of this key. Needs the right decrypt. STABLE, so that a view decrypts only what is asked for. Errors: 22004, 22021 (not text), 22023, KM001, KM002, KM004, KM006, KM007, XX001, 28000, 42501.';
+
+CREATE FUNCTION kms_decrypt_field_bytea(value bytea, context text,
+	field_key text DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_field_bytea'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_decrypt_field_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_field_bytea IS
+'kms_decrypt_field for bytes.';
+
+CREATE FUNCTION kms_try_decrypt_field(value bytea, context text,
+	field_key text DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_try_decrypt_field'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_try_decrypt_field FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_try_decrypt_field IS
+'kms_decrypt_field that returns NULL if the value or its key is at fault (KM001, KM002, KM004, XX001, 22021, 22023). The failure is recorded.';
+
+CREATE FUNCTION kms_try_decrypt_field_bytea(value bytea, context text,
+	field_key text DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_try_decrypt_field_bytea'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_try_decrypt_field_bytea FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_try_decrypt_field_bytea IS
+'kms_try_decrypt_field for bytes.';
+
+CREATE FUNCTION kms_refresh_field(value bytea, context text,
+	new_context text DEFAULT NULL, new_field_key text DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_refresh_field'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 400;
+
+REVOKE ALL ON FUNCTION kms_refresh_field FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_refresh_field IS
+'Encrypt a value again with the newest version; return it as it is, unopened, if there is nothing to do. new_context, new_field_key: NULL is the same. Needs the right refresh; with another context or key, decrypt on the old and encrypt on the new key instead. Errors: as kms_encrypt_field and kms_decrypt_field.';
+
+CREATE FUNCTION kms_field_is_current(value bytea) RETURNS boolean
+AS 'MODULE_PATHNAME', 'kms_api_field_is_current'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
+
+REVOKE ALL ON FUNCTION kms_field_is_current FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_field_is_current IS
+'Return whether a value was encrypted with the newest version of its field key. Opens and records nothing. Errors: 22023, KM002.';
+
+CREATE FUNCTION kms_field_version(value bytea) RETURNS integer
+AS 'MODULE_PATHNAME', 'kms_api_field_version'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+REVOKE ALL ON FUNCTION kms_field_version FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_field_version IS
+'Return the version that the head of a value names, 1 to 65535. Opens and records nothing. Errors: 22023.';
+
+CREATE FUNCTION kms_field_key(value bytea) RETURNS text
+AS 'MODULE_PATHNAME', 'kms_api_field_key'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
+
+REVOKE ALL ON FUNCTION kms_field_key FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_field_key IS
+'Return the name of the field key that the head of a value names. Opens and records nothing. Errors: 22023, KM002.';
+
+CREATE FUNCTION kms_blind_index(field_key text, plaintext text,
+	scope text, fold text DEFAULT 'none', bits integer DEFAULT 128) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_blind_index'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 200;
+
+REVOKE ALL ON FUNCTION kms_blind_index FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_blind_index IS
+'Return the first bits (16 to 128, a multiple of 8) of HMAC-SHA-256 over the id of the field, the scope, the fold and the folded text, to find equal values by. scope: 1 to 255 bytes, a name of the column and not of the row. fold: none, digits (0-9 only) or alnum (ASCII letters in lower case, and digits). Needs the right index. plaintext: NULL gives NULL. Errors: 22004, 22023, KM002, KM004, KM006, KM007, XX001, 42501.';
+
+CREATE FUNCTION kms_decrypt_to_field(key_id text, ciphertext text,
+	field_key text, context text, device_id text,
+	bytes boolean DEFAULT false, oaep_hash text DEFAULT NULL,
+	mgf1_hash text DEFAULT NULL, label bytea DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_to_field'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_to_field FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_to_field IS
+'Decrypt what a device has sent (a block in base64 or a JWE), as kms_decrypt does, and encrypt it as kms_encrypt_field does. The plaintext is never a SQL value. device_id: NULL says of any device. bytes: store content that is not text. Needs the right encrypt. ciphertext: NULL gives NULL. Errors: as kms_decrypt and kms_encrypt_field.';
+
+CREATE FUNCTION kms_decrypt_to_index(key_id text, ciphertext text,
+	field_key text, scope text, device_id text,
+	fold text DEFAULT 'none', bits integer DEFAULT 128,
+	oaep_hash text DEFAULT NULL, mgf1_hash text DEFAULT NULL,
+	label bytea DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'kms_api_decrypt_to_index'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL SAFE COST 40000;
+
+REVOKE ALL ON FUNCTION kms_decrypt_to_index FROM PUBLIC;
+
+COMMENT ON FUNCTION kms_decrypt_to_index IS
+'Decrypt what a device has sent, as kms_decrypt does, and return its blind index, as kms_blind_index does. The plaintext is never a SQL value. Needs the right index. Errors: as kms_decrypt and kms_blind_index.';
 
 CREATE FUNCTION kms_metrics_summary(timeframe_hours integer DEFAULT 24)
 RETURNS jsonb
@@ -846,14 +1155,14 @@ COMMENT ON FUNCTION kms_maintain IS
 
 CREATE FUNCTION kms_master_key_status()
 RETURNS TABLE (master_key_id text, label text, status text, keys bigint,
-	peppers bigint, detail text)
+	peppers bigint, field_keys bigint, detail text)
 AS 'MODULE_PATHNAME', 'kms_api_master_key_status'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000 ROWS 4;
 
 REVOKE ALL ON FUNCTION kms_master_key_status FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_master_key_status IS
-'List the master keys by fingerprint (8 bytes in hexadecimal) with status current, available (only unwraps), epoch (of a month, see kms.master_key_epochs) or missing (rows need it). Counts the keys and peppers (with audit keys) of this database under each, and tells which master keys can be removed, or why there is none.';
+'List the master keys by fingerprint (8 bytes in hexadecimal) with status current, available (only unwraps), epoch (of a month, see kms.master_key_epochs) or missing (rows need it). Counts the keys, the peppers (with audit keys) and the rows of field keys of this database under each, and tells which master keys can be removed, or why there is none.';
 
 CREATE FUNCTION kms_rewrap_keys(batch_size integer DEFAULT 1000)
 RETURNS bigint
@@ -863,7 +1172,7 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
 REVOKE ALL ON FUNCTION kms_rewrap_keys FROM PUBLIC;
 
 COMMENT ON FUNCTION kms_rewrap_keys IS
-'Wrap up to batch_size (1 to 100000) keys, and all peppers and audit keys, under the current master key again, and return how many. With epochs, the keys of this month are wrapped under their own master key. 0 means that none is left in this database, not even in an open transaction. Each row stays locked until the transaction ends. Waits for other transactions only if there is nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006.';
+'Wrap up to batch_size (1 to 100000) keys, with those of field keys, and all peppers and audit keys, under the current master key again, and return how many. With epochs, the keys of this month are wrapped under their own master key. 0 means that none is left in this database, not even in an open transaction. Each row stays locked until the transaction ends. Waits for other transactions only if there is nothing else to do. Errors: 22023, KM007, 25000 (not READ COMMITTED), 55000 (keys come by a subscription), 25006.';
 
 CREATE FUNCTION kms_check()
 RETURNS TABLE (severity text, finding text, hint text)
@@ -921,9 +1230,19 @@ COMMENT ON FUNCTION kms.start IS
  * Views for database administrators.  They show no key material and never
  * wait.
  */
+CREATE FUNCTION kms.renew_at(key_id text, created_at timestamptz,
+	expires_at timestamptz) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'kms_api_renew_at'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
+
+REVOKE ALL ON FUNCTION kms.renew_at FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.renew_at IS
+'Return from when on kms_issue_key renews an active key with this id and life, by the current kms.key_renewal.';
+
 CREATE VIEW kms.keys AS
 SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
-	k.origin,
+	k.mgf1_hash, k.origin,
 	CASE WHEN d.state IS NOT NULL THEN d.state
 		WHEN k.state OPERATOR(pg_catalog.=) ANY
 			('{pending_deletion,revoked}'::pg_catalog.text[]) THEN k.state
@@ -938,6 +1257,11 @@ SELECT k.key_id, k.device_id, k.app_version, k.algorithm, k.oaep_hash,
 		THEN k.state_reason
 		ELSE COALESCE(d.reason, k.state_reason) END AS state_reason,
 	k.created_at, k.expires_at,
+	CASE WHEN k.state OPERATOR(pg_catalog.=) 'active'
+			AND d.key_id IS NULL
+			AND k.expires_at OPERATOR(pg_catalog.>)
+				pg_catalog.clock_timestamp()
+		THEN kms.renew_at(k.key_id, k.created_at, k.expires_at) END AS renew_at,
 	GREATEST(d.denied_at, k.state_changed_at) AS state_changed_at,
 	COALESCE(k.delete_at, d.delete_at) AS delete_at, k.row_version
 FROM kms.key AS k
@@ -953,6 +1277,35 @@ LEFT JOIN (SELECT key_id,
 
 COMMENT ON VIEW kms.keys IS
 'Keys without key material, with their state as kms_key_state() returns it.';
+
+CREATE VIEW kms.field_keys AS
+SELECT v.field_key, v.version,
+	CASE WHEN 'destroyed' OPERATOR(pg_catalog.=) ANY
+			(ARRAY[v.state, w.state, f.state]) THEN 'destroyed'
+		WHEN 'disabled' OPERATOR(pg_catalog.=) ANY
+			(ARRAY[v.state, w.state, f.state]) THEN 'disabled'
+		ELSE v.state END AS state,
+	v.version OPERATOR(pg_catalog.=) pg_catalog.max(v.version)
+		OVER (PARTITION BY v.field_key) AS newest,
+	v.created_at,
+	GREATEST(v.state_changed_at, w.state_changed_at, f.state_changed_at)
+		AS state_changed_at,
+	w.rotate_after,
+	CASE WHEN v.version OPERATOR(pg_catalog.=) pg_catalog.max(v.version)
+			OVER (PARTITION BY v.field_key) THEN v.rotate_at END AS rotate_at,
+	v.field_key_id
+FROM kms.field_key AS v
+JOIN kms.field_key AS w ON w.field_key OPERATOR(pg_catalog.=) v.field_key
+	AND w.version OPERATOR(pg_catalog.=) 0
+LEFT JOIN kms.field_key AS f
+	ON pg_catalog.strpos(v.field_key, '.') OPERATOR(pg_catalog.>) 0
+	AND f.field_key OPERATOR(pg_catalog.=)
+		pg_catalog.split_part(v.field_key, '.', 1)
+	AND f.version OPERATOR(pg_catalog.=) 0
+WHERE v.version OPERATOR(pg_catalog.>) 0;
+
+COMMENT ON VIEW kms.field_keys IS
+'Versions of field keys without key material, with the state in force: a version is disabled or destroyed if its key or its field is.';
 
 CREATE VIEW kms.metrics AS
 SELECT operation, status, reason, count, avg_duration, min_duration,

@@ -5,6 +5,8 @@
 
 #include "api/discard.h"
 #include "keys/call.h"
+#include "keys/field_call.h"
+#include "keys/field_stamp.h"
 #include "keys/opened.h"
 #include "keys/service.h"
 #include "pg/compat.h"
@@ -40,6 +42,8 @@ _PG_init(void)
 	kms_service_install();
 	kms_call_install();
 	kms_opened_install();
+	kms_field_call_install();
+	kms_field_stamp_install();
 	kms_discard_install();
 	kms_refuse_install();
 	kms_foreign_key_install();

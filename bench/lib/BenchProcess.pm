@@ -14,7 +14,7 @@ use Time::HiRes qw(time usleep);
 our @EXPORT = qw(
 	$work $bin $bits status command send_line receive bare key_file
 	each_us session connection leave sql submit answer sql_us wall_us
-	settled
+	cpu settled
 );
 
 our ($work, $bin);

@@ -11,6 +11,7 @@
 
 #include "crypto/key_id.h"
 #include "crypto/digest.h"
+#include "keys/field.h"
 #include "pg/fault.h"
 
 /* Buffers for a checked key id or device id. */
@@ -49,6 +50,27 @@ extern KmsStatus kms_args_reason(FunctionCallInfo fcinfo, int n, char **reason,
 extern KmsStatus kms_args_digest(FunctionCallInfo fcinfo, int n,
 								 const char *name, KmsDigest *digest,
 								 KmsFault *fault);
+
+/* Buffer for a checked name of a field key. */
+typedef char KmsFieldNameBuffer[KMS_FIELD_NAME_MAX + 1];
+
+/*
+ * Fetch the name of a field key, which must not be NULL.  A name without the
+ * form of one gives KMS_FIELD_KEY_NOT_FOUND.
+ */
+extern KmsStatus kms_args_field_name(FunctionCallInfo fcinfo, int n,
+									 KmsFieldNameBuffer name,
+									 KmsFault *fault);
+
+/*
+ * Fetch a text that a value or an index is bound to, as UTF-8: a context of 0
+ * to KMS_FIELD_CONTEXT_MAX bytes, or a scope of 1 to
+ * KMS_BLIND_INDEX_SCOPE_MAX.  It must not be NULL.
+ */
+extern KmsStatus kms_args_context(FunctionCallInfo fcinfo, int n,
+								  KmsFieldData *context, KmsFault *fault);
+extern KmsStatus kms_args_scope(FunctionCallInfo fcinfo, int n,
+								KmsFieldData *scope, KmsFault *fault);
 
 /*
  * Return the length in bytes of a text or bytea argument, without fetching it.

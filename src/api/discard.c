@@ -10,6 +10,7 @@
 
 #include "api/discard.h"
 
+#include "keys/field_opened.h"
 #include "keys/opened.h"
 
 static ProcessUtility_hook_type prev_utility_hook = NULL;
@@ -42,7 +43,10 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		standard_ProcessUtility(statement, query, read_only_tree, context,
 								params, environment, dest, completion);
 	if (discard_all)
+	{
 		kms_opened_close_all();
+		kms_field_opened_close_all();
+	}
 }
 
 static bool

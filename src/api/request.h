@@ -37,14 +37,29 @@ extern KmsStatus kms_request_oaep(FunctionCallInfo fcinfo, int n,
 								  KmsOaep *oaep, KmsFault *fault);
 
 /*
- * Fetch a ciphertext, as base64 or as bytes, of at most
- * kms.max_ciphertext_size bytes as sent.
+ * Fetch a ciphertext: as text, which is a block in base64 of at most
+ * kms.max_ciphertext_size bytes or a JWE of at most kms.max_jwe_size, both as
+ * sent; as the bytes of either; as text that must be a JWE; or as the bytes of
+ * a block.  The form of a JWE is judged.
+ *
+ * Bytes are a JWE if they look like one and are all ASCII, as a block of 256
+ * bytes is once in 2^256.
  */
-extern KmsStatus kms_request_base64(FunctionCallInfo fcinfo, int n,
-									KmsCipherRequest *request,
-									KmsFault *fault);
-extern KmsStatus kms_request_ciphertext(FunctionCallInfo fcinfo, int n,
-										KmsCipherRequest *request,
-										KmsFault *fault);
+extern KmsStatus kms_request_text(FunctionCallInfo fcinfo, int n,
+								  KmsCipherRequest *request,
+								  KmsFault *fault);
+extern KmsStatus kms_request_bytes(FunctionCallInfo fcinfo, int n,
+								   KmsCipherRequest *request,
+								   KmsFault *fault);
+extern KmsStatus kms_request_jwe(FunctionCallInfo fcinfo, int n,
+								 KmsCipherRequest *request,
+								 KmsFault *fault);
+extern KmsStatus kms_request_block(FunctionCallInfo fcinfo, int n,
+								   KmsCipherRequest *request,
+								   KmsFault *fault);
+
+/* Return KMS_BAD_CIPHERTEXT if digests or a label come with a JWE. */
+extern KmsStatus kms_request_check_options(const KmsCipherRequest *request,
+										   KmsFault *fault);
 
 #endif							/* KMS_API_REQUEST_H */

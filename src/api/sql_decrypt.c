@@ -73,6 +73,7 @@ decrypt(FunctionCallInfo fcinfo, bool is_text, KmsStatusTest is_answer)
 	if (status == KMS_OK)
 	{
 		kms_plaintext_prepare(&plaintext, is_text);
+		kms_plaintext_make_room(&plaintext, &request);
 		status = kms_plaintext_decrypt(&plaintext, call, &request, false,
 									   &fault);
 	}
@@ -99,14 +100,23 @@ recover(FunctionCallInfo fcinfo, bool is_text)
 	if (status == KMS_OK)
 	{
 		kms_plaintext_prepare(&plaintext, is_text);
+		kms_plaintext_make_room(&plaintext, &request);
 		status = kms_plaintext_decrypt(&plaintext, call, &request, true,
 									   &fault);
 	}
-	(void) kms_finish_with_plaintext(call, status, &fault, is_logged_first,
-									 &plaintext);
-	kms_cipher_log_recovery(call, reason, status);
-	if (status != KMS_OK)
-		kms_fault_raise(&fault);
+	PG_TRY();
+	{
+		(void) kms_finish_with_answer(call, status, &fault, is_logged_first);
+		kms_cipher_log_recovery(call, reason, status);
+		if (status != KMS_OK)
+			kms_fault_raise(&fault);
+	}
+	PG_CATCH();
+	{
+		kms_plaintext_wipe(&plaintext);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	PG_RETURN_POINTER(plaintext.result);
 }
 

@@ -12,7 +12,6 @@
 #include "keys/diagnose.h"
 #include "keys/finding.h"
 #include "pg/compat.h"
-#include "pg/settings.h"
 
 static void fetch_ciphertext(FunctionCallInfo fcinfo, KmsSent *sent);
 static void put(ReturnSetInfo *result, const KmsFinding *finding);
@@ -45,7 +44,7 @@ kms_api_diagnose(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Fetch the ciphertext, but at most kms.max_ciphertext_size bytes of it. */
+/* Fetch the ciphertext, or the part of it that is examined. */
 static void
 fetch_ciphertext(FunctionCallInfo fcinfo, KmsSent *sent)
 {
@@ -54,7 +53,7 @@ fetch_ciphertext(FunctionCallInfo fcinfo, KmsSent *sent)
 	if (PG_ARGISNULL(1))
 		return;
 	sent->sent_len = kms_args_size(fcinfo, 1);
-	value = PG_GETARG_TEXT_P_SLICE(1, 0, kms_max_ciphertext_size);
+	value = PG_GETARG_TEXT_P_SLICE(1, 0, (int32) kms_diagnose_form_most());
 	sent->text = VARDATA_ANY(value);
 	sent->len = VARSIZE_ANY_EXHDR(value);
 }

@@ -13,6 +13,9 @@
 static Datum encrypt(FunctionCallInfo fcinfo, bool text_form);
 static KmsStatus fetch(FunctionCallInfo fcinfo, KmsCall *call,
 					   KmsCipherRequest *request, KmsFault *fault);
+static KmsStatus encrypt_text(KmsCall *call, KmsCipherRequest *request,
+							  unsigned char *out, size_t *out_len,
+							  KmsFault *fault);
 
 PG_FUNCTION_INFO_V1(kms_api_encrypt);
 PG_FUNCTION_INFO_V1(kms_api_encrypt_bytea);
@@ -32,7 +35,6 @@ kms_api_encrypt_bytea(PG_FUNCTION_ARGS)
 static Datum
 encrypt(FunctionCallInfo fcinfo, bool text_form)
 {
-	unsigned char utf8[PLAINTEXT_MAX + 1];
 	unsigned char out[KMS_RSA_MAX_BLOCK];
 	size_t		out_len = 0;
 	KmsCipherRequest request = {0};
@@ -45,10 +47,9 @@ encrypt(FunctionCallInfo fcinfo, bool text_form)
 	call = kms_call_begin(KMS_OP_ENCRYPT);
 	status = fetch(fcinfo, call, &request, &fault);
 	if (status == KMS_OK && text_form)
-		status = kms_plaintext_to_utf8(&request, utf8, sizeof(utf8), &fault);
-	if (status == KMS_OK)
+		status = encrypt_text(call, &request, out, &out_len, &fault);
+	else if (status == KMS_OK)
 		status = kms_cipher_encrypt(call, &request, out, &out_len, &fault);
-	explicit_bzero(utf8, sizeof(utf8));
 	kms_finish(call, status, &fault);
 	if (text_form)
 		PG_RETURN_TEXT_P(kms_encoding_encode_base64(out, out_len));
@@ -79,5 +80,29 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 	plain = PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(1));
 	request->data = (const unsigned char *) VARDATA_ANY(plain);
 	request->len = VARSIZE_ANY_EXHDR(plain);
+	return status;
+}
+
+static KmsStatus
+encrypt_text(KmsCall *call, KmsCipherRequest *request, unsigned char *out,
+			 size_t *out_len, KmsFault *fault)
+{
+	unsigned char utf8[PLAINTEXT_MAX * KMS_ENCODING_GROWTH + 1];
+	KmsStatus	status = KMS_OK;
+
+	PG_TRY();
+	{
+		status = kms_plaintext_to_utf8(&request->data, &request->len, utf8,
+									   sizeof(utf8), fault);
+		if (status == KMS_OK)
+			status = kms_cipher_encrypt(call, request, out, out_len, fault);
+		else
+			fault->hint = "Use kms_encrypt_bytea() for binary data.";
+	}
+	PG_FINALLY();
+	{
+		explicit_bzero(utf8, sizeof(utf8));
+	}
+	PG_END_TRY();
 	return status;
 }

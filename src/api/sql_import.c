@@ -7,6 +7,7 @@
 
 #include "api/args.h"
 #include "api/finish.h"
+#include "crypto/pem_text.h"
 #include "keys/call.h"
 #include "keys/import.h"
 #include "pg/compat.h"
@@ -15,7 +16,8 @@
 enum
 {
 	ARG_DEVICE_ID, ARG_PRIVATE_KEY, ARG_KEY_ID, ARG_APP_VERSION,
-	ARG_CREATED_AT, ARG_EXPIRES_AT, ARG_OAEP_HASH, ARG_DEPRECATED
+	ARG_CREATED_AT, ARG_EXPIRES_AT, ARG_OAEP_HASH,
+	ARG_MGF1_HASH, ARG_DEPRECATED
 };
 
 /*
@@ -34,9 +36,11 @@ static KmsStatus fetch(FunctionCallInfo fcinfo, KmsCall *call,
 					   KmsImportRequest *request, KmsFault *fault);
 static KmsStatus fetch_key_id(FunctionCallInfo fcinfo, KmsCall *call,
 							  KmsImportRequest *request, KmsFault *fault);
+static KmsStatus refuse_key(const char *text, const char *what,
+							KmsFault *fault);
 static KmsStatus check_private_key(FunctionCallInfo fcinfo, KmsFault *fault);
 static KmsStatus read_private_key(FunctionCallInfo fcinfo,
-								  const KmsImport *import, KmsRsaKey **key,
+								  const KmsImport *import, KmsKeyPair **key,
 								  KmsFault *fault);
 static void wipe(void *arg);
 
@@ -47,7 +51,7 @@ kms_api_import_key(PG_FUNCTION_ARGS)
 {
 	KmsImport  *import = palloc(sizeof(KmsImport));
 	KmsImportRequest request = {0};
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 	KmsFault	fault = {0};
 	KmsCall    *call = kms_call_begin(KMS_OP_IMPORT);
 	KmsStatus	status;
@@ -59,6 +63,8 @@ kms_api_import_key(PG_FUNCTION_ARGS)
 		status = read_private_key(fcinfo, import, &key, &fault);
 	if (status == KMS_OK)
 		status = kms_import_store(call, import, key, &fault);
+	if (status != KMS_OK)
+		kms_import_name_key(&request, &fault);
 	kms_finish(call, status, &fault);
 	PG_RETURN_TEXT_P(cstring_to_text(import->row.key_id));
 }
@@ -73,9 +79,20 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsImportRequest *request,
 {
 	char	   *device_id = palloc(sizeof(KmsDeviceIdBuffer));
 	char	   *app_version;
+	KmsFault	ignored = {0};
 	KmsStatus	status;
 
 	status = kms_args_device_id(fcinfo, ARG_DEVICE_ID, device_id, fault);
+	if (status != KMS_OK)
+	{
+		if (!PG_ARGISNULL(ARG_DEVICE_ID))
+			fault->hint = "Check the order of the arguments: the device id comes first, the private key second.";
+
+		/* the fault names the key, too */
+		(void) fetch_key_id(fcinfo, call, request, &ignored);
+		return status;
+	}
+	status = refuse_key(device_id, "device id", fault);
 	if (status != KMS_OK)
 		return status;
 	request->device_id = device_id;
@@ -86,13 +103,20 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsImportRequest *request,
 	if (status == KMS_OK)
 		status = kms_args_line(fcinfo, ARG_APP_VERSION, "app version",
 							   KMS_APP_VERSION_MAX, &app_version, fault);
+	if (status == KMS_OK && app_version != NULL)
+		status = refuse_key(app_version, "app version", fault);
 	if (status == KMS_OK)
 		status = kms_args_digest(fcinfo, ARG_OAEP_HASH, "oaep_hash",
-								 &request->oaep_hash, fault);
+								 &request->named.oaep_hash, fault);
+	if (status == KMS_OK)
+		status = kms_args_digest(fcinfo, ARG_MGF1_HASH, "mgf1_hash",
+								 &request->named.mgf1_hash, fault);
 	if (status != KMS_OK)
 		return status;
 
 	request->app_version = app_version;
+	if (app_version != NULL)
+		kms_call_app_version(call, app_version);
 	request->has_created_at = !PG_ARGISNULL(ARG_CREATED_AT);
 	if (request->has_created_at)
 		request->created_at = PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT);
@@ -119,20 +143,37 @@ fetch_key_id(FunctionCallInfo fcinfo, KmsCall *call, KmsImportRequest *request,
 		fault->hint = "Check the order of the arguments, or pass NULL as the key id to have one generated.";
 		return status;
 	}
+	status = refuse_key(key_id, "key id", fault);
+	if (status != KMS_OK)
+		return status;
 	request->key_id = key_id;
 	kms_call_key(call, key_id);
 	return status;
+}
+
+/* Arguments that are shown and recorded must not be a key. */
+static KmsStatus
+refuse_key(const char *text, const char *what, KmsFault *fault)
+{
+	if (!kms_pem_text_is_key(text, strlen(text)))
+		return kms_fault(fault, KMS_OK);
+	return kms_fault_argument(fault, psprintf("%s is a private key", what),
+							  NULL, "Check the order of the arguments.");
 }
 
 static KmsStatus
 check_private_key(FunctionCallInfo fcinfo, KmsFault *fault)
 {
 	if (PG_ARGISNULL(ARG_PRIVATE_KEY))
-		return kms_fault_null(fault, "private key must not be null");
-	if (kms_args_size(fcinfo, ARG_PRIVATE_KEY) > KMS_RSA_MAX_IMPORT)
+	{
+		(void) kms_fault_null(fault, "private key must not be null");
+		fault->hint = "Leave out rows without a private key.";
+		return fault->status;
+	}
+	if (kms_args_size(fcinfo, ARG_PRIVATE_KEY) > KMS_PEM_IMPORT_MAX)
 		return kms_fault_argument(fault, "private key is too long",
 								  psprintf("The private key may have at most %d bytes.",
-										   KMS_RSA_MAX_IMPORT),
+										   KMS_PEM_IMPORT_MAX),
 								  NULL);
 	return kms_fault(fault, KMS_OK);
 }
@@ -147,7 +188,7 @@ check_private_key(FunctionCallInfo fcinfo, KmsFault *fault)
  */
 static KmsStatus
 read_private_key(FunctionCallInfo fcinfo, const KmsImport *import,
-				 KmsRsaKey **key, KmsFault *fault)
+				 KmsKeyPair **key, KmsFault *fault)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "kms import",

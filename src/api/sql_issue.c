@@ -10,6 +10,7 @@
 #include "keys/admit.h"
 #include "keys/issue.h"
 #include "keys/public.h"
+#include "keys/renewal.h"
 #include "keys/service.h"
 #include "pg/compat.h"
 
@@ -29,6 +30,7 @@ PG_FUNCTION_INFO_V1(kms_api_public_key);
 PG_FUNCTION_INFO_V1(kms_api_key_state);
 PG_FUNCTION_INFO_V1(kms_api_key_valid);
 PG_FUNCTION_INFO_V1(kms_api_rate_limit_status);
+PG_FUNCTION_INFO_V1(kms_api_renew_at);
 
 Datum
 kms_api_issue_key(PG_FUNCTION_ARGS)
@@ -46,7 +48,7 @@ Datum
 kms_api_public_key(PG_FUNCTION_ARGS)
 {
 	KmsKeyIdBuffer key_id;
-	char		pem[KMS_RSA_MAX_PEM];
+	char		pem[KMS_KEY_PAIR_MAX_PEM];
 	KmsFault	fault = {0};
 	KmsCall    *call = kms_call_begin(KMS_OP_ISSUE);
 	KmsStatus	status;
@@ -115,6 +117,19 @@ kms_api_rate_limit_status(PG_FUNCTION_ARGS)
 	return form_row(fcinfo, values, nulls);
 }
 
+/* For the view kms.keys; it works without the server part, too. */
+Datum
+kms_api_renew_at(PG_FUNCTION_ARGS)
+{
+	char	   *key_id = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TimestampTz created_at = PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(2);
+
+	if (TIMESTAMP_NOT_FINITE(created_at) || TIMESTAMP_NOT_FINITE(expires_at))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(kms_renewal_at(key_id, created_at, expires_at));
+}
+
 static Datum
 issue(FunctionCallInfo fcinfo, KmsOperation operation, IssueFunction function)
 {
@@ -150,29 +165,41 @@ fetch(FunctionCallInfo fcinfo, KmsCall *call, KmsIssueRequest *request,
 	if (status != KMS_OK)
 		return status;
 	request->app_version = app_version;
+	if (app_version != NULL)
+		kms_call_app_version(call, app_version);
 	status = kms_args_line(fcinfo, 2, "algorithm", 32, &algorithm, fault);
 	if (status == KMS_OK && algorithm != NULL)
 	{
-		request->bits = kms_issue_bits(algorithm);
-		if (request->bits == 0)
+		request->named.algorithm = kms_key_algorithm_by_name(algorithm);
+		if (request->named.algorithm == KMS_ALGORITHM_NONE)
 			return kms_fault_argument(fault, "unknown algorithm", NULL,
-									  "Use RSA-2048, RSA-3072 or RSA-4096.");
+									  "Use RSA-2048, RSA-3072, RSA-4096, EC-P256 or X25519, spelled like that.");
 	}
+	if (status == KMS_OK)
+		status = kms_args_digest(fcinfo, 3, "oaep_hash",
+								 &request->named.oaep_hash, fault);
+	if (status == KMS_OK)
+		status = kms_args_digest(fcinfo, 4, "mgf1_hash",
+								 &request->named.mgf1_hash, fault);
+	if (status == KMS_OK)
+		status = kms_kind_check(&request->named, fault);
 	return status;
 }
 
 static Datum
 form_issued(FunctionCallInfo fcinfo, const KmsIssued *issued)
 {
-	Datum		values[6];
-	bool		nulls[6] = {false, false, false, false, false, false};
+	Datum		values[8];
+	bool		nulls[8] = {false};
 
 	values[0] = CStringGetTextDatum(issued->key_id);
 	values[1] = CStringGetTextDatum(issued->public_pem);
 	values[2] = TimestampTzGetDatum(issued->expires_at);
-	values[3] = CStringGetTextDatum(issued->algorithm);
-	values[4] = CStringGetTextDatum(issued->oaep_hash);
-	values[5] = BoolGetDatum(issued->reused);
+	values[3] = TimestampTzGetDatum(issued->renew_at);
+	values[4] = CStringGetTextDatum(issued->algorithm);
+	values[5] = CStringGetTextDatum(issued->oaep_hash);
+	values[6] = CStringGetTextDatum(issued->mgf1_hash);
+	values[7] = BoolGetDatum(issued->reused);
 	return form_row(fcinfo, values, nulls);
 }
 

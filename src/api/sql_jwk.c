@@ -94,13 +94,29 @@ end(KmsCall *call, KmsStatus status, const KmsFault *fault, JsonbValue *json)
 static JsonbValue *
 push_jwk(JsonbParseState **state, const KmsPublicKey *key)
 {
-	const KmsRsaNumbers *numbers = &key->numbers;
-	const char *alg = kms_digest_jwa_name(key->oaep_hash);
+	const KmsPublicNumbers *numbers = &key->numbers;
+	const char *alg = kms_public_alg(key);
 
 	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	push_member(state, "kty", "RSA");
-	push_member(state, "n", base64url(numbers->n, numbers->n_len));
-	push_member(state, "e", base64url(numbers->e, numbers->e_len));
+	switch (key->type)
+	{
+		case KMS_TYPE_EC_P256:
+			push_member(state, "kty", "EC");
+			push_member(state, "crv", "P-256");
+			push_member(state, "x", base64url(numbers->x, sizeof(numbers->x)));
+			push_member(state, "y", base64url(numbers->y, sizeof(numbers->y)));
+			break;
+		case KMS_TYPE_X25519:
+			push_member(state, "kty", "OKP");
+			push_member(state, "crv", "X25519");
+			push_member(state, "x", base64url(numbers->x, sizeof(numbers->x)));
+			break;
+		default:
+			push_member(state, "kty", "RSA");
+			push_member(state, "n", base64url(numbers->n, numbers->n_len));
+			push_member(state, "e", base64url(numbers->e, numbers->e_len));
+			break;
+	}
 	push_member(state, "kid", key->key_id);
 	push_member(state, "use", "enc");
 	if (alg != NULL)
@@ -128,20 +144,11 @@ push_string(JsonbParseState **state, JsonbIteratorToken token,
 	pushJsonbValue(state, token, &string);
 }
 
-/* Return base64url (RFC 4648, section 5) without padding. */
 static char *
 base64url(const unsigned char *data, size_t len)
 {
-	char	   *out = text_to_cstring(kms_encoding_encode_base64(data, len));
-	char	   *c;
+	char	   *out = palloc(kms_encoding_url_room(len));
 
-	out[strcspn(out, "=")] = '\0';
-	for (c = out; *c != '\0'; c++)
-	{
-		if (*c == '+')
-			*c = '-';
-		else if (*c == '/')
-			*c = '_';
-	}
+	(void) kms_encoding_encode_url(data, len, out);
 	return out;
 }

@@ -34,8 +34,8 @@ static void
 put(ReturnSetInfo *result, const KmsMasterKeyLine *line)
 {
 	char		hex[2 * KMS_MASTER_KEY_ID_SIZE + 1];
-	Datum		values[6] = {0};
-	bool		nulls[6] = {false};
+	Datum		values[7] = {0};
+	bool		nulls[7] = {false};
 
 	nulls[0] = !line->has_id;
 	if (line->has_id)
@@ -48,9 +48,10 @@ put(ReturnSetInfo *result, const KmsMasterKeyLine *line)
 	values[2] = CStringGetTextDatum(line->status);
 	values[3] = Int64GetDatum(line->keys);
 	values[4] = Int64GetDatum(line->peppers);
-	nulls[5] = line->detail == NULL;
+	values[5] = Int64GetDatum(line->field_keys);
+	nulls[6] = line->detail == NULL;
 	if (line->detail != NULL)
-		values[5] = CStringGetTextDatum(line->detail);
+		values[6] = CStringGetTextDatum(line->detail);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

@@ -97,11 +97,16 @@ fetch_hash(FunctionCallInfo fcinfo, KmsCall *call, KmsCipherRequest *request,
 	if (status == KMS_OK)
 		status = kms_request_options(fcinfo, 2, request, fault);
 	if (status == KMS_OK)
-		status = kms_request_base64(fcinfo, 1, request, fault);
+		status = kms_request_text(fcinfo, 1, request, fault);
+	if (status == KMS_OK)
+		status = kms_request_check_options(request, fault);
 	return status;
 }
 
-/* A bad ciphertext or hash is an answer (false), not an error. */
+/*
+ * A bad ciphertext or hash is an answer (false), not an error.  So is a JWE
+ * with a digest or a label, because the client chooses the form.
+ */
 static KmsStatus
 fetch_verify(FunctionCallInfo fcinfo, KmsCall *call,
 			 KmsSecretAttempt *attempt, KmsFault *fault)
@@ -149,10 +154,14 @@ static KmsStatus
 fetch_ciphertext(FunctionCallInfo fcinfo, KmsCipherRequest *request)
 {
 	KmsFault	ignored = {0};
+	KmsStatus	status;
 
 	if (PG_ARGISNULL(VERIFY_CIPHERTEXT))
 		return KMS_BAD_CIPHERTEXT;
-	return kms_request_base64(fcinfo, VERIFY_CIPHERTEXT, request, &ignored);
+	status = kms_request_text(fcinfo, VERIFY_CIPHERTEXT, request, &ignored);
+	if (status == KMS_OK)
+		status = kms_request_check_options(request, &ignored);
+	return status;
 }
 
 static KmsStatus

@@ -5,11 +5,20 @@
 const EVP_MD *
 kms_algorithm_sha256(void)
 {
-	static EVP_MD *sha256 = NULL;
+	return kms_algorithm_digest(KMS_SHA256);
+}
 
-	if (sha256 == NULL)
-		sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
-	return sha256;
+const EVP_MD *
+kms_algorithm_digest(KmsDigest digest)
+{
+	static EVP_MD *digests[KMS_DIGEST_COUNT];
+	const char *name = kms_digest_openssl_name(digest);
+
+	if (name == NULL)
+		return NULL;
+	if (digests[digest] == NULL)
+		digests[digest] = EVP_MD_fetch(NULL, name, NULL);
+	return digests[digest];
 }
 
 EVP_KDF *
@@ -32,12 +41,30 @@ kms_algorithm_hmac(void)
 	return hmac;
 }
 
-const EVP_CIPHER *
-kms_algorithm_aes_256_gcm(void)
+EVP_KEYEXCH *
+kms_algorithm_x25519(void)
 {
-	static EVP_CIPHER *aes_256_gcm = NULL;
+	static EVP_KEYEXCH *x25519 = NULL;
 
-	if (aes_256_gcm == NULL)
-		aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	return aes_256_gcm;
+	if (x25519 == NULL)
+		x25519 = EVP_KEYEXCH_fetch(NULL, "X25519", NULL);
+	return x25519;
+}
+
+const EVP_CIPHER *
+kms_algorithm_aes(KmsAesMode mode, size_t key_size)
+{
+	static const char *const names[KMS_AES_MODES][3] = {
+		[KMS_AES_GCM] = {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"},
+		[KMS_AES_CBC] = {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"},
+		[KMS_AES_ECB] = {"AES-128-ECB", "AES-192-ECB", "AES-256-ECB"}
+	};
+	static EVP_CIPHER *ciphers[KMS_AES_MODES][3];
+	size_t		size = key_size / 8 - 2;
+
+	if (size > 2 || key_size % 8 != 0)
+		return NULL;
+	if (ciphers[mode][size] == NULL)
+		ciphers[mode][size] = EVP_CIPHER_fetch(NULL, names[mode][size], NULL);
+	return ciphers[mode][size];
 }

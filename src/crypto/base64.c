@@ -1,4 +1,4 @@
-#include <stdbool.h>
+#include <stdint.h>
 
 #include <openssl/crypto.h>
 
@@ -39,6 +39,7 @@ static const unsigned char digit_values[256] = {
 	['8'] = 61,['9'] = 62,['+'] = 63,['-'] = 63,['/'] = 64,['_'] = 64
 };
 
+static bool take_digits(Base64 *base64, const char *in, size_t len);
 static bool take_character(Base64 *base64, char c, char *digit);
 static bool is_base64_space(char c);
 static bool is_complete(const Base64 *base64, size_t *padding);
@@ -160,4 +161,62 @@ is_complete(const Base64 *base64, size_t *padding)
 			return false;
 	}
 	return base64->padding <= *padding;
+}
+
+bool
+kms_base64_url_valid(const char *in, size_t len)
+{
+	Base64		base64 = {URL_SAFE, 0, 0, 0};
+	size_t		padding;
+
+	return take_digits(&base64, in, len) && is_complete(&base64, &padding);
+}
+
+bool
+kms_base64_url_digits(const char *in, size_t len)
+{
+	Base64		base64 = {URL_SAFE, 0, 0, 0};
+
+	return take_digits(&base64, in, len);
+}
+
+/* Return false if a character is not a digit. */
+static bool
+take_digits(Base64 *base64, const char *in, size_t len)
+{
+	size_t		i;
+
+	for (i = 0; i < len; i++)
+	{
+		char		digit = '\0';
+
+		if (!take_character(base64, in[i], &digit) || digit == '\0')
+			return false;
+	}
+	return true;
+}
+
+size_t
+kms_base64_url_size(size_t len)
+{
+	return len / 4 * 3 + (len % 4 * 3) / 4;
+}
+
+void
+kms_base64_url_decode(const char *in, size_t len, unsigned char *out)
+{
+	uint32_t	bits = 0;
+	int			count = 0;		/* of low bits that are not stored yet */
+	size_t		i;
+
+	for (i = 0; i < len; i++)
+	{
+		bits = bits << 6 | (uint32_t) (digit_values[(unsigned char) in[i]] - 1);
+		count += 6;
+		if (count >= 8)
+		{
+			count -= 8;
+			*out++ = (unsigned char) (bits >> count & 0xff);
+		}
+	}
 }

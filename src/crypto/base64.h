@@ -4,6 +4,7 @@
 #ifndef KMS_CRYPTO_BASE64_H
 #define KMS_CRYPTO_BASE64_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "crypto/status.h"
@@ -11,9 +12,9 @@
 /*
  * Convert base64 (RFC 4648) of either alphabet, padded or not, with white
  * space anywhere (space, \t, \n, \v, \f, \r), to the standard alphabet with
- * padding.  "out" must hold len + 3 bytes; it is terminated by a NUL, which
- * *out_len does not include.  On failure *out_len is 0 and nothing is left in
- * "out".
+ * padding.  "out", which may be "in", must hold len + 3 bytes; a NUL ends it,
+ * which *out_len does not include.  On failure *out_len is 0 and nothing is
+ * left in "out", unless it is "in".
  *
  * Return KMS_BAD_FORMAT for another character, a mixture of both alphabets,
  * padding that is too long or not at the end, a length that no bytes encode to
@@ -28,5 +29,24 @@ extern KmsStatus kms_base64_normalize(const char *in, size_t len,
  * (the text is too long or too short).
  */
 extern size_t kms_base64_fault(const char *in, size_t len);
+
+/*
+ * Return true if "in" is base64url as JOSE has it (RFC 7515, 2): the URL-safe
+ * alphabet without padding, white space or unused bits that are set.
+ */
+extern bool kms_base64_url_valid(const char *in, size_t len);
+
+/* Return true if all characters are digits of base64url, whatever the end. */
+extern bool kms_base64_url_digits(const char *in, size_t len);
+
+/* Return the number of bytes that "len" valid characters encode. */
+extern size_t kms_base64_url_size(size_t len);
+
+/*
+ * Decode.  "in" is valid, in this alphabet or the standard one.  "out", which
+ * may be "in", holds kms_base64_url_size(len) bytes.
+ */
+extern void kms_base64_url_decode(const char *in, size_t len,
+								  unsigned char *out);
 
 #endif							/* KMS_CRYPTO_BASE64_H */

@@ -8,18 +8,33 @@
 
 #define UNIX_MS_MAX			INT64_C(9999999999999)	/* 13 digits */
 
-static bool is_key_id_character(char c);
+static bool consists_of(const char *id, size_t len, const char *marks);
+static bool is_alphanumeric(char c);
 
 bool
 kms_key_id_valid(const char *id, size_t len)
 {
+	return len >= 1 && len <= KMS_KEY_ID_MAX &&
+		consists_of(id, len, "_.-/+=:{}#@");
+}
+
+bool
+kms_key_id_valid_service(const char *id, size_t len)
+{
+	return len >= 1 && len <= KMS_SERVICE_ID_MAX &&
+		consists_of(id, len, "_.-");
+}
+
+/* Return true if all characters are alphanumeric or one of these marks. */
+static bool
+consists_of(const char *id, size_t len, const char *marks)
+{
 	size_t		i;
 
-	if (id == NULL || len < 1 || len > KMS_KEY_ID_MAX)
-		return false;
 	for (i = 0; i < len; i++)
 	{
-		if (!is_key_id_character(id[i]))
+		if (!is_alphanumeric(id[i]) &&
+			(id[i] == '\0' || strchr(marks, id[i]) == NULL))
 			return false;
 	}
 	return true;
@@ -27,12 +42,11 @@ kms_key_id_valid(const char *id, size_t len)
 
 /* Do not use isalnum, because it depends on the locale. */
 static bool
-is_key_id_character(char c)
+is_alphanumeric(char c)
 {
 	return (c >= 'A' && c <= 'Z') ||
 		(c >= 'a' && c <= 'z') ||
-		(c >= '0' && c <= '9') ||
-		c == '_' || c == '.' || c == '-';
+		(c >= '0' && c <= '9');
 }
 
 bool

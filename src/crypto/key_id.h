@@ -10,15 +10,25 @@
 
 #include "crypto/status.h"
 
-#define KMS_KEY_ID_MAX		64	/* bytes without the NUL */
+#define KMS_KEY_ID_MAX		128 /* bytes without the NUL */
+#define KMS_SERVICE_ID_MAX	64	/* bytes of an id of a pepper or audit key */
 #define KMS_KEY_ID_MADE		42	/* bytes of an id made here */
 #define KMS_ID_RANDOM		24	/* hex digits at the end of ids made here */
 #define KMS_DEVICE_ID_MAX	255 /* bytes */
 #define KMS_APP_VERSION_MAX 64	/* bytes */
 #define KMS_REASON_MAX		255 /* bytes of a reason that a caller gives */
 
-/* Return true if a key id has 1 to 64 of A-Z a-z 0-9 _ . - */
+/*
+ * Return true if the id of a device's key has 1 to 128 of A-Z a-z 0-9 _ . - /
+ * + = : { } # @, so that ids of other systems can be kept.
+ */
 extern bool kms_key_id_valid(const char *id, size_t len);
+
+/*
+ * Return true if the id of a pepper or an audit key has 1 to 64 of A-Z a-z 0-9
+ * _ . - ; a "$" or other mark would be ambiguous in a stored hash.
+ */
+extern bool kms_key_id_valid_service(const char *id, size_t len);
 
 /*
  * Return true if a key id has the form of ids made here: key_<13 digits>_<24

@@ -1,190 +1,75 @@
-#include <stdbool.h>
-#include <string.h>
-
+/*
+ * The order of recognition.
+ *
+ * Of what is packed into each other, the outermost layer must be found first,
+ * and of two forms that a text may have, the one that is rarer by chance:
+ *
+ * 1. characters: the other families expect ASCII, and blanks for plus signs
+ *	  can be found only before white space is ignored;
+ * 2. foreign marks at the start: no other form begins like that by chance,
+ *	  and some begin with a bracket or a brace ({cipher});
+ * 3. what programs print: lists of bytes are also JSON, but JSON is not
+ *	  always a list of bytes;
+ * 4. JSON and quotes: the escapes inside belong to them;
+ * 5. escapes, which are then the text's own;
+ * 6. digits: hexadecimal digits are also base64, and each of the forms above
+ *	  may be made of digits;
+ * 7. a JWE with a flaw, because each of the forms above makes one.
+ */
 #include "crypto/looks.h"
 
-#define JWE_DOTS	4
-#define JWS_DOTS	2
-#define PART_MIN	10			/* least characters of the first part */
+#include "crypto/looks_family.h"
 
-static void trim(const char **in, size_t *len);
-static bool begins_with(const char *in, size_t len, const char *start);
-static bool is_quoted(const char *in, size_t len);
-static bool is_bytea(const char *in, size_t len);
-static bool is_parts(const char *in, size_t len, size_t dots);
-static bool is_hexadecimal(const char *in, size_t len);
-static bool is_percent_encoded(const char *in, size_t len);
-static bool is_blanked(const char *in, size_t len, size_t block);
-static bool is_space(char c);
-static bool is_hex_digit(char c);
-static bool is_letter_or_digit(char c);
+#define LOOKS_ROW(name, holds, finding, hint, sql) \
+	[name] = {holds, finding, hint, sql},
+
+static const KmsLooksRow rows[KMS_LOOKS_COUNT] = {
+	KMS_LOOKS_LIST(LOOKS_ROW)
+};
+
+static KmsLooks looks_trimmed(const char *in, size_t len, size_t block,
+							  KmsLooksUndone *undone);
 
 KmsLooks
-kms_looks_like(const char *in, size_t len, size_t block)
+kms_looks_text(const char *in, size_t len, size_t block, KmsLooksUndone *undone)
 {
-	/*
-	 * Check this before trimming, because a blank at either end may have been
-	 * a plus sign.
-	 */
-	if (is_blanked(in, len, block))
-		return KMS_LOOKS_BLANKED;
-	trim(&in, &len);
-	if (len == 0)
-		return KMS_LOOKS_EMPTY;
-	if (begins_with(in, len, "-----BEGIN "))
-		return KMS_LOOKS_PEM;
-	if (in[0] == '{' || in[0] == '[')
-		return KMS_LOOKS_JSON;
-	if (begins_with(in, len, "data:"))
-		return KMS_LOOKS_DATA_URL;
-	if (is_quoted(in, len))
-		return KMS_LOOKS_QUOTED;
-	if (is_bytea(in, len))
-		return KMS_LOOKS_BYTEA;
-	if (is_parts(in, len, JWE_DOTS))
-		return KMS_LOOKS_JWE;
-	if (is_parts(in, len, JWS_DOTS))
-		return KMS_LOOKS_JWS;
-	if (is_hexadecimal(in, len))
-		return KMS_LOOKS_HEXADECIMAL;
-	if (is_percent_encoded(in, len))
-		return KMS_LOOKS_PERCENT_ENCODED;
-	return KMS_LOOKS_PLAIN;
-}
+	KmsLooks	looks;
 
-static void
-trim(const char **in, size_t *len)
-{
-	while (*len > 0 && is_space((*in)[0]))
+	undone->len = 0;
+	undone->number = 0;
+	looks = kms_looks_characters(in, len, block, undone);
+	if (looks != KMS_LOOKS_PLAIN)
+		return looks;
+	while (len > 0 && kms_looks_is_space(in[0]))
 	{
-		(*in)++;
-		(*len)--;
+		in++;
+		len--;
 	}
-	while (*len > 0 && is_space((*in)[*len - 1]))
-		(*len)--;
+	while (len > 0 && kms_looks_is_space(in[len - 1]))
+		len--;
+	return looks_trimmed(in, len, block, undone);
 }
 
-static bool
-begins_with(const char *in, size_t len, const char *start)
+static KmsLooks
+looks_trimmed(const char *in, size_t len, size_t block, KmsLooksUndone *undone)
 {
-	return len >= strlen(start) && memcmp(in, start, strlen(start)) == 0;
+	KmsLooks	looks = kms_looks_foreign(in, len, undone);
+
+	if (looks == KMS_LOOKS_PLAIN)
+		looks = kms_looks_printed(in, len, undone);
+	if (looks == KMS_LOOKS_PLAIN)
+		looks = kms_looks_json(in, len, block, undone);
+	if (looks == KMS_LOOKS_PLAIN)
+		looks = kms_looks_escaped(in, len, undone);
+	if (looks == KMS_LOOKS_PLAIN)
+		looks = kms_looks_digits(in, len, block, undone);
+	if (looks == KMS_LOOKS_PLAIN && kms_looks_foreign_begins_jwe(in, len))
+		looks = KMS_LOOKS_JWE;
+	return looks;
 }
 
-static bool
-is_quoted(const char *in, size_t len)
+const KmsLooksRow *
+kms_looks_row(KmsLooks looks)
 {
-	return len >= 2 && in[0] == in[len - 1] &&
-		(in[0] == '"' || in[0] == '\'' || in[0] == '`');
-}
-
-static bool
-is_bytea(const char *in, size_t len)
-{
-	size_t		i;
-
-	if (!begins_with(in, len, "\\x"))
-		return false;
-	for (i = 2; i < len; i++)
-	{
-		if (!is_hex_digit(in[i]))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Return true if the text has the parts of a compact form.  The first part is
- * a header; others may be empty.
- */
-static bool
-is_parts(const char *in, size_t len, size_t dots)
-{
-	size_t		seen = 0;
-	size_t		i;
-
-	for (i = 0; i < len; i++)
-	{
-		if (in[i] == '.')
-		{
-			if (i < PART_MIN)
-				return false;
-			seen++;
-		}
-		else if (!is_letter_or_digit(in[i]) && in[i] != '-' && in[i] != '_')
-			return false;
-	}
-	return seen == dots;
-}
-
-/*
- * Return true for hexadecimal digits, also after "0x" and with colons or white
- * space between them.
- */
-static bool
-is_hexadecimal(const char *in, size_t len)
-{
-	size_t		digits = 0;
-	size_t		i;
-
-	for (i = begins_with(in, len, "0x") ? 2 : 0; i < len; i++)
-	{
-		if (is_hex_digit(in[i]))
-			digits++;
-		else if (in[i] != ':' && !is_space(in[i]))
-			return false;
-	}
-	return digits >= KMS_LOOKS_HEX_MIN;
-}
-
-static bool
-is_percent_encoded(const char *in, size_t len)
-{
-	size_t		i;
-
-	for (i = 0; i + 2 < len; i++)
-	{
-		if (in[i] == '%' && is_hex_digit(in[i + 1]) && is_hex_digit(in[i + 2]))
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_blanked(const char *in, size_t len, size_t block)
-{
-	size_t		digits = 0;
-	size_t		blanks = 0;
-	size_t		i;
-
-	for (i = 0; i < len; i++)
-	{
-		if (is_letter_or_digit(in[i]) || in[i] == '/')
-			digits++;
-		else if (in[i] == ' ')
-			blanks++;
-		else if (in[i] != '=' && !is_space(in[i]))
-			return false;
-	}
-	return block > 0 && blanks > 0 && digits * 3 / 4 != block &&
-		(digits + blanks) * 3 / 4 == block;
-}
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
-is_hex_digit(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
-		(c >= 'A' && c <= 'F');
-}
-
-static bool
-is_letter_or_digit(char c)
-{
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		(c >= '0' && c <= '9');
+	return &rows[looks];
 }

@@ -5,7 +5,7 @@
 
 #include "crypto/rsa_generate.h"
 
-#include "crypto/rsa_key_struct.h"
+#include "crypto/key_pair_struct.h"
 #include "crypto/rsa_oaep.h"
 #include "crypto/secure_heap.h"
 
@@ -21,7 +21,7 @@ static KmsStatus generate_pkey(int bits, StopRequest *request,
 static int	ask_stop(EVP_PKEY_CTX *ctx);
 
 KmsStatus
-kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
+kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsKeyPair **key)
 {
 	StopRequest request = {stop, arg, false};
 	EVP_PKEY   *pkey = NULL;
@@ -35,7 +35,7 @@ kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
 	if (status != KMS_OK)
 		goto done;
 
-	*key = kms_rsa_key_new(pkey, true);
+	*key = kms_key_pair_new(pkey, KMS_TYPE_RSA, true);
 	if (*key == NULL)
 	{
 		status = KMS_NO_MEMORY;
@@ -48,7 +48,7 @@ kms_rsa_generate(int bits, KmsStopCallback stop, void *arg, KmsRsaKey **key)
 done:
 	if (status != KMS_OK)
 	{
-		kms_rsa_key_free(*key);
+		kms_key_pair_free(*key);
 		*key = NULL;
 	}
 	EVP_PKEY_free(pkey);

@@ -4,7 +4,7 @@
 #ifndef KMS_CRYPTO_RSA_GENERATE_H
 #define KMS_CRYPTO_RSA_GENERATE_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 
 /* Called repeatedly while a key is generated.  Return true to stop. */
 typedef bool (*KmsStopCallback) (void *arg);
@@ -17,6 +17,6 @@ typedef bool (*KmsStopCallback) (void *arg);
  * caller frees *key, which is NULL unless the result is KMS_OK.
  */
 extern KmsStatus kms_rsa_generate(int bits, KmsStopCallback stop, void *arg,
-								  KmsRsaKey **key);
+								  KmsKeyPair **key);
 
 #endif							/* KMS_CRYPTO_RSA_GENERATE_H */

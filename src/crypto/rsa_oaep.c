@@ -1,8 +1,14 @@
 /*
  * Setting up a context costs several microseconds, copying one 0.1.  So each
- * key keeps a template for each pair of digests that is used, and an operation
- * works on a copy, so that a label never outlives its call.
+ * key keeps a template for each pair of digests that encrypts, and an
+ * operation works on a copy, so that a label never outlives its call.
+ *
+ * To decrypt, OpenSSL's two steps are called one by one: the private operation
+ * and the check of the padding.  Together, they leave the padded block in the
+ * ordinary heap, and nobody needs a key to take the padding off.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED /* for RSA_padding_check_PKCS1_OAEP_mgf1 */
+
 #include <limits.h>
 
 #include <openssl/core_names.h>
@@ -14,26 +20,31 @@
 
 #include "crypto/rsa_oaep.h"
 
-#include "crypto/rsa_key_struct.h"
+#include "crypto/algorithm.h"
+#include "crypto/constant_time.h"
+#include "crypto/key_pair_struct.h"
 #include "crypto/secure_heap.h"
 
 #define PAIR_TEST_SIZE	32		/* bytes */
 
-static KmsStatus why_undecryptable(size_t block);
-static KmsStatus new_operation(KmsRsaKey *key, const KmsOaep *oaep,
-							   bool decrypt, EVP_PKEY_CTX **ctx);
-static KmsStatus find_template(KmsRsaKey *key, const KmsOaep *oaep,
-							   bool decrypt, KmsRsaTemplate **found);
+static KmsStatus open_block(KmsKeyPair *key, const KmsOaep *oaep,
+							const unsigned char *in, size_t in_len,
+							unsigned char *out, int *opened);
+static EVP_PKEY_CTX *new_raw(EVP_PKEY *pkey);
+static KmsStatus new_operation(KmsKeyPair *key, const KmsOaep *oaep,
+							   EVP_PKEY_CTX **ctx);
+static KmsStatus find_template(KmsKeyPair *key, const KmsOaep *oaep,
+							   KmsOaepTemplate **found);
 static EVP_PKEY_CTX *new_context(EVP_PKEY *pkey, KmsDigest digest,
-								 KmsDigest mgf1, bool decrypt);
+								 KmsDigest mgf1);
 static OSSL_PARAM option(const char *name, const char *value);
 static bool set_label(EVP_PKEY_CTX *ctx, const unsigned char *label,
 					  size_t len);
 
 size_t
-kms_rsa_oaep_max_plaintext(const KmsRsaKey *key, KmsDigest digest)
+kms_rsa_oaep_max_plaintext(const KmsKeyPair *key, KmsDigest digest)
 {
-	size_t		block = kms_rsa_key_block_size(key);
+	size_t		block = kms_key_pair_block_size(key);
 	size_t		overhead = 2 * kms_digest_size(digest) + 2;
 
 	if (kms_digest_size(digest) == 0 || block < overhead)
@@ -42,16 +53,19 @@ kms_rsa_oaep_max_plaintext(const KmsRsaKey *key, KmsDigest digest)
 }
 
 KmsStatus
-kms_rsa_oaep_encrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
+kms_rsa_oaep_encrypt(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
 					 size_t in_len, unsigned char *out, size_t *out_len)
 {
 	EVP_PKEY_CTX *ctx = NULL;
-	size_t		block = kms_rsa_key_block_size(key);
+	size_t		block = kms_key_pair_block_size(key);
 	KmsStatus	status;
 
 	ERR_clear_error();
 	*out_len = 0;
-	status = new_operation(key, oaep, false, &ctx);
+	status = KMS_BAD_KEY;
+	if (key->type != KMS_TYPE_RSA)
+		goto done;
+	status = new_operation(key, oaep, &ctx);
 	if (status != KMS_OK)
 		goto done;
 	status = KMS_TOO_LONG;
@@ -78,69 +92,122 @@ done:
 }
 
 KmsStatus
-kms_rsa_oaep_decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *in,
+kms_rsa_oaep_decrypt(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
 					 size_t in_len, unsigned char *out, size_t *out_len)
 {
-	EVP_PKEY_CTX *ctx = NULL;
-	size_t		block = kms_rsa_key_block_size(key);
-	KmsStatus	status = KMS_BAD_KEY;
+	size_t		block = kms_key_pair_block_size(key);
+	KmsStatus	status;
+	int			opened;
 
 	ERR_clear_error();
 	*out_len = 0;
-	if (!key->is_private)
-		goto done;
-
-	/*
-	 * OpenSSL accepts shorter ciphertexts, and its errors differ; that must
-	 * not show.
-	 */
-	status = KMS_BAD_LENGTH;
-	if (in_len != block)
-		goto done;
-	status = new_operation(key, oaep, true, &ctx);
-	if (status != KMS_OK)
-		goto done;
-
-	*out_len = block;
-	if (EVP_PKEY_decrypt(ctx, out, out_len, in, in_len) != 1)
-		status = why_undecryptable(block);
-
-done:
-	if (status != KMS_OK)
-	{
+	status = open_block(key, oaep, in, in_len, out, &opened);
+	if (status == KMS_OK && opened < 0)
+		status = kms_secure_heap_why_rejected(block);
+	if (status == KMS_OK)
+		*out_len = (size_t) opened;
+	else
 		OPENSSL_cleanse(out, block);
-		*out_len = 0;
-	}
-	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return status;
+}
+
+KmsStatus
+kms_rsa_oaep_decrypt_or(KmsKeyPair *key, const KmsOaep *oaep,
+						const unsigned char *in, size_t in_len,
+						const unsigned char *instead, size_t size,
+						unsigned char *out)
+{
+	unsigned char plain[KMS_RSA_MAX_BLOCK] = {0};
+	KmsStatus	status = KMS_BAD_LENGTH;
+	int			opened;
+
+	ERR_clear_error();
+	if (size <= sizeof(plain))
+		status = open_block(key, oaep, in, in_len, plain, &opened);
+	if (status == KMS_OK)
+		kms_constant_time_select(kms_constant_time_equal((size_t) opened, size),
+								 plain, instead, out, size);
+	else
+		OPENSSL_cleanse(out, size);
+	OPENSSL_cleanse(plain, sizeof(plain));
 	ERR_clear_error();
 	return status;
 }
 
 /*
- * Return the reason for a failed decryption.  Blinding needs random numbers,
- * and their generator needs room in the secure heap when it starts or reseeds.
- * Without this check, good ciphertexts would be rejected for lack of random
- * numbers.  The check costs the same for every rejected ciphertext.
+ * Decrypt a block to "out", which holds a block.  On KMS_OK, *opened is the
+ * length of the plaintext, or -1 if the block does not open; "out" is as it
+ * was then.  The time does not tell these apart, except for a ciphertext that
+ * is no number below the modulus, which anybody can see.  Any other failure of
+ * the private operation is not the ciphertext's, and has a status of its own.
  */
 static KmsStatus
-why_undecryptable(size_t block)
+open_block(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
+		   size_t in_len, unsigned char *out, int *opened)
 {
-	unsigned char byte;
+	const EVP_MD *digest = kms_algorithm_digest(oaep->digest);
+	const EVP_MD *mgf1 = digest;
+	unsigned char padded[KMS_RSA_MAX_BLOCK] = {0};
+	size_t		block = kms_key_pair_block_size(key);
+	size_t		len = sizeof(padded);
 
-	if (RAND_priv_bytes(&byte, 1) == 1)
-		return KMS_REJECTED;
-	return kms_secure_heap_is_full(block) ? KMS_NO_MEMORY : KMS_FAILED;
+	if (key->type != KMS_TYPE_RSA || !key->is_private)
+		return KMS_BAD_KEY;
+
+	/*
+	 * OpenSSL accepts shorter ciphertexts, and its errors differ; that must
+	 * not show.
+	 */
+	if (in_len != block)
+		return KMS_BAD_LENGTH;
+	if (oaep->mgf1 != KMS_DIGEST_NONE)
+		mgf1 = kms_algorithm_digest(oaep->mgf1);
+	if (digest == NULL || mgf1 == NULL || oaep->label_len > INT_MAX)
+		return KMS_FAILED;
+	if (key->raw == NULL)
+		key->raw = new_raw(key->pkey);
+	if (key->raw == NULL)
+		return KMS_FAILED;
+
+	if (EVP_PKEY_decrypt(key->raw, padded, &len, in, in_len) != 1)
+	{
+		OPENSSL_cleanse(padded, sizeof(padded));
+		if (ERR_GET_REASON(ERR_peek_last_error()) !=
+			RSA_R_DATA_TOO_LARGE_FOR_MODULUS)
+			return kms_secure_heap_is_full(block) ? KMS_NO_MEMORY : KMS_FAILED;
+	}
+	*opened = RSA_padding_check_PKCS1_OAEP_mgf1(out, (int) block, padded,
+												(int) block, (int) block,
+												oaep->label,
+												(int) oaep->label_len,
+												digest, mgf1);
+	OPENSSL_cleanse(padded, sizeof(padded));
+	return KMS_OK;
+}
+
+static EVP_PKEY_CTX *
+new_raw(EVP_PKEY *pkey)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+
+	if (ctx != NULL && (EVP_PKEY_decrypt_init(ctx) != 1 ||
+						EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) != 1))
+	{
+		EVP_PKEY_CTX_free(ctx);
+		ctx = NULL;
+	}
+	return ctx;
 }
 
 /* Make a context for one call.  The caller frees it, also on failure. */
 static KmsStatus
-new_operation(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
-			  EVP_PKEY_CTX **ctx)
+new_operation(KmsKeyPair *key, const KmsOaep *oaep, EVP_PKEY_CTX **ctx)
 {
-	KmsRsaTemplate *template;
+	KmsOaepTemplate *template;
 	KmsStatus	status;
 
-	status = find_template(key, oaep, decrypt, &template);
+	status = find_template(key, oaep, &template);
 	if (status != KMS_OK)
 		return status;
 	*ctx = EVP_PKEY_CTX_dup(template->ctx);
@@ -153,18 +220,16 @@ new_operation(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
 }
 
 static KmsStatus
-find_template(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
-			  KmsRsaTemplate **found)
+find_template(KmsKeyPair *key, const KmsOaep *oaep, KmsOaepTemplate **found)
 {
 	KmsDigest	mgf1 = oaep->mgf1;
-	KmsRsaTemplate *template;
+	KmsOaepTemplate *template;
 
 	if (mgf1 == KMS_DIGEST_NONE)
 		mgf1 = oaep->digest;
 	for (template = key->templates; template != NULL; template = template->next)
 	{
-		if (template->decrypt == decrypt &&
-			template->digest == oaep->digest && template->mgf1 == mgf1)
+		if (template->digest == oaep->digest && template->mgf1 == mgf1)
 		{
 			*found = template;
 			return KMS_OK;
@@ -174,13 +239,12 @@ find_template(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
 	template = OPENSSL_zalloc(sizeof(*template));
 	if (template == NULL)
 		return KMS_NO_MEMORY;
-	template->ctx = new_context(key->pkey, oaep->digest, mgf1, decrypt);
+	template->ctx = new_context(key->pkey, oaep->digest, mgf1);
 	if (template->ctx == NULL)
 	{
 		OPENSSL_free(template);
 		return KMS_FAILED;
 	}
-	template->decrypt = decrypt;
 	template->digest = oaep->digest;
 	template->mgf1 = mgf1;
 	template->next = key->templates;
@@ -191,7 +255,7 @@ find_template(KmsRsaKey *key, const KmsOaep *oaep, bool decrypt,
 
 /* Set all options at once; one by one they cost half as much again. */
 static EVP_PKEY_CTX *
-new_context(EVP_PKEY *pkey, KmsDigest digest, KmsDigest mgf1, bool decrypt)
+new_context(EVP_PKEY *pkey, KmsDigest digest, KmsDigest mgf1)
 {
 	const char *digest_name = kms_digest_openssl_name(digest);
 	const char *mgf1_name = kms_digest_openssl_name(mgf1);
@@ -209,8 +273,7 @@ new_context(EVP_PKEY *pkey, KmsDigest digest, KmsDigest mgf1, bool decrypt)
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 	if (ctx == NULL)
 		goto done;
-	ok = (decrypt ? EVP_PKEY_decrypt_init_ex(ctx, params) :
-		  EVP_PKEY_encrypt_init_ex(ctx, params)) == 1;
+	ok = EVP_PKEY_encrypt_init_ex(ctx, params) == 1;
 
 done:
 	if (!ok)
@@ -253,7 +316,7 @@ set_label(EVP_PKEY_CTX *ctx, const unsigned char *label, size_t len)
  * the key.
  */
 KmsStatus
-kms_rsa_oaep_check_pair(KmsRsaKey *key)
+kms_rsa_oaep_check_pair(KmsKeyPair *key)
 {
 	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
 	unsigned char plain[PAIR_TEST_SIZE];
@@ -263,14 +326,15 @@ kms_rsa_oaep_check_pair(KmsRsaKey *key)
 	size_t		again_len;
 	KmsStatus	status = KMS_FAILED;
 
-	if (RAND_bytes(plain, sizeof(plain)) != 1)
-		return KMS_FAILED;
-	if (kms_rsa_oaep_encrypt(key, &oaep, plain, sizeof(plain),
+	ERR_clear_error();
+	if (RAND_bytes(plain, sizeof(plain)) == 1 &&
+		kms_rsa_oaep_encrypt(key, &oaep, plain, sizeof(plain),
 							 cipher, &cipher_len) == KMS_OK &&
 		kms_rsa_oaep_decrypt(key, &oaep, cipher, cipher_len,
 							 again, &again_len) == KMS_OK &&
 		again_len == sizeof(plain) &&
 		CRYPTO_memcmp(plain, again, sizeof(plain)) == 0)
 		status = KMS_OK;
+	ERR_clear_error();
 	return status;
 }

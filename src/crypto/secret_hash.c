@@ -103,7 +103,7 @@ kms_secret_hash_parse(const char *hash_text, size_t len, KmsSecretHash *hash)
 		if (end == NULL)
 			return KMS_BAD_FORMAT;
 		id_len = (size_t) (end - hash_text);
-		if (!kms_key_id_valid(hash_text, id_len) ||
+		if (!kms_key_id_valid_service(hash_text, id_len) ||
 			!is_crypt_string(end + 1, len - id_len - 1))
 			return KMS_BAD_FORMAT;
 		memcpy(hash->pepper_id, hash_text, id_len);
@@ -211,7 +211,7 @@ kms_secret_hash_make(const char *pepper_id, const unsigned char *pepper,
 
 	ERR_clear_error();
 	out[0] = '\0';
-	if (!kms_key_id_valid(pepper_id, id_len))
+	if (!kms_key_id_valid_service(pepper_id, id_len))
 		goto done;
 	status = KMS_FAILED;
 	if (RAND_bytes((unsigned char *) salt, sizeof(salt)) != 1)

@@ -39,7 +39,7 @@
 #include "crypto/status.h"
 
 #define KMS_PEPPER_SIZE			32	/* bytes */
-#define KMS_PEPPER_ID_MAX		KMS_KEY_ID_MAX
+#define KMS_PEPPER_ID_MAX		KMS_SERVICE_ID_MAX
 #define KMS_PEPPER_ID_MADE		28	/* bytes of an id made here */
 #define KMS_CRYPT_STRING_MAX	137 /* bytes; yescrypt with the longest salt */
 #define KMS_SECRET_HASH_MADE	(6 + KMS_PEPPER_ID_MAX + 1 + 60)

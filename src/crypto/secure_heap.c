@@ -1,4 +1,5 @@
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 #include "crypto/secure_heap.h"
 
@@ -41,4 +42,14 @@ kms_secure_heap_is_full(size_t modulus_size)
 	for (i = 0; i < 6; i++)
 		OPENSSL_secure_clear_free(numbers[i], sizes[i]);
 	return full;
+}
+
+KmsStatus
+kms_secure_heap_why_rejected(size_t modulus_size)
+{
+	unsigned char byte;
+
+	if (RAND_priv_bytes(&byte, 1) == 1)
+		return KMS_REJECTED;
+	return kms_secure_heap_is_full(modulus_size) ? KMS_NO_MEMORY : KMS_FAILED;
 }

@@ -6,62 +6,87 @@
 
 #include "crypto/self_test.h"
 
+#include "crypto/algorithm.h"
+#include "crypto/blind_index.h"
 #include "crypto/encoder.h"
+#include "crypto/field_value.h"
+#include "crypto/jwe.h"
 #include "crypto/kdf.h"
 #include "crypto/rsa_oaep.h"
 #include "crypto/seal.h"
 #include "crypto/self_test_data.h"
 #include "crypto/wrap.h"
 #include "crypto/wrap_fixed.h"
+#include "crypto/xaes.h"
 
 #define KNOWN_CONTENT_SIZE	48	/* bytes */
+#define JWE_CONTENT_MAX		512 /* bytes */
+
+#define BYTES(array) {array, sizeof(array)}
+#define CHARACTERS(string) {(const unsigned char *) string, sizeof(string) - 1}
 
 typedef struct SelfTest
 {
 	const char *name;
 	bool		(*run) (void);
+	bool		(*open) (KmsKeyOpener *opener); /* instead, if it needs keys */
 } SelfTest;
 
 static bool test_sha256(void);
 static bool test_hmac(void);
 static bool test_hkdf(void);
 static bool test_gcm(void);
+static bool test_xaes(void);
+static bool test_field_value(void);
+static bool test_blind_index(void);
 static bool test_wrap(void);
 static bool test_seal(void);
-static bool test_oaep(void);
+static bool test_oaep(KmsKeyOpener *opener);
+static bool test_p256_jwe(KmsKeyOpener *opener);
+static bool test_x25519_jwe(KmsKeyOpener *opener);
 
 static const SelfTest tests[] = {
-	{"SHA-256", test_sha256},
-	{"HMAC-SHA256", test_hmac},
-	{"HKDF-SHA256", test_hkdf},
-	{"AES-256-GCM", test_gcm},
-	{"wrap", test_wrap},
-	{"seal", test_seal},
-	{"RSA-OAEP", test_oaep}
+	{"SHA-256", test_sha256, NULL},
+	{"HMAC-SHA256", test_hmac, NULL},
+	{"HKDF-SHA256", test_hkdf, NULL},
+	{"AES-256-GCM", test_gcm, NULL},
+	{"XAES-256-GCM", test_xaes, NULL},
+	{"field value", test_field_value, NULL},
+	{"blind index", test_blind_index, NULL},
+	{"wrap", test_wrap, NULL},
+	{"seal", test_seal, NULL},
+	{"RSA-OAEP", NULL, test_oaep},
+	{"JWE with P-256", NULL, test_p256_jwe},
+	{"JWE with X25519", NULL, test_x25519_jwe}
 };
 
 static bool open_gcm(const unsigned char *tag, unsigned char *out);
+static bool xaes_gives(unsigned char key_byte, const char *aad,
+					   const unsigned char *answer);
 static void known_master(KmsMasterKey *master);
 static void known_context(KmsWrapContext *context);
 static void count_up(unsigned char *out, size_t len, unsigned char first);
-static bool oaep_gives(KmsRsaKey *key, const KmsOaep *oaep,
+static bool oaep_gives(KmsKeyPair *key, const KmsOaep *oaep,
 					   const unsigned char *cipher, size_t len);
+static bool jwe_gives(KmsKeyOpener *opener, KmsKeyType type,
+					  const unsigned char *der, size_t len, KmsJwe *jwe,
+					  const unsigned char *hash);
 
 KmsStatus
 kms_self_test_run(const char **what)
 {
+	KmsKeyOpener *opener = kms_key_pair_opener_new();
 	size_t		i;
 
 	*what = NULL;
-	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+	for (i = 0; i < sizeof(tests) / sizeof(tests[0]) && *what == NULL; i++)
 	{
-		if (!tests[i].run())
-		{
+		if (!(tests[i].run != NULL ? tests[i].run() : opener != NULL &&
+			  tests[i].open(opener)))
 			*what = tests[i].name;
-			return KMS_FAILED;
-		}
 	}
-	return KMS_OK;
+	kms_key_pair_opener_free(opener);
+	return *what == NULL ? KMS_OK : KMS_FAILED;
 }
 
 /* FIPS 180-4, example of one block */
@@ -191,6 +216,103 @@ done:
 }
 
 static bool
+test_xaes(void)
+{
+	return xaes_gives(0x01, "", xaes_without_aad) &&
+		xaes_gives(0x03, xaes_aad, xaes_with_aad);
+}
+
+/* A message with a wrong tag must be rejected. */
+static bool
+xaes_gives(unsigned char key_byte, const char *aad,
+		   const unsigned char *answer)
+{
+	const unsigned char *nonce = (const unsigned char *) xaes_nonce;
+	const unsigned char *plain = (const unsigned char *) xaes_plaintext;
+	const unsigned char *data = (const unsigned char *) aad;
+	size_t		len = strlen(xaes_plaintext);
+	unsigned char key[KMS_XAES_KEY_SIZE];
+	unsigned char message[sizeof(xaes_with_aad)];
+	unsigned char again[sizeof(xaes_plaintext)];
+	KmsXaes    *xaes = NULL;
+	bool		ok = false;
+
+	memset(key, key_byte, sizeof(key));
+	if (kms_xaes_new(key, &xaes) != KMS_OK)
+		goto done;
+	if (kms_xaes_encrypt(xaes, nonce, data, strlen(aad), plain, len, message,
+						 message + len) != KMS_OK ||
+		memcmp(message, answer, sizeof(message)) != 0)
+		goto done;
+	if (kms_xaes_decrypt(xaes, nonce, data, strlen(aad), message, len,
+						 message + len, again) != KMS_OK ||
+		memcmp(again, plain, len) != 0)
+		goto done;
+	message[len] ^= 0x01;
+	ok = kms_xaes_decrypt(xaes, nonce, data, strlen(aad), message, len,
+						  message + len, again) == KMS_REJECTED;
+
+done:
+	kms_xaes_free(xaes);
+	return ok;
+}
+
+/* The key 00 01 … 1f.  With another context the value must be rejected. */
+static bool
+test_field_value(void)
+{
+	const unsigned char *context = (const unsigned char *) field_context;
+	const unsigned char *plain = (const unsigned char *) field_plaintext;
+	size_t		len = strlen(field_plaintext);
+	size_t		context_len = strlen(field_context);
+	unsigned char key[KMS_XAES_KEY_SIZE];
+	unsigned char nonce[KMS_XAES_NONCE_SIZE];
+	unsigned char value[sizeof(field_value)];
+	unsigned char again[sizeof(field_plaintext)];
+	KmsFieldHead head;
+	KmsXaes    *xaes = NULL;
+	bool		ok = false;
+
+	count_up(key, sizeof(key), 0x00);
+	count_up(nonce, sizeof(nonce), 0x40);
+	if (kms_xaes_new(key, &xaes) != KMS_OK ||
+		kms_field_value_head(field_value, sizeof(field_value),
+							 &head) != KMS_OK)
+		goto done;
+	if (kms_field_value_encrypt(xaes, &head, nonce, context, context_len,
+								plain, len, value) != KMS_OK ||
+		memcmp(value, field_value, sizeof(value)) != 0)
+		goto done;
+	if (kms_field_value_decrypt(xaes, value, sizeof(value), context,
+								context_len, again) != KMS_OK ||
+		memcmp(again, plain, len) != 0)
+		goto done;
+	ok = kms_field_value_decrypt(xaes, value, sizeof(value), context,
+								 context_len - 1, again) == KMS_REJECTED;
+
+done:
+	kms_xaes_free(xaes);
+	return ok;
+}
+
+/* The key 20 21 … 3f */
+static bool
+test_blind_index(void)
+{
+	unsigned char key[KMS_BLIND_INDEX_KEY_SIZE];
+	unsigned char id[KMS_FIELD_ID_SIZE];
+	unsigned char out[KMS_BLIND_INDEX_MAX];
+
+	count_up(key, sizeof(key), 0x20);
+	count_up(id, sizeof(id), 0xa0);
+	return kms_blind_index(key, id, (const unsigned char *) index_scope,
+						   strlen(index_scope), KMS_FOLD_ALNUM,
+						   (const unsigned char *) index_text,
+						   strlen(index_text), out) == KMS_OK &&
+		memcmp(out, index_of_text, sizeof(out)) == 0;
+}
+
+static bool
 test_wrap(void)
 {
 	KmsMasterKey master;
@@ -279,10 +401,9 @@ count_up(unsigned char *out, size_t len, unsigned char first)
 }
 
 static bool
-test_oaep(void)
+test_oaep(KmsKeyOpener *opener)
 {
-	KmsRsaOpener *opener;
-	KmsRsaKey  *key = NULL;
+	KmsKeyPair *key = NULL;
 	KmsOaep		sha1 = {KMS_SHA1, KMS_DIGEST_NONE, NULL, 0};
 	KmsOaep		sha256 = {KMS_SHA256, KMS_SHA1,
 	(const unsigned char *) "label", 5};
@@ -290,11 +411,8 @@ test_oaep(void)
 	size_t		out_len;
 	bool		ok = false;
 
-	opener = kms_rsa_key_opener_new();
-	if (opener == NULL)
-		goto done;
-	if (kms_rsa_key_open_private(opener, test_rsa_key, sizeof(test_rsa_key),
-								 &key) != KMS_OK)
+	if (kms_key_pair_open_private(opener, KMS_TYPE_RSA, test_rsa_key, sizeof(test_rsa_key),
+								  &key) != KMS_OK)
 		goto done;
 	if (!oaep_gives(key, &sha1, oaep_sha1, sizeof(oaep_sha1)))
 		goto done;
@@ -307,13 +425,12 @@ test_oaep(void)
 							  out, &out_len) == KMS_REJECTED;
 
 done:
-	kms_rsa_key_free(key);
-	kms_rsa_key_opener_free(opener);
+	kms_key_pair_free(key);
 	return ok;
 }
 
 static bool
-oaep_gives(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
+oaep_gives(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *cipher,
 		   size_t len)
 {
 	unsigned char out[KMS_RSA_MAX_BLOCK];
@@ -322,4 +439,68 @@ oaep_gives(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
 	return kms_rsa_oaep_decrypt(key, oaep, cipher, len, out, &out_len) == KMS_OK &&
 		out_len == strlen(oaep_plaintext) &&
 		memcmp(out, oaep_plaintext, out_len) == 0;
+}
+
+static bool
+test_p256_jwe(KmsKeyOpener *opener)
+{
+	KmsJwe		jwe = {
+		.alg = KMS_ECDH_ES,
+		.enc = KMS_A128CBC_HS256,
+		.iv = BYTES(p256_jwe_iv),
+		.ciphertext = BYTES(p256_jwe_ciphertext),
+		.tag = BYTES(p256_jwe_tag),
+		.aad = CHARACTERS(p256_jwe_header)
+	};
+
+	memcpy(jwe.epk_x, p256_jwe_epk, KMS_COORDINATE_SIZE);
+	memcpy(jwe.epk_y, p256_jwe_epk + KMS_COORDINATE_SIZE, KMS_COORDINATE_SIZE);
+	return jwe_gives(opener, KMS_TYPE_EC_P256, p256_jwe_key,
+					 sizeof(p256_jwe_key), &jwe, p256_jwe_plaintext_hash);
+}
+
+static bool
+test_x25519_jwe(KmsKeyOpener *opener)
+{
+	KmsJwe		jwe = {
+		.alg = KMS_ECDH_ES_A256KW,
+		.enc = KMS_A256GCM,
+		.encrypted_key = BYTES(x25519_jwe_encrypted_key),
+		.iv = BYTES(x25519_jwe_iv),
+		.ciphertext = BYTES(x25519_jwe_ciphertext),
+		.tag = BYTES(x25519_jwe_tag),
+		.aad = CHARACTERS(x25519_jwe_header)
+	};
+
+	if (kms_algorithm_x25519() == NULL)
+		return true;
+	memcpy(jwe.epk_x, x25519_jwe_epk, KMS_COORDINATE_SIZE);
+	return jwe_gives(opener, KMS_TYPE_X25519, x25519_jwe_key,
+					 sizeof(x25519_jwe_key), &jwe, x25519_jwe_plaintext_hash);
+}
+
+/* A JWE with another header must be rejected. */
+static bool
+jwe_gives(KmsKeyOpener *opener, KmsKeyType type, const unsigned char *der,
+		  size_t len, KmsJwe *jwe, const unsigned char *hash)
+{
+	KmsKeyPair *key = NULL;
+	unsigned char out[JWE_CONTENT_MAX];
+	unsigned char found[KMS_SHA256_SIZE];
+	size_t		out_len;
+	bool		ok = false;
+
+	if (jwe->ciphertext.len > sizeof(out) ||
+		kms_key_pair_open_private(opener, type, der, len, &key) != KMS_OK)
+		goto done;
+	if (kms_jwe_decrypt(key, jwe, out, &out_len) != KMS_OK ||
+		!kms_sha256(out, out_len, found) ||
+		memcmp(found, hash, KMS_SHA256_SIZE) != 0)
+		goto done;
+	jwe->aad.len--;
+	ok = kms_jwe_decrypt(key, jwe, out, &out_len) == KMS_REJECTED;
+
+done:
+	kms_key_pair_free(key);
+	return ok;
 }

@@ -19,6 +19,7 @@
  *	{master}	id of the master key that is needed
  *	{month}		label of the current month, YYYY-MM
  *	{time}		time from which a retry may succeed
+ *	{utc}		the same for programs: ISO 8601 in UTC, rounded up to a second
  * "hint" may be NULL, and so may be "message" if the caller always has one, or
  * if the status is never raised.
  */
@@ -26,8 +27,19 @@
 #define KMS_CRYPTO_STATUS_LIST_H
 
 #define KMS_LIBRARY_FAILED "cryptographic library failed"
+/*
+ * The one hint for every ciphertext that is refused.  Because it never
+ * differs, it reveals nothing about the cause.
+ */
+#define KMS_ASK_DIAGNOSE \
+	"An operator who may call kms_diagnose() can run SELECT * FROM kms_diagnose(key_id, ciphertext). Pass bytes as encode(ciphertext, 'base64'); the key id of a JWE is in kms_jwe_header(jwe)."
+/* The detail of each status that has a time from which a retry may succeed. */
+#define KMS_RETRY_DETAIL "Retry after{utc}."
 #define KMS_RESTORE_ROW \
 	"The row was changed behind the extension's back; restore it from a backup, or delete the key with kms_destroy_key()."
+
+#define KMS_FIND_KEY \
+	"The key never existed, was purged, or belongs to another device than the one that was named. A key id is not a device id."
 
 #define KMS_STATUS_LIST(KMS_STATUS) \
 \
@@ -37,7 +49,7 @@
 	/* Undecryptable.  A caller must not be able to tell why. */ \
 	KMS_STATUS(KMS_REJECTED, 1, KMS_STATUS_OF_DATA, "KM001", \
 			   "Failed to decrypt data", \
-			   "failed to decrypt data", NULL) \
+			   "failed to decrypt data", KMS_ASK_DIAGNOSE) \
 	/* The length of the ciphertext is not that of the key. */ \
 	KMS_STATUS(KMS_BAD_LENGTH, 2, KMS_STATUS_OF_DATA, "22023", \
 			   "Invalid argument", NULL, NULL) \
@@ -71,11 +83,16 @@
 			   "Master key is not available", \
 			   "key{key} was wrapped under master key{master}, which this server does not have", \
 			   "Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.") \
+	/* OpenSSL's providers do not have X25519. */ \
+	KMS_STATUS(KMS_NO_X25519, 11, KMS_STATUS_OF_CALL, "0A000", \
+			   "X25519 is not available", \
+			   "OpenSSL does not offer X25519", \
+			   "Look at the providers that openssl.cnf activates for the server, or use keys of EC-P256.") \
 \
 	/* A call of the service. */ \
 	KMS_STATUS(KMS_KEY_NOT_FOUND, 32, KMS_STATUS_OF_DATA, "KM002", \
 			   "Encryption key not found", \
-			   "encryption key{key} not found", NULL) \
+			   "encryption key{key} not found", KMS_FIND_KEY) \
 	KMS_STATUS(KMS_KEY_EXPIRED, 33, KMS_STATUS_OF_DATA, "KM003", \
 			   "Encryption key has expired", \
 			   "encryption key{key} has expired", NULL) \
@@ -106,7 +123,7 @@
 			   "Invalid argument", NULL, NULL) \
 	/* An argument is invalid, and it is the ciphertext. */ \
 	KMS_STATUS(KMS_BAD_CIPHERTEXT, 42, KMS_STATUS_OF_DATA, "22023", \
-			   "Invalid argument", NULL, NULL) \
+			   "Invalid argument", NULL, KMS_ASK_DIAGNOSE) \
 	KMS_STATUS(KMS_NOT_TEXT, 43, KMS_STATUS_OF_DATA, "22021", \
 			   "Plaintext is not text", \
 			   "decrypted data is not text in the database's encoding", \
@@ -146,6 +163,25 @@
 	/* The event of the call is not durable. */ \
 	KMS_STATUS(KMS_NOT_AUDITED, 53, KMS_STATUS_OF_CALL, "KM008", \
 			   "Operation could not be audited", \
-			   "operation could not be audited", NULL)
+			   "operation could not be audited", NULL) \
+\
+	/* Fields. */ \
+	KMS_STATUS(KMS_FIELD_KEY_NOT_FOUND, 54, KMS_STATUS_OF_DATA, "KM002", \
+			   "Field key not found", \
+			   "field key not found", \
+			   "kms.field_keys lists the field keys.") \
+	/* A version, a field key or its field. */ \
+	KMS_STATUS(KMS_FIELD_KEY_DESTROYED, 55, KMS_STATUS_OF_DATA, "KM002", \
+			   "Field key was destroyed", NULL, NULL) \
+	KMS_STATUS(KMS_FIELD_KEY_DISABLED, 56, KMS_STATUS_OF_DATA, "KM004", \
+			   "Field key is disabled", NULL, NULL) \
+	KMS_STATUS(KMS_NO_RIGHT, 57, KMS_STATUS_OF_CALL, "42501", \
+			   "Permission denied", NULL, NULL) \
+	/* An argument is invalid, and it is the stored value. */ \
+	KMS_STATUS(KMS_BAD_FIELD_VALUE, 58, KMS_STATUS_OF_DATA, "22023", \
+			   "Invalid argument", NULL, NULL) \
+	/* The state of the field key does not allow the change. */ \
+	KMS_STATUS(KMS_FIELD_KEY_STATE, 59, KMS_STATUS_OF_CALL, "55000", \
+			   "Field key is in another state", NULL, NULL)
 
 #endif							/* KMS_CRYPTO_STATUS_LIST_H */

@@ -2,8 +2,8 @@
 
 #include "crypto/utf8_line.h"
 
-static size_t read_character(const unsigned char *p, size_t len,
-							 uint32_t *character);
+#include "crypto/utf8.h"
+
 static bool is_refused_in_line(uint32_t c);
 
 bool
@@ -15,40 +15,13 @@ kms_utf8_line_valid(const char *utf8, size_t len)
 	while (p < end)
 	{
 		uint32_t	character;
-		size_t		size = read_character(p, end - p, &character);
+		size_t		size = kms_utf8_read(p, end - p, &character);
 
 		if (size == 0 || is_refused_in_line(character))
 			return false;
 		p += size;
 	}
 	return true;
-}
-
-/*
- * Read a character.  Return the number of its bytes, or 0 if it is not
- * well-formed.
- */
-static size_t
-read_character(const unsigned char *p, size_t len, uint32_t *character)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t		size = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 :
-	p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
-	size_t		i;
-
-	if (size == 0 || size > len)
-		return 0;
-	*character = size == 1 ? p[0] : p[0] & (0x7f >> size);
-	for (i = 1; i < size; i++)
-	{
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*character = *character << 6 | (p[i] & 0x3f);
-	}
-	if (*character < least[size] || *character > 0x10ffff ||
-		(*character >= 0xd800 && *character <= 0xdfff))
-		return 0;
-	return size;
 }
 
 static bool

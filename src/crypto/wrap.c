@@ -231,8 +231,8 @@ gcm_encrypt(const Subkeys *subkeys, const unsigned char *nonce,
 	ctx = EVP_CIPHER_CTX_new();
 	if (ctx == NULL)
 		goto done;
-	if (EVP_EncryptInit_ex2(ctx, kms_algorithm_aes_256_gcm(), subkeys->aes,
-							nonce, NULL) != 1)
+	if (EVP_EncryptInit_ex2(ctx, kms_algorithm_aes(KMS_AES_GCM, AES_KEY_SIZE),
+							subkeys->aes, nonce, NULL) != 1)
 		goto done;
 	if (EVP_EncryptUpdate(ctx, NULL, &data_len, data->bytes, data->len) != 1)
 		goto done;
@@ -268,8 +268,8 @@ gcm_decrypt(const Subkeys *subkeys, const unsigned char *nonce,
 	ctx = EVP_CIPHER_CTX_new();
 	if (ctx == NULL)
 		goto done;
-	if (EVP_DecryptInit_ex2(ctx, kms_algorithm_aes_256_gcm(), subkeys->aes,
-							nonce, NULL) != 1)
+	if (EVP_DecryptInit_ex2(ctx, kms_algorithm_aes(KMS_AES_GCM, AES_KEY_SIZE),
+							subkeys->aes, nonce, NULL) != 1)
 		goto done;
 	if (EVP_DecryptUpdate(ctx, NULL, &data_len, data->bytes, data->len) != 1)
 		goto done;

@@ -23,6 +23,8 @@
 #define KMS_PURPOSE_POOL	"pool"	/* a key of the pool; keys/pool.c */
 #define KMS_PURPOSE_PEPPER	"pepper"	/* a pepper; keys/secret.c */
 #define KMS_PURPOSE_AUDIT	"audit" /* an Ed25519 key; keys/audit_key.c */
+#define KMS_PURPOSE_FIELD	"field" /* a version of a field key */
+#define KMS_PURPOSE_INDEX	"blind-index"	/* the index key of a field key */
 #define KMS_PURPOSE_TEST	"test"	/* known answers */
 
 /* The data that a wrap is bound to.  It never changes in the life of a key. */

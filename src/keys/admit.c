@@ -5,6 +5,7 @@
 #include "keys/admit.h"
 
 #include "keys/opened.h"
+#include "keys/renewal.h"
 #include "shmem/master.h"
 #include "store/key_table.h"
 #include "store/problem.h"
@@ -21,7 +22,7 @@ static bool master_key_is_there(const KmsKeySecret *secret);
 
 KmsStatus
 kms_admit_private(KmsCall *call, const char *key_id, const char *device_id,
-				  KmsUse use, KmsKey *key, KmsRsaKey **private_key,
+				  KmsUse use, KmsKey *key, KmsKeyPair **private_key,
 				  KmsFault *fault)
 {
 	do
@@ -85,14 +86,14 @@ kms_admit_find(const char *key_id, const char *device_id, KmsKey *key,
 	/*
 	 * If the id is not found, name it in the error only if it has the form of
 	 * ids made here.  Any other text may be a secret that was passed by
-	 * mistake.
+	 * mistake.  If another device has the key, the error is the same, because
+	 * it must not tell that there is such a key.
 	 */
 	fault->key_id = kms_key_id_made(key_id) ? key_id : NULL;
-	if (!kms_key_table_read(key_id, key))
+	if (!kms_key_table_read(key_id, key) ||
+		(device_id != NULL && strcmp(device_id, key->row.device_id) != 0))
 		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 	fault->key_id = key_id;
-	if (device_id != NULL && strcmp(device_id, key->row.device_id) != 0)
-		return kms_fault(fault, KMS_KEY_NOT_FOUND);
 	return kms_fault(fault, KMS_OK);
 }
 
@@ -171,6 +172,8 @@ kms_admit_judge(const KmsKey *key, KmsUse use)
 	if (use == KMS_USE_TELL || use == KMS_USE_CHECK)
 		return KMS_OK;
 	status = judge_state(kms_key_state(key), use);
+	if (status == KMS_KEY_DEPRECATED && kms_renewal_was_done(&key->row))
+		status = KMS_OK;
 	if (status == KMS_OK && use != KMS_USE_RECOVER &&
 		key->row.expires_at <= GetCurrentTimestamp())
 		status = use == KMS_USE_ISSUE ? KMS_KEY_NOT_FOUND : KMS_KEY_EXPIRED;

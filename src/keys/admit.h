@@ -63,7 +63,7 @@ extern KmsStatus kms_admit_seen(const KmsKey *seen, KmsUse use, KmsKey *key,
  */
 extern KmsStatus kms_admit_private(KmsCall *call, const char *key_id,
 								   const char *device_id, KmsUse use,
-								   KmsKey *key, KmsRsaKey **private_key,
+								   KmsKey *key, KmsKeyPair **private_key,
 								   KmsFault *fault);
 
 /*

@@ -2,7 +2,7 @@
 
 #include "keys/audit_key.h"
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "keys/service_key.h"
 
 static KmsStatus find_signer(char *signing_key_id);
@@ -25,7 +25,7 @@ kms_audit_key_current(char *signing_key_id)
 		return status;
 	status = kms_service_key_make(KMS_AUDIT_KEY, &key);
 	if (status == KMS_OK)
-		strlcpy(signing_key_id, key.id, KMS_KEY_ID_MAX + 1);
+		strlcpy(signing_key_id, key.id, KMS_SERVICE_ID_MAX + 1);
 	return status;
 }
 
@@ -44,7 +44,7 @@ find_signer(char *signing_key_id)
 		KmsStatus	status = opens(key);
 
 		if (status == KMS_OK)
-			strlcpy(signing_key_id, key->id, KMS_KEY_ID_MAX + 1);
+			strlcpy(signing_key_id, key->id, KMS_SERVICE_ID_MAX + 1);
 		if (status != KMS_NOT_AUTHENTIC && status != KMS_OTHER_MASTER_KEY)
 			return status;
 	}
@@ -115,12 +115,12 @@ kms_audit_key_verify(KmsAuditPublic *last, const char *signing_key_id,
 char *
 kms_audit_key_pem(const char *signing_key_id)
 {
-	char	   *pem = palloc(KMS_RSA_MAX_PEM);
+	char	   *pem = palloc(KMS_KEY_PAIR_MAX_PEM);
 	KmsServiceKey key;
 
 	if (kms_service_key_table_read(KMS_AUDIT_KEY, signing_key_id, &key) &&
-		kms_rsa_key_public_pem(key.public_key, key.public_len, pem,
-							   KMS_RSA_MAX_PEM) == KMS_OK)
+		kms_key_pair_public_pem(key.public_key, key.public_len, pem,
+								KMS_KEY_PAIR_MAX_PEM) == KMS_OK)
 		return pem;
 	pfree(pem);
 	return NULL;

@@ -10,7 +10,7 @@
 
 /*
  * Return the id of the newest audit key that opens in "signing_key_id", which
- * must hold KMS_KEY_ID_MAX + 1 bytes.  If no key opens, make one in the
+ * must hold KMS_SERVICE_ID_MAX + 1 bytes.  If no key opens, make one in the
  * current transaction.  Return KMS_NO_MASTER_KEY if no key can be opened or
  * made.
  */
@@ -37,7 +37,7 @@ extern KmsStatus kms_audit_key_public(const char *signing_key_id,
 /* The public key that was looked up last.  Zero it before the first use. */
 typedef struct KmsAuditPublic
 {
-	char		id[KMS_KEY_ID_MAX + 1];
+	char		id[KMS_SERVICE_ID_MAX + 1];
 	KmsStatus	status;			/* result of kms_audit_key_public */
 	unsigned char public_key[KMS_SIGNATURE_PUBLIC_SIZE];
 } KmsAuditPublic;

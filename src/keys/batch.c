@@ -10,11 +10,11 @@ static bool decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch,
 static bool is_of_pair(KmsStatus status);
 
 void
-kms_batch_prepare(KmsBatch *batch, int count)
+kms_batch_prepare(KmsBatch *batch, int count, bool is_text)
 {
 	batch->count = count;
 	batch->rows = palloc0(Max(1, count) * sizeof(KmsBatchRow));
-	kms_plaintext_prepare(&batch->room, true);
+	kms_plaintext_prepare(&batch->room, is_text);
 }
 
 void
@@ -63,6 +63,8 @@ decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch, void *arg,
 
 	status = fetch(arg, i, call, &request, &fault);
 	if (status == KMS_OK)
+		kms_plaintext_make_room(&batch->room, &request);
+	if (status == KMS_OK)
 		status = kms_plaintext_decrypt(&batch->room, call, &request, false,
 									   &fault);
 	kms_call_submit(call, status);
@@ -92,7 +94,7 @@ kms_batch_wipe(KmsBatch *batch)
 
 	for (i = 0; i < batch->count; i++)
 	{
-		text	   *plaintext = batch->rows[i].plaintext;
+		struct varlena *plaintext = batch->rows[i].plaintext;
 
 		if (plaintext != NULL)
 			explicit_bzero(plaintext, VARSIZE(plaintext));

@@ -16,7 +16,7 @@ typedef struct KmsBatchRow
 {
 	bool		given;			/* false: no ciphertext was given, so there is
 								 * no call */
-	text	   *plaintext;		/* NULL if there is none */
+	struct varlena *plaintext;	/* text or bytea; NULL if there is none */
 	int			sqlstate;		/* of the pair's error, 0 if there is none */
 } KmsBatchRow;
 
@@ -36,7 +36,7 @@ typedef KmsStatus (*KmsBatchFetch) (void *arg, int i, KmsCall *call,
  * Allocate memory for "count" pairs.  The caller then sets "given" of each
  * row.
  */
-extern void kms_batch_prepare(KmsBatch *batch, int count);
+extern void kms_batch_prepare(KmsBatch *batch, int count, bool is_text);
 
 /*
  * Decrypt all pairs, and wait for their events if kms.audit requires it.

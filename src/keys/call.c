@@ -26,10 +26,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -37,6 +35,7 @@
 
 #include "crypto/key_id.h"
 #include "keys/audited.h"
+#include "keys/caller.h"
 #include "keys/service.h"
 #include "pg/client.h"
 #include "pg/line.h"
@@ -87,8 +86,6 @@ static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId subid,
 							  SubTransactionId parent, void *arg);
 static void request_workers(void);
-static void identify(KmsEvent *event);
-static void copy_text(char *out, size_t size, const char *in);
 static void end_changed(KmsCall *call);
 static void end_unchanged(KmsCall *call);
 static bool must_be_durable(int operation);
@@ -98,6 +95,8 @@ static KmsAudited submit(KmsCall *call, KmsEventClass class,
 static void release_claim(KmsCall *call);
 static void forget_calls(void);
 static void finish(KmsCall *call, KmsStatus status);
+static void complete(KmsCall *call, KmsStatus status);
+static void record_change(KmsEvent event);
 static void remember_change(const KmsEvent *event);
 static void abort_calls(SubTransactionId from);
 static void abort_changes(SubTransactionId subid);
@@ -127,7 +126,7 @@ kms_call_begin(KmsOperation operation)
 	memset(&call->event, 0, sizeof(call->event));
 	call->event.operation = operation;
 	call->event.calls = 1;
-	identify(&call->event);
+	kms_caller_identify(&call->event);
 	call->subid = GetCurrentSubTransactionId();
 	INSTR_TIME_SET_CURRENT(call->started);
 	depth = Min(depth + 1, CALLS_MAX);
@@ -160,6 +159,12 @@ kms_call_opens(KmsCall *call)
 	call->opens = true;
 }
 
+bool
+kms_call_has_opened(const KmsCall *call)
+{
+	return call->opens;
+}
+
 void
 kms_call_operation(KmsCall *call, KmsOperation operation)
 {
@@ -170,13 +175,13 @@ void
 kms_call_key(KmsCall *call, const char *key_id)
 {
 	if (kms_key_id_made(key_id))
-		copy_text(call->event.key_id, sizeof(call->event.key_id), key_id);
+		kms_line_copy(call->event.key_id, sizeof(call->event.key_id), key_id);
 }
 
 void
 kms_call_found(KmsCall *call, const char *key_id, const char *device_id)
 {
-	copy_text(call->event.key_id, sizeof(call->event.key_id), key_id);
+	kms_line_copy(call->event.key_id, sizeof(call->event.key_id), key_id);
 	kms_call_device(call, device_id);
 }
 
@@ -189,13 +194,26 @@ kms_call_recorded_key(const KmsCall *call)
 void
 kms_call_device(KmsCall *call, const char *device_id)
 {
-	copy_text(call->event.device_id, sizeof(call->event.device_id), device_id);
+	kms_line_copy(call->event.device_id, sizeof(call->event.device_id), device_id);
+}
+
+void
+kms_call_app_version(KmsCall *call, const char *app_version)
+{
+	kms_line_copy(call->event.app_version, sizeof(call->event.app_version),
+				  app_version);
+}
+
+void
+kms_call_form(KmsCall *call, const char *form)
+{
+	kms_line_copy(call->event.form, sizeof(call->event.form), form);
 }
 
 void
 kms_call_remark(KmsCall *call, const char *remark)
 {
-	copy_text(call->event.remark, sizeof(call->event.remark), remark);
+	kms_line_copy(call->event.remark, sizeof(call->event.remark), remark);
 }
 
 void
@@ -211,11 +229,24 @@ kms_call_end(KmsCall *call, KmsStatus status)
 		end_changed(call);
 	else if (status == KMS_OK && call->end == KMS_CALL_UNCHANGED)
 		end_unchanged(call);
+	else if (status == KMS_OK && call->end == KMS_CALL_RECORDED)
+	{
+		finish(call, status);
+		release_claim(call);
+	}
 	else
 	{
 		kms_call_submit(call, status);
 		kms_call_settle();
 	}
+}
+
+void
+kms_call_record(KmsCall *call)
+{
+	complete(call, KMS_OK);
+	record_change(call->event);
+	call->end = KMS_CALL_RECORDED;
 }
 
 void
@@ -257,16 +288,30 @@ kms_call_settle(void)
 	kms_audited_require(kms_wait_durable(&promised), installed);
 }
 
+void
+kms_call_hand_over(KmsCall *call, KmsStatus status, KmsEvent *event,
+				   KmsEventClass *class, bool *claimed)
+{
+	*class = classify(call, status);
+	finish(call, status);
+	*event = call->event;
+	*claimed = call->claimed;
+	call->claimed = false;
+}
+
+void
+kms_call_drop(KmsCall *call)
+{
+	finish(call, KMS_OK);
+	release_claim(call);
+}
+
 static void
 end_changed(KmsCall *call)
 {
-	KmsEvent	event;
-
 	finish(call, KMS_OK);
 	release_claim(call);
-	event = call->event;
-	remember_change(&event);
-	kms_outbox_table_insert(&event);
+	record_change(call->event);
 }
 
 static void
@@ -291,13 +336,12 @@ kms_call_record_change(KmsOperation operation, const char *key_id,
 	event.occurred_at = GetCurrentTimestamp();
 	event.duration_us = -1;
 	event.calls = 1;
-	identify(&event);
-	copy_text(event.key_id, sizeof(event.key_id), key_id);
-	copy_text(event.device_id, sizeof(event.device_id), device_id);
+	kms_caller_identify(&event);
+	kms_line_copy(event.key_id, sizeof(event.key_id), key_id);
+	kms_line_copy(event.device_id, sizeof(event.device_id), device_id);
 	if (reason != NULL)
-		copy_text(event.remark, sizeof(event.remark), reason);
-	remember_change(&event);
-	kms_outbox_table_insert(&event);
+		kms_line_copy(event.remark, sizeof(event.remark), reason);
+	record_change(event);
 }
 
 void
@@ -309,8 +353,8 @@ kms_call_describe(KmsOperation operation, const char *remark,
 	event->status = KMS_FAILED;
 	event->occurred_at = GetCurrentTimestamp();
 	event->duration_us = -1;
-	identify(event);
-	copy_text(event->remark, sizeof(event->remark), remark);
+	kms_caller_identify(event);
+	kms_line_copy(event->remark, sizeof(event->remark), remark);
 }
 
 void
@@ -350,6 +394,10 @@ must_be_durable(int operation)
 		case KMS_OP_RECOVER:
 		case KMS_OP_VERIFY:
 		case KMS_OP_DIAGNOSE:
+		case KMS_OP_ENCRYPT_FIELD:
+		case KMS_OP_DECRYPT_FIELD:
+		case KMS_OP_REFRESH_FIELD:
+		case KMS_OP_BLIND_INDEX:
 			return true;
 		default:
 			return false;
@@ -397,6 +445,13 @@ release_claim(KmsCall *call)
 static void
 finish(KmsCall *call, KmsStatus status)
 {
+	complete(call, status);
+	depth = call - calls;
+}
+
+static void
+complete(KmsCall *call, KmsStatus status)
+{
 	instr_time	elapsed;
 
 	INSTR_TIME_SET_CURRENT(elapsed);
@@ -404,7 +459,14 @@ finish(KmsCall *call, KmsStatus status)
 	call->event.duration_us = INSTR_TIME_GET_MICROSEC(elapsed);
 	call->event.occurred_at = GetCurrentTimestamp();
 	call->event.status = status;
-	depth = call - calls;
+}
+
+/* A copy, because the call may lose its place while the row is inserted. */
+static void
+record_change(KmsEvent event)
+{
+	remember_change(&event);
+	kms_outbox_table_insert(&event);
 }
 
 static void
@@ -533,41 +595,4 @@ abort_changes(SubTransactionId subid)
 		kms_events_push(&pending->event, KMS_CLASS_SERVES);
 		pending = pending->next;
 	}
-}
-
-/* Fill in the roles, the client and its audit context. */
-static void
-identify(KmsEvent *event)
-{
-	const char *name;
-
-	name = GetUserNameFromId(GetSessionUserId(), true);
-	if (name != NULL)
-		copy_text(event->session_role, sizeof(event->session_role), name);
-	name = GetUserNameFromId(GetOuterUserId(), true);
-	if (name != NULL)
-		copy_text(event->caller_role, sizeof(event->caller_role), name);
-	name = GetUserNameFromId(GetUserId(), true);
-	if (name != NULL)
-		copy_text(event->effective_role, sizeof(event->effective_role), name);
-	copy_text(event->client_addr, sizeof(event->client_addr),
-			  kms_client_address());
-	if (application_name != NULL)
-		copy_text(event->application_name, sizeof(event->application_name),
-				  application_name);
-	copy_text(event->audit_note, sizeof(event->audit_note),
-			  kms_audit_context);
-	kms_line_clean(event->audit_note);
-}
-
-/* Copy a text, and truncate it at a character boundary. */
-static void
-copy_text(char *out, size_t size, const char *in)
-{
-	size_t		len = strlen(in);
-
-	if (len >= size)
-		len = pg_mbcliplen(in, len, size - 1);
-	memcpy(out, in, len);
-	out[len] = '\0';
 }

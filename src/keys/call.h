@@ -45,6 +45,10 @@ extern void kms_call_found(KmsCall *call, const char *key_id,
 						   const char *device_id);
 extern void kms_call_device(KmsCall *call, const char *device_id);
 extern void kms_call_remark(KmsCall *call, const char *remark);
+extern void kms_call_app_version(KmsCall *call, const char *app_version);
+
+/* Record the form of the data that the caller sent. */
+extern void kms_call_form(KmsCall *call, const char *form);
 
 /* Return the key id that will be recorded, "" if there is none. */
 extern const char *kms_call_recorded_key(const KmsCall *call);
@@ -58,10 +62,11 @@ extern const char *kms_call_recorded_key(const KmsCall *call);
 extern bool kms_call_make_room(KmsCall *call);
 
 /*
- * Classify the call as one that opens something.  It stays so, however it
- * ends.
+ * Classify the call as one that opens something, or return whether it is.  It
+ * stays so, however it ends.
  */
 extern void kms_call_opens(KmsCall *call);
+extern bool kms_call_has_opened(const KmsCall *call);
 
 /* How a successful call is recorded. */
 typedef enum KmsCallEnd
@@ -70,12 +75,20 @@ typedef enum KmsCallEnd
 								 * is rolled back; the default */
 	KMS_CALL_CHANGED,			/* in the outbox, with the transaction of the
 								 * change */
-	KMS_CALL_UNCHANGED			/* through the ring, as a call that changed
+	KMS_CALL_UNCHANGED,			/* through the ring, as a call that changed
 								 * nothing */
+	KMS_CALL_RECORDED			/* kms_call_record has recorded it */
 } KmsCallEnd;
 
 /* Set how the call is recorded if it succeeds. */
 extern void kms_call_ends_as(KmsCall *call, KmsCallEnd end);
+
+/*
+ * Record now that the call succeeds with a change.  For a change in a
+ * subtransaction that may still be undone: the caller then resets how the call
+ * ends, and its operation.
+ */
+extern void kms_call_record(KmsCall *call);
 
 /*
  * End a call.  Only api/ does so, see api/finish.h.  A failure is recorded
@@ -93,6 +106,18 @@ extern void kms_call_end(KmsCall *call, KmsStatus status);
  */
 extern void kms_call_submit(KmsCall *call, KmsStatus status);
 extern void kms_call_settle(void);
+
+/*
+ * End a call without an event of its own, because its caller adds it to those
+ * of other calls.  Fill *event and *class with what would have been recorded,
+ * and set *claimed if the caller has taken over the claim of room.
+ */
+extern void kms_call_hand_over(KmsCall *call, KmsStatus status,
+							   KmsEvent *event, KmsEventClass *class,
+							   bool *claimed);
+
+/* End a call that another call records; nothing is recorded. */
+extern void kms_call_drop(KmsCall *call);
 
 /* Record a change of a key's state that another call or maintenance makes. */
 extern void kms_call_record_change(KmsOperation operation, const char *key_id,

@@ -7,20 +7,19 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "keys/check.h"
 
+#include "crypto/ec_generate.h"
 #include "crypto/rsa_oaep.h"
 #include "crypto/self_test.h"
 #include "keys/admit.h"
 #include "keys/check_clock.h"
 #include "keys/check_copies.h"
+#include "keys/check_fields.h"
 #include "keys/check_keys.h"
 #include "keys/check_lock.h"
 #include "keys/check_master_key.h"
@@ -34,6 +33,7 @@
 #include "keys/check_workers.h"
 #include "keys/continuity.h"
 #include "keys/name_list.h"
+#include "pg/subtransaction.h"
 #include "shmem/shared.h"
 #include "store/due.h"
 
@@ -48,8 +48,16 @@ typedef struct Check
 								 * memory */
 } Check;
 
+typedef struct Run
+{
+	const Check *check;
+	KmsReport	report;
+	void	   *arg;
+} Run;
+
 static void run_all(KmsReport report, void *arg);
 static bool run_check(const Check *check, KmsReport report, void *arg);
+static bool run_it(void *arg);
 static bool opens_one_key(const char **what);
 
 static const Check checks[] = {
@@ -72,6 +80,9 @@ static const Check checks[] = {
 	{"the anchor of the trail", kms_continuity_check, true},
 	{"the use of master keys", kms_check_master_key_use, true},
 	{"the rows of keys", kms_check_keys, true},
+	{"the rows of field keys", kms_check_fields_rows, true},
+	{"destroyed field keys", kms_check_fields_destroyed, true},
+	{"the rights on fields", kms_check_fields_rights, true},
 	{"keys made elsewhere", kms_check_copies_keys, true},
 	{"tickets of two epochs", kms_check_copies_tickets, true},
 	{"prepared transactions", kms_check_upkeep_prepared, true},
@@ -118,54 +129,37 @@ run_all(KmsReport report, void *arg)
 
 /*
  * Run a check.  Return false if it could not get a lock.  An error is reported
- * without its detail, because that may show a row.  The message of a data
- * exception may show one, too, so only its SQLSTATE is reported.
+ * without its detail, because that may show a row.
  */
 static bool
 run_check(const Check *check, KmsReport report, void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool waited = false;
+	Run			run = {check, report, arg};
+	ErrorData  *error;
+	bool		waited;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		int			settings = NewGUCNestLevel();
-
-		(void) set_config_option("lock_timeout", LOCK_PATIENCE, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
-		check->run(report, arg);
-		AtEOXact_GUC(true, settings);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		waited = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-		if (!waited)
-			report(arg, "error",
-				   ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
-				   psprintf("not checked: %s (SQLSTATE %s)", check->what,
-							unpack_sql_state(error->sqlerrcode)) :
-				   psprintf("not checked: %s: %s", check->what, error->message),
-				   "Undo what was changed in schema kms, or restore the database from a backup; other findings may say more.");
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (kms_subtransaction_run(run_it, &run, LOCK_PATIENCE, &error))
+		return true;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+		ReThrowError(error);
+	waited = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	if (!waited)
+		report(arg, "error",
+			   psprintf("not checked: %s: %s", check->what,
+						kms_subtransaction_error_text(error)),
+			   "Undo what was changed in schema kms, or restore the database from a backup; other findings may say more.");
+	FreeErrorData(error);
 	return !waited;
+}
+
+static bool
+run_it(void *arg)
+{
+	Run		   *run = arg;
+
+	run->check->run(run->report, run->arg);
+	return true;
 }
 
 bool
@@ -189,7 +183,7 @@ opens_one_key(const char **what)
 	KmsOaep		oaep = {KMS_SHA256, KMS_DIGEST_NONE, NULL, 0};
 	KmsFault	fault = {0};
 	KmsKey		found;
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 	List	   *ids = kms_due_find(KMS_SWEEP_SAMPLE, GetCurrentTimestamp(), 1, NULL);
 
 	if (ids == NIL)
@@ -210,6 +204,8 @@ opens_one_key(const char **what)
 			return false;
 	}
 	*what = "a stored key does not decrypt what it encrypted";
+	if (kms_key_pair_type(key) != KMS_TYPE_RSA)
+		return kms_ec_generate_check_pair(key) == KMS_OK;
 	return kms_rsa_oaep_encrypt(key, &oaep, plain, sizeof(plain), cipher,
 								&cipher_len) == KMS_OK &&
 		kms_rsa_oaep_decrypt(key, &oaep, cipher, cipher_len, opened,

@@ -29,7 +29,7 @@ kms_check_copies_keys(KmsReport report, void *arg)
 
 	if (twice != NIL)
 		report(arg, "error",
-			   psprintf("devices have two active keys: %s",
+			   psprintf("devices have two active keys of the same kind: %s",
 						kms_name_list_join(twice)),
 			   "Rows were restored over others. Run kms_deprecate_key() for the one that the device does not use; restore dumps into an empty database.");
 

@@ -80,8 +80,10 @@ kms_check_master_key_use(KmsReport report, void *result)
 		kms_master_key_id_text(use->id, id);
 		if (use->place < 0)
 			report(result, "error",
-				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", and peppers or audit keys: %d",
-							id, kms_wrapped_count(use->id), use->peppers),
+				   psprintf("keys wrapped under master key \"%s\", which this server does not have: " INT64_FORMAT ", rows of field keys: " INT64_FORMAT ", peppers or audit keys: %d",
+							id, kms_wrapped_count(KMS_WRAPPED_KEYS, use->id),
+							kms_wrapped_count(KMS_WRAPPED_FIELDS, use->id),
+							use->peppers),
 				   "Add that master key to what kms.master_key_file or kms.master_key_command gives, below the current one, and reload the server.");
 		else if (use->used && !kms_month_key_stays(status, use->place))
 			report(result, "notice",

@@ -14,7 +14,7 @@
 #define WHAT_TO_PUBLISH \
 	"Subscribers stop at the first row of a table that they do not have, and" \
 	" of one that they write themselves. Publish tables by name: of kms only" \
-	" key, key_secret, denial and pepper, for a server that has the extension."
+	" key, key_secret, denial and pepper together, and field_key, for a server that has the extension."
 
 /* Tables that a subscriber needs to decrypt, all of them or none. */
 static const char *const keys[] = {
@@ -23,7 +23,8 @@ static const char *const keys[] = {
 
 /*
  * Tables that each server writes itself.  Not "event", which may be copied to
- * a server that does not have the extension.
+ * a server that does not have the extension, and not "field_key", which a
+ * subscriber may have without the others.
  */
 static const char *const own[] = {
 	"pool_key", "audit_key", "event_outbox", "event_epoch",

@@ -6,6 +6,8 @@
 
 #include "keys/check_server.h"
 
+#include "crypto/algorithm.h"
+#include "crypto/key_algorithm.h"
 #include "crypto/openssl.h"
 #include "keys/name_list.h"
 #include "pg/settings.h"
@@ -88,6 +90,10 @@ kms_check_server(KmsReport report, void *result)
 		report(result, "error",
 			   psprintf("%s has timing leaks in RSA decryption", kms_openssl_version()),
 			   "Install OpenSSL 3.0.9 or later.");
+	if (kms_algorithm_x25519() == NULL)
+		report(result, kms_key_algorithm == KMS_X25519 ? "error" : "notice",
+			   "OpenSSL does not offer X25519: keys of this algorithm cannot be made or used",
+			   "Look at the providers that openssl.cnf activates for the server, or use EC-P256.");
 	if (readers != NULL)
 		report(result, "warning",
 			   psprintf("roles can read files of the server or run programs there, and so read the master key: %s", readers),

@@ -2,7 +2,9 @@
 #ifndef KMS_KEYS_CIPHER_H
 #define KMS_KEYS_CIPHER_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/jwe.h"
+#include "crypto/jwe_form.h"
+#include "crypto/key_pair.h"
 #include "crypto/rsa_oaep.h"
 #include "keys/call.h"
 #include "pg/fault.h"
@@ -12,9 +14,11 @@ typedef struct KmsCipherRequest
 {
 	const char *key_id;
 	const char *device_id;		/* NULL: any device */
-	KmsOaep		oaep;			/* digest NONE: the key's own */
-	const unsigned char *data;
+	KmsOaep		oaep;			/* of a block; digest NONE: the key's own */
+	const unsigned char *data;	/* a block, or data to encrypt */
 	size_t		len;
+	const KmsJweForm *jwe;		/* a JWE, whose form has been judged, instead
+								 * of a block; or NULL */
 } KmsCipherRequest;
 
 /*
@@ -32,9 +36,11 @@ extern KmsStatus kms_cipher_encrypt(KmsCall *call,
  */
 typedef struct KmsCipherOpened
 {
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 	KmsOaep		oaep;
-	size_t		block_size;		/* bytes of a ciphertext */
+	size_t		block_size;		/* bytes of a block; 0: the key is not RSA */
+	KmsJwe		jwe;			/* if a JWE was sent: as kms_cipher_check
+								 * found it */
 } KmsCipherOpened;
 
 /*
@@ -47,14 +53,42 @@ extern KmsStatus kms_cipher_open(KmsCall *call,
 								 bool recover, KmsCipherOpened *opened,
 								 KmsFault *fault);
 
-/* Return KMS_OK if the ciphertext has the key's length. */
-extern KmsStatus kms_cipher_check_length(const KmsCipherRequest *request,
-										 const KmsCipherOpened *opened,
-										 KmsFault *fault);
+/*
+ * Return KMS_OK if the ciphertext fits the key: a block has its length, and
+ * the parts of a JWE have theirs.
+ */
+extern KmsStatus kms_cipher_check(const KmsCipherRequest *request,
+								  KmsCipherOpened *opened, KmsFault *fault);
+
+/* Return the bytes that the plaintext of a request may have at most. */
+extern size_t kms_cipher_room(const KmsCipherRequest *request);
 
 /*
- * Open the key, check the length, and decrypt with kms_rsa_oaep_decrypt.
- * "out" must hold KMS_RSA_MAX_BLOCK bytes.
+ * Decrypt what was checked, with kms_rsa_oaep_decrypt or kms_jwe_decrypt.
+ * "out" must hold kms_cipher_room() bytes.  Raises no error.  KMS_BAD_FORMAT
+ * means that the ephemeral key of a JWE was refused before the private
+ * operation, so the call does not open anything.
+ */
+extern KmsStatus kms_cipher_opened_decrypt(const KmsCipherOpened *opened,
+										   const KmsCipherRequest *request,
+										   unsigned char *out,
+										   size_t *out_len);
+
+/* Record the form of a JWE that is decrypted or made. */
+extern void kms_cipher_record_jwe(KmsCall *call, KmsJweAlg alg, KmsJweEnc enc);
+
+/* Fill *fault with a status of it, and return the fault's. */
+extern KmsStatus kms_cipher_fault(KmsFault *fault, KmsStatus status);
+
+/*
+ * Do the private operation of the key, for a ciphertext that cannot be used.
+ * Raises no error.  Return KMS_OK or the status of a library that failed.
+ */
+extern KmsStatus kms_cipher_burn(const KmsCipherOpened *opened);
+
+/*
+ * Open the key, check the ciphertext, and decrypt.  "out" must hold
+ * kms_cipher_room() bytes.
  */
 extern KmsStatus kms_cipher_decrypt(KmsCall *call,
 									const KmsCipherRequest *request,

@@ -2,17 +2,25 @@
 #ifndef KMS_KEYS_CREATE_H
 #define KMS_KEYS_CREATE_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "pg/fault.h"
 #include "store/key.h"
 #include "store/secret_table.h"
 
 /*
- * Generate a key pair, in one of kms.keygen_concurrency places.  A cancel
- * takes effect within milliseconds.  Other interrupts wait until the key is
- * made, because the search would have to begin again.
+ * Generate a key pair; one of RSA in one of kms.keygen_concurrency places.  A
+ * cancel takes effect within milliseconds.  Other interrupts wait until the
+ * key is made, because the search would have to begin again.
  */
-extern KmsStatus kms_create_generate(int bits, KmsRsaKey **key);
+extern KmsStatus kms_create_generate(KmsKeyAlgorithm algorithm, KmsKeyPair **key);
+
+/*
+ * The same for a call that can do without the key.  It does not wait for a
+ * turn, and stops after half of statement_timeout or transaction_timeout, both
+ * for RSA only: then the status is KMS_INTERRUPTED.
+ */
+extern KmsStatus kms_create_try_generate(KmsKeyAlgorithm algorithm,
+										 KmsKeyPair **key);
 
 /*
  * Wrap the key, seal the row and insert both.  *row is complete except for its
@@ -20,7 +28,7 @@ extern KmsStatus kms_create_generate(int bits, KmsRsaKey **key);
  * and freed before any step that may raise an error.  So the caller must
  * allocate *secret and call kms_create_prepare before the key exists.
  */
-extern KmsStatus kms_create_key(KmsKeyRow *row, KmsRsaKey *key,
+extern KmsStatus kms_create_key(KmsKeyRow *row, KmsKeyPair *key,
 								KmsKeySecret *secret, KmsFault *fault);
 
 /*

@@ -14,19 +14,23 @@ static const char *lock_active(const KmsDeviceKeys *keys);
 static bool gather(const KmsKey *key, KmsRowOrigin origin, void *arg);
 
 void
-kms_device_keys_read(KmsDeviceKeys *keys, const char *device_id, bool only_valid)
+kms_device_keys_read(KmsDeviceKeys *keys, const char *device_id,
+					 const KmsKind *named, bool only_valid)
 {
 	memset(keys, 0, sizeof(*keys));
+	if (named != NULL)
+		keys->named = *named;
 	keys->now = GetCurrentTimestamp();
 	keys->only_valid = only_valid;
 	kms_key_table_visit_device(device_id, gather, keys);
 }
 
 void
-kms_device_keys_lock(KmsDeviceKeys *keys, const char *device_id)
+kms_device_keys_lock(KmsDeviceKeys *keys, const char *device_id,
+					 const KmsKind *named)
 {
 	kms_key_lock_device(device_id);
-	kms_device_keys_read(keys, device_id, false);
+	kms_device_keys_read(keys, device_id, named, false);
 	if (keys->stale)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -35,14 +39,25 @@ kms_device_keys_lock(KmsDeviceKeys *keys, const char *device_id)
 				 KMS_HIDE_STATEMENT));
 }
 
+bool
+kms_device_keys_try_lock(KmsDeviceKeys *keys, const char *device_id,
+						 const KmsKind *named)
+{
+	if (!kms_key_lock_try_device(device_id))
+		return false;
+	kms_device_keys_read(keys, device_id, named, false);
+	return !keys->stale;
+}
+
 void
-kms_device_keys_lock_all(KmsDeviceKeys *keys, const char *device_id)
+kms_device_keys_lock_all(KmsDeviceKeys *keys, const char *device_id,
+						 const KmsKind *named)
 {
 	const char *busy;
 
 	for (;;)
 	{
-		kms_device_keys_lock(keys, device_id);
+		kms_device_keys_lock(keys, device_id, named);
 		busy = keys->of_statement ? NULL : lock_active(keys);
 		if (busy == NULL)
 			return;
@@ -77,14 +92,15 @@ gather(const KmsKey *key, KmsRowOrigin origin, void *arg)
 	const KmsKeyRow *row = &key->row;
 	bool		problematic;
 	bool		valid = kms_key_state(key) == KMS_STATE_ACTIVE &&
-	row->expires_at > keys->now;
+	row->expires_at > keys->now && kms_kind_matches(&keys->named, row);
 
 	if (valid && !keys->found)
 	{
 		keys->found = true;
 		keys->of_statement = origin == KMS_ROW_OF_STATEMENT &&
 			row->row_version == 1 &&
-			strcmp(row->origin, KMS_ORIGIN_IMPORTED) != 0;
+			strcmp(row->origin, KMS_ORIGIN_IMPORTED) != 0 &&
+			strcmp(row->origin, KMS_ORIGIN_RENEWAL) != 0;
 		keys->valid = *key;
 	}
 	if (keys->only_valid)

@@ -7,14 +7,25 @@
 #include "crypto/rsa_oaep.h"
 #include "pg/encoding.h"
 
-static KmsStatus try_pair(KmsRsaKey *key, KmsDigestPair *pair,
+static KmsStatus try_pair(KmsKeyPair *key, KmsDigestPair *pair,
 						  const KmsEncoding *encoding,
 						  const unsigned char *data, size_t len);
 static bool is_text(const KmsEncoding *encoding, const unsigned char *plain,
 					size_t len);
 
 KmsStatus
-kms_digest_pair_try_all(KmsRsaKey *key, const unsigned char *data, size_t len,
+kms_digest_pair_try(KmsKeyPair *key, KmsDigestPair *pair,
+					const unsigned char *data, size_t len)
+{
+	KmsEncoding encoding;
+
+	CHECK_FOR_INTERRUPTS();
+	(void) kms_encoding_from_utf8(&encoding);
+	return try_pair(key, pair, &encoding, data, len);
+}
+
+KmsStatus
+kms_digest_pair_try_all(KmsKeyPair *key, const unsigned char *data, size_t len,
 						List **pairs)
 {
 	KmsDigestPair *pair = palloc(sizeof(KmsDigestPair));
@@ -43,7 +54,7 @@ kms_digest_pair_try_all(KmsRsaKey *key, const unsigned char *data, size_t len,
 
 /* Nothing here may raise an error, because this frame holds plaintext. */
 static KmsStatus
-try_pair(KmsRsaKey *key, KmsDigestPair *pair, const KmsEncoding *encoding,
+try_pair(KmsKeyPair *key, KmsDigestPair *pair, const KmsEncoding *encoding,
 		 const unsigned char *data, size_t len)
 {
 	unsigned char plain[KMS_RSA_MAX_BLOCK];

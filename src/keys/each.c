@@ -1,20 +1,27 @@
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "keys/each.h"
 
+#include "pg/subtransaction.h"
 #include "store/due.h"
 #include "store/key_lock.h"
 
 /* This many waits for locks, each up to lock_timeout, end a batch. */
 #define LOCKED_MAX 3
 
+typedef struct Attempt
+{
+	KmsEachTask task;
+	const char *key_id;
+	void	   *arg;
+	KmsOutcome	outcome;
+} Attempt;
+
 static KmsOutcome mark_tried(const char *key_id, void *arg);
+static bool run_task(void *arg);
 static bool is_key_fault(int sqlstate);
 
 bool
@@ -55,40 +62,30 @@ mark_tried(const char *key_id, void *arg)
 KmsOutcome
 kms_each_try(KmsEachTask task, const char *key_id, void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile KmsOutcome outcome = KMS_OUTCOME_FAILED;
+	Attempt		attempt = {task, key_id, arg, KMS_OUTCOME_FAILED};
+	ErrorData  *error;
 
 	CHECK_FOR_INTERRUPTS();
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		outcome = task(key_id, arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+	(void) kms_subtransaction_run(run_task, &attempt, NULL, &error);
+	if (error == NULL)
+		return attempt.outcome;
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		attempt.outcome = KMS_OUTCOME_LOCKED;
+	else if (is_key_fault(error->sqlerrcode))
+		attempt.outcome = KMS_OUTCOME_FAILED;
+	else
+		ReThrowError(error);
+	FreeErrorData(error);
+	return attempt.outcome;
+}
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-			outcome = KMS_OUTCOME_LOCKED;
-		else if (is_key_fault(error->sqlerrcode))
-			outcome = KMS_OUTCOME_FAILED;
-		else
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return outcome;
+static bool
+run_task(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	attempt->outcome = attempt->task(attempt->key_id, attempt->arg);
+	return true;
 }
 
 static bool

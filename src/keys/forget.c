@@ -83,7 +83,7 @@ KmsStatus
 kms_forget_device(KmsCall *call, const char *device_id,
 				  KmsForgetResult *result, KmsFault *fault)
 {
-	char		signing_key_id[KMS_KEY_ID_MAX + 1];
+	char		signing_key_id[KMS_SERVICE_ID_MAX + 1];
 	Search		search = {0};
 	KmsStatus	status;
 

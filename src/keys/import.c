@@ -1,13 +1,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "keys/import.h"
 
+#include "crypto/pem_text.h"
 #include "keys/create.h"
 #include "keys/opened.h"
+#include "keys/wrapping.h"
 #include "pg/settings.h"
 #include "store/key_lock.h"
 #include "store/key_table.h"
@@ -17,6 +20,7 @@
 
 typedef struct ActiveKey
 {
+	const KmsKeyRow *wanted;
 	TimestampTz now;
 	bool		found;
 } ActiveKey;
@@ -27,9 +31,8 @@ static KmsStatus check_times(const KmsImportRequest *request,
 							 const KmsKeyRow *row, TimestampTz now,
 							 KmsFault *fault);
 static KmsStatus check_place(KmsCall *call, const KmsKeyRow *row,
-							 KmsKeySecret *secret, TimestampTz now,
-							 KmsFault *fault);
-static const char *of_device(const KmsKeyRow *row);
+							 KmsKeySecret *secret, KmsFault *fault);
+static KmsStatus check_active(const KmsKeyRow *row, KmsFault *fault);
 static bool is_active(const KmsKey *key, KmsRowOrigin origin, void *arg);
 
 KmsStatus
@@ -55,6 +58,7 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 
 	now = GetCurrentTimestamp();
 	fill_row(request, now, row);
+	import->named = request->named;
 	if (request->key_id != NULL)
 		strlcpy(row->key_id, request->key_id, sizeof(row->key_id));
 	else
@@ -63,24 +67,17 @@ kms_import_prepare(KmsCall *call, const KmsImportRequest *request,
 	if (status == KMS_OK)
 		status = check_times(request, row, now, fault);
 	if (status == KMS_OK)
-		status = check_place(call, row, &import->secret, now, fault);
+		status = check_place(call, row, &import->secret, fault);
 	if (status == KMS_OK)
 		status = kms_create_prepare(request->device_id, request->app_version,
 									fault);
 	(void) kms_opened_opener(); /* this process now holds secrets */
-
-	/* an import of many keys must know which one failed */
-	if (status == KMS_INVALID_ARGUMENT && fault->detail == NULL)
-		fault->detail = of_device(row);
 	return status;
 }
 
 static void
 fill_row(const KmsImportRequest *request, TimestampTz now, KmsKeyRow *row)
 {
-	KmsDigest	digest = request->oaep_hash != KMS_DIGEST_NONE
-	? request->oaep_hash : (KmsDigest) kms_oaep_hash;
-
 	memset(row, 0, sizeof(*row));
 	row->created_at = request->has_created_at ? request->created_at : now;
 	row->expires_at = request->has_expires_at ? request->expires_at
@@ -88,7 +85,6 @@ fill_row(const KmsImportRequest *request, TimestampTz now, KmsKeyRow *row)
 	row->state_changed_at = now;
 	row->state = KMS_STATE_ACTIVE;
 	row->row_version = 1;
-	strlcpy(row->oaep_hash, kms_digest_name(digest), sizeof(row->oaep_hash));
 	strlcpy(row->origin, KMS_ORIGIN_IMPORTED, sizeof(row->origin));
 	strlcpy(row->device_id, request->device_id, sizeof(row->device_id));
 	if (request->app_version != NULL)
@@ -118,7 +114,8 @@ check_times(const KmsImportRequest *request, const KmsKeyRow *row,
 								  "Leave it NULL for a key that was never to expire: it gets kms.key_lifetime from now on.");
 	if (row->created_at > now + CLOCK_TOLERANCE)
 		return kms_fault_argument(fault, "created_at must not be in the future",
-								  NULL, NULL);
+								  NULL,
+								  "If the column has no time zone, write created_at AT TIME ZONE 'UTC'.");
 	if (row->expires_at <= row->created_at)
 		return kms_fault_argument(fault, "expires_at must be later than created_at",
 								  NULL, NULL);
@@ -130,10 +127,9 @@ check_times(const KmsImportRequest *request, const KmsKeyRow *row,
 
 static KmsStatus
 check_place(KmsCall *call, const KmsKeyRow *row, KmsKeySecret *secret,
-			TimestampTz now, KmsFault *fault)
+			KmsFault *fault)
 {
 	KmsKey		existing;
-	ActiveKey	active = {now, false};
 
 	if (kms_key_table_read(row->key_id, &existing))
 	{
@@ -145,21 +141,24 @@ check_place(KmsCall *call, const KmsKeyRow *row, KmsKeySecret *secret,
 								  "kms.key_secret has a row of this key id without its key",
 								  NULL,
 								  "Restore the key's row, or delete that one, or give another key id.");
-	if (row->state == KMS_STATE_ACTIVE && row->expires_at > now)
-	{
-		kms_key_table_visit_device(row->device_id, is_active, &active);
-		if (active.found)
-			return kms_fault_argument(fault, "device already has an active key",
-									  NULL,
-									  "Import the key as deprecated, or rotate the device's key after the import.");
-	}
 	return kms_fault(fault, KMS_OK);
 }
 
-static const char *
-of_device(const KmsKeyRow *row)
+/* A device may have one active key of each kind.  Must hold its lock. */
+static KmsStatus
+check_active(const KmsKeyRow *row, KmsFault *fault)
 {
-	return psprintf("It is a key of device \"%s\".", row->device_id);
+	ActiveKey	active = {row, GetCurrentTimestamp(), false};
+
+	if (row->state != KMS_STATE_ACTIVE || row->expires_at <= active.now)
+		return kms_fault(fault, KMS_OK);
+	kms_key_table_visit_device(row->device_id, is_active, &active);
+	if (!active.found)
+		return kms_fault(fault, KMS_OK);
+	return kms_fault_argument(fault,
+							  "device already has an active key of this kind",
+							  NULL,
+							  "Import the key as deprecated, or rotate the device's key after the import.");
 }
 
 static bool
@@ -168,41 +167,75 @@ is_active(const KmsKey *key, KmsRowOrigin origin, void *arg)
 	ActiveKey  *active = arg;
 
 	active->found = kms_key_state(key) == KMS_STATE_ACTIVE &&
+		kms_kind_same(&key->row, active->wanted) &&
 		key->row.expires_at > active->now;
 	return !active->found;
 }
 
 KmsStatus
 kms_import_read(const KmsImport *import, const char *pem, size_t len,
-				KmsRsaKey **key, KmsFault *fault)
+				KmsKeyPair **key, KmsFault *fault)
 {
-	KmsRsaOpener *opener = kms_opened_opener();
-	const char *why;
+	KmsKeyOpener *opener = kms_opened_opener();
+	const KmsImportRefusalRow *refused;
+	KmsImportRefusal refusal;
 	KmsStatus	status;
 
 	do
 	{
-		status = kms_rsa_import_pem(opener, pem, len, key, &why);
+		status = kms_pem_import(opener, pem, len, key, &refusal);
 	} while (status == KMS_NO_MEMORY && kms_opened_make_room());
+	refused = kms_import_refusal_row(refusal);
 	if (status == KMS_BAD_KEY)
 		return kms_fault_argument(fault,
-								  psprintf("private key cannot be imported: %s", why),
-								  of_device(&import->row),
-								  "Give one unencrypted RSA key of two primes and 2048 to 4096 bits, in PEM of PKCS#8 or PKCS#1.");
+								  psprintf("private key cannot be imported: %s",
+										   refused->why),
+								  NULL, refused->hint);
 	return kms_fault(fault, status);
 }
 
 KmsStatus
-kms_import_store(KmsCall *call, KmsImport *import, KmsRsaKey *key,
+kms_import_store(KmsCall *call, KmsImport *import, KmsKeyPair *key,
 				 KmsFault *fault)
 {
 	KmsKeyRow  *row = &import->row;
 	KmsStatus	status;
 
 	kms_call_ends_as(call, KMS_CALL_CHANGED);
-	kms_rsa_key_algorithm(kms_rsa_key_bits(key), row->algorithm);
-	status = kms_create_key(row, key, &import->secret, fault);
+	kms_key_pair_algorithm(key, row->algorithm);
+	status = kms_kind_fill_digests(kms_key_pair_type(key), &import->named, row,
+								   fault);
+	if (status == KMS_OK)
+		status = kms_wrapping_wrap(row, key, &import->secret, fault);
+	kms_key_pair_free(key);
+
+	/* the key is wrapped and freed, so errors may be raised from here on */
+	if (status == KMS_OK)
+		status = check_active(row, fault);
+	if (status == KMS_OK)
+		status = kms_create_insert_sealed(row, &import->secret, fault);
 	if (status == KMS_OK || fault->sqlstate == ERRCODE_UNIQUE_VIOLATION)
 		kms_call_found(call, row->key_id, row->device_id);
 	return status;
+}
+
+void
+kms_import_name_key(const KmsImportRequest *request, KmsFault *fault)
+{
+	bool		named = request->key_id != NULL;
+	StringInfoData detail;
+
+	if (fault->status != KMS_INVALID_ARGUMENT ||
+		(!named && request->device_id == NULL))
+		return;
+	initStringInfo(&detail);
+	if (fault->detail != NULL)
+		appendStringInfo(&detail, "%s ", fault->detail);
+	appendStringInfoString(&detail, "The refused key is");
+	if (named)
+		appendStringInfo(&detail, " \"%s\"", request->key_id);
+	if (request->device_id != NULL)
+		appendStringInfo(&detail, " of device \"%s\"", request->device_id);
+	appendStringInfoChar(&detail, '.');
+	fault->detail = detail.data;
 }

@@ -13,8 +13,9 @@
 #ifndef KMS_KEYS_IMPORT_H
 #define KMS_KEYS_IMPORT_H
 
-#include "crypto/rsa_import.h"
+#include "crypto/pem_import.h"
 #include "keys/call.h"
+#include "keys/kind.h"
 #include "pg/fault.h"
 #include "store/key.h"
 #include "store/secret_table.h"
@@ -24,10 +25,10 @@
 /* The arguments of a call, with their shape checked. */
 typedef struct KmsImportRequest
 {
-	const char *device_id;
+	const char *device_id;		/* NULL: malformed */
 	const char *app_version;	/* NULL: unknown */
 	const char *key_id;			/* NULL: make one */
-	KmsDigest	oaep_hash;		/* NONE: kms.oaep_hash */
+	KmsKind		named;			/* digests; the algorithm is that of the key */
 	bool		has_created_at; /* false: now */
 	bool		has_expires_at; /* false: after kms.key_lifetime */
 	TimestampTz created_at;
@@ -38,6 +39,7 @@ typedef struct KmsImportRequest
 /* An import in progress. */
 typedef struct KmsImport
 {
+	KmsKind		named;
 	KmsKeyRow	row;
 	KmsKeySecret secret;
 } KmsImport;
@@ -55,11 +57,19 @@ extern KmsStatus kms_import_prepare(KmsCall *call,
  * kms_import_store.
  */
 extern KmsStatus kms_import_read(const KmsImport *import, const char *pem,
-								 size_t len, KmsRsaKey **key,
+								 size_t len, KmsKeyPair **key,
 								 KmsFault *fault);
 
 /* Store the key, and consume it.  Its id is import->row.key_id. */
 extern KmsStatus kms_import_store(KmsCall *call, KmsImport *import,
-								  KmsRsaKey *key, KmsFault *fault);
+								  KmsKeyPair *key, KmsFault *fault);
+
+/*
+ * If the fault refuses the arguments, name the key in its detail, so that an
+ * import of many keys shows which one was refused.  A key id that may be a
+ * private key is not named.
+ */
+extern void kms_import_name_key(const KmsImportRequest *request,
+								KmsFault *fault);
 
 #endif							/* KMS_KEYS_IMPORT_H */

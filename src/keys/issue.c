@@ -14,6 +14,10 @@
  * the device's lock next.  So this call does not wait for a row with the
  * device's lock that it took: it releases that lock before it waits.
  *
+ * From its time of renewal on, a key is replaced by its successor when its
+ * device asks.  If that does not work, the keys are read again, because it may
+ * have taken a while, and the valid key is handed out.
+ *
  * The limit counts rows made within the window, by this transaction and by
  * committed ones; the lock makes the count exact.  A row from the future was
  * made while the clock was ahead.  It does not count, because otherwise its
@@ -22,20 +26,23 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "keys/issue.h"
 
 #include "keys/admit.h"
-#include "keys/create.h"
 #include "keys/device_keys.h"
-#include "keys/opened.h"
-#include "keys/pool.h"
+#include "keys/new_key.h"
+#include "keys/renewal.h"
+#include "keys/successor.h"
 #include "keys/transition.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
+#include "pg/subtransaction.h"
+#include "store/key_lock.h"
 #include "store/key_table.h"
 
 static KmsStatus hand_out(KmsCall *call, const KmsKey *valid,
@@ -45,35 +52,40 @@ static KmsStatus make(const KmsIssueRequest *request, const KmsDeviceKeys *keys,
 static KmsStatus check_limit(const char *device_id, const KmsDeviceKeys *keys,
 							 KmsFault *fault);
 static KmsStatus deprecate(List *active, KmsFault *fault);
-static KmsStatus generate(const KmsIssueRequest *request, const char *origin,
-						  int bits, KmsKeyRow *row, KmsKeySecret *secret,
-						  KmsFault *fault);
-static KmsStatus fill_row(const KmsIssueRequest *request, const char *origin,
-						  int bits, KmsKeyRow *row);
-static KmsStatus describe(const KmsKeyRow *row, const KmsKeySecret *secret,
-						  bool reused, KmsIssued *issued, KmsFault *fault);
 
 KmsStatus
 kms_issue(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issued,
 		  KmsFault *fault)
 {
 	KmsDeviceKeys keys;
+	bool		tried = false;
 	KmsStatus	status;
 
 	fault->device_id = request->device_id;
-	kms_device_keys_read(&keys, request->device_id, true);
+	kms_device_keys_read(&keys, request->device_id, &request->named, true);
 	while (keys.found)
 	{
-		status = hand_out(call, &keys.valid, issued, fault);
-		if (status != KMS_KEY_NOT_FOUND)
-			return status;
-		kms_device_keys_read(&keys, request->device_id, true);
+		if (!tried && kms_renewal_is_due(&keys.valid.row, keys.now) &&
+			kms_successor_is_possible(&keys.valid.row))
+		{
+			tried = true;
+			if (kms_successor_make(call, &keys.valid, request->app_version,
+								   issued))
+				return kms_fault(fault, KMS_OK);
+		}
+		else
+		{
+			status = hand_out(call, &keys.valid, issued, fault);
+			if (status != KMS_KEY_NOT_FOUND)
+				return status;
+		}
+		kms_device_keys_read(&keys, request->device_id, &request->named, true);
 	}
 
 	PreventCommandDuringRecovery("kms_issue_key()");
 	PreventCommandIfReadOnly("kms_issue_key()");
 	PreventCommandIfParallelMode("kms_issue_key()");
-	kms_device_keys_lock(&keys, request->device_id);
+	kms_device_keys_lock(&keys, request->device_id, &request->named);
 	if (keys.found)
 		return hand_out(call, &keys.valid, issued, fault);
 
@@ -96,7 +108,7 @@ kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request, KmsIssued *issue
 	PreventCommandIfReadOnly("kms_rotate_key()");
 	PreventCommandIfParallelMode("kms_rotate_key()");
 	fault->device_id = request->device_id;
-	kms_device_keys_lock_all(&keys, request->device_id);
+	kms_device_keys_lock_all(&keys, request->device_id, &request->named);
 
 	/* (kms_rotate_key(…)).* calls the function once for each column */
 	if (keys.found && keys.of_statement)
@@ -120,22 +132,10 @@ kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit)
 {
 	KmsDeviceKeys keys;
 
-	kms_device_keys_read(&keys, device_id, false);
+	kms_device_keys_read(&keys, device_id, NULL, false);
 	limit->used = keys.used;
 	limit->allowed = kms_keygen_limit;
 	limit->next_at = keys.used >= kms_keygen_limit ? keys.next_at : 0;
-}
-
-int
-kms_issue_bits(const char *algorithm)
-{
-	if (strcmp(algorithm, "RSA-2048") == 0)
-		return 2048;
-	if (strcmp(algorithm, "RSA-3072") == 0)
-		return 3072;
-	if (strcmp(algorithm, "RSA-4096") == 0)
-		return 4096;
-	return 0;
 }
 
 /*
@@ -155,7 +155,7 @@ hand_out(KmsCall *call, const KmsKey *valid, KmsIssued *issued,
 	fault->key_id = pstrdup(valid->row.key_id);
 	status = kms_admit_seen(valid, KMS_USE_ISSUE, &key, secret, fault);
 	if (status == KMS_OK)
-		status = describe(&key.row, secret, true, issued, fault);
+		status = kms_new_key_describe(&key.row, secret, true, issued, fault);
 	pfree(secret);
 	return status;
 }
@@ -164,60 +164,18 @@ static KmsStatus
 make(const KmsIssueRequest *request, const KmsDeviceKeys *keys, KmsIssued *issued,
 	 KmsFault *fault)
 {
-	int			bits = request->bits != 0 ? request->bits : kms_key_bits;
 	bool		replacement = kms_device_keys_need_replacement(keys);
-	const char *origin = replacement ? KMS_ORIGIN_REPLACEMENT
-	: KMS_ORIGIN_GENERATED;
-	KmsKeySecret *secret;
-	KmsKeyRow	row;
+	KmsNewKey	new = {request->device_id, request->app_version,
+		replacement ? KMS_ORIGIN_REPLACEMENT : KMS_ORIGIN_GENERATED,
+	.effort = KMS_EFFORT_FULL};
 	KmsStatus	status;
-	bool		taken;
 
-	if (!replacement)
-	{
+	status = kms_kind_complete(&request->named, &new.kind, fault);
+	if (status == KMS_OK && !replacement)
 		status = check_limit(request->device_id, keys, fault);
-		if (status != KMS_OK)
-			return status;
-	}
-
-	/* everything that may raise an error comes before there is a key */
-	status = kms_create_prepare(request->device_id, request->app_version, fault);
-	if (status != KMS_OK)
-		return status;
-	secret = palloc(sizeof(KmsKeySecret));
-	status = kms_fault(fault, fill_row(request, origin, bits, &row));
 	if (status == KMS_OK)
-		status = kms_pool_take(bits, &row, secret, &taken, fault);
-	if (status == KMS_OK)
-		status = taken ? kms_create_insert_sealed(&row, secret, fault)
-			: generate(request, origin, bits, &row, secret, fault);
-	if (status == KMS_OK)
-		status = describe(&row, secret, false, issued, fault);
-	pfree(secret);
+		status = kms_new_key_make(&new, issued, fault);
 	return status;
-}
-
-/*
- * Generating takes a while, so fill the row again: its times are those of the
- * key.
- */
-static KmsStatus
-generate(const KmsIssueRequest *request, const char *origin, int bits,
-		 KmsKeyRow *row, KmsKeySecret *secret, KmsFault *fault)
-{
-	KmsRsaKey  *key;
-	KmsStatus	status;
-
-	status = kms_create_generate(bits, &key);
-	if (status != KMS_OK)
-		return kms_fault(fault, status);
-	status = fill_row(request, origin, bits, row);
-	if (status != KMS_OK)
-	{
-		kms_rsa_key_free(key);
-		return kms_fault(fault, status);
-	}
-	return kms_create_key(row, key, secret, fault);
 }
 
 static KmsStatus
@@ -227,31 +185,6 @@ check_limit(const char *device_id, const KmsDeviceKeys *keys, KmsFault *fault)
 		return kms_fault(fault, KMS_OK);
 	fault->retry_at = keys->next_at;
 	return kms_fault(fault, KMS_RATE_LIMITED);
-}
-
-/* Fill a new row, except for its seal. */
-static KmsStatus
-fill_row(const KmsIssueRequest *request, const char *origin, int bits,
-		 KmsKeyRow *row)
-{
-	memset(row, 0, sizeof(*row));
-	row->created_at = GetCurrentTimestamp();
-	row->expires_at = row->created_at + kms_key_lifetime * USECS_PER_SEC;
-	row->state_changed_at = row->created_at;
-	row->state = KMS_STATE_ACTIVE;
-	row->row_version = 1;
-	kms_rsa_key_algorithm(bits, row->algorithm);
-	strlcpy(row->oaep_hash, kms_digest_name(kms_oaep_hash),
-			sizeof(row->oaep_hash));
-	strlcpy(row->origin, origin, sizeof(row->origin));
-	strlcpy(row->device_id, request->device_id, sizeof(row->device_id));
-	if (request->app_version != NULL)
-	{
-		row->has_app_version = true;
-		strlcpy(row->app_version, request->app_version,
-				sizeof(row->app_version));
-	}
-	return kms_create_key_id(row->created_at, row->key_id);
 }
 
 static KmsStatus
@@ -282,19 +215,4 @@ deprecate(List *active, KmsFault *fault)
 		}
 	}
 	return kms_fault(fault, KMS_OK);
-}
-
-static KmsStatus
-describe(const KmsKeyRow *row, const KmsKeySecret *secret, bool reused,
-		 KmsIssued *issued, KmsFault *fault)
-{
-	strlcpy(issued->key_id, row->key_id, sizeof(issued->key_id));
-	strlcpy(issued->algorithm, row->algorithm, sizeof(issued->algorithm));
-	strlcpy(issued->oaep_hash, row->oaep_hash, sizeof(issued->oaep_hash));
-	issued->expires_at = row->expires_at;
-	issued->reused = reused;
-	return kms_fault(fault, kms_rsa_key_public_pem(secret->public_key,
-												   secret->public_len,
-												   issued->public_pem,
-												   sizeof(issued->public_pem)));
 }

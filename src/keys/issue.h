@@ -2,29 +2,18 @@
 #ifndef KMS_KEYS_ISSUE_H
 #define KMS_KEYS_ISSUE_H
 
-#include "crypto/rsa_key.h"
 #include "keys/call.h"
+#include "keys/kind.h"
+#include "keys/new_key.h"
 #include "pg/fault.h"
-#include "store/key.h"
 
 /* The arguments of a call, with their shape checked. */
 typedef struct KmsIssueRequest
 {
 	const char *device_id;
 	const char *app_version;	/* NULL: unknown */
-	int			bits;			/* 0: kms.key_bits */
+	KmsKind		named;			/* properties that the key must have */
 } KmsIssueRequest;
-
-/* The key that a device gets. */
-typedef struct KmsIssued
-{
-	char		key_id[KMS_KEY_ID_MAX + 1];
-	char		algorithm[32];
-	char		oaep_hash[16];
-	char		public_pem[KMS_RSA_MAX_PEM];
-	TimestampTz expires_at;
-	bool		reused;
-} KmsIssued;
 
 /* How much of kms.keygen_limit a device has used. */
 typedef struct KmsRateLimit
@@ -35,9 +24,10 @@ typedef struct KmsRateLimit
 } KmsRateLimit;
 
 /*
- * Issue the device's valid key, or make one if it has none.  kms_issue_rotate
- * makes one in any case and deprecates the others.  If a key was made, the
- * call is recorded as a change.
+ * Issue the device's newest valid key that has the named properties.  If it is
+ * due to be renewed, try to make the next one of its kind; if there is none,
+ * make one.  kms_issue_rotate makes one in any case and deprecates all others.
+ * If a key was made, the call is recorded as a change.
  */
 extern KmsStatus kms_issue(KmsCall *call, const KmsIssueRequest *request,
 						   KmsIssued *issued, KmsFault *fault);
@@ -46,8 +36,5 @@ extern KmsStatus kms_issue_rotate(KmsCall *call, const KmsIssueRequest *request,
 
 /* Fill *limit for a device, without a lock. */
 extern void kms_issue_rate_limit(const char *device_id, KmsRateLimit *limit);
-
-/* Return 2048 for "RSA-2048" and so on; 0 for anything else. */
-extern int	kms_issue_bits(const char *algorithm);
 
 #endif							/* KMS_KEYS_ISSUE_H */

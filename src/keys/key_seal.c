@@ -96,6 +96,7 @@ encode_row(const KmsKeyRow *row, const KmsSecretDigests *digests,
 									   row->has_app_version));
 	kms_encoder_text(encoder, row->algorithm);
 	kms_encoder_text(encoder, row->oaep_hash);
+	kms_encoder_text(encoder, row->mgf1_hash);
 	kms_encoder_text(encoder, row->origin);
 	kms_encoder_text(encoder, kms_key_state_name(row->state));
 	kms_encoder_text(encoder, kms_key_state_name(row->prior_state));

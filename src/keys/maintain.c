@@ -30,6 +30,9 @@
 #include "keys/continuity.h"
 #include "keys/create.h"
 #include "keys/each.h"
+#include "keys/field_key.h"
+#include "keys/field_rewrap.h"
+#include "keys/field_state.h"
 #include "keys/pool.h"
 #include "keys/purge.h"
 #include "keys/rewrap.h"
@@ -57,6 +60,14 @@
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
 
+static void keep_fields(const KmsClock *clock, KmsTaskResult *result);
+static void try_fields(List *places, KmsEachTask task, const KmsClock *clock,
+					   KmsTaskResult *result);
+static void try_field(KmsEachTask task, const char *id,
+					  const KmsClock *clock, KmsTaskResult *result);
+static KmsOutcome make_right(const char *id, void *arg);
+static KmsOutcome rotate_field(const char *id, void *arg);
+static KmsOutcome seal_field(const char *id, void *arg);
 static void fold(const KmsClock *clock, KmsTaskResult *result);
 static KmsOutcome fold_key(const char *key_id, void *arg);
 static void expire(const KmsClock *clock, KmsTaskResult *result);
@@ -79,6 +90,9 @@ kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
 	memset(result, 0, sizeof(*result));
 	switch (task)
 	{
+		case KMS_TASK_FIELDS:
+			keep_fields(clock, result);
+			break;
 		case KMS_TASK_FOLD:
 			fold(clock, result);
 			break;
@@ -115,6 +129,79 @@ kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
 	/* COMMIT PREPARED makes events visible without waking the writer */
 	if (kms_shared_database() != NULL)
 		kms_shared_request(kms_shared_database(), KMS_WRITER);
+}
+
+static void
+keep_fields(const KmsClock *clock, KmsTaskResult *result)
+{
+	List	   *due = NIL;
+	ListCell   *cell;
+
+	result->task = "rotate field keys";
+
+	/* rights are granted on each server, so a subscriber needs them, too */
+	foreach(cell, kms_field_key_missing_rights())
+		try_field(make_right, lfirst(cell), clock, result);
+	if (kms_master_generation() == 0 || kms_field_key_table_is_replicated())
+		return;
+	try_fields(kms_field_key_table_unsealed(BATCH), seal_field, clock, result);
+	if (clock->known)
+		due = kms_field_key_table_due(clock->due, BATCH);
+	try_fields(due, rotate_field, clock, result);
+	result->more = list_length(due) == BATCH && result->done > 0;
+}
+
+static void
+try_fields(List *places, KmsEachTask task, const KmsClock *clock,
+		   KmsTaskResult *result)
+{
+	ListCell   *cell;
+
+	foreach(cell, places)
+	{
+		const KmsFieldPlace *place = lfirst(cell);
+
+		try_field(task, psprintf("%s/%d", place->name, place->version), clock,
+				  result);
+	}
+}
+
+static void
+try_field(KmsEachTask task, const char *id, const KmsClock *clock,
+		  KmsTaskResult *result)
+{
+	if (kms_each_try(task, id, unconstify(KmsClock *, clock)) == KMS_OUTCOME_DONE)
+		result->done++;
+	else
+		result->skipped++;
+}
+
+static KmsOutcome
+make_right(const char *id, void *arg)
+{
+	return kms_field_key_make_right(id) ? KMS_OUTCOME_DONE
+		: KMS_OUTCOME_NOT_OURS;
+}
+
+static KmsOutcome
+rotate_field(const char *id, void *arg)
+{
+	const KmsClock *clock = arg;
+	KmsFieldPlace place;
+
+	kms_field_rewrap_place(id, &place);
+	return kms_field_key_rotate_due(&place, clock->due) ? KMS_OUTCOME_DONE
+		: KMS_OUTCOME_NOT_OURS;
+}
+
+static KmsOutcome
+seal_field(const char *id, void *arg)
+{
+	KmsFieldPlace place;
+
+	kms_field_rewrap_place(id, &place);
+	return kms_field_state_seal(&place) ? KMS_OUTCOME_DONE
+		: KMS_OUTCOME_NOT_OURS;
 }
 
 static void
@@ -327,7 +414,7 @@ static void
 fill_pool(KmsTaskResult *result)
 {
 	KmsPoolKey *room;
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 	int			missing;
 
 	result->task = "fill the pool of keys";
@@ -336,14 +423,14 @@ fill_pool(KmsTaskResult *result)
 		kms_call_wish(KMS_KEYGEN);
 		return;
 	}
-	if (!kms_health_has_database_setting("kms.key_bits") ||
+	if (!kms_health_has_database_setting("kms.key_algorithm") ||
 		!kms_key_lock_try_table())	/* before the pool's lock, see
 									 * store/pool_table.c */
 		return;
 	missing = kms_pool_missing(false);
 	room = palloc(sizeof(KmsPoolKey));
 	while (result->done < Min(missing, POOL_BATCH) &&
-		   kms_create_generate(kms_key_bits, &key) == KMS_OK &&
+		   kms_create_generate((KmsKeyAlgorithm) kms_key_algorithm, &key) == KMS_OK &&
 		   kms_pool_add(room, key) == KMS_OK)
 		result->done++;
 	pfree(room);

@@ -13,6 +13,8 @@ typedef enum KmsTask
 {
 	KMS_TASK_POOL,				/* first, before anything is locked */
 	KMS_TASK_PEPPER,			/* second, because callers wait for it */
+	KMS_TASK_FIELDS,			/* make next versions, seal denials, make
+								 * missing functions of rights */
 	KMS_TASK_FOLD,				/* apply denials to the sealed rows */
 	KMS_TASK_EXPIRE,
 	KMS_TASK_PROBLEMATIC,
@@ -23,7 +25,7 @@ typedef enum KmsTask
 	KMS_TASK_ROLL_METRICS
 } KmsTask;
 
-#define KMS_TASK_COUNT 10
+#define KMS_TASK_COUNT 11
 
 /*
  * Run one batch of a task in the current transaction.  Two sessions may run

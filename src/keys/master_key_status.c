@@ -46,7 +46,9 @@ add_use(List **lines, const KmsMasterKeyUse *use,
 
 	line->has_id = true;
 	memcpy(line->id, use->id, sizeof(line->id));
-	line->keys = use->used ? kms_wrapped_count(use->id) : 0;
+	line->keys = use->used ? kms_wrapped_count(KMS_WRAPPED_KEYS, use->id) : 0;
+	line->field_keys = use->used ? kms_wrapped_count(KMS_WRAPPED_FIELDS, use->id)
+		: 0;
 	line->peppers = use->peppers;
 	line->status = "missing";
 	line->detail = "Rows are wrapped under it, and the server does not have it.";

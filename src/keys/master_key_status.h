@@ -18,6 +18,7 @@ typedef struct KmsMasterKeyLine
 	const char *status;
 	int64		keys;			/* keys of devices under it */
 	int64		peppers;		/* peppers and audit keys under it */
+	int64		field_keys;		/* rows of kms.field_key */
 	const char *detail;			/* NULL if there is none */
 } KmsMasterKeyLine;
 

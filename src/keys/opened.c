@@ -38,13 +38,13 @@ typedef struct OpenedKey
 	KmsKeyRow	row;			/* the row that it was authenticated with */
 	KmsSecretDigests digests;
 	uint64		master_generation;
-	KmsRsaKey  *key;			/* NULL while opening, or if opening failed */
+	KmsKeyPair *key;			/* NULL while opening, or if opening failed */
 } OpenedKey;
 
 static HTAB *table = NULL;
 static dlist_head uses = DLIST_STATIC_INIT(uses);
 static int	count = 0;
-static KmsRsaOpener *opener = NULL;
+static KmsKeyOpener *opener = NULL;
 static bool heap_locked = false;
 
 static void start_cache(void);
@@ -53,18 +53,18 @@ static OpenedKey *find(const char *key_id);
 static bool still_good(OpenedKey *entry, const KmsKeyRow *row);
 static void evict(OpenedKey *entry);
 static KmsStatus unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
-						const KmsSecretDigests *digests, KmsRsaKey **key,
+						const KmsSecretDigests *digests, KmsKeyPair **key,
 						KmsFault *fault);
-static KmsStatus open_private(const unsigned char *der, size_t len,
-							  KmsRsaKey **key);
+static KmsStatus open_private(KmsKeyType type, const unsigned char *der,
+							  size_t len, KmsKeyPair **key);
 
 void
 kms_opened_install(void)
 {
-	opener = kms_rsa_key_opener_new();
+	opener = kms_key_pair_opener_new();
 }
 
-KmsRsaKey *
+KmsKeyPair *
 kms_opened_get(const KmsKeyRow *row)
 {
 	OpenedKey  *entry;
@@ -89,7 +89,7 @@ kms_opened_get(const KmsKeyRow *row)
 
 KmsStatus
 kms_opened_open(const KmsKeyRow *row, const KmsKeySecret *secret,
-				const KmsSecretDigests *digests, KmsRsaKey **key,
+				const KmsSecretDigests *digests, KmsKeyPair **key,
 				KmsFault *fault)
 {
 	OpenedKey  *entry;
@@ -141,7 +141,7 @@ kms_opened_heap_locked(void)
 	return heap_locked;
 }
 
-KmsRsaOpener *
+KmsKeyOpener *
 kms_opened_opener(void)
 {
 	start_cache();
@@ -173,7 +173,7 @@ start_cache(void)
 		on_proc_exit(on_exit_wipe, (Datum) 0);
 	}
 	if (opener == NULL)
-		opener = kms_rsa_key_opener_new();
+		opener = kms_key_pair_opener_new();
 	if (opener == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -186,7 +186,7 @@ static void
 on_exit_wipe(int code, Datum arg)
 {
 	kms_opened_close_all();
-	kms_rsa_key_opener_free(opener);
+	kms_key_pair_opener_free(opener);
 	opener = NULL;
 }
 
@@ -220,14 +220,14 @@ still_good(OpenedKey *entry, const KmsKeyRow *row)
 static void
 evict(OpenedKey *entry)
 {
-	KmsRsaKey  *key = entry->key;
+	KmsKeyPair *key = entry->key;
 	char		key_id[KMS_KEY_ID_MAX + 1];
 
 	strlcpy(key_id, entry->key_id, sizeof(key_id));
 	dlist_delete(&entry->use);
 	(void) hash_search(table, key_id, HASH_REMOVE, NULL);
 	count--;
-	kms_rsa_key_free(key);
+	kms_key_pair_free(key);
 }
 
 bool
@@ -241,7 +241,7 @@ kms_opened_make_room(void)
 
 static KmsStatus
 unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
-	   const KmsSecretDigests *digests, KmsRsaKey **key, KmsFault *fault)
+	   const KmsSecretDigests *digests, KmsKeyPair **key, KmsFault *fault)
 {
 	unsigned char der[KMS_WRAPPED_MAX];
 	const unsigned char *id;
@@ -266,20 +266,22 @@ unwrap(const KmsKeyRow *row, const KmsKeySecret *secret,
 						   secret->wrapped_len, der, &der_len);
 	explicit_bzero(&master, sizeof(master));
 	if (status == KMS_OK)
-		status = open_private(der, der_len, key);
+		status = open_private(kms_key_algorithm_type_by_name(row->algorithm),
+							  der, der_len, key);
 	explicit_bzero(der, sizeof(der));
 	return kms_fault(fault, status);
 }
 
 /* Open a private key.  If the secure heap is full, older keys make room. */
 static KmsStatus
-open_private(const unsigned char *der, size_t len, KmsRsaKey **key)
+open_private(KmsKeyType type, const unsigned char *der, size_t len,
+			 KmsKeyPair **key)
 {
 	KmsStatus	status;
 
 	do
 	{
-		status = kms_rsa_key_open_private(opener, der, len, key);
+		status = kms_key_pair_open_private(opener, type, der, len, key);
 	} while (status == KMS_NO_MEMORY && kms_opened_make_room());
 	return status;
 }

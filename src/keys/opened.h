@@ -9,7 +9,7 @@
 #ifndef KMS_KEYS_OPENED_H
 #define KMS_KEYS_OPENED_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "keys/key_seal.h"
 #include "pg/fault.h"
 #include "store/key.h"
@@ -27,7 +27,7 @@ extern void kms_opened_install(void);
  * this row or an earlier state of it.  Otherwise make room for one more key
  * and return NULL.  The key is valid until the next call of this file.
  */
-extern KmsRsaKey *kms_opened_get(const KmsKeyRow *row);
+extern KmsKeyPair *kms_opened_get(const KmsKeyRow *row);
 
 /*
  * Open the private key of an authentic row, and keep it.  The least recently
@@ -37,13 +37,13 @@ extern KmsRsaKey *kms_opened_get(const KmsKeyRow *row);
 extern KmsStatus kms_opened_open(const KmsKeyRow *row,
 								 const KmsKeySecret *secret,
 								 const KmsSecretDigests *digests,
-								 KmsRsaKey **key, KmsFault *fault);
+								 KmsKeyPair **key, KmsFault *fault);
 
 /*
  * Return the opener, which is also used for public keys.  It lives as long as
  * the process.
  */
-extern KmsRsaOpener *kms_opened_opener(void);
+extern KmsKeyOpener *kms_opened_opener(void);
 
 /*
  * Close the least recently used key, because the secure heap is full.  Return

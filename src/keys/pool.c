@@ -6,9 +6,9 @@
  * that no other transaction is deleting, and wraps its private key again for
  * the row of kms.key.  Both happen in one transaction, so a rollback returns
  * the key.  The private key is not opened for that.  A key is not taken if its
- * size or its master key is not that of a key made now.  So the pool starts
- * again with a new master key or month.  Useless keys are deleted when the
- * pool is next counted.
+ * algorithm or its master key is not that of a key made now.  So the pool
+ * starts again with a new master key or month.  Useless keys are deleted when
+ * the pool is next counted.
  *
  * No two devices may have the same key.  So a row is usable only where it was
  * made: not in a copy by CREATE DATABASE … TEMPLATE, by logical replication,
@@ -36,10 +36,10 @@
  * A session that takes a key asks for a worker when its transaction commits or
  * is prepared.  A session that finds no key asks at once.
  *
- * The size of the pool's keys is that of the database.  Workers have the
+ * The algorithm of the pool's keys is that of the database.  Workers have the
  * settings of the database or of the bootstrap superuser's role.  They remove
- * keys of another size, and do not live long.  A session with a kms.key_bits
- * of its own does not touch the pool.
+ * keys of another algorithm, and do not live long.  A session with a
+ * kms.key_algorithm of its own does not touch the pool.
  */
 #include "postgres.h"
 
@@ -57,22 +57,33 @@
 #include "shmem/shared.h"
 #include "store/health.h"
 
+#define ASK_PAUSE_MS	200
+
 /* The properties of a usable key of the pool. */
 typedef struct Wanted
 {
-	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
+	char		algorithm[KMS_KEY_ALGORITHM_SIZE];
 	char		home[KMS_POOL_HOME_SIZE];
 	unsigned char master_key_id[KMS_MASTER_KEY_ID_SIZE];
 } Wanted;
 
 static KmsDatabase *reserved_in = NULL;
 
+static bool serves(KmsKeyAlgorithm algorithm);
 static KmsStatus find_wanted(Wanted *wanted);
 static bool fits(const KmsPoolKey *key, void *arg);
 static void ask_for_more(void);
 
+/* Keys for ECDH take no time to make, so they have no pool. */
+int
+kms_pool_size(void)
+{
+	return kms_key_algorithm_type(kms_key_algorithm) == KMS_TYPE_RSA ?
+		kms_key_pool_size : 0;
+}
+
 KmsStatus
-kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
+kms_pool_take(KmsKeyAlgorithm algorithm, const KmsKeyRow *row, KmsKeySecret *secret,
 			  bool *taken, KmsFault *fault)
 {
 	KmsPoolKey *pool;
@@ -80,7 +91,7 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 	KmsStatus	status = KMS_OK;
 
 	*taken = false;
-	if (kms_key_pool_size == 0 || bits != kms_key_bits)
+	if (!serves(algorithm))
 		return kms_fault(fault, KMS_OK);
 	pool = palloc(sizeof(KmsPoolKey));
 	strlcpy(wanted.algorithm, row->algorithm, sizeof(wanted.algorithm));
@@ -101,9 +112,31 @@ kms_pool_take(int bits, const KmsKeyRow *row, KmsKeySecret *secret,
 	pfree(pool);
 	if (*taken)
 		kms_call_wish(KMS_KEYGEN);
-	else if (kms_health_has_database_setting("kms.key_bits"))
+	else
 		ask_for_more();
 	return kms_fault(fault, status);
+}
+
+bool
+kms_pool_has(KmsKeyAlgorithm algorithm)
+{
+	Wanted		wanted;
+
+	if (!serves(algorithm) || find_wanted(&wanted) != KMS_OK)
+		return false;
+	strlcpy(wanted.algorithm, kms_key_algorithm_name(algorithm),
+			sizeof(wanted.algorithm));
+	if (kms_pool_table_has(fits, &wanted))
+		return true;
+	ask_for_more();
+	return false;
+}
+
+/* Return whether the pool is for keys of this algorithm. */
+static bool
+serves(KmsKeyAlgorithm algorithm)
+{
+	return kms_pool_size() > 0 && (int) algorithm == kms_key_algorithm;
 }
 
 int
@@ -116,9 +149,10 @@ kms_pool_missing(bool wait)
 		find_wanted(&wanted) != KMS_OK ||
 		!kms_pool_table_lock(wait))
 		return 0;
-	kms_rsa_key_algorithm(kms_key_bits, wanted.algorithm);
-	return Max(0, kms_key_pool_size -
-			   kms_pool_table_tidy(fits, &wanted, kms_key_pool_size) -
+	strlcpy(wanted.algorithm, kms_key_algorithm_name(kms_key_algorithm),
+			sizeof(wanted.algorithm));
+	return Max(0, kms_pool_size() -
+			   kms_pool_table_tidy(fits, &wanted, kms_pool_size()) -
 			   (int) pg_atomic_read_u32(&database->pool_coming));
 }
 
@@ -141,17 +175,17 @@ kms_pool_release(void)
 }
 
 KmsStatus
-kms_pool_add(KmsPoolKey *room, KmsRsaKey *key)
+kms_pool_add(KmsPoolKey *room, KmsKeyPair *key)
 {
 	KmsStatus	status;
 
 	room->created_at = GetCurrentTimestamp();
 	kms_pool_table_home(room->home);
-	kms_rsa_key_algorithm(kms_rsa_key_bits(key), room->algorithm);
+	kms_key_pair_algorithm(key, room->algorithm);
 	status = kms_create_key_id(room->created_at, room->id);
 	if (status == KMS_OK)
 		status = kms_wrapping_wrap_pool(room, key);
-	kms_rsa_key_free(key);
+	kms_key_pair_free(key);
 	if (status != KMS_OK)
 		return status;
 	(void) kms_pool_table_lock(true);
@@ -186,10 +220,21 @@ fits(const KmsPoolKey *key, void *arg)
 		memcmp(id, wanted->master_key_id, KMS_MASTER_KEY_ID_SIZE) == 0;
 }
 
-/* Ask for a worker, because no key of the pool's size is left. */
+/*
+ * Ask for a worker, because no key of this session's algorithm is left, unless
+ * the pool's is another.
+ */
 static void
 ask_for_more(void)
 {
-	if (kms_shared_database() != NULL)
+	static TimestampTz quiet_until = 0;
+
+	/* because looking for the setting takes a millisecond */
+	if (kms_shared_database() == NULL ||
+		kms_shared_pausing(quiet_until, ASK_PAUSE_MS))
+		return;
+	quiet_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											  ASK_PAUSE_MS);
+	if (kms_health_has_database_setting("kms.key_algorithm"))
 		kms_shared_request(kms_shared_database(), KMS_KEYGEN);
 }

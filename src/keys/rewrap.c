@@ -1,5 +1,6 @@
 /*
- * Moving keys, peppers and audit keys from one master key to another, online.
+ * Moving keys, field keys, peppers and audit keys from one master key to
+ * another, online.
  *
  * A key is moved in one step.  Under the lock of its row it is authenticated,
  * and its private key is unwrapped and wrapped again.  Wrap and seal are
@@ -46,6 +47,7 @@
 #include "keys/admit.h"
 #include "keys/clock.h"
 #include "keys/each.h"
+#include "keys/field_rewrap.h"
 #include "keys/month_key.h"
 #include "keys/service_key.h"
 #include "keys/wrapping.h"
@@ -62,14 +64,18 @@ typedef struct Pass
 	int			limit;
 	KmsRewrap  *result;
 	KmsFault   *fault;			/* why the pass ended, if it is not KMS_OK */
+	KmsWrappedTable table;		/* that is visited now */
 	MemoryContext scratch;		/* reset after each key */
-	char		busy[KMS_KEY_ID_MAX + 1];	/* first key that another session
-											 * holds, or "" */
+	char		busy[KMS_FIELD_REWRAP_ID_SIZE]; /* first key that another
+												 * session holds, or "" */
+	KmsWrappedTable busy_table; /* where it is */
 	TransactionId writer;		/* transaction that writes this key; invalid
 								 * if it is only locked */
 } Pass;
 
 static void run_pass(Pass *pass);
+static void visit_table(Pass *pass, KmsWrappedTable table,
+						const KmsMasterStatus *status);
 static bool visit(const char *key_id, TransactionId writer, void *arg);
 static void note_busy(Pass *pass, const char *key_id, TransactionId writer);
 static KmsOutcome move(const char *key_id, void *arg);
@@ -120,18 +126,31 @@ static void
 run_pass(Pass *pass)
 {
 	KmsMasterStatus *status = palloc(sizeof(KmsMasterStatus));
-	ListCell   *cell;
 
 	kms_master_status(status);
-	foreach(cell, kms_wrapped_ids())
+	visit_table(pass, KMS_WRAPPED_KEYS, status);
+	if (!kms_field_key_table_is_replicated())
+		visit_table(pass, KMS_WRAPPED_FIELDS, status);
+	pfree(status);
+}
+
+/* Field keys belong to no month. */
+static void
+visit_table(Pass *pass, KmsWrappedTable table, const KmsMasterStatus *status)
+{
+	ListCell   *cell;
+
+	pass->table = table;
+	foreach(cell, kms_wrapped_ids(table))
 	{
 		int			place = kms_master_place(status, lfirst(cell));
+		bool		stays = table == KMS_WRAPPED_FIELDS ? place == 0
+		: place >= 0 && kms_month_key_stays(status, place);
 
-		if (place >= 0 && !kms_month_key_stays(status, place) &&
-			!pass->result->more && pass->fault->status == KMS_OK)
-			kms_wrapped_visit(lfirst(cell), visit, pass);
+		if (place >= 0 && !stays && !pass->result->more &&
+			pass->fault->status == KMS_OK)
+			kms_wrapped_visit(table, lfirst(cell), visit, pass);
 	}
-	pfree(status);
 }
 
 static bool
@@ -143,7 +162,8 @@ visit(const char *key_id, TransactionId writer, void *arg)
 	KmsOutcome	outcome = KMS_OUTCOME_LOCKED;
 
 	if (!TransactionIdIsValid(writer))
-		outcome = kms_each_try(move, key_id, pass);
+		outcome = kms_each_try(pass->table == KMS_WRAPPED_FIELDS
+							   ? kms_field_rewrap_row : move, key_id, pass);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(pass->scratch);
 	if (outcome == KMS_OUTCOME_DONE)
@@ -165,6 +185,7 @@ note_busy(Pass *pass, const char *key_id, TransactionId writer)
 	if (pass->busy[0] != '\0')
 		return;
 	strlcpy(pass->busy, key_id, sizeof(pass->busy));
+	pass->busy_table = pass->table;
 	pass->writer = writer;
 }
 
@@ -263,6 +284,8 @@ wait_for(const Pass *pass)
 {
 	if (TransactionIdIsValid(pass->writer))
 		XactLockTableWait(pass->writer, NULL, NULL, XLTW_None);
+	else if (pass->busy_table == KMS_WRAPPED_FIELDS)
+		kms_field_rewrap_wait(pass->busy);
 	else
 		(void) kms_key_lock_row(pass->busy, KMS_LOCK_TO_CHANGE);
 }
@@ -300,7 +323,9 @@ kms_rewrap_uses(void)
 	kms_master_status(status);
 	for (i = 0; i < status->count; i++)
 		(void) add_use(&uses, status->id[i], status);
-	foreach(cell, kms_wrapped_ids())
+	foreach(cell, kms_wrapped_ids(KMS_WRAPPED_KEYS))
+		add_use(&uses, lfirst(cell), status)->used = true;
+	foreach(cell, kms_wrapped_ids(KMS_WRAPPED_FIELDS))
 		add_use(&uses, lfirst(cell), status)->used = true;
 	add_service_keys(&uses, KMS_PEPPER, status);
 	add_service_keys(&uses, KMS_AUDIT_KEY, status);
@@ -396,6 +421,12 @@ kms_rewrap_on_request(int limit, KmsRewrap *result, KmsFault *fault)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("kms_rewrap_keys() must see what others commit in the meantime"),
 				 errhint("Call it in a READ COMMITTED transaction."),
+				 KMS_HIDE_STATEMENT));
+
+	if (kms_field_key_table_is_replicated())
+		ereport(WARNING,
+				(errmsg("field keys that come by a subscription are wrapped by their publisher"),
+				 errhint("Call kms_rewrap_keys() there; what it does arrives here."),
 				 KMS_HIDE_STATEMENT));
 
 	/* the clock is sealed, so it moves to the current master key, too */

@@ -14,10 +14,10 @@
  * If the pepper that a well-formed hash names is missing or does not open,
  * raise an error.  Otherwise everybody would be told that the PIN is wrong.
  *
- * Time.  A verification always does the same work: it finds the key, opens a
- * block with it, and runs crypt once.  If the ciphertext is unusable, it opens
- * a block of zeros.  If the hash is unusable, crypt runs at the cost of our
- * own hashes.
+ * Time.  A verification always does the same work: it finds the key, decrypts
+ * with it, and runs crypt once.  If the ciphertext is unusable, it decrypts a
+ * block of zeros or an empty JWE.  If the hash is unusable, crypt runs at the
+ * cost of our own hashes.
  *
  * Order.  All steps that may raise an error come before the pepper is
  * unwrapped.  From then on nothing raises until pepper and plaintext are
@@ -53,8 +53,8 @@ static KmsStatus hash_opened(KmsCall *call, const KmsCipherOpened *opened,
 static KmsStatus verify(KmsCall *call, const KmsSecretAttempt *attempt,
 						KmsFault *fault);
 static KmsStatus compare(const KmsCipherOpened *opened,
-						 const KmsSecretAttempt *attempt,
-						 const unsigned char *pepper);
+						 const KmsSecretAttempt *attempt, bool usable,
+						 const unsigned char *pepper, unsigned char *plain);
 
 KmsStatus
 kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
@@ -73,7 +73,7 @@ kms_secret_hash(KmsCall *call, const KmsCipherRequest *request, char *hash,
 			status = kms_cipher_open(call, request, false, &opened, fault);
 	}
 	if (status == KMS_OK)
-		status = kms_cipher_check_length(request, &opened, fault);
+		status = kms_cipher_check(request, &opened, fault);
 	if (status == KMS_OK)
 		status = hash_opened(call, &opened, request, &row, hash, fault);
 	return status;
@@ -144,22 +144,26 @@ hash_opened(KmsCall *call, const KmsCipherOpened *opened, const KmsCipherRequest
 			const KmsServiceKey *row, char *hash, KmsFault *fault)
 {
 	unsigned char pepper[KMS_PEPPER_SIZE];
-	unsigned char plain[KMS_RSA_MAX_BLOCK];
+	size_t		room = kms_cipher_room(request);
+	unsigned char *plain = palloc(room);
 	size_t		len;
+	KmsStatus	hashed = KMS_FAILED;
 	KmsStatus	status;
 
 	status = kms_service_key_open(row, pepper, fault);
 	if (status != KMS_OK)
 		return status;
-	kms_call_opens(call);
-	status = kms_rsa_oaep_decrypt(opened->key, &opened->oaep, request->data,
-								  request->len, plain, &len);
+	status = kms_cipher_opened_decrypt(opened, request, plain, &len);
+	if (status != KMS_BAD_FORMAT)
+		kms_call_opens(call);
 	if (status == KMS_OK)
-		status = kms_secret_hash_make(row->id, pepper, plain, len,
-									  hash);
+		hashed = kms_secret_hash_make(row->id, pepper, plain, len, hash);
 	explicit_bzero(pepper, sizeof(pepper));
-	explicit_bzero(plain, sizeof(plain));
-	return kms_fault(fault, status);
+	explicit_bzero(plain, room);
+	if (status != KMS_OK)
+		return kms_cipher_fault(fault, status);
+	/* the id and the method are our own, so their form is not at fault */
+	return kms_fault(fault, hashed == KMS_BAD_FORMAT ? KMS_FAILED : hashed);
 }
 
 KmsStatus
@@ -209,13 +213,19 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 	unsigned char pepper[KMS_PEPPER_SIZE];
 	bool		peppered = attempt->hash != NULL &&
 	attempt->hash->pepper_id[0] != '\0';
+	size_t		room = kms_cipher_room(&attempt->cipher);
+	unsigned char *plain = palloc(room);
 	KmsCipherOpened opened;
+	KmsFault	ignored = {0};
 	KmsServiceKey row;
 	KmsStatus	status;
+	bool		usable;
 
 	status = kms_cipher_open(call, &attempt->cipher, false, &opened, fault);
 	if (status != KMS_OK)
 		return status;
+	usable = (attempt->cipher.data != NULL || attempt->cipher.jwe != NULL) &&
+		kms_cipher_check(&attempt->cipher, &opened, &ignored) == KMS_OK;
 	if (peppered)
 	{
 		const char *id = attempt->hash->pepper_id;
@@ -229,34 +239,38 @@ verify(KmsCall *call, const KmsSecretAttempt *attempt, KmsFault *fault)
 			return status;
 	}
 	kms_call_opens(call);
-	status = compare(&opened, attempt, peppered ? pepper : NULL);
+	status = compare(&opened, attempt, usable, peppered ? pepper : NULL, plain);
 	explicit_bzero(pepper, sizeof(pepper));
+	explicit_bzero(plain, room);
 	return kms_fault(fault, status);
 }
 
-/* Must not raise errors. */
+/*
+ * Must not raise errors.  "usable" is false if the ciphertext does not fit the
+ * key.  "plain" has room for the plaintext, and the caller wipes it.
+ */
 static KmsStatus
 compare(const KmsCipherOpened *opened, const KmsSecretAttempt *attempt,
-		const unsigned char *pepper)
+		bool usable, const unsigned char *pepper, unsigned char *plain)
 {
-	unsigned char block[KMS_RSA_MAX_BLOCK];
-	unsigned char plain[KMS_RSA_MAX_BLOCK];
-	const unsigned char *data = attempt->cipher.data;
 	KmsStatus	refused = attempt->unusable;
+	KmsStatus	status = KMS_BAD_FORMAT;
 	bool		match = false;
 	size_t		len;
-	KmsStatus	status;
 	KmsStatus	compared;
 
-	if (data == NULL || attempt->cipher.len != opened->block_size)
+	if (usable)
+		status = kms_cipher_opened_decrypt(opened, &attempt->cipher, plain,
+										   &len);
+	if (status == KMS_BAD_FORMAT)
 	{
-		memset(block, 0, sizeof(block));
-		data = block;
+		status = kms_cipher_burn(opened);
+		if (status != KMS_OK)
+			return status;
+		status = KMS_REJECTED;
 		if (refused == KMS_OK)
 			refused = KMS_BAD_CIPHERTEXT;
 	}
-	status = kms_rsa_oaep_decrypt(opened->key, &opened->oaep, data,
-								  opened->block_size, plain, &len);
 	if (status != KMS_OK && status != KMS_REJECTED)
 		return status;
 	if (status == KMS_OK && attempt->hash != NULL)
@@ -264,7 +278,6 @@ compare(const KmsCipherOpened *opened, const KmsSecretAttempt *attempt,
 										  &match);
 	else
 		compared = kms_secret_hash_burn(attempt->hash);
-	explicit_bzero(plain, sizeof(plain));
 
 	if (compared != KMS_OK)
 		return compared;

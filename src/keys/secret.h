@@ -20,7 +20,7 @@ extern KmsStatus kms_secret_hash(KmsCall *call,
 /* A secret to be verified, as it was sent. */
 typedef struct KmsSecretAttempt
 {
-	KmsCipherRequest cipher;	/* data NULL: unusable */
+	KmsCipherRequest cipher;	/* data and jwe NULL: unusable */
 	const KmsSecretHash *hash;	/* NULL: unusable */
 	KmsStatus	unusable;		/* why one of them is; KMS_OK if neither is */
 	const char *subject;		/* NULL: attempts are not counted */

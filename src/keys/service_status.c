@@ -7,6 +7,7 @@
 #include "crypto/openssl.h"
 #include "keys/check_unwritten.h"
 #include "keys/opened.h"
+#include "keys/pool.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
 #include "shmem/session_ring.h"
@@ -64,7 +65,7 @@ kms_service_status_read(void)
 	add_count(&items, "calls refused by the audit",
 			  pg_atomic_read_u64(&kms_shared->refused));
 	add_count(&items, "keys in the pool", kms_pool_table_count());
-	add_count(&items, "keys wanted in the pool", kms_key_pool_size);
+	add_count(&items, "keys wanted in the pool", kms_pool_size());
 	add_count(&items, "changes in the outbox", kms_health_outbox());
 	add_count(&items, "events quarantined", kms_health_quarantined());
 	add_count(&items, "standby successes",

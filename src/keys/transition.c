@@ -31,6 +31,8 @@
 #include "keys/transition.h"
 
 #include "keys/admit.h"
+#include "keys/kind.h"
+#include "keys/renewal.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "shmem/master.h"
@@ -290,7 +292,12 @@ check_from(const Transition *transition, const KmsKey *key, bool locked,
 
 	if (!locked)
 		from |= transition->already | IN(KMS_STATE_DISABLED);
-	*already = locked && (transition->already & IN(state)) != 0;
+	/* a renewed key encrypts, which ends if it is deprecated by hand */
+	if (transition->operation == KMS_OP_DEPRECATE &&
+		kms_renewal_was_done(&key->row))
+		from |= IN(KMS_STATE_DEPRECATED);
+	*already = locked && (from & IN(state)) == 0 &&
+		(transition->already & IN(state)) != 0;
 	if (*already || (from & IN(state)) != 0)
 		return kms_fault(fault, KMS_OK);
 	switch (state)
@@ -467,6 +474,7 @@ is_other_active(const KmsKey *key, KmsRowOrigin origin, void *arg)
 
 	if (strcmp(key->row.key_id, other->key_id) == 0 ||
 		kms_key_state(key) != KMS_STATE_ACTIVE ||
+		!kms_kind_same(&key->row, other) ||
 		key->row.expires_at <= GetCurrentTimestamp())
 		return true;
 	*other = key->row;

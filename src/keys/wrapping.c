@@ -11,9 +11,9 @@ static KmsStatus rewrap(const KmsMasterKey *old_master,
 						const KmsWrapContext *from, const KmsKeySecret *old,
 						const KmsMasterKey *new_master,
 						const KmsWrapContext *to, KmsKeySecret *new);
-static KmsStatus fill_public(const KmsRsaKey *key, KmsKeySecret *secret,
+static KmsStatus fill_public(const KmsKeyPair *key, KmsKeySecret *secret,
 							 unsigned char *public_hash);
-static KmsStatus wrap(const KmsWrapContext *context, const KmsRsaKey *key,
+static KmsStatus wrap(const KmsWrapContext *context, const KmsKeyPair *key,
 					  KmsKeySecret *secret);
 
 void
@@ -41,7 +41,7 @@ of_pool(const KmsPoolKey *pool, const unsigned char *public_hash,
 }
 
 KmsStatus
-kms_wrapping_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
+kms_wrapping_wrap(const KmsKeyRow *row, const KmsKeyPair *key,
 				  KmsKeySecret *secret, KmsFault *fault)
 {
 	unsigned char public_hash[KMS_SHA256_SIZE];
@@ -56,7 +56,7 @@ kms_wrapping_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
 }
 
 KmsStatus
-kms_wrapping_wrap_pool(KmsPoolKey *pool, const KmsRsaKey *key)
+kms_wrapping_wrap_pool(KmsPoolKey *pool, const KmsKeyPair *key)
 {
 	unsigned char public_hash[KMS_SHA256_SIZE];
 	KmsWrapContext context;
@@ -150,14 +150,14 @@ rewrap(const KmsMasterKey *old_master, const KmsWrapContext *from,
 }
 
 static KmsStatus
-fill_public(const KmsRsaKey *key, KmsKeySecret *secret,
+fill_public(const KmsKeyPair *key, KmsKeySecret *secret,
 			unsigned char *public_hash)
 {
 	KmsStatus	status;
 
-	status = kms_rsa_key_public_der(key, secret->public_key,
-									sizeof(secret->public_key),
-									&secret->public_len);
+	status = kms_key_pair_public_der(key, secret->public_key,
+									 sizeof(secret->public_key),
+									 &secret->public_len);
 	if (status == KMS_OK &&
 		!kms_sha256(secret->public_key, secret->public_len, public_hash))
 		status = KMS_FAILED;
@@ -165,9 +165,9 @@ fill_public(const KmsRsaKey *key, KmsKeySecret *secret,
 }
 
 static KmsStatus
-wrap(const KmsWrapContext *context, const KmsRsaKey *key, KmsKeySecret *secret)
+wrap(const KmsWrapContext *context, const KmsKeyPair *key, KmsKeySecret *secret)
 {
-	unsigned char der[KMS_RSA_MAX_PRIVATE];
+	unsigned char der[KMS_KEY_PAIR_MAX_PRIVATE];
 	KmsMasterKey master;
 	size_t		der_len;
 	KmsStatus	status;
@@ -175,7 +175,7 @@ wrap(const KmsWrapContext *context, const KmsRsaKey *key, KmsKeySecret *secret)
 	status = kms_month_key_for_new(&master);
 	if (status != KMS_OK)
 		return status;
-	status = kms_rsa_key_private_der(key, der, sizeof(der), &der_len);
+	status = kms_key_pair_private_der(key, der, sizeof(der), &der_len);
 	if (status == KMS_OK)
 		status = kms_wrap(&master, context, der, der_len,
 						  secret->wrapped_key, &secret->wrapped_len);

@@ -2,7 +2,7 @@
 #ifndef KMS_KEYS_WRAPPING_H
 #define KMS_KEYS_WRAPPING_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "crypto/wrap.h"
 #include "pg/fault.h"
 #include "store/key.h"
@@ -23,10 +23,10 @@ extern void kms_wrapping_of_row(const KmsKeyRow *row,
  * master key for new keys (keys/month_key.h).  *secret or pool->secret is
  * filled.
  */
-extern KmsStatus kms_wrapping_wrap(const KmsKeyRow *row, const KmsRsaKey *key,
+extern KmsStatus kms_wrapping_wrap(const KmsKeyRow *row, const KmsKeyPair *key,
 								   KmsKeySecret *secret, KmsFault *fault);
 extern KmsStatus kms_wrapping_wrap_pool(KmsPoolKey *pool,
-										const KmsRsaKey *key);
+										const KmsKeyPair *key);
 
 /*
  * Wrap a private key of the pool again for a row, and fill *secret.  No RSA

@@ -47,6 +47,10 @@ static const struct
 	{"pepper_pkey", &catalog.pepper_pkey, false},
 	{"audit_key", &catalog.audit_key, true},
 	{"audit_key_pkey", &catalog.audit_key_pkey, false},
+	{"field_key", &catalog.field_key, true},
+	{"field_key_pkey", &catalog.field_key_pkey, false},
+	{"field_key_id_key", &catalog.field_key_id_key, false},
+	{"field_key_master_key_idx", &catalog.field_key_master_key_idx, false},
 	{"pool_key", &catalog.pool_key, true},
 	{"pool_key_pkey", &catalog.pool_key_pkey, false}
 };

@@ -20,6 +20,10 @@ typedef struct KmsCatalog
 	Oid			pepper_pkey;
 	Oid			audit_key;		/* kms.audit_key */
 	Oid			audit_key_pkey;
+	Oid			field_key;		/* kms.field_key */
+	Oid			field_key_pkey;
+	Oid			field_key_id_key;
+	Oid			field_key_master_key_idx;
 	Oid			pool_key;		/* kms.pool_key */
 	Oid			pool_key_pkey;
 } KmsCatalog;

@@ -1,7 +1,8 @@
 /*
  * The only place that knows PostgreSQL's versions.
  *
- * Each shim names the version and the difference.
+ * Each shim names the version and the difference.  Files that also compile for
+ * programs (FRONTEND) include this, too.
  */
 #ifndef KMS_PG_COMPAT_H
 #define KMS_PG_COMPAT_H
@@ -30,7 +31,7 @@
 #endif
 
 /* 15: moved out of access/xlog.h */
-#if PG_VERSION_NUM >= 150000
+#if PG_VERSION_NUM >= 150000 && !defined(FRONTEND)
 #include "access/xlogrecovery.h"
 #endif
 
@@ -75,6 +76,24 @@ kms_compat_init_materialized(FunctionCallInfo fcinfo)
 	pgstat_fetch_stat_local_beentry(idx)
 #endif
 
+/* 16: actions of the JSON parser return a value, and can end the parse */
+#if PG_VERSION_NUM >= 160000
+#define KMS_JSON_ACTION	JsonParseErrorType
+#define KMS_JSON_GO_ON	return JSON_SUCCESS
+#else
+#define KMS_JSON_ACTION	void
+#define KMS_JSON_GO_ON	return
+#endif
+
+/* 17: takes a struct to fill; earlier, the text is not const */
+#if PG_VERSION_NUM >= 170000
+#define kms_json_lexer(json, len) \
+	makeJsonLexContextCstringLen(NULL, json, len, PG_UTF8, true)
+#else
+#define kms_json_lexer(json, len) \
+	makeJsonLexContextCstringLen(json, len, PG_UTF8, true)
+#endif
+
 /* 16: one function for all kinds of objects */
 #if PG_VERSION_NUM >= 160000
 #define pg_database_ownercheck(database_oid, role) \
@@ -108,6 +127,20 @@ kms_compat_init_materialized(FunctionCallInfo fcinfo)
 typedef uint8 KmsBase64Byte;
 #else
 typedef char KmsBase64Byte;
+#endif
+
+/* 17: transaction_timeout, in milliseconds; 0: none */
+#if PG_VERSION_NUM >= 170000
+#define kms_transaction_timeout() TransactionTimeout
+#else
+#define kms_transaction_timeout() 0
+#endif
+
+/* 17: the ids of a virtual transaction have a structure of their own */
+#if PG_VERSION_NUM >= 170000
+#define kms_local_transaction() (MyProc->vxid.lxid)
+#else
+#define kms_local_transaction() (MyProc->lxid)
 #endif
 
 #endif							/* KMS_PG_COMPAT_H */

@@ -43,6 +43,19 @@ find(KmsEncoding *encoding, int from, int to)
 	return true;
 }
 
+bool
+kms_encoding_is_ascii(const char *in, size_t len)
+{
+	size_t		i;
+
+	for (i = 0; i < len; i++)
+	{
+		if (IS_HIGHBIT_SET(in[i]))
+			return false;
+	}
+	return true;
+}
+
 size_t
 kms_encoding_room(const KmsEncoding *encoding, size_t len)
 {
@@ -114,4 +127,31 @@ kms_encoding_encode_base64(const unsigned char *data, size_t len)
 		elog(ERROR, "could not encode in base64");
 	SET_VARSIZE(result, VARHDRSZ + out_len);
 	return result;
+}
+
+size_t
+kms_encoding_url_room(size_t len)
+{
+	return pg_b64_enc_len(len) + 1;
+}
+
+size_t
+kms_encoding_encode_url(const void *data, size_t len, char *out)
+{
+	int			out_len = pg_b64_encode((const KmsBase64Byte *) data, len, out,
+										pg_b64_enc_len(len));
+	int			i;
+
+	while (out_len > 0 && out[out_len - 1] == '=')
+		out_len--;
+	for (i = 0; i < out_len; i++)
+	{
+		if (out[i] == '+')
+			out[i] = '-';
+		else if (out[i] == '/')
+			out[i] = '_';
+	}
+	out_len = Max(out_len, 0);
+	out[out_len] = '\0';
+	return out_len;
 }

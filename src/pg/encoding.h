@@ -30,6 +30,9 @@ typedef struct KmsEncoding
 extern bool kms_encoding_from_utf8(KmsEncoding *encoding);
 extern bool kms_encoding_to_utf8(KmsEncoding *encoding);
 
+/* Return true if the text is ASCII, and so the same in every encoding. */
+extern bool kms_encoding_is_ascii(const char *in, size_t len);
+
 /*
  * Return the bytes that the converted text of "len" bytes needs, with a NUL.
  */
@@ -56,5 +59,13 @@ extern bool kms_encoding_decode_base64(const char *in, size_t in_len,
 
 /* Encode in the standard alphabet with padding.  Return a palloc'd text. */
 extern text *kms_encoding_encode_base64(const unsigned char *data, size_t len);
+
+/*
+ * Encode in base64url without padding (RFC 7515, 2), with a NUL at the end.
+ * Return the length without it.  "out" must hold kms_encoding_url_room()
+ * bytes.  Raises no error.
+ */
+extern size_t kms_encoding_url_room(size_t len);
+extern size_t kms_encoding_encode_url(const void *data, size_t len, char *out);
 
 #endif							/* KMS_PG_ENCODING_H */

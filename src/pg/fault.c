@@ -10,6 +10,7 @@
 static const char *expand(const char *rest, const KmsFault *fault);
 static const char *value_of(const char *name, size_t len,
 							const KmsFault *fault);
+static const char *utc_of(TimestampTz at);
 static const char *quoted(const char *value);
 
 bool
@@ -43,12 +44,10 @@ kms_fault_null(KmsFault *fault, const char *message)
 }
 
 KmsStatus
-kms_fault_ciphertext(KmsFault *fault, const char *message, const char *detail,
-					 const char *hint)
+kms_fault_ciphertext(KmsFault *fault, const char *message, const char *detail)
 {
 	fault->message = message;
 	fault->detail = detail;
-	fault->hint = hint;
 	return kms_fault(fault, KMS_BAD_CIPHERTEXT);
 }
 
@@ -67,6 +66,7 @@ kms_fault_raise(const KmsFault *fault)
 {
 	const KmsStatusRow *row = kms_status_row(fault->status);
 	const char *message = fault->message;
+	const char *detail = fault->detail;
 	const char *hint = fault->hint;
 
 	if (message == NULL)
@@ -75,12 +75,14 @@ kms_fault_raise(const KmsFault *fault)
 		message = expand(row->message != NULL ? row->message
 						 : KMS_LIBRARY_FAILED, fault);
 	}
+	if (detail == NULL && fault->retry_at != 0)
+		detail = expand(KMS_RETRY_DETAIL, fault);
 	if (hint == NULL && row->hint != NULL)
 		hint = expand(row->hint, fault);
 	ereport(ERROR,
 			(errcode(kms_fault_sqlstate(fault)),
 			 errmsg("%s", message),
-			 fault->detail != NULL ? errdetail("%s", fault->detail) : 0,
+			 detail != NULL ? errdetail("%s", detail) : 0,
 			 hint != NULL ? errhint("%s", hint) : 0,
 			 KMS_HIDE_STATEMENT));
 }
@@ -133,7 +135,26 @@ value_of(const char *name, size_t len, const KmsFault *fault)
 	}
 	if (strncmp(name, "time", len) == 0)
 		return psprintf(" %s", timestamptz_to_str(fault->retry_at));
+	if (strncmp(name, "utc", len) == 0)
+		return utc_of(fault->retry_at);
 	elog(ERROR, "unknown value in the text of a status");
+}
+
+/*
+ * Return a space and the time, rounded up to a second, because a retry must
+ * not come too early.
+ */
+static const char *
+utc_of(TimestampTz at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	at += USECS_PER_SEC - 1;
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "time out of range");
+	return psprintf(" %04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year, tm.tm_mon,
+					tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 static const char *

@@ -50,7 +50,7 @@ extern KmsStatus kms_fault_argument(KmsFault *fault, const char *message,
 									const char *detail, const char *hint);
 extern KmsStatus kms_fault_null(KmsFault *fault, const char *message);
 extern KmsStatus kms_fault_ciphertext(KmsFault *fault, const char *message,
-									  const char *detail, const char *hint);
+									  const char *detail);
 
 /* Return the SQLSTATE of the error, as errcode takes it. */
 extern int	kms_fault_sqlstate(const KmsFault *fault);

@@ -81,3 +81,14 @@ kms_line_clean(char *line)
 			*line = '?';
 	}
 }
+
+void
+kms_line_copy(char *out, size_t size, const char *in)
+{
+	size_t		len = strlen(in);
+
+	if (len >= size)
+		len = pg_mbcliplen(in, len, size - 1);
+	memcpy(out, in, len);
+	out[len] = '\0';
+}

@@ -30,4 +30,10 @@ extern KmsLine kms_line_judge(const char *text, size_t len);
  */
 extern void kms_line_clean(char *line);
 
+/*
+ * Copy a text in the database's encoding to "out" of "size" bytes.  A text
+ * that does not fit is cut at a character boundary.
+ */
+extern void kms_line_copy(char *out, size_t size, const char *in);
+
 #endif							/* KMS_PG_LINE_H */

@@ -16,7 +16,6 @@
 
 #include "pg/extension.h"
 
-static void close_member(const ObjectAddress *member);
 static bool name_object(const ObjectAddress *object, GrantStmt *statement);
 static Node *function_name(Oid function);
 static RoleSpec *role_spec(Oid role);
@@ -58,11 +57,11 @@ kms_script_close_members(void)
 	ListCell   *cell;
 
 	foreach(cell, kms_extension_members(CurrentExtensionObject, true))
-		close_member(lfirst(cell));
+		kms_script_close_object(lfirst(cell));
 }
 
-static void
-close_member(const ObjectAddress *member)
+void
+kms_script_close_object(const ObjectAddress *member)
 {
 	GrantStmt	statement = {.type = T_GrantStmt};
 	Oid			owner = kms_extension_object_owner(member);

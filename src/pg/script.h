@@ -4,6 +4,8 @@
 #ifndef KMS_PG_SCRIPT_H
 #define KMS_PG_SCRIPT_H
 
+#include "catalog/objectaddress.h"
+
 /* Raise 55000 unless a script of an extension is running. */
 extern void kms_script_require(void);
 
@@ -24,5 +26,11 @@ extern void kms_script_check_schema(const char *schema);
  * granted since.
  */
 extern void kms_script_close_members(void);
+
+/*
+ * Revoke all privileges on an object of the current user from everybody but
+ * its owner, because default privileges may have granted some.
+ */
+extern void kms_script_close_object(const ObjectAddress *object);
 
 #endif							/* KMS_PG_SCRIPT_H */

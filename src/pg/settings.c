@@ -8,6 +8,7 @@
 #include "pg/settings.h"
 
 #include "crypto/digest.h"
+#include "crypto/key_algorithm.h"
 #include "pg/compat.h"
 #include "pg/line.h"
 #include "pg/preload.h"
@@ -38,15 +39,19 @@ int			kms_key_cache_size = 128;
 int			kms_key_pool_size = 16;
 int			kms_keygen_workers = 1;
 int			kms_max_ciphertext_size = 2048;
+int			kms_max_field_size = 1024 * 1024;
+int			kms_max_jwe_size = 64 * 1024;
 int			kms_keygen_concurrency = 2;
 bool		kms_protect_memory = true;
 bool		kms_require_tls = false;
 int			kms_verify_failure_limit = 0;
 int			kms_verify_failure_window = 15 * 60;
 
+int			kms_key_algorithm = KMS_RSA_2048;
 int			kms_key_lifetime = 30 * DAY_S;
+int			kms_field_destroy_after = 7 * DAY_S;
+int			kms_key_renewal = 3 * DAY_S;
 int			kms_key_retention = 90 * DAY_S;
-int			kms_key_bits = 2048;
 int			kms_oaep_hash = KMS_SHA1;
 int			kms_keygen_limit = 5;
 int			kms_keygen_window = DAY_S;
@@ -67,10 +72,12 @@ static const struct config_enum_entry event_detail_options[] = {
 	{NULL, 0, false}
 };
 
-static const struct config_enum_entry key_bits_options[] = {
-	{"2048", 2048, false},
-	{"3072", 3072, false},
-	{"4096", 4096, false},
+static const struct config_enum_entry key_algorithm_options[] = {
+	{"RSA-2048", KMS_RSA_2048, false},
+	{"RSA-3072", KMS_RSA_3072, false},
+	{"RSA-4096", KMS_RSA_4096, false},
+	{"EC-P256", KMS_EC_P256, false},
+	{"X25519", KMS_X25519, false},
 	{NULL, 0, false}
 };
 
@@ -88,6 +95,7 @@ static const struct config_enum_entry oaep_hash_options[] = {
 static void define_server_settings(void);
 static void define_policy_settings(void);
 static void define_session_settings(void);
+static bool check_jwe_size(int *newval, void **extra, GucSource source);
 static bool check_audit_context(char **newval, void **extra, GucSource source);
 static void define_server_seconds(const char *name, const char *what,
 								  int *variable, int boot, int min);
@@ -140,7 +148,7 @@ define_server_settings(void)
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("kms.event_detail",
 							 "Which events kms.event holds; all are counted.",
-							 "With \"failures\", successful decrypts are only counted.",
+							 "With \"failures\", successful decrypts, also of fields, are only counted.",
 							 &kms_event_detail, kms_event_detail,
 							 event_detail_options,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
@@ -223,6 +231,11 @@ define_server_settings(void)
 							&kms_max_databases,
 							kms_max_databases, 1, 10000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kms.max_jwe_size",
+							"Longest JWE that is read; 0 refuses each.",
+							NULL, &kms_max_jwe_size, kms_max_jwe_size, 0,
+							2 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_BYTE,
+							check_jwe_size, NULL, NULL);
 	DefineCustomIntVariable("kms.max_workers",
 							"Event writers and maintenance workers at a time, over all databases.",
 							NULL, &kms_max_workers, kms_max_workers, 1, KMS_WORKERS_MAX,
@@ -272,13 +285,19 @@ define_policy_settings(void)
 							 NULL, &kms_deprecate_problematic_keys,
 							 kms_deprecate_problematic_keys,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("kms.key_bits",
-							 "Size of the modulus of new keys, in bits.",
-							 NULL, &kms_key_bits, kms_key_bits,
-							 key_bits_options, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_policy_seconds("kms.field_destroy_after",
+						  "How long a field key must have been disabled before it can be destroyed.",
+						  &kms_field_destroy_after, kms_field_destroy_after, 0);
+	DefineCustomEnumVariable("kms.key_algorithm",
+							 "Algorithm of new keys.",
+							 NULL, &kms_key_algorithm, kms_key_algorithm,
+							 key_algorithm_options, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_policy_seconds("kms.key_lifetime",
 						  "Time from the creation of a key to its expiry.",
 						  &kms_key_lifetime, kms_key_lifetime, 1);
+	define_policy_seconds("kms.key_renewal",
+						  "Time before the expiry of a key at which its device gets the next one; 0 is off.",
+						  &kms_key_renewal, kms_key_renewal, 0);
 	define_policy_seconds("kms.key_retention",
 						  "Time from the expiry of a key to its deletion.",
 						  &kms_key_retention, kms_key_retention, 0);
@@ -289,6 +308,11 @@ define_policy_settings(void)
 	define_policy_seconds("kms.keygen_window",
 						  "Time over which kms.keygen_limit counts.",
 						  &kms_keygen_window, kms_keygen_window, 1);
+	DefineCustomIntVariable("kms.max_field_size",
+							"Longest plaintext of a field's value.",
+							NULL, &kms_max_field_size, kms_max_field_size,
+							1024, 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE,
+							NULL, NULL, NULL);
 	DefineCustomEnumVariable("kms.oaep_hash",
 							 "OAEP digest of new keys.",
 							 NULL, &kms_oaep_hash, kms_oaep_hash,
@@ -336,6 +360,16 @@ define_session_settings(void)
 							   &kms_audit_context, "",
 							   PGC_USERSET, 0, check_audit_context, NULL, NULL);
 }
+
+static bool
+check_jwe_size(int *newval, void **extra, GucSource source)
+{
+	if (*newval == 0 || *newval >= 1024)
+		return true;
+	GUC_check_errdetail("The size must be 0, or 1kB to 2MB.");
+	return false;
+}
+
 
 /*
  * Accept a value that is not text now, because a value of the configuration

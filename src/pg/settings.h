@@ -48,6 +48,7 @@ extern int	kms_key_cache_size; /* keys a session */
 extern int	kms_key_pool_size;	/* keys a database; 0: no pool */
 extern int	kms_keygen_workers; /* at most KMS_KEYGEN_WORKERS_MAX */
 extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
+extern int	kms_max_jwe_size;	/* bytes, as encoded; 0: JWE are refused */
 extern int	kms_max_databases;
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;
@@ -57,11 +58,14 @@ extern int	kms_verify_failure_window;
 
 /* For superusers, so that a database can have its own. */
 extern int	kms_key_lifetime;
+extern int	kms_key_renewal;	/* 0 means off */
 extern int	kms_key_retention;
-extern int	kms_key_bits;
+extern int	kms_key_algorithm;	/* KmsKeyAlgorithm */
 extern int	kms_oaep_hash;		/* KmsDigest */
 extern int	kms_keygen_limit;
 extern int	kms_keygen_window;
+extern int	kms_max_field_size; /* bytes of plaintext */
+extern int	kms_field_destroy_after;
 extern bool kms_deprecate_problematic_keys;
 extern double kms_problematic_threshold;	/* percent */
 

@@ -22,6 +22,7 @@ const KmsEventField kms_event_fields[] = {
 	{"application_name", 12, KMS_FIELD_TEXT, KMS_CHAIN_HASHED, MEMBER(application_name)},
 	{"calls", 19, KMS_FIELD_NUMBER, KMS_CHAIN_HASHED, MEMBER(calls)},
 	{"form", 20, KMS_FIELD_TEXT, KMS_CHAIN_HASHED, MEMBER(form)},
+	{"app_version", 21, KMS_FIELD_TEXT, KMS_CHAIN_HASHED, MEMBER(app_version)},
 	{"device_id", 8, KMS_FIELD_TEXT, KMS_CHAIN_PERSONAL, MEMBER(device_id)},
 	{"client_addr", 11, KMS_FIELD_TEXT, KMS_CHAIN_PERSONAL, MEMBER(client_addr)},
 	{"context", 13, KMS_FIELD_TEXT, KMS_CHAIN_PERSONAL, MEMBER(remark)},
@@ -116,6 +117,15 @@ kms_event_operation_name(int operation)
 		[KMS_OP_GAP] = "gap",
 		[KMS_OP_DIAGNOSE] = "diagnose",
 		[KMS_OP_FORGET] = "forget",
+		[KMS_OP_ENCRYPT_FIELD] = "encrypt_field",
+		[KMS_OP_DECRYPT_FIELD] = "decrypt_field",
+		[KMS_OP_REFRESH_FIELD] = "refresh_field",
+		[KMS_OP_BLIND_INDEX] = "blind_index",
+		[KMS_OP_CREATE_FIELD_KEY] = "create_field_key",
+		[KMS_OP_ROTATE_FIELD_KEY] = "rotate_field_key",
+		[KMS_OP_DISABLE_FIELD_KEY] = "disable_field_key",
+		[KMS_OP_ENABLE_FIELD_KEY] = "enable_field_key",
+		[KMS_OP_DESTROY_FIELD_KEY] = "destroy_field_key",
 	};
 
 	if (operation <= 0 || operation >= KMS_OPERATION_COUNT ||

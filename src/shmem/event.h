@@ -42,10 +42,19 @@ typedef enum KmsOperation
 	KMS_OP_PURGE = 16,			/* maintenance deleted a key */
 	KMS_OP_GAP = 17,			/* the trail may lack events here */
 	KMS_OP_DIAGNOSE = 18,
-	KMS_OP_FORGET = 19			/* a device; remark: what was forgotten */
+	KMS_OP_FORGET = 19,			/* a device; remark: what was forgotten */
+	KMS_OP_ENCRYPT_FIELD = 20,
+	KMS_OP_DECRYPT_FIELD = 21,
+	KMS_OP_REFRESH_FIELD = 22,
+	KMS_OP_BLIND_INDEX = 23,
+	KMS_OP_CREATE_FIELD_KEY = 24,
+	KMS_OP_ROTATE_FIELD_KEY = 25,
+	KMS_OP_DISABLE_FIELD_KEY = 26,
+	KMS_OP_ENABLE_FIELD_KEY = 27,
+	KMS_OP_DESTROY_FIELD_KEY = 28
 } KmsOperation;
 
-#define KMS_OPERATION_COUNT 20
+#define KMS_OPERATION_COUNT 29
 
 /*
  * One event as producers fill it.
@@ -76,7 +85,9 @@ typedef struct KmsEvent
 	char		application_name[64];
 	char		remark[256];	/* the caller's text: a reason, a subject */
 	char		audit_note[256];	/* kms.audit_context of the transaction */
-	char		form[64];		/* reserved, "": format of the data sent */
+	char		form[56];		/* of the data sent: "JWE RSA-OAEP A256GCM",
+								 * "block sha1/sha1" */
+	char		app_version[72];	/* of the request: up to 64 bytes */
 } KmsEvent;
 
 /* The type of a field, in the event and in its column. */

@@ -19,6 +19,7 @@ static KmsPush push_into_ring(KmsDatabase *database, const KmsEvent *event,
 							  KmsEventClass class, KmsReceipt *receipt);
 static bool is_half_full(KmsRing *ring);
 static void record_on_standby(const KmsEvent *event);
+static int	describe_on_standby(const KmsEvent *event);
 
 void
 kms_events_push(const KmsEvent *event, KmsEventClass class)
@@ -62,12 +63,12 @@ kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 	if (ring != NULL && pushed == KMS_PUSH_CROWDED)
 		kms_ring_count(ring, event);
 	else if (ring != NULL)
-		kms_ring_drop(ring);
+		kms_ring_drop(ring, event);
 	else
 	{
 		pg_atomic_fetch_add_u64(&kms_shared->unrecorded, 1);
 		if (database != NULL)
-			pg_atomic_fetch_add_u64(&database->unrecorded, 1);
+			pg_atomic_fetch_add_u64(&database->unrecorded, event->calls);
 	}
 }
 
@@ -111,6 +112,19 @@ kms_events_release_claim(void)
 		   !pg_atomic_compare_exchange_u32(&claimed_in->ring_claims, &claims,
 										   claims - 1))
 		;
+}
+
+bool
+kms_events_claims_crowd(void)
+{
+	KmsDatabase *database = kms_shared_database();
+	KmsRing    *ring = kms_session_ring_get();
+	KmsRingCounters counters;
+
+	if (database == NULL || ring == NULL)
+		return false;
+	kms_ring_counters(ring, &counters);
+	return pg_atomic_read_u32(&database->ring_claims) > counters.slots / 4;
 }
 
 bool
@@ -196,15 +210,29 @@ record_on_standby(const KmsEvent *event)
 {
 	if (kms_status_is_success((KmsStatus) event->status))
 	{
-		pg_atomic_fetch_add_u64(&kms_shared->standby_successes, 1);
+		pg_atomic_fetch_add_u64(&kms_shared->standby_successes, event->calls);
 		return;
 	}
-	pg_atomic_fetch_add_u64(&kms_shared->standby_failures, 1);
+	pg_atomic_fetch_add_u64(&kms_shared->standby_failures, event->calls);
 	ereport(LOG,
 			(errmsg("kms: %s failed on a standby: %s",
 					kms_event_operation_name(event->operation),
 					kms_status_reason((KmsStatus) event->status)),
-			 event->key_id[0] != '\0' ?
-			 errdetail_log("Key \"%.64s\".", event->key_id) : 0,
+			 describe_on_standby(event),
 			 KMS_HIDE_STATEMENT));
+}
+
+/* Allocates nothing, because callbacks of memory contexts use it. */
+static int
+describe_on_standby(const KmsEvent *event)
+{
+	char		calls[40] = "";
+
+	if (event->calls > 1)
+		snprintf(calls, sizeof(calls), "Calls: " INT64_FORMAT ".",
+				 event->calls);
+	if (event->key_id[0] != '\0')
+		return errdetail_log("Key \"%s\".%s%s", event->key_id,
+							 calls[0] == '\0' ? "" : "  ", calls);
+	return calls[0] == '\0' ? 0 : errdetail_log("%s", calls);
 }

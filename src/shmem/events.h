@@ -54,6 +54,12 @@ extern bool kms_events_claim(void);
 extern void kms_events_release_claim(void);
 
 /*
+ * Return true if the claims of all sessions take more than a quarter of the
+ * ring: then no claim may be kept longer than its call.
+ */
+extern bool kms_events_claims_crowd(void);
+
+/*
  * Return true if this session has to wait while the ring is at least half
  * full, because it has pushed many events since the ring was last less than
  * half full.

@@ -35,8 +35,10 @@ static TimestampTz began_at[REMEMBERED];
 static int	began = 0;			/* keys that this session ever started */
 static TimestampTz waiting_since;
 
+static void prepare(void);
 static KmsGenerator *line_up(void);
 static bool is_my_turn(void);
+static bool take_turn(void);
 static void choose_next(void);
 static bool goes_before(const KmsGenerator *a, const KmsGenerator *b);
 static int	count_recent(void);
@@ -66,16 +68,7 @@ kms_generation_attach(KmsGeneration *queue)
 void
 kms_generation_enter(void)
 {
-	static bool registered = false;
-
-	if (!registered)
-	{
-		before_shmem_exit(leave_at_exit, (Datum) 0);
-		registered = true;
-	}
-	Assert(mine == NULL);
-	waiting_since = GetCurrentTimestamp();
-
+	prepare();
 	PG_TRY();
 	{
 		while ((mine = line_up()) == NULL)
@@ -97,6 +90,40 @@ kms_generation_enter(void)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+}
+
+bool
+kms_generation_try_enter(void)
+{
+	bool		turn;
+
+	prepare();
+	mine = line_up();
+	if (mine == NULL)
+		return false;
+	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
+	turn = take_turn();
+	if (!turn)
+	{
+		mine->pid = 0;
+		mine = NULL;
+	}
+	LWLockRelease(&generation->lock);
+	return turn;
+}
+
+static void
+prepare(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		before_shmem_exit(leave_at_exit, (Datum) 0);
+		registered = true;
+	}
+	Assert(mine == NULL);
+	waiting_since = GetCurrentTimestamp();
 }
 
 void
@@ -156,16 +183,22 @@ is_my_turn(void)
 	bool		turn;
 
 	LWLockAcquire(&generation->lock, LW_EXCLUSIVE);
-	mine->made = count_recent();
-	choose_next();
-	turn = mine->running;
-	if (turn)
-	{
-		note_wait();
-		note_key();
-	}
+	turn = take_turn();
 	LWLockRelease(&generation->lock);
 	return turn;
+}
+
+/* Must hold the lock exclusively. */
+static bool
+take_turn(void)
+{
+	mine->made = count_recent();
+	choose_next();
+	if (!mine->running)
+		return false;
+	note_wait();
+	note_key();
+	return true;
 }
 
 /* Must hold the lock exclusively. */

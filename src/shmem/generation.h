@@ -63,9 +63,15 @@ extern void kms_generation_attach(KmsGeneration *queue);
 extern void kms_generation_enter(void);
 
 /*
- * Let the next session in.  Call it after each kms_generation_enter that has
- * returned, also if an error is raised in between.  A process that exits does
- * this by itself.
+ * The same without waiting: return false if it is not this session's turn at
+ * once.
+ */
+extern bool kms_generation_try_enter(void);
+
+/*
+ * Let the next session in.  Call this after each of these that has let this
+ * session in, also if an error is raised in between.  A process that exits
+ * does this by itself.
  */
 extern void kms_generation_leave(void);
 

@@ -302,7 +302,7 @@ kms_ring_count(KmsRing *ring, const KmsEvent *event)
 	if (!kms_tally_add(kms_ring_tally(ring), event->operation, event->status,
 					   event->calls, event->duration_us))
 	{
-		kms_ring_drop(ring);
+		kms_ring_drop(ring, event);
 		return;
 	}
 	count(&ring->counted);
@@ -310,9 +310,10 @@ kms_ring_count(KmsRing *ring, const KmsEvent *event)
 
 /* Always use the same status; which one does not matter. */
 void
-kms_ring_drop(KmsRing *ring)
+kms_ring_drop(KmsRing *ring, const KmsEvent *event)
 {
-	(void) kms_tally_add(kms_ring_tally(ring), KMS_OP_GAP, KMS_FAILED, 1, 0);
+	(void) kms_tally_add(kms_ring_tally(ring), KMS_OP_GAP, KMS_FAILED,
+						 event->calls, 0);
 	count(&ring->dropped);
 }
 

@@ -23,8 +23,8 @@
 #include "shmem/event.h"
 #include "shmem/tally.h"
 
-#define KMS_RING_FORMAT		3	/* version of the layout of header and event */
-#define KMS_RING_SLOT_SIZE	1344	/* bytes, in whole cache lines */
+#define KMS_RING_FORMAT		4	/* version of the layout of header and event */
+#define KMS_RING_SLOT_SIZE	1408	/* bytes, in whole cache lines */
 #define KMS_RING_PAGE		4096	/* bytes of the header's first part */
 #define KMS_RING_ANCHOR_SIZE 1024	/* bytes of it, see shmem/anchor.h */
 #define KMS_RING_HEADER_SIZE (KMS_RING_PAGE + KMS_TALLY_SIZE)	/* bytes */
@@ -151,10 +151,10 @@ extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event,
 
 /*
  * Count an event without recording it, or count an event that is lost because
- * the ring is full.
+ * the ring is full.  The consumer gets the number of calls of both.
  */
 extern void kms_ring_count(KmsRing *ring, const KmsEvent *event);
-extern void kms_ring_drop(KmsRing *ring);
+extern void kms_ring_drop(KmsRing *ring, const KmsEvent *event);
 
 /*
  * Return the counts of events that were not recorded, for the consumer.  Lost

@@ -442,6 +442,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->reopened_at = 0;
 	database->series_at = 0;
 	database->ring_silent_until = 0;
+	database->renewal_silent_until = 0;
 	database->able_since = 0;
 	pg_atomic_write_u32(&database->pool_coming, 0);
 	pg_atomic_write_u64(&database->ring_generation, 0);

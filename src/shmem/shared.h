@@ -113,12 +113,15 @@ typedef struct KmsDatabase
 	pg_atomic_uint64 ring_stalled;
 
 	/*
-	 * Events that could not be put into any ring, and how many of them gaps
-	 * report.
+	 * Calls whose events could not be put into any ring, and how many of them
+	 * gaps report.
 	 */
 	pg_atomic_uint64 unrecorded;
 	pg_atomic_uint64 unrecorded_told;
 	TimestampTz ring_silent_until;	/* no log line about its file before */
+
+	TimestampTz renewal_silent_until;	/* no log line about a failed renewal
+										 * before */
 
 	/*
 	 * Time since which its writers have found a master key each time; 0 if

@@ -51,7 +51,7 @@ kms_checkpoint_table_read(const Datum *values, const bool *isnull,
 						  KmsCheckpoint *checkpoint)
 {
 	const text *kind;
-	unsigned char id[KMS_KEY_ID_MAX];
+	unsigned char id[KMS_SERVICE_ID_MAX];
 	size_t		len;
 
 	memset(checkpoint, 0, sizeof(*checkpoint));
@@ -72,7 +72,7 @@ kms_checkpoint_table_read(const Datum *values, const bool *isnull,
 		return;
 	len = kms_scan_bytes(values[CHECKPOINT_SIGNING_KEY_ID], false, id,
 						 sizeof(id));
-	if (kms_key_id_valid((const char *) id, len))
+	if (kms_key_id_valid_service((const char *) id, len))
 		memcpy(checkpoint->signing_key_id, id, len);
 	(void) kms_scan_bytes(values[CHECKPOINT_SIGNATURE],
 						  isnull[CHECKPOINT_SIGNATURE], checkpoint->signature,

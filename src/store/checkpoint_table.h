@@ -37,7 +37,7 @@ typedef struct KmsCheckpoint
 								 * it, 0: none */
 	TimestampTz signed_at;
 	TimestampTz able_since;		/* since when the server was able to sign */
-	char		signing_key_id[KMS_KEY_ID_MAX + 1];
+	char		signing_key_id[KMS_SERVICE_ID_MAX + 1];
 	unsigned char signature[KMS_SIGNATURE_SIZE];
 } KmsCheckpoint;
 

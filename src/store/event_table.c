@@ -326,7 +326,9 @@ static bool
 is_kept(const KmsEvent *event)
 {
 	return kms_event_detail == KMS_DETAIL_ALL ||
-		event->operation != KMS_OP_DECRYPT || event->status != KMS_OK;
+		(event->operation != KMS_OP_DECRYPT &&
+		 event->operation != KMS_OP_DECRYPT_FIELD) ||
+		event->status != KMS_OK;
 }
 
 static void

@@ -257,12 +257,16 @@ kms_health_active_twice(List *sample, bool complete)
 							   "SELECT pg_catalog.string_agg(k.key_id, ' and '"
 							   "  ORDER BY k.created_at, k.key_id)"
 							   " FROM kms.key AS k WHERE " IN_USE("k")
-							   " GROUP BY k.device_id HAVING pg_catalog.count(*) > 1"
+							   " GROUP BY k.device_id, k.algorithm, k.oaep_hash,"
+							   "  k.mgf1_hash HAVING pg_catalog.count(*) > 1"
 							   " ORDER BY 1 LIMIT 11");
 	return texts_of_sample(&sample_plan, sample, true,
 						   "SELECT k.key_id || ' and ' || s.key_id"
 						   " FROM kms.key AS k JOIN kms.key AS s"
 						   "  ON s.device_id = k.device_id AND s.key_id <> k.key_id"
+						   "  AND s.algorithm = k.algorithm"
+						   "  AND s.oaep_hash = k.oaep_hash"
+						   "  AND s.mgf1_hash = k.mgf1_hash"
 						   " WHERE " LOOKED_AT " AND " IN_USE("k") " AND " IN_USE("s")
 						   " ORDER BY k.key_id LIMIT 11");
 }
@@ -313,7 +317,8 @@ texts_of_sample(SPIPlanPtr *plan, List *sample, bool by_index,
 }
 
 static const char *const tables[] = {
-	"key", "key_secret", "denial", "pepper", "audit_key", "pool_key", "event",
+	"key", "key_secret", "denial", "pepper", "audit_key", "field_key",
+	"pool_key", "event",
 	"event_outbox", "event_epoch", "event_quarantine", "event_checkpoint",
 	"metric", "maintenance"
 };
@@ -322,7 +327,8 @@ static const char *const tables[] = {
 static const char *const indexes[] = {
 	"key_pkey", "key_device_idx", "key_secret_pkey",
 	"key_secret_master_key_idx", "denial_key_idx", "pepper_pkey",
-	"audit_key_pkey", "pool_key_pkey"
+	"audit_key_pkey", "field_key_pkey", "field_key_id_key",
+	"field_key_master_key_idx", "pool_key_pkey"
 };
 
 List *

@@ -8,7 +8,7 @@
 
 #include "crypto/digest.h"
 #include "crypto/key_id.h"
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "crypto/seal.h"
 
 typedef enum KmsKeyState
@@ -24,6 +24,7 @@ typedef enum KmsKeyState
 
 #define KMS_ORIGIN_GENERATED	"generated" /* counts for the limit */
 #define KMS_ORIGIN_REPLACEMENT	"replacement"	/* of a problematic key */
+#define KMS_ORIGIN_RENEWAL		"renewal"
 #define KMS_ORIGIN_IMPORTED		"imported"
 
 /* columns of kms.key to search by */
@@ -62,8 +63,9 @@ typedef struct KmsKeyRow
 	char		key_id[KMS_KEY_ID_MAX + 1];
 	char		device_id[KMS_DEVICE_ID_MAX + 1];
 	char		app_version[KMS_APP_VERSION_MAX + 1];
-	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
-	char		oaep_hash[16];
+	char		algorithm[KMS_KEY_ALGORITHM_SIZE];
+	char		oaep_hash[16];	/* "none": no OAEP, as in mgf1_hash */
+	char		mgf1_hash[16];
 	char		origin[16];
 	char		state_reason[KMS_REASON_MAX + 1];
 	bool		has_app_version;

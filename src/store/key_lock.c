@@ -19,6 +19,7 @@
 #include "pg/fault.h"
 #include "pg/lock.h"
 #include "store/key.h"
+#include "store/link.h"
 #include "store/prepared.h"
 #include "store/scan.h"
 #include "store/spi.h"
@@ -44,6 +45,15 @@ kms_key_lock_device(const char *device_id)
 	kms_lock_device(&tag, device_id);
 	if (!kms_lock_try(&tag))
 		wait_for_device(&tag);
+}
+
+bool
+kms_key_lock_try_device(const char *device_id)
+{
+	LOCKTAG		tag;
+
+	kms_lock_device(&tag, device_id);
+	return kms_lock_try(&tag);
 }
 
 /*
@@ -199,4 +209,20 @@ bool
 kms_key_lock_try_table(void)
 {
 	return ConditionalLockRelationOid(kms_catalog()->key, RowExclusiveLock);
+}
+
+bool
+kms_key_lock_try_tables(void)
+{
+	const KmsCatalog *catalog = kms_catalog();
+	Oid			tables[] = {catalog->key, catalog->key_secret, catalog->pool_key,
+	kms_link_relation("event_outbox")};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(tables); i++)
+	{
+		if (!ConditionalLockRelationOid(tables[i], RowExclusiveLock))
+			return false;
+	}
+	return true;
 }

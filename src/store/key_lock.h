@@ -8,9 +8,11 @@
 
 /*
  * Lock a device until the end of the transaction, or until the lock is
- * released.
+ * released.  The second function does not wait: it returns false if another
+ * transaction holds the lock.
  */
 extern void kms_key_lock_device(const char *device_id);
+extern bool kms_key_lock_try_device(const char *device_id);
 extern void kms_key_lock_release_device(const char *device_id);
 
 /*
@@ -33,5 +35,8 @@ extern bool kms_key_lock_row(const char *key_id, KmsKeyLock how);
  * transaction.
  */
 extern bool kms_key_lock_try_table(void);
+
+/* The same for all tables that change when a key is made or replaced. */
+extern bool kms_key_lock_try_tables(void);
 
 #endif							/* KMS_STORE_KEY_LOCK_H */

@@ -107,6 +107,7 @@ kms_key_table_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
 	kms_spi_text(&spi, row->has_app_version ? row->app_version : NULL);
 	kms_spi_text(&spi, row->algorithm);
 	kms_spi_text(&spi, row->oaep_hash);
+	kms_spi_text(&spi, row->mgf1_hash);
 	kms_spi_text(&spi, row->origin);
 	kms_spi_text(&spi, kms_key_state_name(row->state));
 	kms_spi_text(&spi, row->has_state_reason ? row->state_reason : NULL);
@@ -117,9 +118,10 @@ kms_key_table_insert(const KmsKeyRow *row, const KmsKeySecret *secret)
 	kms_spi_bytes(&spi, row->seal, KMS_SEAL_SIZE);
 	kms_spi_run(&spi, &plan,
 				"INSERT INTO kms.key (key_id, device_id, app_version, algorithm,"
-				" oaep_hash, origin, state, state_reason, created_at, expires_at,"
-				" state_changed_at, row_version, seal) VALUES"
-				" ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+				" oaep_hash, mgf1_hash, origin, state, state_reason, created_at,"
+				" expires_at, state_changed_at, row_version, seal) VALUES"
+				" ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+				" $14)"
 				" ON CONFLICT (key_id) DO NOTHING",
 				SPI_OK_INSERT);
 	done = spi.processed > 0;

@@ -81,6 +81,22 @@ kms_pool_table_pick(KmsPoolTest fits, void *arg, KmsPoolKey *key)
 	return picked;
 }
 
+bool
+kms_pool_table_has(KmsPoolTest fits, void *arg)
+{
+	KmsPoolKey *key = palloc(sizeof(KmsPoolKey));
+	PoolScan	scan;
+	ItemPointerData tid;
+	bool		found = false;
+
+	begin_scan(&scan, AccessShareLock);
+	while (!found && next_row(&scan, key, &tid))
+		found = fits(key, arg);
+	end_scan(&scan);
+	pfree(key);
+	return found;
+}
+
 int
 kms_pool_table_tidy(KmsPoolTest fits, void *arg, int most)
 {

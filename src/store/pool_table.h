@@ -16,7 +16,7 @@ typedef struct KmsPoolKey
 {
 	char		id[KMS_KEY_ID_MAX + 1];
 	char		home[KMS_POOL_HOME_SIZE];	/* the database that may use it */
-	char		algorithm[KMS_RSA_ALGORITHM_SIZE];
+	char		algorithm[KMS_KEY_ALGORITHM_SIZE];
 	TimestampTz created_at;
 	KmsKeySecret secret;
 } KmsPoolKey;
@@ -36,6 +36,12 @@ typedef bool (*KmsPoolTest) (const KmsPoolKey *key, void *arg);
  * serialization failure, whatever the isolation level.
  */
 extern bool kms_pool_table_pick(KmsPoolTest fits, void *arg, KmsPoolKey *key);
+
+/*
+ * Return whether there is a usable row that no other transaction is taking.
+ * The caller holds a lock of the table.
+ */
+extern bool kms_pool_table_has(KmsPoolTest fits, void *arg);
 
 /*
  * Count the usable rows, up to "most", and delete the others.  A row that

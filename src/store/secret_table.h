@@ -2,17 +2,18 @@
 #ifndef KMS_STORE_SECRET_TABLE_H
 #define KMS_STORE_SECRET_TABLE_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "crypto/wrap.h"
 
-#define KMS_WRAPPED_MAX (KMS_RSA_MAX_PRIVATE + KMS_WRAP_OVERHEAD)	/* bytes */
+/* bytes */
+#define KMS_WRAPPED_MAX (KMS_KEY_PAIR_MAX_PRIVATE + KMS_WRAP_OVERHEAD)
 
 /* A row of kms.key_secret. */
 typedef struct KmsKeySecret
 {
 	size_t		public_len;
 	size_t		wrapped_len;
-	unsigned char public_key[KMS_RSA_MAX_PUBLIC];
+	unsigned char public_key[KMS_KEY_PAIR_MAX_PUBLIC];
 	unsigned char wrapped_key[KMS_WRAPPED_MAX];
 } KmsKeySecret;
 

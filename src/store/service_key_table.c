@@ -180,7 +180,7 @@ read_row(KmsServiceKeyKind kind, HeapTuple tuple, TupleDesc desc,
 	{
 		text	   *id = DatumGetTextPP(value);
 
-		if (kms_key_id_valid(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)))
+		if (kms_key_id_valid_service(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)))
 			memcpy(key->id, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
 	}
 	value = heap_getattr(tuple, KEY_CREATED_AT, desc, &isnull);

@@ -25,7 +25,7 @@ typedef enum KmsServiceKeyKind
 typedef struct KmsServiceKey
 {
 	KmsServiceKeyKind kind;
-	char		id[KMS_KEY_ID_MAX + 1];
+	char		id[KMS_SERVICE_ID_MAX + 1];
 	TimestampTz created_at;
 	size_t		wrapped_len;	/* 0: the value does not have the length of a
 								 * wrap */

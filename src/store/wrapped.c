@@ -25,6 +25,11 @@ enum
 	SECRET_ID = 1, SECRET_PUBLIC_KEY, SECRET_WRAPPED_KEY, SECRET_MASTER_KEY_ID
 };
 
+enum
+{
+	FIELD_NAME = 1, FIELD_VERSION, FIELD_MASTER_KEY_ID = 13
+};
+
 /* A scan of the index that finds uncommitted rows, too. */
 typedef struct WrappedScan
 {
@@ -34,22 +39,25 @@ typedef struct WrappedScan
 	SysScanDesc scan;
 } WrappedScan;
 
-static void begin_scan(WrappedScan *scan, LOCKMODE mode,
-					   StrategyNumber strategy, RegProcedure compare,
-					   bytea *id);
+static void begin_scan(WrappedScan *scan, KmsWrappedTable table,
+					   LOCKMODE mode, StrategyNumber strategy,
+					   RegProcedure compare, bytea *id);
+static AttrNumber id_column(KmsWrappedTable table);
+static char *name_row(const WrappedScan *scan, KmsWrappedTable table,
+					  HeapTuple tuple);
 static void end_scan(WrappedScan *scan);
-static bytea *first_id(StrategyNumber strategy, RegProcedure compare,
-					   bytea *id);
+static bytea *first_id(KmsWrappedTable table, StrategyNumber strategy,
+					   RegProcedure compare, bytea *id);
 static bytea *as_bytea(const unsigned char *master_key_id);
 
 List *
-kms_wrapped_ids(void)
+kms_wrapped_ids(KmsWrappedTable table)
 {
 	bytea	   *id = (bytea *) palloc0(VARHDRSZ);
 	List	   *ids = NIL;
 
 	SET_VARSIZE(id, VARHDRSZ);
-	id = first_id(BTGreaterEqualStrategyNumber, F_BYTEAGE, id);
+	id = first_id(table, BTGreaterEqualStrategyNumber, F_BYTEAGE, id);
 	while (id != NULL)
 	{
 		unsigned char *bytes = palloc0(KMS_MASTER_KEY_ID_SIZE);
@@ -57,36 +65,39 @@ kms_wrapped_ids(void)
 		if (VARSIZE_ANY_EXHDR(id) == KMS_MASTER_KEY_ID_SIZE)
 			memcpy(bytes, VARDATA_ANY(id), KMS_MASTER_KEY_ID_SIZE);
 		ids = lappend(ids, bytes);
-		id = first_id(BTGreaterStrategyNumber, F_BYTEAGT, id);
+		id = first_id(table, BTGreaterStrategyNumber, F_BYTEAGT, id);
 	}
 	return ids;
 }
 
 int64
-kms_wrapped_count(const unsigned char *master_key_id)
+kms_wrapped_count(KmsWrappedTable table, const unsigned char *master_key_id)
 {
-	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr plans[KMS_WRAPPED_TABLES];
+	static const char *const queries[] = {
+		"SELECT pg_catalog.count(*) FROM kms.key_secret"
+		" WHERE master_key_id = $1",
+		"SELECT pg_catalog.count(*) FROM kms.field_key"
+		" WHERE master_key_id = $1"
+	};
 	KmsSpi		spi;
 
 	kms_spi_begin(&spi);
 	kms_spi_by_index(&spi);
 	kms_spi_bytes(&spi, master_key_id, KMS_MASTER_KEY_ID_SIZE);
-	kms_spi_run(&spi, &plan,
-				"SELECT pg_catalog.count(*) FROM kms.key_secret"
-				" WHERE master_key_id = $1",
-				SPI_OK_SELECT);
+	kms_spi_run(&spi, &plans[table], queries[table], SPI_OK_SELECT);
 	return kms_spi_end_with_int64(&spi, 0);
 }
 
 void
-kms_wrapped_visit(const unsigned char *master_key_id, KmsWrappedVisitor visit,
-				  void *arg)
+kms_wrapped_visit(KmsWrappedTable table, const unsigned char *master_key_id,
+				  KmsWrappedVisitor visit, void *arg)
 {
 	WrappedScan scan;
 	HeapTuple	tuple;
 	bool		on = true;
 
-	begin_scan(&scan, RowExclusiveLock, BTEqualStrategyNumber, F_BYTEAEQ,
+	begin_scan(&scan, table, RowExclusiveLock, BTEqualStrategyNumber, F_BYTEAEQ,
 			   as_bytea(master_key_id));
 	while (on && HeapTupleIsValid(tuple =
 								  systable_getnext_ordered(scan.scan,
@@ -94,10 +105,7 @@ kms_wrapped_visit(const unsigned char *master_key_id, KmsWrappedVisitor visit,
 	{
 		TransactionId writer = TransactionIdIsValid(scan.dirty.xmin)
 		? scan.dirty.xmin : scan.dirty.xmax;
-		bool		isnull;
-		Datum		value = heap_getattr(tuple, SECRET_ID,
-										 RelationGetDescr(scan.rel), &isnull);
-		char	   *key_id = TextDatumGetCString(value);
+		char	   *key_id = name_row(&scan, table, tuple);
 
 		CHECK_FOR_INTERRUPTS();
 		on = visit(key_id, writer, arg);
@@ -150,25 +158,49 @@ kms_wrapped_replace(const KmsKeyRow *row, const KmsKeySecret *secret)
 }
 
 /*
- * "mode" is the lock on kms.key that the caller needs.  It is taken before
- * that on kms.key_secret.
+ * "mode" is the lock on the table of keys that the caller needs.  That on
+ * kms.key is taken before the one on kms.key_secret.
  */
 static void
-begin_scan(WrappedScan *scan, LOCKMODE mode, StrategyNumber strategy,
-		   RegProcedure compare, bytea *id)
+begin_scan(WrappedScan *scan, KmsWrappedTable table, LOCKMODE mode,
+		   StrategyNumber strategy, RegProcedure compare, bytea *id)
 {
 	const KmsCatalog *catalog = kms_catalog();
+	bool		is_field = table == KMS_WRAPPED_FIELDS;
 	ScanKeyData key;
 
-	ScanKeyInit(&key, SECRET_MASTER_KEY_ID, strategy, compare,
+	ScanKeyInit(&key, id_column(table), strategy, compare,
 				PointerGetDatum(id));
-	LockRelationOid(catalog->key, mode);
-	scan->rel = table_open(catalog->key_secret, AccessShareLock);
-	scan->index = index_open(catalog->key_secret_master_key_idx,
+	LockRelationOid(is_field ? catalog->field_key : catalog->key, mode);
+	scan->rel = table_open(is_field ? catalog->field_key
+						   : catalog->key_secret, AccessShareLock);
+	scan->index = index_open(is_field ? catalog->field_key_master_key_idx
+							 : catalog->key_secret_master_key_idx,
 							 AccessShareLock);
 	InitDirtySnapshot(scan->dirty);
 	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
 											&scan->dirty, 1, &key);
+}
+
+static AttrNumber
+id_column(KmsWrappedTable table)
+{
+	return table == KMS_WRAPPED_FIELDS ? FIELD_MASTER_KEY_ID
+		: SECRET_MASTER_KEY_ID;
+}
+
+/* Return the id of a row, palloc'd. */
+static char *
+name_row(const WrappedScan *scan, KmsWrappedTable table, HeapTuple tuple)
+{
+	TupleDesc	desc = RelationGetDescr(scan->rel);
+	bool		isnull;
+
+	if (table == KMS_WRAPPED_KEYS)
+		return TextDatumGetCString(heap_getattr(tuple, SECRET_ID, desc, &isnull));
+	return psprintf("%s/%d",
+					TextDatumGetCString(heap_getattr(tuple, FIELD_NAME, desc, &isnull)),
+					DatumGetInt32(heap_getattr(tuple, FIELD_VERSION, desc, &isnull)));
 }
 
 static void
@@ -181,18 +213,19 @@ end_scan(WrappedScan *scan)
 
 /* Return the id of the first row from there on, or NULL. */
 static bytea *
-first_id(StrategyNumber strategy, RegProcedure compare, bytea *id)
+first_id(KmsWrappedTable table, StrategyNumber strategy, RegProcedure compare,
+		 bytea *id)
 {
 	WrappedScan scan;
 	HeapTuple	tuple;
 	bytea	   *found = NULL;
 
-	begin_scan(&scan, AccessShareLock, strategy, compare, id);
+	begin_scan(&scan, table, AccessShareLock, strategy, compare, id);
 	tuple = systable_getnext_ordered(scan.scan, ForwardScanDirection);
 	if (HeapTupleIsValid(tuple))
 	{
 		bool		isnull;
-		Datum		value = heap_getattr(tuple, SECRET_MASTER_KEY_ID,
+		Datum		value = heap_getattr(tuple, id_column(table),
 										 RelationGetDescr(scan.rel), &isnull);
 
 		if (!isnull)			/* nulls are last in the index */

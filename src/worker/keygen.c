@@ -38,7 +38,7 @@ typedef struct Keygen
 	bool		absent;
 	bool		again;			/* there may be more work */
 	int			bits;			/* size of the key that is being generated */
-	KmsRsaKey  *key;			/* generated, and not yet in the pool */
+	KmsKeyPair *key;			/* generated, and not yet in the pool */
 	KmsPoolKey	room;
 } Keygen;
 
@@ -79,7 +79,7 @@ kms_keygen_main(Datum arg)
 		else
 		{
 			(void) kms_pool_release();
-			kms_rsa_key_free(keygen.key);
+			kms_key_pair_free(keygen.key);
 			keygen.key = NULL;
 			keygen.again = true;
 			if (error.sqlstate != ERRCODE_QUERY_CANCELED)
@@ -103,7 +103,7 @@ static void
 one_round(void *arg)
 {
 	Keygen	   *keygen = arg;
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 	KmsStatus	status;
 
 	kms_worker_reload();
@@ -156,7 +156,7 @@ look(Keygen *keygen)
 
 	if (missing > 1 && worker->number + 1 < KMS_KEYGEN + kms_keygen_workers)
 		kms_shared_request(worker->database, worker->number + 1);
-	return missing > 0 ? kms_key_bits : 0;
+	return missing > 0 ? kms_key_algorithm_bits(kms_key_algorithm) : 0;
 }
 
 static bool
@@ -177,7 +177,7 @@ must_stop(void *arg)
 
 	kms_worker_reload();
 	return must_leave(&keygen->worker) || kms_key_pool_size == 0 ||
-		kms_key_bits != keygen->bits ||
+		kms_key_algorithm_bits(kms_key_algorithm) != keygen->bits ||
 		keygen->worker.number >= KMS_KEYGEN + kms_keygen_workers;
 }
 

@@ -52,7 +52,7 @@ static struct
 	bool		stop;			/* atomic */
 	int			bits;
 	KmsStatus	status;			/* the thread's until it is joined */
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 }			search;
 
 /* /proc/self/autogroup, open for writing, or -1. */
@@ -78,7 +78,7 @@ kms_prime_search_prepare(void)
 
 KmsStatus
 kms_prime_search_run(int bits, bool (*must_stop) (void *arg), void *arg,
-					 KmsRsaKey **key)
+					 KmsKeyPair **key)
 {
 	*key = NULL;
 	start_thread(bits);
@@ -89,7 +89,7 @@ kms_prime_search_run(int bits, bool (*must_stop) (void *arg), void *arg,
 	PG_CATCH();
 	{
 		end();
-		kms_rsa_key_free(search.key);
+		kms_key_pair_free(search.key);
 		search.key = NULL;
 		PG_RE_THROW();
 	}
@@ -249,6 +249,6 @@ static void
 stop_at_exit(int code, Datum arg)
 {
 	end();
-	kms_rsa_key_free(search.key);
+	kms_key_pair_free(search.key);
 	search.key = NULL;
 }

@@ -4,7 +4,7 @@
 #ifndef KMS_WORKER_PRIME_SEARCH_H
 #define KMS_WORKER_PRIME_SEARCH_H
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 
 /*
  * Open the file that later lowers the priority.  Call it before
@@ -22,6 +22,6 @@ extern void kms_prime_search_prepare(void);
  * status is KMS_OK.
  */
 extern KmsStatus kms_prime_search_run(int bits, bool (*must_stop) (void *arg),
-									  void *arg, KmsRsaKey **key);
+									  void *arg, KmsKeyPair **key);
 
 #endif							/* KMS_WORKER_PRIME_SEARCH_H */

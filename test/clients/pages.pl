@@ -4,15 +4,15 @@
 # share one session.  A driver that cannot be had here is skipped by name.
 #
 # A block that follows a line "<!-- run -->" is a file, and a block "text"
-# behind it is what it prints.
+# behind it is what it prints.  The files of "<!-- run person -->" are another
+# program of the page, which is run in the same directory.
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../perl";
 use IPC::Run;
-use JSON::PP;
-use KmsCommand qw(last_line run write_file);
+use KmsCommand qw(last_line npm_install run write_file);
 use KmsTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -56,6 +56,16 @@ my @pages = (
 		run => [ 'node', 'main.js' ]
 	},
 	{
+		page => 'prisma',
+		part => 'person',
+		file => 'person.js',
+		need => [
+			'env', 'PRISMA_SCHEMA_ENGINE_BINARY=/bin/true', 'npx',
+			'--no-install', 'prisma', 'generate', '--schema=schema.prisma'
+		],
+		run => [ 'node', 'person.js' ]
+	},
+	{
 		page => 'psycopg',
 		file => 'main.py',
 		need => [ 'python3', '-c', 'import psycopg, cryptography' ],
@@ -71,6 +81,15 @@ my @pages = (
 		],
 		run => [ 'python3', 'main.py' ],
 		in_text => 1
+	},
+	{
+		page => 'sqlalchemy',
+		part => 'person',
+		file => 'person.py',
+		need => [
+			'python3', '-c', 'import sqlalchemy, psycopg2, cryptography'
+		],
+		run => [ 'python3', 'person.py' ]
 	},
 	{
 		page => 'jdbc',
@@ -131,17 +150,19 @@ sub make_certificate
 	return;
 }
 
-# The database of docs/install.md, and the role of docs/clients/index.md.
+# The database of docs/install.md, and the role and the saved keys of
+# docs/clients/index.md.
 sub make_database
 {
-	my ($role) = slurp_file("$docs/clients/index.md") =~
-	  /^```sql\n(CREATE ROLE web LOGIN;\n.*?)^```$/ms;
+	my ($from_role) = slurp_file("$docs/clients/index.md") =~
+	  /^(```sql\nCREATE ROLE web LOGIN;\n.*)/ms;
 
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
 	$node->safe_psql('app', 'CREATE SCHEMA keys;
 		CREATE EXTENSION kms SCHEMA keys;
 		ALTER DATABASE app SET search_path = "$user", public, keys');
-	$node->safe_psql('app', $role);
+	$node->safe_psql('app', $_)
+	  foreach $from_role =~ /^```sql\n(.*?)^```$/gms;
 	return;
 }
 
@@ -193,35 +214,43 @@ sub url
 
 # ---- Pages ---------------------------------------------------------------
 
-# The files of a page, by their language, and what the page says they print.
+# The files of a page, or of a part of it, by their language, and what the page
+# says they print.
 sub read_page
 {
-	my $name = shift;
+	my ($name, $part) = @_;
 	my $text = slurp_file("$docs/clients/$name.md");
 	my %page = (output => '');
-	my $marks = () = $text =~ /^<!-- run -->$/gm;
+	my $mark = defined $part ? "<!-- run $part -->" : '<!-- run -->';
+	my $marks = () = $text =~ /^\Q$mark\E$/gm;
 
 	while ($text =~
-		/^<!-- run -->\n```(\w+)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?/gms)
+		/^\Q$mark\E\n```(\w+)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?/gms)
 	{
 		$page{files}{$1} = $2;
 		$page{output} .= defined $3 ? $3 : '';
 	}
 	is(scalar(keys %{ $page{files} }), $marks,
-		"$name: each mark stands before a file of its own");
+		name_of($name, $part) . ': each mark stands before a file of its own');
 	return \%page;
+}
+
+sub name_of
+{
+	my ($name, $part) = @_;
+	return defined $part ? "$name ($part)" : $name;
 }
 
 sub test_page
 {
 	my $page = shift;
-	my $name = $page->{page};
-	my $shown = read_page($name);
-	my $work = "$dir/$name";
+	my $name = name_of($page->{page}, $page->{part});
+	my $shown = read_page($page->{page}, $page->{part});
+	my $work = "$dir/$page->{page}";
 
   SKIP:
 	{
-		mkdir $work or die "$work: $!";
+		-d $work or mkdir $work or die "$work: $!";
 		my ($ending) = $page->{file} =~ /\.(\w+)$/;
 		$ending = 'python' if $ending eq 'py';
 		write_file("$work/$page->{file}", $shown->{files}{$ending});
@@ -249,14 +278,8 @@ sub install
 
 	if ($page->{packages})
 	{
-		write_file("$work/package.json", JSON::PP->new->encode(
-				{ private => JSON::PP::true, dependencies => $page->{packages} }));
-		my ($status, undef, $errors) = run([ qw(npm install
-				  --ignore-scripts --no-audit --no-fund --no-update-notifier
-				  --loglevel=error --fetch-retries=0) ], '', $work);
-		# npm first names the kind of error, and then explains it at length.
-		my ($why) = $errors =~ /^(npm \S+ code .*)$/m;
-		return ($status, $why // last_line($errors)) if $status != 0;
+		my ($failed, $why) = npm_install($work, %{ $page->{packages} });
+		return ($failed, $why) if $failed != 0;
 	}
 	my ($status, undef, $errors) = run($page->{need}, '', $work);
 	return ($status, last_line($errors));
@@ -292,14 +315,22 @@ sub run_program
 sub test_direct
 {
 	my ($page, $work, $expected) = @_;
-	my $name = $page->{page};
+	my $name = name_of($page->{page}, $page->{part});
 	my $from = -s $node->logfile;
 	my ($status, $output, $errors) = run_program($page, $work, $port, '');
 
 	is(trimmed($output), $expected, "$name prints what its page shows")
 	  or diag("status $status: $errors");
-	my $log = substr slurp_file($node->logfile), $from;
-	if ($page->{in_text})
+	# Errors name the key.
+	my $log = join "\n", grep { !/ (?:ERROR|DETAIL|HINT):  / } split /\n/,
+	  substr slurp_file($node->logfile), $from;
+	if ($page->{part})
+	{
+		unlike($log, qr/parameters: |DE 471/, "$name: the log has no plaintext");
+		is( $node->safe_psql('app', 'SELECT count(*) FROM person_stored'),
+			'0', "$name: it leaves no row");
+	}
+	elsif ($page->{in_text})
 	{
 		like($log, qr/kms_decrypt_bytea\('key_/,
 			"$name: parameters are in the text of the statement");
@@ -318,7 +349,7 @@ sub test_direct
 sub test_behind_pooler
 {
 	my ($page, $work, $expected) = @_;
-	my $name = $page->{page};
+	my $name = name_of($page->{page}, $page->{part});
 
 	if (defined $page->{clash})
 	{
@@ -348,7 +379,7 @@ sub trimmed
 	return $output;
 }
 
-# Test the claims of pgbouncer.md about the trail and about TLS.
+# Test the claims of pgbouncer.md about the trail, settings and TLS.
 sub test_pooler
 {
   SKIP:
@@ -364,6 +395,14 @@ sub test_pooler
 				FROM kms.event WHERE device_id = 'behind the pooler'"),
 			qr/^127\.0\.0\.1 notes - 127\.0\.0\.1:\d+$/,
 			'pgbouncer: the trail names the client in application_name');
+
+		ask_pooler("BEGIN; SET LOCAL kms.audit_context = 'user 17'; COMMIT");
+		is((ask_pooler('SHOW kms.audit_context'))[1], "\n",
+			'pgbouncer: SET LOCAL ends with the transaction');
+		ask_pooler("SET kms.audit_context = 'user 17'");
+		is((ask_pooler('SHOW kms.audit_context'))[1], "user 17\n",
+			'pgbouncer: what SET sets, the next client gets');
+		ask_pooler('RESET kms.audit_context');
 
 		my $decrypt = "SELECT kms_decrypt('$id', '"
 		  . $node->safe_psql('app', "SELECT kms_encrypt('$id', '4711')") . "')";

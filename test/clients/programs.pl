@@ -6,11 +6,10 @@ use strict;
 use warnings;
 
 use Encode qw(decode);
-use File::Copy qw(copy);
 use FindBin;
 use lib "$FindBin::Bin/../perl";
-use JSON::PP;
 use KmsCommand qw(last_line run write_file);
+use KmsPage;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -197,37 +196,6 @@ sub refuses
 
 # ---- The page ------------------------------------------------------------
 
-# The steps of a user in the form of the page, for each of "cases".  Chromium
-# prints a page when it has loaded, so not before the frame is closed.
-my $user;
-BEGIN { $user = <<'END' }
-(async () => {
-  const frame = document.body.appendChild(document.createElement('iframe'));
-  frame.contentDocument.open();
-  const results = [];
-  for (const { jwk, secret } of cases) {
-    element('jwk').value = jwk;
-    element('secret').value = secret;
-    await new Promise((resolve) => {
-      const observer = new MutationObserver(() => {
-        if (element('result').hidden && !element('error').textContent) return;
-        observer.disconnect();
-        resolve();
-      });
-      observer.observe(document.body,
-        { attributes: true, childList: true, subtree: true });
-      element('form').requestSubmit();
-    });
-    results.push(element('result').hidden ? element('error').textContent
-      : element('statement').textContent);
-  }
-  const output = document.body.appendChild(document.createElement('pre'));
-  output.id = 'results';
-  output.textContent = results.join('\n');
-  frame.contentDocument.close();
-})();
-END
-
 sub test_page
 {
 	my @cases;
@@ -235,7 +203,7 @@ sub test_page
   SKIP:
 	{
 		my ($status, $output, $errors) =
-		  run([ 'chromium', '--version' ]);
+		  run(KmsPage::NEED);
 		skip 'Web page: ' . last_line($errors), 1 if $status != 0;
 
 		# The JWK says the digest.
@@ -247,7 +215,14 @@ sub test_page
 				secret => { what => 'a byte more is refused, and it is said why',
 					bytes => 'a' x ($limit + 1) } };
 		}
-		my @results = page_results(@cases);
+		my @results = KmsPage::results(
+			$dir,
+			map {
+				{
+					jwk => $_->{way}{key}{jwk},
+					secret => decode('UTF-8', $_->{secret}{bytes})
+				}
+			} @cases);
 		is(scalar(@results), scalar(@cases), 'Web page: Chromium runs it');
 
 		foreach my $case (@cases)
@@ -268,36 +243,6 @@ sub test_page
 		}
 		skip 'Web page: SHA-256 with MGF1-SHA-1: Web Crypto has one digest', 1;
 	}
-}
-
-# Return the output of the page for these cases.
-sub page_results
-{
-	my @cases = map {
-		{
-			jwk => $_->{way}{key}{jwk},
-			secret => decode('UTF-8', $_->{secret}{bytes})
-		}
-	} @_;
-	my $page = slurp_file("$examples/web/index.html");
-
-	$page =~ s{(?=</html>)}{<script src="user.js"></script>\n}
-	  or die 'the page has no end';
-	write_file("$dir/index.html", $page);
-	write_file("$dir/user.js",
-		'const cases = ' . JSON::PP->new->ascii->encode(\@cases) . ";\n$user");
-	copy("$examples/web/encrypt.js", $dir) or die "encrypt.js: $!";
-
-	# Its sandbox needs rights that not every machine gives; the page is ours.
-	my ($status, $output, $errors) = run(
-		[
-			'chromium', '--headless', '--no-sandbox', '--disable-gpu',
-			"--user-data-dir=$dir/chromium", '--dump-dom',
-			"file://$dir/index.html"
-		]);
-	return split /\n/, $1, -1 if $output =~ m{<pre id="results">(.*?)</pre>}s;
-	diag("status $status: $output$errors");
-	return ();
 }
 
 # ---- Keys, secrets, and what the database makes of them ------------------

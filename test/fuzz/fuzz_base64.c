@@ -38,6 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 
 	(void) kms_key_id_valid((const char *) data, size);
+	(void) kms_key_id_valid_service((const char *) data, size);
 	(void) kms_utf8_line_valid((const char *) data, size);
 	free(bytes);
 	free(again);

@@ -5,23 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "crypto/rsa_oaep.h"
 #include "keys.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static KmsRsaKey *
+static KmsKeyPair *
 open_key(void)
 {
-	KmsRsaOpener *opener = kms_rsa_key_opener_new();
-	KmsRsaKey  *key;
+	KmsKeyOpener *opener = kms_key_pair_opener_new();
+	KmsKeyPair *key;
 
 	if (opener == NULL ||
-		kms_rsa_key_open_private(opener, key_2048, sizeof(key_2048),
-								 &key) != KMS_OK)
+		kms_key_pair_open_private(opener, KMS_TYPE_RSA, key_2048, sizeof(key_2048),
+								  &key) != KMS_OK)
 		abort();
-	kms_rsa_key_opener_free(opener);
+	kms_key_pair_opener_free(opener);
 	return key;
 }
 
@@ -42,7 +42,7 @@ check_wiped(const unsigned char *out, size_t size, size_t out_len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static KmsRsaKey *key;
+	static KmsKeyPair *key;
 	KmsOaep		oaep;
 	unsigned char *out;
 	size_t		block;
@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (key == NULL)
 		key = open_key();
-	block = kms_rsa_key_block_size(key);
+	block = kms_key_pair_block_size(key);
 	if (size < 2 || size - 2 < data[1])
 		return 0;
 

@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (hash.pepper_id[0] != '\0')
 	{
 		head = 7 + strlen(hash.pepper_id);
-		if (!kms_key_id_valid(hash.pepper_id, strlen(hash.pepper_id)))
+		if (!kms_key_id_valid_service(hash.pepper_id, strlen(hash.pepper_id)))
 			abort();
 	}
 	if (head + strlen(hash.crypted) != size ||

@@ -3,10 +3,11 @@
 -- Random ids and points in time are masked in what they return.
 
 CREATE FUNCTION pg_temp.masked(message text) RETURNS text LANGUAGE sql AS $$
-	SELECT regexp_replace(regexp_replace(regexp_replace(message,
+	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(message,
 		'key_\d{13}_[0-9a-f]{24}', 'key_...', 'g'),
 		'pep_[0-9a-f]{24}', 'pep_...', 'g'),
-		'\d{4}-\d\d-\d\d \d\d:.*\.$', '<time>.')
+		'\d{4}-\d\d-\d\d \d\d:.*\.$', '<time>.'),
+		'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', '<UTC>')
 $$;
 
 -- Return the parts of the error, or the code "ok".

@@ -57,7 +57,7 @@ SET search_path = tools, pg_catalog AS $$
 		|| lp(CASE WHEN e.status = 'failure' THEN e.reason END)
 		|| CASE WHEN e.duration_ms IS NULL THEN '\x00' ELSE '\x01' || float8send(e.duration_ms) END
 		|| lp(e.key_id) || lp(e.session_role) || lp(e.caller_role) || lp(e.effective_role)
-		|| lp(e.application_name) || int8send(e.calls) || lp(e.form)
+		|| lp(e.application_name) || int8send(e.calls) || lp(e.form) || lp(e.app_version)
 		|| sha256(lp('kms/audit-personal/v1') || e.salt || lp(e.device_id) || lp(e.client_addr)
 			|| lp(e.context) || lp(e.audit_context)
 			|| lp(CASE WHEN e.status <> 'failure' THEN e.reason END))) $$;

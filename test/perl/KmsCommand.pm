@@ -6,9 +6,10 @@ use warnings;
 
 use Exporter qw(import);
 use IPC::Run;
+use JSON::PP;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(last_line run write_file);
+our @EXPORT_OK = qw(last_line npm_install run write_file);
 
 # Run a command in a directory.  Return its status (-1 if it cannot be run),
 # stdout and stderr.
@@ -35,6 +36,23 @@ sub last_line
 	# Perl and IPC::Run add this to "Command … not found".
 	$line =~ s/ in .* at \S+ line \d+\.$//;
 	return $line;
+}
+
+# Install packages of npm in a directory.  Return 0, or another status and why
+# they cannot be had.
+sub npm_install
+{
+	my ($dir, %version) = @_;
+
+	write_file("$dir/package.json", JSON::PP->new->encode(
+			{ private => JSON::PP::true, dependencies => \%version }));
+	my ($status, undef, $errors) = run([ qw(npm install
+			  --ignore-scripts --no-audit --no-fund --no-update-notifier
+			  --loglevel=error --fetch-retries=0) ], '', $dir);
+	return 0 if $status == 0;
+	# npm first names the kind of error, and then explains it at length.
+	my ($why) = $errors =~ /^(npm \S+ code .*)$/m;
+	return ($status, $why // last_line($errors));
 }
 
 sub write_file

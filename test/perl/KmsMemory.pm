@@ -80,8 +80,13 @@ sub numbers
 	my ($text, $errors);
 	my @numbers;
 
-	IPC::Run::run([qw(openssl rsa -noout -text)], '<', \$pem, '>', \$text, '2>', \$errors)
-	  or die "openssl rsa: $errors";
+	IPC::Run::run([qw(openssl pkey -noout -text)], '<', \$pem, '>', \$text, '2>', \$errors)
+	  or die "openssl pkey: $errors";
+	if ($text =~ /^priv:\n((?: +[0-9a-f:]+\n)+)/m)
+	{
+		my $hex = $1 =~ s/[^0-9a-f]//gr;
+		return forms(substr $hex, -48);
+	}
 	foreach my $name (qw(privateExponent prime1 prime2 exponent1 exponent2))
 	{
 		my ($hex) = $text =~ /^$name:\n((?: +[0-9a-f:]+\n)+)/m or die "no $name";

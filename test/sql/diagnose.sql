@@ -124,7 +124,7 @@ SELECT pg_temp.diagnosis(:'expired_id', :'expired_c');
 SELECT key_id AS new_id FROM kms_rotate_key('diagnose-1') \gset
 SELECT pg_temp.diagnosis(:'key_id', :'c');
 SELECT pg_temp.diagnosis(:'new_id', :'c');
-SELECT hint LIKE '%' || :'key_id' AS names_the_old_key FROM kms_diagnose(:'new_id', :'c') OFFSET 1;
+SELECT hint LIKE '%with them: ' || :'key_id' || '.%' AS names_the_old_key FROM kms_diagnose(:'new_id', :'c') OFFSET 1;
 
 -- in a read-only transaction
 BEGIN READ ONLY;

@@ -41,7 +41,11 @@ INSERT INTO call (query) VALUES
 	('kms_decrypt(%1$L, NULL)'), ('kms_encrypt(%1$L, NULL)'),
 	('kms_key_state(%1$L)'), ('kms_key_valid(%1$L)'), ('kms_version()'),
 	('kms_rate_limit_status(''events-1'')'), ('kms_metrics_summary()'),
-	('kms_self_test()'), ('kms_flush_events()');
+	('kms_jwe_header(''e30....'')'), ('kms_jwe_header(%2$L)'),
+	('kms_self_test()'), ('kms_flush_events()'),
+	-- JWE
+	('kms_encrypt_jwe(%1$L, ''x'')'), ('kms_encrypt_jwe(%1$L, NULL)'),
+	('kms_decrypt_jwe(''e30....'', NULL)'), ('kms_decrypt_jwe(NULL, NULL)');
 CREATE PROCEDURE pg_temp.run(key text, ciphertext text, binary_c text, old text)
 LANGUAGE plpgsql AS $$
 DECLARE c record;

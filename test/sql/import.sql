@@ -39,7 +39,7 @@ SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, %L)', :'made', 'x'));
 
 -- with all arguments, and an id in the form of another service
 SELECT kms_import_key('import-2', pem, 'Old.Key_7-b', '2.3.1', '2020-01-01 00:00+00',
-	clock_timestamp() + interval '5 days', 'sha256', true)
+	clock_timestamp() + interval '5 days', 'sha256', NULL, true)
 FROM pem WHERE name = 'b1';
 SELECT device_id, app_version, algorithm, oaep_hash, state, state_reason, created_at AT TIME ZONE 'UTC' AS created_at,
 	expires_at > now() + interval '4 days' AS expires_then
@@ -59,6 +59,21 @@ SELECT key_id, algorithm, oaep_hash, state,
 FROM kms.keys WHERE device_id = 'import-3' ORDER BY key_id;
 SELECT kms_decrypt('a1', :'a_ciphertext'), kms_decrypt('a1-crlf', :'a_ciphertext'),
 	kms_decrypt('c8', :'c_ciphertext'), kms_decrypt('d8', :'d_ciphertext');
+
+-- an id with every mark and of full length is used like any other
+SELECT rpad('urn:kms/{8400-e29b}:a+b=c#1@x.y_z', 128, '/') AS long_id \gset
+SELECT kms_import_key('import-9', pem, :'long_id') = :'long_id' AS imported FROM pem WHERE name = 'a8';
+SELECT kms_decrypt(:'long_id', :'a_ciphertext'), kms_try_decrypt(:'long_id', :'a_ciphertext'), kms_key_state(:'long_id');
+SELECT kms_jwk(:'long_id') ->> 'kid' = :'long_id' AS kid, kms_public_key(:'long_id') = :'a_pub' || E'\n' AS same_public;
+SELECT plaintext FROM kms_decrypt_batch(ARRAY[:'long_id', :'long_id'], ARRAY[:'a_ciphertext', :'a_ciphertext']);
+SELECT pg_temp.outcome(format('SELECT kms_encrypt(%L, %L)', :'long_id', 'x'));
+SELECT kms_disable_key(:'long_id'), kms_enable_key(:'long_id'), kms_revoke_key(:'long_id', 'a test');
+SELECT kms_decrypt_recover(:'long_id', :'a_ciphertext', 'a test');
+SELECT pg_temp.outcome(format('SELECT kms_key_state(%L)', left(:'long_id', 127)));
+SELECT pg_temp.outcome(format('SELECT kms_import_key(%L, pem, %L) FROM pem WHERE name = %L', 'import-9', :'long_id' || 'x', 'a8'));
+SELECT kms_flush_events();
+SELECT operation, status, key_id = :'long_id' AS whole, count(*) FROM kms.event
+WHERE key_id LIKE left(:'long_id', 64) || '%' GROUP BY 1, 2, 3 ORDER BY operation COLLATE "C", 2;
 
 -- only an active key locks its device, so that one transaction can import many thousands
 BEGIN;
@@ -156,6 +171,29 @@ SELECT kms_import_key('refused', pem) FROM pem WHERE name = 'a8';
 \echo :SQLSTATE
 ROLLBACK;
 
+-- the detail names the refused row, with the ids of it that have the right form
+SELECT kms_import_key('refused', 'garbage', 'Old.Key_7-c');
+SELECT kms_import_key(E'a\tb', pem, 'Old.Key_7-c') FROM pem WHERE name = 'a8';
+SELECT kms_import_key(NULL, pem, 'no id') FROM pem WHERE name = 'a8';
+SELECT kms_import_key('refused', NULL, 'Old.Key_7-c');
+SELECT kms_import_key('refused', repeat('x', 8193), 'Old.Key_7-c');
+SELECT kms_import_key('refused', pem, 'Old.Key_7-c', app_version => '') FROM pem WHERE name = 'a8';
+SELECT kms_import_key('refused', pem, 'Old.Key_7-c', oaep_hash => 'md5') FROM pem WHERE name = 'a8';
+SELECT kms_import_key('import-1', pem, 'Old.Key_7-c', expires_at => 'infinity') FROM pem WHERE name = 'a8';
+SELECT kms_import_key('import-5', pem, 'Old.Key_7-c', deprecated => false) FROM pem WHERE name = 'a8';
+-- a private key that is passed as another argument is neither shown nor recorded
+\set x25519 MC4CAQAwBQYDK2VuBCIEIHcHbQpzGKV9PBbBclGyZkXfTC4H68CZKrF3b6UduSwq
+SELECT kms_import_key('refused', 'Old.Key_7-c', :'x25519');
+SELECT kms_import_key(:'x25519', 'phone-1');
+SELECT kms_import_key('refused', 'Old.Key_7-c', NULL, :'x25519');
+SELECT kms_import_key(encode(decode(:'x25519', 'base64'), 'hex'), 'phone-1');
+SELECT kms_import_key('-----BEGIN PRIVATE KEY-----' || :'x25519' || '-----END PRIVATE KEY-----', 'phone-1');
+SELECT kms_import_key('{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}', 'phone-1');
+SELECT kms_flush_events();
+SELECT count(*) FROM kms.event AS e WHERE e::text ~ 'MC4CAQ|302e0201|"d"';
+-- an id in base64 that is none
+SELECT kms_import_key('MC4AAQAwBQYDK2VuBCIEIHcHbQpzGKV9PBbBclGyZkXfTC4H68CZKrF3b6UduSwq', 'garbage');
+
 -- half a minute ahead is accepted, because clocks differ
 BEGIN;
 SELECT kms_import_key('import-8', pem, 'ahead', created_at => clock_timestamp() + interval '30 seconds') FROM pem WHERE name = 'a8';
@@ -164,7 +202,7 @@ ROLLBACK;
 -- wrong keys: other forms, kinds and sizes
 \! cd $KEYS && openssl pkcs8 -topk8 -in a -passout pass:x -out encrypted
 \! cd $KEYS && openssl rsa -traditional -aes128 -in a -passout pass:x -out encrypted1 2>/dev/null
-\! cd $KEYS && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec 2>/dev/null
+\! cd $KEYS && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out ec 2>/dev/null
 \! cd $KEYS && openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out pss 2>/dev/null
 \! cd $KEYS && openssl genrsa -traditional -primes 3 -out three 2048 2>/dev/null
 \! cd $KEYS && openssl genrsa -out short 1024 2>/dev/null
@@ -188,7 +226,7 @@ CREATE FUNCTION pg_temp.spoiled(pem text, pos integer, difference integer) RETUR
 
 CREATE TEMP TABLE bad (name text PRIMARY KEY, pem text);
 INSERT INTO bad VALUES ('garbage', 'garbage'), ('encrypted PKCS#8', :'encrypted'),
-	('encrypted PKCS#1', :'encrypted1'), ('EC', :'ec'), ('RSASSA-PSS', :'pss'),
+	('encrypted PKCS#1', :'encrypted1'), ('P-384', :'ec'), ('RSASSA-PSS', :'pss'),
 	('three primes', :'three'), ('1024 bits', :'short'), ('public key', :'a_pub'),
 	('certificate', :'certificate'), ('two keys', :'a8' || E'\n' || :'a1'),
 	('text before', 'key: ' || E'\n' || :'a8'), ('text after', :'a8' || E'\nx'),
@@ -202,6 +240,8 @@ INSERT INTO bad VALUES ('garbage', 'garbage'), ('encrypted PKCS#8', :'encrypted'
 SELECT name, pg_temp.outcome(format('SELECT kms_import_key(%L, pem) FROM bad WHERE name = %L', 'refused', name))
 FROM bad ORDER BY name COLLATE "C";
 SELECT kms_import_key('refused', pem) FROM bad WHERE name = 'garbage';
+-- what kms_jwk() returns is not private
+SELECT kms_import_key('refused', kms_jwk('a1')::text);
 -- stored elsewhere and compressed is the same
 CREATE TEMP TABLE toasted (pem text);
 ALTER TABLE toasted ALTER COLUMN pem SET STORAGE EXTERNAL;

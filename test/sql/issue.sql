@@ -9,19 +9,19 @@ SELECT length(key_id) AS id_length,
 	public_key ~ E'^-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/]{64}\n){6}[A-Za-z0-9+/]+=*\n-----END PUBLIC KEY-----\n$' AS pem,
 	abs(extract(epoch FROM expires_at - clock_timestamp()) - 30 * 86400) < 60
 		AS expires_in_30_days,
-	algorithm_used, oaep_hash, reused
+	algorithm_used, oaep_hash_used, mgf1_hash_used, reused
 FROM kms_issue_key('issue-1');
 
--- the existing key is issued again, even if other properties are asked for
+-- the existing key is issued again; test/sql/kinds.sql shows the properties
 SELECT key_id, public_key, expires_at FROM kms_issue_key('issue-1') \gset
 SELECT key_id = :'key_id' AS same_id, public_key = :'public_key' AS same_public,
 	expires_at = :'expires_at' AS same_expiry, algorithm_used, reused
-FROM kms_issue_key('issue-1', '9.9', 'RSA-4096');
+FROM kms_issue_key('issue-1', '9.9', 'RSA-2048', 'sha1', 'sha1');
 SELECT kms_public_key(:'key_id') = :'public_key' AS same_public;
 SELECT kms_key_state(:'key_id'), kms_key_valid(:'key_id');
 
 -- the row
-SELECT device_id, app_version, algorithm, oaep_hash, origin, state,
+SELECT device_id, app_version, algorithm, oaep_hash, mgf1_hash, origin, state,
 	stored_state, state_reason, created_at = state_changed_at AS untouched,
 	expires_at - created_at AS life, delete_at, row_version
 FROM kms.keys WHERE key_id = :'key_id';
@@ -35,10 +35,10 @@ FROM (VALUES (2048), (3072), (4096)) AS s (bits),
 
 -- settings of the superuser are the defaults of new keys
 BEGIN;
-SET LOCAL kms.key_bits = 3072;
+SET LOCAL kms.key_algorithm = 'RSA-3072';
 SET LOCAL kms.oaep_hash = 'sha512-256';
 SET LOCAL kms.key_lifetime = '1d';
-SELECT algorithm_used, oaep_hash, reused,
+SELECT algorithm_used, oaep_hash_used, mgf1_hash_used, reused,
 	abs(extract(epoch FROM expires_at - clock_timestamp()) - 86400) < 60
 		AS expires_in_a_day
 FROM kms_issue_key('issue-settings');
@@ -65,7 +65,7 @@ SELECT key_id AS old_id FROM kms_issue_key('issue-rotate', '1.0') \gset
 SELECT kms_encrypt(:'old_id', 'still opens') AS old_ciphertext \gset
 SELECT * FROM kms_rotate_key('issue-rotate', '2.0') \gset new_
 SELECT :'new_key_id' <> :'old_id' AS another, :'new_algorithm_used' AS algorithm,
-	:'new_oaep_hash' AS oaep_hash, :'new_reused' AS reused;
+	:'new_oaep_hash_used' AS oaep_hash, :'new_reused' AS reused;
 SELECT key_id = :'new_key_id' AS new_one, reused FROM kms_issue_key('issue-rotate');
 SELECT kms_key_state(:'old_id'), kms_key_valid(:'old_id');
 SELECT kms_public_key(:'old_id') LIKE '-----BEGIN PUBLIC KEY-----%' AS public_key;

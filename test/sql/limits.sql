@@ -53,6 +53,35 @@ SELECT used, allowed,
 FROM kms_rate_limit_status('limits-1');
 RESET kms.keygen_limit;
 
+-- the detail is for programs: UTC whatever the session displays, and rounded up, so that a retry at that time succeeds
+CREATE FUNCTION pg_temp.retry_after(query text, OUT retry_at timestamptz, OUT hint_at timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE query;
+EXCEPTION WHEN SQLSTATE 'KM005' THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	retry_at := substring(detail FROM '^Retry after (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\.$')::timestamptz;
+	hint_at := substring(hint FROM '^Try again after (.*)\.$')::timestamptz;
+END $$;
+BEGIN;
+SET LOCAL DateStyle = 'SQL, DMY';
+SET LOCAL TimeZone = 'Asia/Kathmandu';
+SELECT retry_at >= next_at AS not_before, retry_at < next_at + '1 second' AS rounded_up,
+	hint_at = next_at AS as_the_hint, retry_at = date_trunc('second', retry_at) AS whole_seconds
+FROM pg_temp.retry_after('SELECT kms_rotate_key(''limits-1'')'), kms_rate_limit_status('limits-1');
+COMMIT;
+SET kms.keygen_limit = 2;
+SELECT key_id AS oldest_id FROM kms_issue_key('limits-4') \gset
+SELECT reused FROM kms_rotate_key('limits-4');
+SELECT retry_at FROM pg_temp.retry_after('SELECT kms_rotate_key(''limits-4'')') \gset
+-- instead of waiting until then
+UPDATE kms.key SET created_at = created_at - (:'retry_at' - clock_timestamp())
+WHERE key_id = :'oldest_id';
+SELECT reused FROM kms_rotate_key('limits-4');
+RESET kms.keygen_limit;
+
 -- an expired device over its limit has no key, and the message says why
 SET kms.keygen_limit = 1;
 SET kms.key_lifetime = '1s';

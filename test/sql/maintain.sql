@@ -102,9 +102,9 @@ DELETE FROM kms.metric WHERE bucket < now() - '1 day'::interval;
 
 -- a purge of very many waits for confirmation
 BEGIN;
-INSERT INTO kms.key (key_id, device_id, algorithm, oaep_hash, origin, state, created_at,
+INSERT INTO kms.key (key_id, device_id, algorithm, oaep_hash, mgf1_hash, origin, state, created_at,
 	expires_at, state_changed_at, row_version, seal)
-SELECT 'old-' || n, 'maintain-old', 'RSA-2048', 'sha1', 'generated', 'deprecated', now() - '1 year'::interval,
+SELECT 'old-' || n, 'maintain-old', 'RSA-2048', 'sha1', 'sha1', 'generated', 'deprecated', now() - '1 year'::interval,
 	now() - '200 days'::interval, now(), 1, '\x00' FROM generate_series(1, 1001) AS n;
 SELECT task, done, skipped, more FROM kms_maintain() WHERE task = 'purge keys';
 SELECT severity, regexp_replace(finding, 'since .*', 'since ...') AS finding, hint

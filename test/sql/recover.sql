@@ -27,6 +27,29 @@ SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, ''ticket 19'',
 SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, ''ticket 20'')',
 	:'key_id', :'valid_c'));
 
+-- the content of a JWE may be binary, and kms_decrypt_recover_bytea takes its bytes
+SELECT kms_import_key('recover-3', '-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VuBCIEIBhtRBBh2zdZUuLses5XK+Tbe/24bG1c+l2wLsFpWZZX
+-----END PRIVATE KEY-----', 'recover_jwe');
+SELECT 'eyJhbGciOiJFQ0RILUVTIiwiZW5jIjoiQTI1NkdDTSIsImVwayI6eyJrdHkiOiJPS1AiLCJjcnYiOiJYMjU1MTkiLCJ4IjoiaFZGTFA4ZkFvZkMxNmtZTjQxbmdMQ3ZxOEJvSnFaY1hrR295NkVwbjhHOCJ9fQ' AS head,
+	'vauJGKA8W1Axb9Do' AS iv, 'h3KRqw' AS content, 'peLKs_p91x_Zh6WbQsHnXA' AS tag \gset
+SELECT concat_ws('.', :'head', '', :'iv', :'content', :'tag') AS jwe,
+	format('{"protected":"%s", "iv":"%s", "ciphertext":"%s", "tag":"%s"}', :'head', :'iv', :'content', :'tag') AS json \gset
+SELECT kms_disable_key('recover_jwe');
+SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(''recover_jwe'', %L, ''ticket 21'')', :'jwe'), 'hint');
+SELECT kms_decrypt_recover_bytea('recover_jwe', convert_to(:'jwe', 'UTF8'), 'ticket 21', 'recover-3') AS compact,
+	kms_decrypt_recover_bytea('recover_jwe', convert_to(E' \n' || :'json', 'UTF8'), 'ticket 21') AS json;
+SELECT name, pg_temp.outcome(format('SELECT kms_decrypt_recover_bytea(''recover_jwe'', %L, ''ticket 22''%s)', bytes, more))
+FROM (VALUES (1, 'one part too long', convert_to(:'jwe' || 'A', 'UTF8'), ''),
+	(2, 'other content', convert_to(replace(:'jwe', :'content', 'h3KRqg'), 'UTF8'), ''),
+	(3, 'a digest', convert_to(:'jwe', 'UTF8'), ', oaep_hash => ''sha1'''),
+	(4, 'another device', convert_to(:'jwe', 'UTF8'), ', ''recover-1'''),
+	(5, 'a byte above 127 makes it a block', convert_to(:'jwe', 'UTF8') || '\x80', '')) AS v (n, name, bytes, more) ORDER BY n;
+-- each form has its limit
+SELECT length(kms_decrypt_recover_bytea(:'valid_id', convert_to(kms_encrypt_jwe(:'valid_id', repeat('x', 20000)), 'UTF8'), 'ticket 23'));
+SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover_bytea(''recover_jwe'', repeat(%L, %s)::bytea, ''ticket 24'')', c, n), 'detail')
+FROM (VALUES (1, 'x', 20000), (2, '.', 70000), (3, 'x', 70000)) AS v (i, c, n) ORDER BY i;
+
 -- the reason is mandatory: 1 to 255 bytes, one line
 SELECT pg_temp.outcome(format('SELECT kms_decrypt_recover(%L, %L, %L)', :'key_id', :'c', r))
 FROM (VALUES (NULL), (''), (E'two\nlines'), (repeat('r', 256))) AS v (r);

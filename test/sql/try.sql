@@ -27,10 +27,11 @@ INSERT INTO card VALUES
 	(8, '22023, not base64', :'key_id', '****'),
 	(9, '22023, length', :'key_id', 'AAAA'),
 	(10, 'no data', :'key_id', NULL),
-	(11, 'good', :'key_id', kms_encrypt(:'key_id', 'plain too'));
+	(11, 'good', :'key_id', kms_encrypt(:'key_id', 'plain too')),
+	(12, 'JWE', :'key_id', kms_encrypt_jwe(:'key_id', 'plain three'));
 SELECT n, what, kms_try_decrypt(key_id, c) AS text,
 	convert_from(kms_try_decrypt_bytea(key_id,
-		CASE WHEN what LIKE '22%' THEN '\x00'::bytea ELSE decode(c, 'base64') END), 'UTF8') AS bytes,
+		CASE WHEN what LIKE '22%' OR what = 'JWE' THEN '\x00'::bytea ELSE decode(c, 'base64') END), 'UTF8') AS bytes,
 	pg_temp.outcome(format('SELECT kms_decrypt(%L, %L)', key_id, c)) AS decrypt
 FROM card ORDER BY n;
 -- bytes that are not text are no failure of the function for bytes
@@ -39,6 +40,10 @@ SELECT kms_try_decrypt_bytea(key_id, decode(c, 'base64')) AS bytes FROM card WHE
 -- the device is checked, too
 SELECT kms_try_decrypt(:'key_id', :'good', 'try-2') IS NULL AS refused,
 	kms_try_decrypt(:'key_id', :'good', 'try-1') AS opened;
+
+-- digests and a label are for blocks, and the client chooses the form: a JWE beside them is a bad row
+SELECT n, kms_try_decrypt(key_id, c, NULL, 'sha1') AS oaep_hash, kms_try_decrypt(key_id, c, mgf1_hash => 'sha1') AS mgf1_hash,
+	kms_try_decrypt(key_id, c, label => '') AS label FROM card WHERE n IN (1, 12) ORDER BY n;
 
 -- mistakes of the caller raise an error
 SELECT what, pg_temp.outcome(query) FROM (VALUES

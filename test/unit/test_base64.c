@@ -97,6 +97,47 @@ test_base64_lengths(void)
 	check(same, "base64 of 0 to 100 bytes, with and without padding");
 }
 
+static const Base64Case url_cases[] = {
+	{TEXT(""), "", "nothing"},
+	{TEXT("Zg"), "f", "one byte"},
+	{TEXT("Zm8"), "fo", "two bytes"},
+	{TEXT("Zm9v"), "foo", "three bytes"},
+	{TEXT("Zm9vYmFy"), "foobar", "six bytes"},
+	{TEXT("-_-_"), "\373\377\277", "the URL-safe alphabet"},
+	{TEXT("+_AA"), NULL, "a plus sign"},
+	{TEXT("AAA/"), NULL, "a slash"},
+	{TEXT("Zg=="), NULL, "padding"},
+	{TEXT("Zm8="), NULL, "one of padding"},
+	{TEXT("Zm9v="), NULL, "padding where none is due"},
+	{TEXT("Zm9v "), NULL, "a blank at the end"},
+	{TEXT("Zm\n9v"), NULL, "a line break"},
+	{TEXT("Zh"), NULL, "left-over bits of one byte"},
+	{TEXT("Zm9"), NULL, "left-over bits of two bytes"},
+	{TEXT("Z"), NULL, "one character"},
+	{TEXT("Zm9vY"), NULL, "4n + 1 characters"},
+	{TEXT("Zm9\0"), NULL, "a NUL"},
+	{TEXT("Zm9\200"), NULL, "a byte above 0x7f"}
+};
+
+static void
+test_base64_url(const Base64Case *c)
+{
+	if (c->out == NULL)
+		check(!kms_base64_url_valid(c->in, c->len), "base64url refused: %s",
+			  c->name);
+	else
+	{
+		/* of that very size, so that a write past it is seen */
+		size_t		len = kms_base64_url_size(c->len);
+		unsigned char *out = malloc(len);
+
+		kms_base64_url_decode(c->in, c->len, out);
+		check(kms_base64_url_valid(c->in, c->len) && len == strlen(c->out) &&
+			  memcmp(out, c->out, len) == 0, "base64url: %s", c->name);
+		free(out);
+	}
+}
+
 int
 main(void)
 {
@@ -105,5 +146,7 @@ main(void)
 	for (i = 0; i < LENGTH_OF(base64_cases); i++)
 		test_base64(&base64_cases[i]);
 	test_base64_lengths();
+	for (i = 0; i < LENGTH_OF(url_cases); i++)
+		test_base64_url(&url_cases[i]);
 	return tap_done();
 }

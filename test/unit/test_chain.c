@@ -109,6 +109,7 @@ full_event(void)
 	set_text(&event, "effective_role", "owner");
 	set_text(&event, "application_name", "app");
 	set_text(&event, "form", "block sha256/sha1");
+	set_text(&event, "app_version", "2.3.1");
 	set_text(&event, "device_id", "device \xc3\xa9");
 	set_text(&event, "client_addr", "192.0.2.1");
 	set_text(&event, "context", "stolen");
@@ -147,7 +148,7 @@ test_answers(void)
 		  "commitment of a full event");
 	check(kms_chain_event(zeros, &event, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
-				 "d91e33ae26e220c9061d0f1f3e7cf8db1b89c3b65757b7f8d01b4dc6506cc0a7") == 0,
+				 "98b833edf1bf7b21df2363f972cbfc24db2e3b66a21ac68404bd532e9c16078a") == 0,
 		  "hash of a full event");
 
 	event = empty_event(2);
@@ -162,7 +163,7 @@ test_answers(void)
 		  "commitment of a bare event");
 	check(kms_chain_event(hash, &event, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
-				 "681d9b911d27a4636afc391a8a5f5179a93e0e1336bb23d0b1f8bac640bcc9c8") == 0,
+				 "d2d548bad34bd5acf94d795b6719d0145677178cf116be66397d67e822b733c8") == 0,
 		  "hash of a bare event after another");
 
 	check(kms_chain_commit_quarantine(&quarantined, salt, commitment) == KMS_OK &&
@@ -171,7 +172,7 @@ test_answers(void)
 		  "commitment of a quarantined event");
 	check(kms_chain_quarantine(hash, &quarantined, commitment, hash) == KMS_OK &&
 		  strcmp(hex(hash, sizeof(hash)),
-				 "1b21c36bd6028179948e1502a6d7bf9ce50398f4d8615678b469512c51ae611e") == 0,
+				 "e88332d8e9d447d3a00bfa634b10c45f72bcfe67b8d10b28a8e123cab60236ed") == 0,
 		  "hash of a quarantined event");
 }
 

@@ -1,7 +1,9 @@
 /*
  * HMAC and HKDF with SHA-256: the vectors of RFC 4231 and RFC 5869 that have
- * keys, salts and outputs on either side of a block.
+ * keys, salts and outputs on either side of a block.  The Concat KDF: the
+ * vector of RFC 7518, and others made with Python's cryptography.
  */
+#include "crypto/concat_kdf.h"
 #include "crypto/kdf.h"
 #include "tap.h"
 
@@ -77,9 +79,51 @@ test_bounds(const unsigned char *key, size_t key_len)
 	check(i == sizeof(out), "what was to hold it is wiped");
 }
 
+static void
+test_concat(const char *name, const unsigned char *secret, size_t secret_len,
+			const char *algorithm, const char *apu, const char *apv,
+			size_t len, const char *expected)
+{
+	KmsConcatInfo info = {
+		algorithm, (const unsigned char *) apu, strlen(apu),
+		(const unsigned char *) apv, strlen(apv)
+	};
+	unsigned char out[129];
+
+	memset(out, 0x77, sizeof(out));
+	check(kms_concat_kdf(secret, secret_len, &info, out, len) &&
+		  strcmp(hex(out, len), expected) == 0 && out[len] == 0x77,
+		  "Concat KDF: %s", name);
+}
+
+static void
+test_concat_bounds(const unsigned char *secret)
+{
+	unsigned char longest[300] = {0};
+	KmsConcatInfo info = {"ECDH-ES+A256KW", longest, 64, longest, 64};
+	unsigned char out[64];
+
+	check(kms_concat_kdf(secret, 64, &info, out, sizeof(out)),
+		  "Concat KDF: the longest input");
+	info.apv_len = 300;
+	memset(out, 0xff, sizeof(out));
+	check(!kms_concat_kdf(secret, 32, &info, out, sizeof(out)) &&
+		  is_all(out, sizeof(out), 0), "Concat KDF: an input that is too long");
+	info.apv_len = 64;
+	memset(out, 0xff, sizeof(out));
+	check(!kms_concat_kdf(longest, 300, &info, out, sizeof(out)) &&
+		  is_all(out, sizeof(out), 0), "Concat KDF: a secret that is too long");
+}
+
 int
 main(void)
 {
+	static const unsigned char agreed[] = {
+		0x9e, 0x56, 0xd9, 0x1d, 0x81, 0x71, 0x35, 0xd3,
+		0x72, 0x83, 0x42, 0x83, 0xbf, 0x84, 0x26, 0x9c,
+		0xfb, 0x31, 0x6e, 0xa3, 0xda, 0x80, 0x6a, 0x48,
+		0xf6, 0xda, 0xa7, 0x79, 0x8c, 0xfe, 0x90, 0xc4
+	};
 	unsigned char same[22];
 	unsigned char key[80];
 	unsigned char salt[80];
@@ -114,5 +158,18 @@ main(void)
 			  "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
 			  "9d201395faa4b61a96c8");
 	test_bounds(same, sizeof(same));
+
+	test_concat("RFC 7518, C", agreed, sizeof(agreed), "A128GCM", "Alice",
+				"Bob", 16, "56aa8deaf8236d205c2228cd71a7101a");
+	count_up(key, sizeof(key), 0);
+	test_concat("one round", key, 32, "A256GCM", "", "", 32,
+				"9c69e3c7102763b0078e554d3301fa1ab2c55a821fd6b2132b41aa495f0b302e");
+	test_concat("a round and a half", key, 32, "A192CBC-HS384", "", "Bob", 48,
+				"ffce6a68784923b53f69e235b03ad634e8ada0ba178ca75062433bd2b4ede35b"
+				"31b31b67723b2d9ba57d29748a7919ad");
+	test_concat("two rounds", key, 32, "A256CBC-HS512", "Alice", "", 64,
+				"07cca06a3e51a3486a218498e8a767c9657b19e6d4e9c55654a7bfac70617427"
+				"b3e23324a34cd455f7809ada48ef32c14ebf5bf613e84976c1201a401a637ff3");
+	test_concat_bounds(key);
 	return tap_done();
 }

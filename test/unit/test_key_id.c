@@ -5,31 +5,56 @@ typedef struct IdCase
 {
 	const char *id;
 	size_t		len;
-	bool		valid;
+	bool		valid;			/* for a device's key */
+	bool		valid_service;	/* for a pepper or an audit key */
 } IdCase;
 
 #define TEXT(text) text, sizeof(text) - 1
 
 #define X16 "xxxxxxxxxxxxxxxx"
 
+#define X64 X16 X16 X16 X16
+
 static const IdCase id_cases[] = {
-	{TEXT("a"), true},
-	{TEXT("key_1700000000000_0123456789abcdef01234567"), true},
-	{TEXT("AZaz09_.-"), true},
-	{TEXT(X16 X16 X16 X16), true},
-	{TEXT(X16 X16 X16 X16 "x"), false},
-	{TEXT(""), false},
-	{NULL, 0, false},
-	{TEXT("a b"), false},
-	{TEXT("a\n"), false},
-	{TEXT("a\0b"), false},
-	{TEXT("a/b"), false},
-	{TEXT("a:b"), false},
-	{TEXT("a@"), false},
-	{TEXT("a["), false},
-	{TEXT("a`"), false},
-	{TEXT("a{"), false},
-	{TEXT("\303\251"), false}
+	{TEXT("a"), true, true},
+	{TEXT("key_1700000000000_0123456789abcdef01234567"), true, true},
+	{TEXT("AZaz09_.-"), true, true},
+	{TEXT("urn:x/{a+b=c}#1@d"), true, false},
+	{TEXT("a/"), true, false},
+	{TEXT("a+"), true, false},
+	{TEXT("a="), true, false},
+	{TEXT("a:"), true, false},
+	{TEXT("a{"), true, false},
+	{TEXT("a}"), true, false},
+	{TEXT("a#"), true, false},
+	{TEXT("a@"), true, false},
+	{TEXT(X64), true, true},
+	{TEXT(X64 "x"), true, false},
+	{TEXT(X64 X64), true, false},
+	{TEXT(X64 X64 "x"), false, false},
+	{TEXT(""), false, false},
+	{NULL, 0, false, false},
+	{TEXT("a b"), false, false},
+	{TEXT("a\n"), false, false},
+	{TEXT("a\0b"), false, false},
+	{TEXT("a,"), false, false},
+	{TEXT("a;"), false, false},
+	{TEXT("a?"), false, false},
+	{TEXT("a["), false, false},
+	{TEXT("a`"), false, false},
+	{TEXT("a|"), false, false},
+	{TEXT("a~"), false, false},
+	{TEXT("a!"), false, false},
+	{TEXT("a$"), false, false},
+	{TEXT("a%"), false, false},
+	{TEXT("a&"), false, false},
+	{TEXT("a'"), false, false},
+	{TEXT("a\""), false, false},
+	{TEXT("a*"), false, false},
+	{TEXT("a("), false, false},
+	{TEXT("a\\"), false, false},
+	{TEXT("a\177"), false, false},
+	{TEXT("\303\251"), false, false}
 };
 
 static void
@@ -68,9 +93,14 @@ main(void)
 	size_t		i;
 
 	for (i = 0; i < LENGTH_OF(id_cases); i++)
+	{
 		check(kms_key_id_valid(id_cases[i].id, id_cases[i].len) ==
 			  id_cases[i].valid, "key id %zu is %s", i,
 			  id_cases[i].valid ? "valid" : "refused");
+		check(kms_key_id_valid_service(id_cases[i].id, id_cases[i].len) ==
+			  id_cases[i].valid_service, "key id %zu is %s for a pepper", i,
+			  id_cases[i].valid_service ? "valid" : "refused");
+	}
 	test_key_id_make();
 	return tap_done();
 }

@@ -6,7 +6,7 @@
 #include <openssl/rand.h>
 
 #include "crypto/rsa_generate.h"
-#include "crypto/rsa_key.h"
+#include "crypto/key_pair.h"
 #include "crypto/rsa_oaep.h"
 #include "keys.h"
 #include "tap.h"
@@ -20,7 +20,7 @@
 
 #define BYTES(array) array, sizeof(array)
 
-static KmsRsaOpener *opener;
+static KmsKeyOpener *opener;
 
 typedef struct Pair
 {
@@ -38,13 +38,13 @@ static const Pair pairs[] = {
 	{"4096", BYTES(key_4096), BYTES(public_4096), 4096}
 };
 
-static KmsRsaKey *
+static KmsKeyPair *
 open_private(const Pair *pair)
 {
-	KmsRsaKey  *key = NULL;
+	KmsKeyPair *key = NULL;
 
-	if (kms_rsa_key_open_private(opener, pair->private_der, pair->private_len,
-								 &key) != KMS_OK)
+	if (kms_key_pair_open_private(opener, KMS_TYPE_RSA, pair->private_der, pair->private_len,
+								  &key) != KMS_OK)
 	{
 		printf("Bail out! no key of %s bits\n", pair->name);
 		exit(1);
@@ -52,13 +52,13 @@ open_private(const Pair *pair)
 	return key;
 }
 
-static KmsRsaKey *
+static KmsKeyPair *
 open_public(const Pair *pair)
 {
-	KmsRsaKey  *key = NULL;
+	KmsKeyPair *key = NULL;
 
-	if (kms_rsa_key_open_public(opener, pair->public_der, pair->public_len,
-								&key) != KMS_OK)
+	if (kms_key_pair_open_public(opener, KMS_TYPE_RSA, pair->public_der, pair->public_len,
+								 &key) != KMS_OK)
 	{
 		printf("Bail out! no public key of %s bits\n", pair->name);
 		exit(1);
@@ -71,44 +71,44 @@ open_public(const Pair *pair)
 static void
 test_der(const Pair *pair)
 {
-	KmsRsaKey  *private_key = open_private(pair);
-	KmsRsaKey  *public_key = open_public(pair);
-	unsigned char out[KMS_RSA_MAX_PRIVATE];
+	KmsKeyPair *private_key = open_private(pair);
+	KmsKeyPair *public_key = open_public(pair);
+	unsigned char out[KMS_KEY_PAIR_MAX_PRIVATE];
 	size_t		len;
 
-	check_number(kms_rsa_key_bits(private_key), pair->bits, "bits");
-	check_number(kms_rsa_key_bits(public_key), pair->bits, "bits, public");
-	check_number((long long) kms_rsa_key_block_size(private_key),
+	check_number((long long) kms_key_pair_block_size(private_key),
 				 pair->bits / 8, "block size");
+	check_number((long long) kms_key_pair_block_size(public_key),
+				 pair->bits / 8, "block size, public");
 
-	check(kms_rsa_key_private_der(private_key, out, sizeof(out), &len) == KMS_OK &&
+	check(kms_key_pair_private_der(private_key, out, sizeof(out), &len) == KMS_OK &&
 		  len == pair->private_len && memcmp(out, pair->private_der, len) == 0,
 		  "%s: the private key is written as it was", pair->name);
-	check(kms_rsa_key_public_der(private_key, out, sizeof(out), &len) == KMS_OK &&
+	check(kms_key_pair_public_der(private_key, out, sizeof(out), &len) == KMS_OK &&
 		  len == pair->public_len && memcmp(out, pair->public_der, len) == 0,
 		  "%s: the public half of the private key", pair->name);
-	check(kms_rsa_key_public_der(public_key, out, KMS_RSA_MAX_PUBLIC,
-								 &len) == KMS_OK &&
+	check(kms_key_pair_public_der(public_key, out, KMS_KEY_PAIR_MAX_PUBLIC,
+								  &len) == KMS_OK &&
 		  len == pair->public_len && memcmp(out, pair->public_der, len) == 0,
 		  "%s: the public key is written as it was", pair->name);
 
 	memset(out, 0xff, sizeof(out));
-	check(kms_rsa_key_private_der(private_key, out, pair->private_len - 1,
-								  &len) == KMS_TOO_LONG && len == 0 &&
+	check(kms_key_pair_private_der(private_key, out, pair->private_len - 1,
+								   &len) == KMS_TOO_LONG && len == 0 &&
 		  is_all(out, pair->private_len - 1, 0) &&
 		  out[pair->private_len - 1] == 0xff,
 		  "%s: a buffer too small by one is wiped", pair->name);
 	memset(out, 0xff, sizeof(out));
-	check(kms_rsa_key_public_der(private_key, out, pair->public_len - 1,
-								 &len) == KMS_TOO_LONG && len == 0,
+	check(kms_key_pair_public_der(private_key, out, pair->public_len - 1,
+								  &len) == KMS_TOO_LONG && len == 0,
 		  "%s: the same for the public key", pair->name);
 	memset(out, 0xff, sizeof(out));
-	check(kms_rsa_key_private_der(public_key, out, sizeof(out),
-								  &len) == KMS_BAD_KEY && len == 0 &&
+	check(kms_key_pair_private_der(public_key, out, sizeof(out),
+								   &len) == KMS_BAD_KEY && len == 0 &&
 		  is_all(out, sizeof(out), 0),
 		  "%s: a public key has no private half", pair->name);
-	kms_rsa_key_free(private_key);
-	kms_rsa_key_free(public_key);
+	kms_key_pair_free(private_key);
+	kms_key_pair_free(public_key);
 }
 
 typedef struct BadKey
@@ -137,8 +137,9 @@ static const BadKey bad_public[] = {
 	{BYTES(pss_2048), "a key for PSS alone"}
 };
 
-typedef KmsStatus (*Open) (KmsRsaOpener *opener, const unsigned char *der,
-						   size_t len, KmsRsaKey **key);
+typedef KmsStatus (*Open) (KmsKeyOpener *opener, KmsKeyType type,
+						   const unsigned char *der,
+						   size_t len, KmsKeyPair **key);
 
 static void
 test_bad_keys(const BadKey *cases, size_t count, Open open, const char *kind)
@@ -147,9 +148,9 @@ test_bad_keys(const BadKey *cases, size_t count, Open open, const char *kind)
 
 	for (i = 0; i < count; i++)
 	{
-		KmsRsaKey  *key = (KmsRsaKey *) &cases;
+		KmsKeyPair *key = (KmsKeyPair *) &cases;
 
-		check(open(opener, cases[i].der, cases[i].len, &key) == KMS_BAD_KEY &&
+		check(open(opener, KMS_TYPE_RSA, cases[i].der, cases[i].len, &key) == KMS_BAD_KEY &&
 			  key == NULL && ERR_peek_error() == 0,
 			  "refused as a %s key: %s", kind, cases[i].name);
 	}
@@ -162,14 +163,14 @@ test_cut_and_extended(const unsigned char *der, size_t len, Open open,
 {
 	unsigned char *copy;
 	bool		ok = true;
-	KmsRsaKey  *key;
+	KmsKeyPair *key;
 	size_t		i;
 
 	for (i = 0; i < len; i++)
 	{
 		copy = malloc(i > 0 ? i : 1);
 		memcpy(copy, der, i);
-		ok = ok && open(opener, copy, i, &key) == KMS_BAD_KEY && key == NULL;
+		ok = ok && open(opener, KMS_TYPE_RSA, copy, i, &key) == KMS_BAD_KEY && key == NULL;
 		free(copy);
 	}
 	check(ok, "a %s key cut off anywhere is refused", kind);
@@ -177,29 +178,29 @@ test_cut_and_extended(const unsigned char *der, size_t len, Open open,
 	copy = malloc(len + 1);
 	memcpy(copy, der, len);
 	copy[len] = 0;
-	check(open(opener, copy, len + 1, &key) == KMS_BAD_KEY && key == NULL,
+	check(open(opener, KMS_TYPE_RSA, copy, len + 1, &key) == KMS_BAD_KEY && key == NULL,
 		  "a %s key with a byte behind it is refused", kind);
 	copy[3]++;
-	check(open(opener, copy, len + 1, &key) == KMS_BAD_KEY && key == NULL,
+	check(open(opener, KMS_TYPE_RSA, copy, len + 1, &key) == KMS_BAD_KEY && key == NULL,
 		  "a %s key with a byte behind its last number is refused", kind);
 	free(copy);
 
-	check(open(opener, der, len, &key) == KMS_OK, "the %s key opens still",
+	check(open(opener, KMS_TYPE_RSA, der, len, &key) == KMS_OK, "the %s key opens still",
 		  kind);
-	kms_rsa_key_free(key);
+	kms_key_pair_free(key);
 }
 
 static void
 test_pem(void)
 {
-	char		out[KMS_RSA_MAX_PEM];
-	char		largest[KMS_RSA_MAX_PEM];
-	unsigned char der[KMS_RSA_MAX_PUBLIC];
+	char		out[KMS_KEY_PAIR_MAX_PEM];
+	char		largest[KMS_KEY_PAIR_MAX_PEM];
+	unsigned char der[KMS_KEY_PAIR_MAX_PUBLIC];
 	const char *line;
 	bool		ok = true;
 	int			body;
 
-	check(kms_rsa_key_public_pem(BYTES(public_2048), out, sizeof(out)) == KMS_OK &&
+	check(kms_key_pair_public_pem(BYTES(public_2048), out, sizeof(out)) == KMS_OK &&
 		  strncmp(out, "-----BEGIN PUBLIC KEY-----\nMII", 30) == 0 &&
 		  strcmp(out + strlen(out) - 26, "\n-----END PUBLIC KEY-----\n") == 0,
 		  "PEM has its lines");
@@ -208,18 +209,18 @@ test_pem(void)
 		ok = ok && (strcspn(line, "\n") == 64 ||
 					strchr(line, '\n')[1] == '-');
 	check(ok, "of 64 characters");
-	check(kms_rsa_key_public_pem(BYTES(public_4096), largest,
-								 sizeof(largest)) == KMS_OK, "PEM of 4096 bits");
+	check(kms_key_pair_public_pem(BYTES(public_4096), largest,
+								  sizeof(largest)) == KMS_OK, "PEM of 4096 bits");
 	memset(der, 0xff, sizeof(der));
-	check(kms_rsa_key_public_pem(BYTES(der), largest, sizeof(largest)) == KMS_OK,
+	check(kms_key_pair_public_pem(BYTES(der), largest, sizeof(largest)) == KMS_OK,
 		  "PEM of the longest");
 	body = (int) strlen(out) + 1;
-	check(kms_rsa_key_public_pem(BYTES(public_2048), largest,
-								 (size_t) body) == KMS_OK, "PEM that just fits");
-	check(kms_rsa_key_public_pem(BYTES(public_2048), largest,
-								 (size_t) body - 1) == KMS_TOO_LONG &&
+	check(kms_key_pair_public_pem(BYTES(public_2048), largest,
+								  (size_t) body) == KMS_OK, "PEM that just fits");
+	check(kms_key_pair_public_pem(BYTES(public_2048), largest,
+								  (size_t) body - 1) == KMS_TOO_LONG &&
 		  largest[0] == '\0', "PEM that does not fit by one");
-	check(kms_rsa_key_public_pem(der, 0, largest, sizeof(largest)) == KMS_BAD_KEY,
+	check(kms_key_pair_public_pem(der, 0, largest, sizeof(largest)) == KMS_BAD_KEY,
 		  "PEM of nothing");
 }
 
@@ -227,11 +228,11 @@ test_pem(void)
 
 /* From and to memory of the very size. */
 static KmsStatus
-decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
+decrypt(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *cipher,
 		size_t cipher_len, const unsigned char *plain, size_t plain_len,
 		bool *good)
 {
-	size_t		block = kms_rsa_key_block_size(key);
+	size_t		block = kms_key_pair_block_size(key);
 	unsigned char *in = malloc(cipher_len > 0 ? cipher_len : 1);
 	unsigned char *out = malloc(block);
 	size_t		out_len = 99;
@@ -251,8 +252,8 @@ decrypt(KmsRsaKey *key, const KmsOaep *oaep, const unsigned char *cipher,
 }
 
 static void
-test_pair_of_digests(const Pair *pair, KmsRsaKey *private_key,
-					 KmsRsaKey *public_key, KmsDigest digest, KmsDigest mgf1)
+test_pair_of_digests(const Pair *pair, KmsKeyPair *private_key,
+					 KmsKeyPair *public_key, KmsDigest digest, KmsDigest mgf1)
 {
 	static const unsigned char label[] = "a label";
 	unsigned char plain[KMS_RSA_MAX_BLOCK];
@@ -290,8 +291,8 @@ test_pair_of_digests(const Pair *pair, KmsRsaKey *private_key,
 static void
 test_all_digests(const Pair *pair)
 {
-	KmsRsaKey  *private_key = open_private(pair);
-	KmsRsaKey  *public_key = open_public(pair);
+	KmsKeyPair *private_key = open_private(pair);
+	KmsKeyPair *public_key = open_public(pair);
 	int			digest;
 	int			mgf1;
 
@@ -301,8 +302,8 @@ test_all_digests(const Pair *pair)
 			test_pair_of_digests(pair, private_key, public_key,
 								 (KmsDigest) digest, (KmsDigest) mgf1);
 	}
-	kms_rsa_key_free(private_key);
-	kms_rsa_key_free(public_key);
+	kms_key_pair_free(private_key);
+	kms_key_pair_free(public_key);
 }
 
 typedef struct OaepCase
@@ -334,7 +335,7 @@ static const OaepCase oaep_cases[] = {
 };
 
 static void
-test_oaep_cases(KmsRsaKey *key, KmsRsaKey *public_key)
+test_oaep_cases(KmsKeyPair *key, KmsKeyPair *public_key)
 {
 	static const unsigned char plain[] = {'s', 'e', 'c', 'r', 'e', 't'};
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];
@@ -373,9 +374,9 @@ test_oaep_cases(KmsRsaKey *key, KmsRsaKey *public_key)
 static void
 test_special_numbers(const Pair *pair)
 {
-	KmsRsaKey  *key = open_private(pair);
+	KmsKeyPair *key = open_private(pair);
 	KmsOaep		oaep = {KMS_SHA1, KMS_DIGEST_NONE, NULL, 0};
-	size_t		block = kms_rsa_key_block_size(key);
+	size_t		block = kms_key_pair_block_size(key);
 	const unsigned char *n;
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];
 	bool		good;
@@ -397,7 +398,7 @@ test_special_numbers(const Pair *pair)
 	memset(cipher, 0xff, block);
 	check(decrypt(key, &oaep, cipher, block, NULL, 0,
 				  &good) == KMS_REJECTED && good, "c = 2^bits - 1");
-	kms_rsa_key_free(key);
+	kms_key_pair_free(key);
 }
 
 static uint32_t
@@ -427,7 +428,7 @@ mutate(unsigned char *cipher, size_t len)
 }
 
 static void
-test_mutations(KmsRsaKey *key)
+test_mutations(KmsKeyPair *key)
 {
 	static const unsigned char plain[] = {'1', '2', '3', '4'};
 	unsigned char cipher[KMS_RSA_MAX_BLOCK];
@@ -470,11 +471,11 @@ static void
 test_generate(void)
 {
 	static const int bad_bits[] = {0, -1, 512, 1024, 2047, 2049, 8192};
-	unsigned char der[KMS_RSA_MAX_PRIVATE];
-	unsigned char public_der[KMS_RSA_MAX_PUBLIC];
-	unsigned char again_der[KMS_RSA_MAX_PUBLIC];
-	KmsRsaKey  *key;
-	KmsRsaKey  *again;
+	unsigned char der[KMS_KEY_PAIR_MAX_PRIVATE];
+	unsigned char public_der[KMS_KEY_PAIR_MAX_PUBLIC];
+	unsigned char again_der[KMS_KEY_PAIR_MAX_PUBLIC];
+	KmsKeyPair *key;
+	KmsKeyPair *again;
 	size_t		len;
 	size_t		public_len;
 	size_t		again_len;
@@ -483,25 +484,25 @@ test_generate(void)
 
 	left = 1000000;
 	check(kms_rsa_generate(2048, stop_after, &left, &key) == KMS_OK &&
-		  kms_rsa_key_bits(key) == 2048 && left < 1000000,
+		  kms_key_pair_block_size(key) == 2048 / 8 && left < 1000000,
 		  "a key is made, and the callback asked");
-	check(kms_rsa_key_private_der(key, BYTES(der), &len) == KMS_OK &&
-		  kms_rsa_key_public_der(key, BYTES(public_der), &public_len) == KMS_OK &&
+	check(kms_key_pair_private_der(key, BYTES(der), &len) == KMS_OK &&
+		  kms_key_pair_public_der(key, BYTES(public_der), &public_len) == KMS_OK &&
 		  memmem(public_der, public_len, "\002\003\001\000\001", 5) != NULL,
 		  "the exponent of a generated key is 65537");
-	check(kms_rsa_key_open_private(opener, der, len, &again) == KMS_OK &&
-		  kms_rsa_key_public_der(again, BYTES(again_der), &again_len) == KMS_OK &&
+	check(kms_key_pair_open_private(opener, KMS_TYPE_RSA, der, len, &again) == KMS_OK &&
+		  kms_key_pair_public_der(again, BYTES(again_der), &again_len) == KMS_OK &&
 		  again_len == public_len &&
 		  memcmp(again_der, public_der, public_len) == 0,
 		  "a generated key opens from its DER");
-	kms_rsa_key_free(again);
-	kms_rsa_key_free(key);
+	kms_key_pair_free(again);
+	kms_key_pair_free(key);
 
 	for (left = 0; left < 40; left += 13)
 	{
 		int			count = left;
 
-		key = (KmsRsaKey *) &count;
+		key = (KmsKeyPair *) &count;
 		check(kms_rsa_generate(4096, stop_after, &count,
 							   &key) == KMS_INTERRUPTED && key == NULL,
 			  "the callback stops it at %d", left);
@@ -513,7 +514,7 @@ test_generate(void)
 			  "no key of %d bits", bad_bits[i]);
 	check(kms_rsa_generate(2048, NULL, NULL, &key) == KMS_OK,
 		  "a key is made without a callback");
-	kms_rsa_key_free(key);
+	kms_key_pair_free(key);
 }
 
 /* ---- the secure heap -------------------------------------------------- */
@@ -521,8 +522,8 @@ test_generate(void)
 static void
 test_secure_heap(void)
 {
-	KmsRsaKey  *keys[KEYS_MAX] = {NULL};
-	KmsRsaKey  *key;
+	KmsKeyPair *keys[KEYS_MAX] = {NULL};
+	KmsKeyPair *key;
 	KmsStatus	status = KMS_OK;
 	int			count;
 	int			i;
@@ -530,7 +531,7 @@ test_secure_heap(void)
 	check(CRYPTO_secure_malloc_init(SECURE_HEAP, 32) != 0, "a secure heap");
 	for (count = 0; count < KEYS_MAX; count++)
 	{
-		status = kms_rsa_key_open_private(opener, BYTES(key_2048), &keys[count]);
+		status = kms_key_pair_open_private(opener, KMS_TYPE_RSA, BYTES(key_2048), &keys[count]);
 		if (status != KMS_OK)
 			break;
 	}
@@ -541,23 +542,23 @@ test_secure_heap(void)
 		  "the numbers of the keys are in it");
 
 	/* a larger key, and then a smaller one again */
-	check(kms_rsa_key_open_private(opener, BYTES(key_4096),
-								   &key) == KMS_NO_MEMORY && key == NULL,
+	check(kms_key_pair_open_private(opener, KMS_TYPE_RSA, BYTES(key_4096),
+									&key) == KMS_NO_MEMORY && key == NULL,
 		  "a full secure heap has no room for a larger key");
 	check(kms_rsa_generate(2048, NULL, NULL, &key) == KMS_NO_MEMORY &&
 		  key == NULL, "a full secure heap has no room to generate a key");
-	check(kms_rsa_key_open_public(opener, BYTES(public_2048), &key) == KMS_OK,
+	check(kms_key_pair_open_public(opener, KMS_TYPE_RSA, BYTES(public_2048), &key) == KMS_OK,
 		  "public keys open still");
-	kms_rsa_key_free(key);
-	kms_rsa_key_free(keys[0]);
+	kms_key_pair_free(key);
+	kms_key_pair_free(keys[0]);
 	keys[0] = NULL;
-	check(kms_rsa_key_open_private(opener, BYTES(key_2048), &keys[0]) == KMS_OK,
+	check(kms_key_pair_open_private(opener, KMS_TYPE_RSA, BYTES(key_2048), &keys[0]) == KMS_OK,
 		  "there is room when a key is freed");
 	for (i = 0; i < count; i++)
-		kms_rsa_key_free(keys[i]);
+		kms_key_pair_free(keys[i]);
 	check_number((long long) CRYPTO_secure_used(), 0, "all of it is freed");
-	check(kms_rsa_key_open_private(opener, BYTES(multiprime_2048),
-								   &key) == KMS_BAD_KEY,
+	check(kms_key_pair_open_private(opener, KMS_TYPE_RSA, BYTES(multiprime_2048),
+									&key) == KMS_BAD_KEY,
 		  "a bad key is no lack of memory");
 	check(CRYPTO_secure_malloc_done() == 1, "the secure heap ends");
 }
@@ -569,10 +570,10 @@ test_numbers(const Pair *pair)
 {
 	const unsigned char *n = pair->public_der + MODULUS_AT;
 	size_t		n_len = (size_t) pair->bits / 8;
-	KmsRsaNumbers numbers;
+	KmsPublicNumbers numbers;
 
-	check(kms_rsa_key_public_numbers(opener, pair->public_der, pair->public_len,
-									 &numbers) == KMS_OK && ERR_peek_error() == 0,
+	check(kms_key_pair_public_numbers(opener, KMS_TYPE_RSA, pair->public_der, pair->public_len,
+									  &numbers) == KMS_OK && ERR_peek_error() == 0,
 		  "%s: its numbers", pair->name);
 	check(n[-1] == 0 && numbers.n_len == n_len && numbers.n[0] != 0 &&
 		  memcmp(numbers.n, n, n_len) == 0,
@@ -587,15 +588,15 @@ test_numbers(const Pair *pair)
 static void
 test_bad_numbers(void)
 {
-	KmsRsaNumbers numbers;
+	KmsPublicNumbers numbers;
 	size_t		i;
 
 	for (i = 0; i < LENGTH_OF(bad_public); i++)
 	{
 		memset(&numbers, 0xff, sizeof(numbers));
-		check(kms_rsa_key_public_numbers(opener, bad_public[i].der,
-										 bad_public[i].len,
-										 &numbers) == KMS_BAD_KEY &&
+		check(kms_key_pair_public_numbers(opener, KMS_TYPE_RSA, bad_public[i].der,
+										  bad_public[i].len,
+										  &numbers) == KMS_BAD_KEY &&
 			  is_all(&numbers, sizeof(numbers), 0) && ERR_peek_error() == 0,
 			  "no numbers: %s", bad_public[i].name);
 	}
@@ -604,11 +605,11 @@ test_bad_numbers(void)
 int
 main(void)
 {
-	KmsRsaKey  *key;
-	KmsRsaKey  *public_key;
+	KmsKeyPair *key;
+	KmsKeyPair *public_key;
 	size_t		i;
 
-	opener = kms_rsa_key_opener_new();
+	opener = kms_key_pair_opener_new();
 	if (opener == NULL)
 	{
 		printf("Bail out! no opener\n");
@@ -621,12 +622,12 @@ main(void)
 		test_special_numbers(&pairs[i]);
 		test_all_digests(&pairs[i]);
 	}
-	test_bad_keys(bad_private, LENGTH_OF(bad_private), kms_rsa_key_open_private,
+	test_bad_keys(bad_private, LENGTH_OF(bad_private), kms_key_pair_open_private,
 				  "private");
-	test_bad_keys(bad_public, LENGTH_OF(bad_public), kms_rsa_key_open_public,
+	test_bad_keys(bad_public, LENGTH_OF(bad_public), kms_key_pair_open_public,
 				  "public");
-	test_cut_and_extended(BYTES(key_2048), kms_rsa_key_open_private, "private");
-	test_cut_and_extended(BYTES(public_2048), kms_rsa_key_open_public, "public");
+	test_cut_and_extended(BYTES(key_2048), kms_key_pair_open_private, "private");
+	test_cut_and_extended(BYTES(public_2048), kms_key_pair_open_public, "public");
 	test_pem();
 	test_bad_numbers();
 
@@ -634,13 +635,13 @@ main(void)
 	public_key = open_public(&pairs[0]);
 	test_oaep_cases(key, public_key);
 	test_mutations(key);
-	kms_rsa_key_free(key);
-	kms_rsa_key_free(public_key);
-	kms_rsa_key_free(NULL);
+	kms_key_pair_free(key);
+	kms_key_pair_free(public_key);
+	kms_key_pair_free(NULL);
 
 	test_generate();
 	test_secure_heap();
-	kms_rsa_key_opener_free(opener);
-	kms_rsa_key_opener_free(NULL);
+	kms_key_pair_opener_free(opener);
+	kms_key_pair_opener_free(NULL);
 	return tap_done();
 }

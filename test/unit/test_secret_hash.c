@@ -146,6 +146,8 @@ static const char *const bad[] = {
 	"$kms1$$$2b$10$" SALT_22 HASH_31,
 	"$kms1$" ID_64 "x$$2b$10$" SALT_22 HASH_31,
 	"$kms1$a b$$2b$10$" SALT_22 HASH_31,
+	"$kms1$a/b$$2b$10$" SALT_22 HASH_31,
+	"$kms1$a:b$$2b$10$" SALT_22 HASH_31,
 	"$kms1$p$",
 	"$kms1$p$2b$10$" SALT_22 HASH_31,
 	"$kms1$p$$$2b$10$" SALT_22 HASH_31,

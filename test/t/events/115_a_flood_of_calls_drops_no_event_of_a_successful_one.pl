@@ -21,6 +21,21 @@ my ($disabled, $pem) = KmsClient::issue($node, 'postgres', 'disabled');
 my $refused = KmsTest::encrypt_with_openssl($pem, 'secret');
 $audit->sql("SELECT kms_disable_key('$disabled')");
 
+# Two JWE with an ephemeral key that is refused: it is on no curve, and it is of
+# small order.  No private operation runs, and so these calls are refused ones.
+my %flawed;
+foreach my $algorithm (qw(EC-P256 X25519))
+{
+	my $key = $audit->sql("SELECT key_id FROM kms_issue_key('flawed', algorithm => '$algorithm')");
+	$flawed{$algorithm} = $audit->sql(<<"SQL");
+SELECT format('%L, %L', '$key', rtrim(translate(encode(convert_to(jsonb_set(kms_jwe_header(jwe) -> 'protected', '{epk,x}',
+	to_jsonb(repeat('A', 43)))::text, 'UTF8'), 'base64'), E'+/\n', '-_'), '=') || substr(jwe, strpos(jwe, '.')))
+FROM kms_encrypt_jwe('$key', 'x') AS jwe
+SQL
+}
+# With a pepper, none has to be made.
+$audit->sql("SELECT kms_hash_secret($audit->{good})");
+
 sub lost { return $audit->sql("SELECT coalesce(sum(calls), 0) FROM kms.event WHERE operation = 'gap'") }
 
 # Stop a running writer.  A writer runs while it has work, so make calls for it.
@@ -89,6 +104,19 @@ is( $session->query("SELECT count(kms_encrypt('$audit->{key}', 'x')) FROM genera
 	2 * $slots, 'calls that serve continue while the writer is stopped');
 my $serves = $audit->status('events counted only') - $before;
 cmp_ok($serves, '>', $slots, 'above three quarters these calls are counted');
+my $used = $audit->status('ring used');
+foreach my $algorithm (sort keys %flawed)
+{
+	foreach my $call ('kms_decrypt', 'kms_hash_secret')
+	{
+		my $counted = $audit->status('events counted only');
+		$session->query("DO \$\$ BEGIN FOR i IN 1 .. 5 LOOP BEGIN PERFORM $call($flawed{$algorithm});
+			EXCEPTION WHEN invalid_parameter_value THEN NULL; END; END LOOP; END \$\$");
+		is($session->{state}, '00000', "$algorithm: $call() refuses a JWE for its ephemeral key");
+		is($audit->status('events counted only') - $counted, 5, "$algorithm: these calls of $call() are counted");
+	}
+}
+is($audit->status('ring used'), $used, 'they leave the ring to others');
 is( $session->query("SELECT count(kms_decrypt($audit->{good})) FROM generate_series(1, $slots)"),
 	$slots, 'calls that open continue');
 my $dropped = $audit->status('events dropped');

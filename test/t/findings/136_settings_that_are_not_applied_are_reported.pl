@@ -101,7 +101,7 @@ $node->stop;
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
 $node->start;
 $node->safe_psql('postgres', "CREATE ROLE app; ALTER DATABASE postgres SET kms.audit = 'requird';
-	ALTER ROLE app SET kms.require_tsl = 'on'; ALTER ROLE ALL SET kms.key_bits = '3072'");
+	ALTER ROLE app SET kms.require_tsl = 'on'; ALTER ROLE ALL SET kms.key_algorithm = 'RSA-3072'");
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'kms'");
 $node->restart;
 $findings = findings();
@@ -109,7 +109,7 @@ like($findings, qr/^error: parameter "kms\.audit" is set for database postgres a
 	'a value of ALTER DATABASE that the server refuses is an error');
 like($findings, qr/^error: there is no parameter "kms\.require_tsl", which is set for role app/m,
 	'a wrong name of ALTER ROLE is an error');
-unlike($findings, qr/key_bits/, 'a setting that is applied is no finding');
+unlike($findings, qr/key_algorithm/, 'a setting that is applied is no finding');
 my ($hint) = $findings =~ /"kms\.audit" is set.*(UPDATE pg_catalog.*)\.\)$/m;
 $node->safe_psql('postgres', "$hint; ALTER ROLE app RESET \"kms.require_tsl\"");
 unlike(findings(), qr/parameter/, 'the hint works when followed');

@@ -13,7 +13,7 @@ use Test::More;
 my $node = KmsTest->node('elsewhere', conf => "kms.maintenance = off\nkms.audit_checkpoint_interval = 1h");
 my ($key, $secret) = map {
 	join ', ', split /\s+/, $_
-} 'key_id device_id app_version algorithm oaep_hash origin state prior_state state_reason created_at
+} 'key_id device_id app_version algorithm oaep_hash mgf1_hash origin state prior_state state_reason created_at
 expires_at state_changed_at delete_at row_version seal', 'key_id public_key wrapped_key';
 
 sub findings
@@ -60,7 +60,7 @@ KmsClient::is_healthy($node, 'here', 'without the copy there is no finding');
 # Copy a key for a device that has a key, so that both are active.
 my ($mine) = KmsClient::issue($node, 'here', 'phone');
 copy_key('there', 'here', $id);
-like(findings('here'), qr/^error: devices have two active keys: (?:$mine and $id|$id and $mine) \(/m,
+like(findings('here'), qr/^error: devices have two active keys of the same kind: (?:$mine and $id|$id and $mine) \(/m,
 	'two active keys of a device are reported');
 $node->safe_psql('here', "SELECT kms_disable_key('$id')");
 unlike(findings('here'), qr/two active/, 'two active keys are no finding if one is denied');
@@ -84,7 +84,7 @@ KmsTest::events($node, 'here', 'true');
 $node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('here'), '-f', $dump ], 'the dump is restored into a database that has keys');
 my $findings = findings('here');
 like($findings, qr/^error: tickets of the trail that two epochs have: 1, 2/m, 'tickets of two epochs are reported');
-like($findings, qr/^error: devices have two active keys: /m, 'two active keys are reported');
+like($findings, qr/^error: devices have two active keys of the same kind: /m, 'two active keys are reported');
 
 # Restoring the same dump into an empty database is normal.
 $node->safe_psql('postgres', 'CREATE DATABASE restored');

@@ -107,6 +107,7 @@ tampered('later expiry', "expires_at = expires_at + '1 year'");
 tampered('earlier expiry', "expires_at = now() - interval '1 s'", device => undef);
 tampered('creation', "created_at = created_at - interval '1 us'");
 tampered('digest', "oaep_hash = 'sha256'");
+tampered('the digest of MGF1', "mgf1_hash = 'sha256'");
 tampered('algorithm', "algorithm = 'RSA-4096'");
 tampered('origin', "origin = 'imported'");
 tampered('reason', "state_reason = 'because'");

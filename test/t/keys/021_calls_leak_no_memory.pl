@@ -38,6 +38,20 @@ my $wrong = "'$key[0]', '$ciphertext[1]'";
 my $cheap = crypt('secret', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
 my $good_bytes = "'$key[0]', decode('$ciphertext[0]', 'base64')";
 
+# A JWE to a key of each kind, and each with another tag.
+my (%jwe, %damaged);
+foreach my $algorithm ('RSA-2048', 'EC-P256', 'X25519')
+{
+	$jwe{$algorithm} = $node->safe_psql('postgres',
+		"SELECT kms_encrypt_jwe(key_id, 'secret') FROM kms_issue_key('curves', NULL, '$algorithm')");
+	$damaged{$algorithm} = $jwe{$algorithm} =~ s/[^.]+$/'A' x 22/er;
+}
+
+# Fields: more keys than are kept open, and values of one of them.
+$node->safe_psql('postgres', "SELECT kms_create_field_key('tax'); SELECT kms_create_field_key('tax.' || n) FROM generate_series(0, 9) AS n");
+my $value = "CASE WHEN n > 0 THEN '"
+  . $node->safe_psql('postgres', "SELECT kms_encrypt_field('tax', 'DE123', 'c')") . "'::bytea END";
+
 # A name, the number of calls, and an expression in n.
 my @cases = (
 	[ 'decrypt', 10_000, "kms_decrypt($good)" ],
@@ -54,6 +68,13 @@ my @cases = (
 	[ 'not base64', 200_000, "kms_try_decrypt('$key[0]', '?' || n)" ],
 	[ 'wrong length', 200_000, "kms_try_decrypt('$key[0]', 'AAAA')" ],
 	[ 'too large', 200_000, "kms_try_decrypt('$key[0]', repeat('A', 2049))" ],
+	(map { (
+		[ "JWE $_", 6_000, "kms_decrypt_jwe('$jwe{$_}', 'curves')" ],
+		[ "damaged JWE $_", 6_000, "catch_jwe_error('$damaged{$_}')" ]) } sort keys %jwe),
+	[ 'malformed JWE', 20_000, "catch_jwe_error('{\"protected\": {\"a\": [' || n)" ],
+	[ 'header of a JWE', 50_000, "kms_jwe_header(CASE WHEN n > 0 THEN '$jwe{X25519}' END)" ],
+	(map { [ "encrypt a JWE for $_", 6_000,
+			"(SELECT kms_encrypt_jwe(key_id, 'secret' || n) FROM kms.key WHERE device_id = 'curves' AND algorithm = '$_')" ] } sort keys %jwe),
 	[ 'encrypt', 50_000, "kms_encrypt('$key[0]', 'secret')" ],
 	[ 'issue', 50_000, "(SELECT key_id FROM kms_issue_key('phone ' || n % 10))" ],
 	[ 'public key', 50_000, "kms_public_key('$key[0]')" ],
@@ -62,6 +83,21 @@ my @cases = (
 	[ 'diagnose', 250, "diagnose('$ciphertext[0]')" ],
 	[ 'diagnose a malformed one', 20_000, "diagnose(repeat('%2B', n % 9))" ],
 	[ 'state', 200_000, "kms_key_state('$key[0]')" ],
+	[ 'encrypt a field', 100_000, "kms_encrypt_field('tax', 'x' || n, 'c')" ],
+	[ 'decrypt a field', 100_000, "kms_decrypt_field($value, 'c')" ],
+	[ 'more field keys than are kept open', 10_000, "kms_encrypt_field('tax.' || n % 10, 'x', 'c')" ],
+	[ 'another context', 100_000, "kms_try_decrypt_field($value, 'c' || n)" ],
+	[ 'another field key', 100_000, "kms_try_decrypt_field($value, 'c', 'tax.1')" ],
+	[ 'a value of no field key', 100_000, "kms_try_decrypt_field(set_byte($value, 5, n % 256), 'c')" ],
+	[ 'a malformed value', 100_000, "kms_try_decrypt_field(set_byte($value, 2, 2), 'c')" ],
+	[ 'refresh a field', 50_000, "kms_refresh_field($value, 'c', 'c' || n)" ],
+	[ 'refresh a field for another key', 10_000, "kms_refresh_field($value, 'c', NULL, 'tax.' || n % 10)" ],
+	[ 'heads of values', 100_000, "(kms_field_is_current($value), kms_field_version($value), kms_field_key($value))" ],
+	[ 'blind index', 100_000, "kms_blind_index('tax.1', 'DE 123' || n, 's', 'alnum')" ],
+	[ 'a block to a field', 6_000, "kms_decrypt_to_field($good, 'tax', 'c', NULL)" ],
+	[ 'a JWE to a field', 6_000, "kms_decrypt_to_field((SELECT min(key_id) FROM kms.key WHERE device_id = 'curves' AND algorithm = 'X25519'), '$jwe{X25519}', 'tax', 'c', 'curves')" ],
+	[ 'a block to an index', 6_000, "kms_decrypt_to_index($good, 'tax', 's', NULL)" ],
+	(map { [ "caught: $_", 6_000, "catch_field_error('$_', n)" ] } qw(context name value block)),
 	[ 'errors that are caught', 6_000, 'catch_error(n)' ]);
 
 $node->safe_psql('postgres', <<"SQL");
@@ -69,6 +105,23 @@ CREATE FUNCTION catch_error(n int) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN
 	RETURN kms_decrypt($wrong);
 EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END \$\$;
+CREATE FUNCTION catch_jwe_error(jwe text) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN
+	RETURN kms_decrypt_jwe(jwe, 'curves');
+EXCEPTION WHEN SQLSTATE 'KM001' OR SQLSTATE '22023' THEN
+	RETURN SQLSTATE;
+END \$\$;
+CREATE FUNCTION catch_field_error(what text, n int) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN
+	RETURN CASE what
+		WHEN 'context' THEN kms_decrypt_field($value, 'c' || n)
+		WHEN 'name' THEN kms_encrypt_field('nothing', 'x', 'c')::text
+		WHEN 'value' THEN kms_decrypt_field('\\x00', 'c')
+		ELSE kms_decrypt_to_field($wrong, 'tax', 'c', NULL)::text
+	END;
+EXCEPTION WHEN SQLSTATE 'KM001' OR SQLSTATE 'KM002' OR SQLSTATE '22023' THEN
 	RETURN SQLSTATE;
 END \$\$;
 CREATE FUNCTION diagnose(sent text) RETURNS bigint LANGUAGE plpgsql AS \$\$

@@ -21,7 +21,7 @@ CONF
 $node->safe_psql(
 	'postgres', q{
 	CREATE ROLE kms_issuer; CREATE ROLE kms_decrypter; CREATE ROLE kms_operator;
-	CREATE ROLE kms_auditor; CREATE ROLE kms_break_glass;
+	CREATE ROLE kms_auditor; CREATE ROLE kms_break_glass; CREATE ROLE kms_custodian;
 	CREATE ROLE shop LOGIN; CREATE ROLE web LOGIN; CREATE ROLE ops LOGIN;
 	GRANT kms_decrypter, kms_auditor TO shop;
 	GRANT kms_operator, kms_auditor TO ops});
@@ -249,6 +249,22 @@ sub rotate_fleet
 		'rotate_fleet: run again it takes those that are left');
 	like(run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072'),
 		qr/ 0 rotated, 0 skipped/, 'rotate_fleet: the next run rotates none');
+	# Keys of EC-P256 and X25519 are left, and the digests are those of the key.
+	$node->safe_psql('app', "SELECT kms_issue_key('till 5', algorithm => 'EC-P256');
+		SELECT kms_issue_key('till 6', algorithm => 'X25519');
+		SELECT kms_issue_key('till 7', algorithm => 'RSA-2048', oaep_hash => 'sha256', mgf1_hash => 'sha1')");
+	run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072');
+	my $kinds = "SELECT string_agg(concat_ws(' ', device_id, algorithm, oaep_hash, mgf1_hash), ', ' ORDER BY device_id) FROM kms.keys WHERE state = 'active' AND device_id ~ 'till [567]'";
+	is($node->safe_psql('app', $kinds),
+		'till 5 EC-P256 none none, till 6 X25519 none none, till 7 RSA-3072 sha256 sha1',
+		'rotate_fleet: each RSA key is replaced by one with its digests, and no other');
+	like(run_recipe('rotate_fleet.sql', 'ops', algorithm => 'EC-P256'),
+		qr/ [1-9]\d* rotated/, 'rotate_fleet: RSA keys are replaced by keys of EC-P256');
+	is($node->safe_psql('app', $kinds),
+		'till 5 EC-P256 none none, till 6 X25519 none none, till 7 EC-P256 none none',
+		'rotate_fleet: which have no digests');
+	$node->safe_psql('app', "SELECT kms_issue_key('till 8', NULL, 'RSA-3072')");
+
 	like(run_recipe('rotate_fleet.sql', 'ops', algorithm => 'RSA-3072', older_than => '0'),
 		qr/ [1-9]\d* rotated/, 'rotate_fleet: what is too old is rotated, too');
 }

@@ -6,8 +6,8 @@
 # says that the block's last statement fails with this SQLSTATE.  A block
 # "text" behind a block of sql is what psql prints.
 #
-# Each page begins with an empty database "app".  If it says that it goes on
-# from another page, the blocks of that page are run first.
+# Each page begins with an empty database "app" and without roles.  If it says
+# that it goes on from another page, the blocks of that page are run first.
 use strict;
 use warnings;
 
@@ -56,6 +56,8 @@ foreach my $path (sort @paths)
 	next unless @{ $page->{blocks} };
 	$count += @{ $page->{blocks} };
 	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS app WITH (FORCE)');
+	$node->safe_psql('postgres', "SELECT format('DROP ROLE %I', rolname) FROM pg_roles
+		WHERE NOT rolsuper AND rolname !~ '^pg_' \\gexec");
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
 	run_page($path);
 }

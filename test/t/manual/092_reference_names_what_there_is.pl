@@ -105,6 +105,11 @@ foreach (statuses())
 	ok("$errors$events" =~ /`$reason`/, "reason \"$reason\" is in the reference")
 	  unless $reason eq 'NULL';
 }
+foreach (flaws())
+{
+	my $pattern = join '.*', map { quotemeta } split /\{\w+\}/, $_, -1;
+	ok($errors =~ m/$pattern/, "\"$_\" is in the reference");
+}
 foreach ($errors =~ /^\| `(KM\w+)`/mg)
 {
 	ok($sqlstates{$_}, "there is a $_");
@@ -121,12 +126,14 @@ foreach (map { lc } @operations)
 # The manual names nothing that is not there.
 my %roles = map { $_ => 1 }
   slurp_file("$top/examples/grants.sql") =~ /\bTO (kms_\w+);/g;
+my %schemas = map { $_->[0] => 1 }
+  rows('app', "SELECT nspname FROM pg_namespace WHERE oid IN $of_extension");
 my %programs = map { s{.*/|\.c$}{}gr => 1 } glob "$top/src/tools/*.c";
 my %strange;
 foreach ($manual =~ /\b(kms_[a-z_]+)\b/g)
 {
 	$strange{$_} = 1
-	  unless $functions{$_} || $roles{$_} || $programs{$_};
+	  unless $functions{$_} || $roles{$_} || $schemas{$_} || $programs{$_};
 }
 foreach ($manual =~ /\b(kms\.[a-z_]+)\b/g)
 {
@@ -173,6 +180,15 @@ sub statuses
 	}
 	cmp_ok(scalar @rows, '>', 30, 'the table of statuses can be read');
 	return @rows;
+}
+
+# The messages of the flaws of a JWE.
+sub flaws
+{
+	my $table = slurp_file("$top/src/crypto/jwe_problem_list.h");
+	my @messages = map { s/\\"/"/gr } $table =~ /^\tKMS_JWE_FLAW\(\w+, \\\n\s*"((?:[^"\\]|\\.)*)"/mg;
+	cmp_ok(scalar @messages, '>', 30, 'the table of flaws can be read');
+	return @messages;
 }
 
 # The text of a page of the reference.

@@ -245,7 +245,7 @@ like($error, qr/KM007: key "imported_1" was wrapped under master key "$id", whic
 	'without the old master key the error names it');
 like($error, qr/HINT:  Add that master key/, 'the error says what to do');
 like(KmsClient::findings($node, 'postgres'),
-	qr/^error: keys wrapped under master key "$id", which this server does not have: \d+, and peppers or audit keys: 2\b/m,
+	qr/^error: keys wrapped under master key "$id", which this server does not have: \d+, rows of field keys: 0, peppers or audit keys: 2\b/m,
 	'kms_check() says so');
 ok( KmsTest::poll(
 		sub {

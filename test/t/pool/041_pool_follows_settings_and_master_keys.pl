@@ -93,7 +93,7 @@ KmsTest::poll(
 	}) or die 'kms_maintain() does not begin';
 is(KmsClient::sqlstate($node, 'postgres', 'BEGIN; DROP EXTENSION kms; ROLLBACK'),
 	'00000', 'DROP EXTENSION waits for kms_maintain() that generates');
-is($other->receive, '10', 'kms_maintain() ends, too');
+is($other->receive, '11', 'kms_maintain() ends, too');
 is(maintain(), '1|f', 'kms_maintain() has made four keys');
 my @all = filled(5, 'the pool has its size');
 
@@ -209,7 +209,7 @@ $before = join(' ', KmsPool::ids($node, 'postgres'));
 is(issue(", algorithm => 'RSA-3072'"), 'none', 'a key of another size is made for its device');
 is(join(' ', KmsPool::ids($node, 'postgres')), $before, 'a key of another size leaves the pool alone');
 $node->set('kms.keygen_workers' => '0');
-$node->sql('ALTER DATABASE postgres SET kms.key_bits = 3072');
+$node->sql("ALTER DATABASE postgres SET kms.key_algorithm = 'RSA-3072'");
 is(issue(), 'none', 'a database with another size has another pool');
 $node->set('kms.keygen_workers' => '2');
 ok(KmsTest::poll(sub { (algorithms() // '') eq 'RSA-3072' }), 'workers remove keys of the wrong size');
@@ -217,7 +217,7 @@ filled(3, 'workers fill the pool with keys of the right size');
 isnt(issue(), 'none', 'keys of the right size are issued');
 filled(3, 'the pool is full again');
 $node->set('kms.keygen_workers' => '0');
-$node->sql('ALTER DATABASE postgres RESET kms.key_bits');
+$node->sql('ALTER DATABASE postgres RESET kms.key_algorithm');
 is(issue(), 'none', 'back at the old size, keys of the other size are not issued');
 is(algorithms(), 'RSA-3072', 'without workers keys of the wrong size stay');
 $node->set('kms.keygen_workers' => '2');
@@ -239,7 +239,7 @@ filled(2, 'a larger size fills the pool');
 
 # ---- Workers that are switched off ---------------------------------------
 
-$node->set('kms.key_bits' => '4096', 'kms.key_pool_size' => '1000');
+$node->set('kms.key_algorithm' => 'RSA-4096', 'kms.key_pool_size' => '1000');
 ok(KmsTest::poll(sub { !KmsPool::idle($node) }), 'workers have much to do');
 $node->set('kms.keygen_workers' => '0');
 ok(KmsTest::poll(sub { KmsPool::idle($node) }), 'workers leave when they are switched off');

@@ -25,7 +25,7 @@ sub ticks
 
 # Long generations, so that there is something to end.
 my $node = KmsTest->node('slow', conf => "kms.key_pool_size = 1000
-	kms.key_bits = 4096
+	kms.key_algorithm = 'RSA-4096'
 	kms.keygen_workers = 2
 	restart_after_crash = on");
 
@@ -54,13 +54,13 @@ sub threads
 sub fills
 {
 	my ($name) = @_;
-	$node->sql("ALTER DATABASE postgres SET kms.key_bits = 2048");
+	$node->sql("ALTER DATABASE postgres SET kms.key_algorithm = 'RSA-2048'");
 	my $size = 2;
-	$node->append_conf('postgresql.conf', "kms.key_pool_size = $size\nkms.key_bits = 2048");
+	$node->append_conf('postgresql.conf', "kms.key_pool_size = $size\nkms.key_algorithm = 'RSA-2048'");
 	$node->reload;
 	ok(KmsPool::filled($node, 'postgres', $size), "$name: the pool gets its size");
-	$node->append_conf('postgresql.conf', "kms.key_pool_size = 1000\nkms.key_bits = 4096");
-	$node->sql("ALTER DATABASE postgres RESET kms.key_bits");
+	$node->append_conf('postgresql.conf', "kms.key_pool_size = 1000\nkms.key_algorithm = 'RSA-4096'");
+	$node->sql("ALTER DATABASE postgres RESET kms.key_algorithm");
 	$node->reload;
 }
 

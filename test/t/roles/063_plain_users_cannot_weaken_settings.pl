@@ -64,12 +64,12 @@ like($error, qr/rate limit/, 'in a savepoint, too');
 
 # A superuser may give a role and a database a policy.
 $node->safe_psql('postgres',
-	'ALTER ROLE plain SET kms.keygen_limit = 6; ALTER DATABASE mine SET kms.key_bits = 3072');
+	"ALTER ROLE plain SET kms.keygen_limit = 6; ALTER DATABASE mine SET kms.key_algorithm = 'RSA-3072'");
 is( $node->safe_psql('postgres', "SELECT used, allowed FROM kms_rate_limit_status('phone')",
 		extra_params => [ '-U', 'plain' ]),
 	'5|6',
 	"a superuser's policy holds for the role");
-is($node->safe_psql('mine', 'SHOW kms.key_bits'), '3072', 'the policy of a superuser holds for the database');
+is($node->safe_psql('mine', 'SHOW kms.key_algorithm'), 'RSA-3072', 'the policy of a superuser holds for the database');
 
 $node->stop;
 done_testing();

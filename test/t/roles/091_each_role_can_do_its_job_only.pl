@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = KmsTest->node('jobs');
-my @jobs = qw(issuer decrypter operator auditor break_glass nobody);
+my @jobs = qw(issuer decrypter operator auditor custodian break_glass nobody);
 
 $node->safe_psql('postgres', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys;
 	ALTER DATABASE postgres SET search_path = "$user", public, keys');
@@ -28,6 +28,7 @@ $node->command_ok(
 my ($key) = split /\|/,
   $node->safe_psql('postgres', "SELECT * FROM kms_issue_key('phone')");
 my $ciphertext = $node->safe_psql('postgres', "SELECT kms_encrypt('$key', 'x')");
+my $jwe = $node->safe_psql('postgres', "SELECT kms_encrypt_jwe('$key', 'x')");
 my $both = "'$key', '$ciphertext'";
 my $both_bytes = "'$key', decode('$ciphertext', 'base64')";
 
@@ -41,6 +42,21 @@ $node->safe_psql(
 	'postgres', "SELECT kms_deprecate_key($in_state{deprecated}),
 	kms_disable_key($in_state{disabled}), kms_revoke_key($in_state{revoked}, 'test'),
 	kms_schedule_key_deletion($in_state{pending})");
+
+# Field keys: one to use, one that was destroyed, and a value.  Calls without
+# the right on the field are refused as well, so each job gets all rights.
+$node->safe_psql(
+	'postgres', q{SET kms.field_destroy_after = 0;
+	SELECT kms_create_field_key('tax'), kms_create_field_key('gone');
+	SELECT kms_disable_field_key('gone');
+	SELECT kms_destroy_field_key('gone', NULL, 'gone/all')});
+foreach my $job (@jobs)
+{
+	$node->safe_psql('postgres',
+		"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kms_field TO kms_$job");
+}
+my $value =
+  $node->safe_psql('postgres', "SELECT kms_encrypt_field('tax', 'x', 'c')");
 
 # ---- Functions -----------------------------------------------------------
 
@@ -58,9 +74,14 @@ my %call = (
 	kms_try_decrypt => $both,
 	kms_try_decrypt_bytea => $both_bytes,
 	kms_decrypt_batch => "ARRAY['$key'], ARRAY['x']",
+	kms_decrypt_batch_bytea => "ARRAY['$key'], ARRAY['x'::bytea]",
+	kms_decrypt_jwe => "'$jwe', NULL",
+	kms_decrypt_jwe_bytea => "'$jwe', NULL",
+	kms_encrypt_jwe => "'$key', 'x'",
 	kms_decrypt_recover => "$both, 'test'",
 	kms_decrypt_recover_bytea => "$both_bytes, 'test'",
 	kms_diagnose => $both,
+	kms_jwe_header => "'e30....'",
 	kms_deprecate_key => $in_state{deprecated},
 	kms_disable_key => $in_state{disabled},
 	kms_enable_key => $in_state{active},
@@ -87,21 +108,41 @@ my %call = (
 	kms_audit_accept => "'a test'",
 	kms_self_test => '',
 	kms_version => '',
+	kms_create_field_key => "'made'",
+	kms_rotate_field_key => "'tax'",
+	kms_disable_field_key => "'tax', 1",
+	kms_enable_field_key => "'tax', 1",
+	kms_destroy_field_key => "'gone', NULL, 'gone/all'",
+	kms_encrypt_field => "'tax', 'x', 'c'",
+	kms_encrypt_field_bytea => "'tax', 'x', 'c'",
+	kms_decrypt_field => "'$value', 'c'",
+	kms_decrypt_field_bytea => "'$value', 'c'",
+	kms_try_decrypt_field => "'$value', 'c'",
+	kms_try_decrypt_field_bytea => "'$value', 'c'",
+	kms_refresh_field => "'$value', 'c'",
+	kms_field_is_current => "'$value'",
+	kms_field_version => "'$value'",
+	kms_field_key => "'$value'",
+	kms_blind_index => "'tax', 'x', 's'",
+	kms_decrypt_to_field => "$both, 'tax', 'c', NULL",
+	kms_decrypt_to_index => "$both, 'tax', 's', NULL",
 	'kms.read_metrics' => '24',
 	'kms.read_status' => '',
+	'kms.renew_at' => "'k', now(), now()",
 	'kms.start' => '');
 
 my %may_call = (
 	issuer => [
-		qw(kms_issue_key kms_public_key kms_jwk kms_jwks kms_encrypt
+		qw(kms_issue_key kms_public_key kms_jwk kms_jwks kms_encrypt kms_encrypt_jwe
 		  kms_encrypt_bytea kms_key_state kms_key_valid
-		  kms_rate_limit_status)
+		  kms_rate_limit_status kms_jwe_header)
 	],
 	decrypter => [
 		qw(kms_decrypt kms_decrypt_bytea kms_try_decrypt
-		  kms_try_decrypt_bytea kms_decrypt_batch kms_hash_secret
-		  kms_verify_secret
-		  kms_key_state kms_key_valid)
+		  kms_try_decrypt_bytea kms_decrypt_batch kms_decrypt_batch_bytea
+		  kms_decrypt_jwe kms_decrypt_jwe_bytea kms_hash_secret
+		  kms_verify_secret kms_decrypt_to_field kms_decrypt_to_index
+		  kms_key_state kms_key_valid kms_jwe_header)
 	],
 	operator => [
 		qw(kms_rotate_key kms_deprecate_key kms_disable_key kms_enable_key
@@ -115,7 +156,11 @@ my %may_call = (
 	auditor => [
 		qw(kms_metrics_summary kms_problematic_keys kms_flush_events
 		  kms_check kms_audit_head kms_audit_verify kms_audit_checkpoints
-		  kms.read_metrics kms.read_status)
+		  kms.read_metrics kms.read_status kms.renew_at)
+	],
+	custodian => [
+		qw(kms_create_field_key kms_rotate_field_key kms_disable_field_key
+		  kms_enable_field_key kms_destroy_field_key)
 	],
 	break_glass => [qw(kms_decrypt_recover kms_decrypt_recover_bytea)],
 	nobody => []);
@@ -148,11 +193,11 @@ foreach my $job (@jobs)
 # ---- Tables, views, sequences --------------------------------------------
 
 my @auditors =
-  qw(event event_quarantine failure_rates keys metric metrics problematic_keys
-  status top_failures);
+  qw(event event_quarantine failure_rates field_keys keys metric metrics
+  problematic_keys status top_failures);
 my @closed =
-  qw(audit_key denial event_checkpoint event_epoch event_outbox key key_secret
-  maintenance pepper pool_key);
+  qw(audit_key denial event_checkpoint event_epoch event_outbox field_key key
+  key_secret maintenance pepper pool_key);
 
 is( $node->safe_psql(
 		'postgres',
@@ -168,7 +213,8 @@ foreach my $job (@jobs)
 	foreach my $relation (@auditors, @closed)
 	{
 		my $allowed = $job eq 'auditor' && (grep { $_ eq $relation } @auditors)
-		  || $job eq 'operator' && $relation eq 'status';
+		  || $job eq 'operator' && $relation eq 'status'
+		  || $job eq 'custodian' && $relation eq 'field_keys';
 		is($states->{$relation}, $allowed ? '00000' : '42501',
 			"$job " . ($allowed ? 'may read ' : 'may not read ') .
 			"kms.$relation");
@@ -188,6 +234,10 @@ foreach my $job (@jobs)
 	is( $node->safe_psql(
 			'postgres', "SELECT has_schema_privilege('$job', 'keys', 'CREATE')"),
 		'f', "$job may create nothing in schema keys");
+	is( $node->safe_psql(
+			'postgres',
+			"SELECT has_schema_privilege('$job', 'kms_field', 'USAGE, CREATE')"),
+		'f', "$job has no right on schema kms_field");
 }
 
 $node->stop;

@@ -59,6 +59,15 @@ opens('try', "kms_try_decrypt('$key', '$ciphertext')");
 opens('recover', "kms_decrypt_recover('$key', '$ciphertext', 'a test')");
 opens('recover bytes', "kms_decrypt_recover_bytea('$key', $bytes, 'a test')");
 opens('digest', "kms_decrypt('$key', '$sha256', NULL, 'sha256')");
+my %jwe;
+foreach my $algorithm ('RSA-2048', 'EC-P256', 'X25519')
+{
+	$jwe{$algorithm} = jwe($algorithm);
+	opens("JWE $algorithm", "kms_decrypt_jwe('$jwe{$algorithm}', 'curves')");
+	opens("JWE $algorithm bytes", "kms_decrypt_jwe_bytea('$jwe{$algorithm}', 'curves')");
+	is(KmsClient::sqlstate($node, 'postgres', "SELECT kms_decrypt_jwe('" . ($jwe{$algorithm} =~ s/[^.]+$/'A' x 22/er) . "', 'curves')"),
+		'KM001', "damaged JWE $algorithm is refused");
+}
 opens('parallel', "(SELECT max(kms_decrypt('$key', '$ciphertext')) AS p
 	FROM generate_series(1, 3)) AS s(p), LATERAL (VALUES (s.p))");
 
@@ -201,6 +210,11 @@ my %secret = (
 	'a private key' => [
 		map { ($_, unpack('H*', $_)) } $private . substr($raw_modulus, 0, 64),
 		$private . scalar reverse $raw_modulus ],
+
+	# PKCS#8 up to the private number: X25519 (RFC 8410) and P-256 (RFC 5915)
+	'a private key of a curve' => [
+		map { ($_, unpack('H*', $_)) } "\x06\x03\x2b\x65\x6e\x04\x22\x04\x20",
+		"\x30\x6b\x02\x01\x01\x04\x20" ],
 	'a PEM of a private key' => [ 'PRIVATE KEY-----', encode('PRIVATE KEY-----') ]);
 
 foreach my $what (sort keys %secret)
@@ -243,6 +257,18 @@ $node->stop;
 done_testing();
 
 # ---- Tools ---------------------------------------------------------------
+
+# Encrypt the canary to a key of this kind, without a log of the statement.
+sub jwe
+{
+	my ($algorithm) = @_;
+	return $node->safe_psql('postgres', <<"SQL");
+SET log_statement = none;
+SET log_min_duration_statement = -1;
+SET log_duration = off;
+SELECT kms_encrypt_jwe(key_id, '$canary') FROM kms_issue_key('curves', NULL, '$algorithm');
+SQL
+}
 
 # The ways in which bytes may be written.
 sub forms

@@ -35,6 +35,10 @@ my @pems = map { new_pem($_, 0) } (2048) x 6, 3072, 4096;
 push @pems, map { new_pem($_, 1) } 2048, 2048;
 my $encrypted = output('openssl', 'pkcs8', '-topk8', '-passout', 'pass:x', '-in', file($pems[0]));
 my @short = map { new_pem(1024, 0) } 1 .. 3;
+my @curves = (
+	output(qw(openssl ecparam -name prime256v1 -genkey -noout)),
+	output(qw(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)),
+	output(qw(openssl genpkey -algorithm X25519)));
 
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE client_encryption_key (id text PRIMARY KEY, device_id text,
@@ -42,13 +46,15 @@ CREATE TABLE client_encryption_key (id text PRIMARY KEY, device_id text,
 	created_at timestamptz, deprecated boolean);
 CREATE TABLE broken (private_key text);
 CREATE TABLE short (private_key text);
+CREATE TABLE curve (id text, private_key text);
 SQL
 load('client_encryption_key (id, private_key)', map { [ "old-$_", $pems[$_] ] } 0 .. $#pems);
 load('broken', [$encrypted], [ substr $pems[1], 0, 900 ]);
 load('short', map { [$_] } @short);
+load('curve', map { [ "curve-$_", $curves[$_] ] } 0 .. $#curves);
 $node->safe_psql('postgres', <<'SQL');
 UPDATE client_encryption_key SET device_id = 'phone-' || id, created_at = now(), deprecated = false;
-ANALYZE client_encryption_key, short;
+ANALYZE client_encryption_key, short, curve;
 CHECKPOINT;
 SQL
 
@@ -59,6 +65,10 @@ CREATE TABLE moved (key_id text);
 INSERT INTO moved SELECT kms_import_key(k.device_id, k.private_key, k.id,
 	k.app_version, k.created_at, k.expires_at) FROM client_encryption_key AS k;
 SELECT count(*) FROM kms.keys JOIN moved USING (key_id);
+SQL
+is( $node->safe_psql('postgres', <<'SQL'), 'EC-P256 EC-P256 X25519', 'and keys of other kinds');
+INSERT INTO moved SELECT kms_import_key('phone', private_key, id) FROM curve;
+SELECT string_agg(algorithm, ' ' ORDER BY key_id) FROM kms.keys WHERE key_id LIKE 'curve-%';
 SQL
 foreach my $case (
 	[ '23505', 'kms_import_key(device_id, private_key, id) FROM client_encryption_key' ],
@@ -88,7 +98,7 @@ $node->safe_psql('postgres', 'SELECT kms_flush_events(); CHECKPOINT');
 $node->command_ok(
 	[
 		'pg_dump', '-d', $node->connstr('postgres'), '-f', "$dir/dump.sql",
-		'-T', 'client_encryption_key', '-T', 'broken', '-T', 'short'
+		'-T', 'client_encryption_key', '-T', 'broken', '-T', 'short', '-T', 'curve'
 	],
 	'dumped without the old tables');
 
@@ -123,16 +133,31 @@ foreach my $table (qw(elsewhere compressed))
 	$session->quit;
 }
 $node->safe_psql('postgres', 'DROP TABLE elsewhere, compressed');
+foreach my $i (0 .. $#curves)
+{
+	my $session = KmsClient->session($node, 'postgres');
+	is($session->query("SELECT length(kms_import_key('phone', private_key)) FROM curve WHERE id = 'curve-$i'"),
+		42, "curve-$i is imported again");
+  SKIP:
+	{
+		my $memory = KmsMemory::of($session->{pid}, private => 1);
+		skip 'this system lets nobody read the memory of a process', 2
+		  unless defined $memory;
+		ok(index($memory, "id = 'curve-$i'") >= 0, 'its memory has the statement');
+		is(KmsMemory::count($memory, KmsMemory::numbers($curves[$i])), 0, 'the memory has no private number');
+	}
+	$session->quit;
+}
 
 # ---- Where the keys are, and where not -----------------------------------
 
 my @lines = map { (split /\n/, $_)[5] } @pems, $encrypted;
-my @short_lines = map { (split /\n/, $_)[5] } @short;
-my @numbers = map { KmsMemory::numbers($_) } @pems;
+my @short_lines = ((map { (split /\n/, $_)[5] } @short), map { (split /\n/, $_)[1] } @curves);
+my @numbers = map { KmsMemory::numbers($_) } @pems, @curves;
 my @old = paths(q{relname IN ('client_encryption_key', 'broken')});
 my @ours = paths(q{relnamespace = 'kms'::regnamespace});
 my @statistics = paths(q{relname = 'pg_statistic'});
-my @rest = grep { my $path = $_; $path !~ m{/pg_wal/} && !grep { $_ eq $path } @old, paths(q{relname = 'short'}), @statistics }
+my @rest = grep { my $path = $_; $path !~ m{/pg_wal/} && !grep { $_ eq $path } @old, paths(q{relname IN ('short', 'curve')}), @statistics }
   KmsMemory::files($node->data_dir);
 cmp_ok(scalar(@numbers), '>=', 50, 'numbers to look for');
 ok((grep { m{/pg_stat_tmp/kms\.\d+$} } @rest), 'the ring is among the other files');
@@ -165,7 +190,7 @@ SQL
 @old = paths(q{relname = 'client_encryption_key'});
 is(scalar(KmsMemory::holding(\@old, @lines[ 0 .. 8 ])) > 0, 1, 'DELETE and VACUUM leave bytes');
 
-$node->safe_psql('postgres', 'DROP TABLE client_encryption_key, broken, short');
+$node->safe_psql('postgres', 'DROP TABLE client_encryption_key, broken, short, curve');
 $node->safe_psql('postgres', 'CHECKPOINT');
 is( join(' ', KmsMemory::holding([ grep { !m{/pg_wal/} } KmsMemory::files($node->data_dir) ], @lines)),
 	'', 'DROP TABLE and CHECKPOINT remove them from all but the WAL');
@@ -190,7 +215,7 @@ is(join(' ', KmsMemory::holding([ KmsMemory::files($node->data_dir) ], @lines, @
 
 is( $node->safe_psql('postgres',
 		q{SELECT count(*) FROM moved WHERE kms_key_valid(key_id)}),
-	10, 'the imported keys exist');
+	13, 'the imported keys exist');
 my $ciphertext = KmsTest::encrypt_with_openssl(
 	output('openssl', 'pkey', '-pubout', '-in', file($pems[7])), '4711');
 is($node->safe_psql('postgres', "SELECT kms_decrypt('old-7', '$ciphertext')"),

@@ -1,10 +1,11 @@
-# Plaintext is UTF-8 outside and text of the database's encoding inside.
-# Plaintext that cannot be converted is refused, and no message or log line shows
-# it.
+# Plaintext is UTF-8 outside and text of the database's encoding inside, and so
+# are headers of a JWE.  If they cannot be converted, they are refused, and no
+# message or log line shows them.
 use strict;
 use warnings;
 
 use FindBin;
+use MIME::Base64 ();
 use lib "$FindBin::Bin/../../perl";
 use KmsTest;
 use PostgreSQL::Test::Utils;
@@ -13,7 +14,7 @@ use Test::More;
 my $node = KmsTest->node('encodings', conf => 'log_min_messages = debug1');
 my $canary = 'canary1717';
 
-foreach my $encoding (qw(LATIN1 WIN1252 SQL_ASCII EUC_JP))
+foreach my $encoding (qw(LATIN1 WIN1252 SQL_ASCII EUC_JP EUC_TW))
 {
 	$node->safe_psql('postgres',
 		"CREATE DATABASE \"$encoding\" ENCODING '$encoding' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -83,6 +84,23 @@ is( result('LATIN1',
 		"SELECT (SELECT finding FROM kms_diagnose('$key', kms_encrypt('$key', chr(233))) OFFSET 1)"),
 	"the plaintext is text in the database's encoding",
 	'kms_diagnose says that a character of LATIN1 is text');
+# A JWE of the same: the key is in two databases, one of which has the character.
+my ($pem) = run_command([qw(openssl genpkey -algorithm X25519)]);
+$node->safe_psql($_, "SELECT kms_import_key('latin', '$pem', 'both', deprecated => false)") foreach qw(LATIN1 WIN1252);
+my $jwe = result('WIN1252', "SELECT kms_encrypt_jwe('both', '$canary' || convert_from('\\x80', 'WIN1252'))");
+$error = result('LATIN1', "SELECT kms_decrypt_jwe('$jwe', 'latin')");
+like($error, qr/22021: +\S.*HINT:  Use kms_decrypt_jwe_bytea\(\) for binary data\./s, 'the same of a JWE is refused');
+unlike($error, qr/$canary|e2|82|ac/i, 'the error about a JWE shows no plaintext');
+like(result('LATIN1', "SELECT kms_decrypt_jwe_bytea('$jwe', 'latin')"), qr/e282ac$/, 'kms_decrypt_jwe_bytea() returns the bytes');
+like(
+	result('LATIN1', "SELECT kms_decrypt_recover('both', '$jwe', 'test')"),
+	qr/22021: +\S.*Pass convert_to\(ciphertext, 'UTF8'\) to kms_decrypt_recover_bytea/s,
+	'the hint of kms_decrypt_recover for a JWE is right');
+like(result('LATIN1', "SELECT kms_decrypt_recover_bytea('both', convert_to('$jwe', 'UTF8'), 'test')"),
+	qr/e282ac$/, 'kms_decrypt_recover_bytea() returns the bytes');
+like(
+	result('LATIN1', "SELECT kms_decrypt_recover('$key', $euro, 'test')"),
+	qr/22021: +\S.*kms_decrypt_recover_bytea/s, 'the hint of kms_decrypt_recover for a block is right');
 foreach my $bytes ('00', 'ff', 'c3', 'e9', 'eda080', 'c0af')
 {
 	my $error = result('LATIN1',
@@ -104,7 +122,7 @@ is( result('WIN1252',
 		(SELECT key_id AS k FROM kms_issue_key(repeat(chr(128), 255), repeat(chr(128), 64))) AS i"),
 	'x|revoked',
 	'the longest device id, app version and reason of WIN1252 work');
-is( result('WIN1252', 'SELECT kms_key_state(key_id), length(state_reason) FROM kms.keys'),
+is( result('WIN1252', 'SELECT kms_key_state(key_id), length(state_reason) FROM kms.keys WHERE state_reason IS NOT NULL'),
 	'revoked|255', 'these texts are sealed');
 
 # Control characters are recognised by the character and not by the byte: 0x80 is
@@ -133,6 +151,18 @@ like(
 	qr/22021/,
 	'a character that EUC_JP lacks is refused');
 
+# Its characters of four bytes have three in UTF-8.
+$key = $node->safe_psql('EUC_TW', "SELECT key_id FROM kms_issue_key('long', algorithm => 'RSA-4096')");
+my $long = sub { "repeat(convert_from('\\x8ea2a1a1', 'EUC_TW'), $_[0])" };
+is( result('EUC_TW',
+		"SELECT octet_length(t), kms_decrypt('$key', kms_encrypt('$key', t)) = t FROM (SELECT " . $long->(156) . ' AS t) AS v'),
+	'624|t',
+	'text that fits in UTF-8 only is encrypted');
+like(
+	result('EUC_TW', "SELECT kms_encrypt('$key', " . $long->(157) . ')'),
+	qr/22023.*too long.*\nDETAIL:  The plaintext has 471 bytes; .*470/s,
+	'one more character is too long');
+
 # ---- SQL_ASCII -----------------------------------------------------------
 
 $key = key('SQL_ASCII', 'ascii');
@@ -149,6 +179,90 @@ $error = result('SQL_ASCII',
 );
 like($error, qr/22021/, 'plaintext that is not UTF-8 is refused');
 unlike($error, qr/$canary/, 'plaintext that is not UTF-8 is not shown');
+my $ec = $node->safe_psql('SQL_ASCII', "SELECT key_id FROM kms_issue_key('ascii', NULL, 'EC-P256')");
+is( result('SQL_ASCII', "SELECT kms_decrypt_jwe_bytea(kms_encrypt_jwe('$ec', E'\\xc3\\xa9'), 'ascii')"),
+	'\xc3a9',
+	'UTF-8 is encrypted as it is');
+foreach ([ kms_encrypt => $key, qr/kms_encrypt_bytea/ ], [ kms_encrypt_jwe => $ec, qr/^(?!.*HINT)/s ])
+{
+	my ($function, $id, $hint) = @$_;
+	my $error = result('SQL_ASCII', "SELECT $function('$id', '$canary' || E'\\xe9')");
+	like($error, qr/22023: +plaintext cannot be converted to UTF8/, "$function refuses text that is not UTF-8");
+	like($error, $hint, "the hint of $function works");
+	unlike($error, qr/$canary/, "$function does not show the text that it refuses");
+}
+
+# ---- Headers of a JWE ----------------------------------------------------
+
+# The JSON form is text of the database; the protected header is UTF-8.
+sub compact
+{
+	my $header = shift;
+	return "'" . (MIME::Base64::encode_base64url($header)) . "....'";
+}
+
+sub header
+{
+	my ($db, $jwe, $path) = @_;
+	return result($db,
+		"SELECT convert_to(kms_jwe_header($jwe) #>> '{$path}', getdatabaseencoding())");
+}
+
+# In each encoding: é and kanji as the database has them.
+foreach (
+	[ 'LATIN1', "\xc3\xa9", '\u00e9', 'e9' ],
+	[ 'EUC_JP', "\xe6\xbc\xa2", '\u6f22', 'b4c1' ],
+	[ 'SQL_ASCII', "\xc3\xa9", '\u00e9', 'c3a9' ])
+{
+	my ($db, $utf8, $escape, $bytes) = @$_;
+	my $text = $db eq 'SQL_ASCII' ? "'$utf8'" : "convert_from('\\x$bytes', '$db')";
+	foreach my $character ($utf8, $escape)
+	{
+		is(header($db, compact(qq({"a":"$character"})), 'protected,a'),
+			"\\x$bytes", "$db: the protected header is converted");
+		my $error = result($db,
+			'SELECT kms_jwe_header(' . compact(qq({"$character":"$canary","$escape":2})) . ')');
+		like($error, qr/22023: +"protected" of the JWE contains a name twice/,
+			"$db: names are compared without escapes");
+		unlike($error, qr/$canary/, "$db: names that are the same are not shown");
+	}
+	foreach my $character ($text, "'$escape'")
+	{
+		is( header($db, qq('{"ciphertext":"","unprotected":{"a":"' || $character || '"}}'), 'unprotected,a'),
+			"\\x$bytes", "$db: the JSON form is converted");
+	}
+}
+
+# Characters that the database lacks, as such and escaped; bytes that are no text.
+foreach (
+	[ 'LATIN1', "\xe2\x82\xac", '\u20ac' ],
+	[ 'EUC_JP', "\xf0\x9f\x98\x80", '\ud83d\ude00' ])
+{
+	my ($db, $utf8, $escape) = @$_;
+	foreach (
+		[ protected => compact(qq({"a":"$canary$utf8"})) ],
+		[ protected => compact(qq({"a":"$canary$escape"})) ],
+		[ protected => compact(qq({"$canary$escape":1})) ],
+		[ header => qq('{"ciphertext":"","header":{"a":["$canary$escape"]}}') ])
+	{
+		my ($part, $jwe) = @$_;
+		my $error = result($db, "SELECT kms_jwe_header($jwe)");
+		like($error, qr/22023: +"$part" of the JWE contains a character that the database's encoding does not have/,
+			"$db: a character that the database lacks cannot be shown");
+		unlike($error, qr/$canary/, "$db: what cannot be shown is not in the error");
+	}
+}
+foreach my $db (qw(LATIN1 EUC_JP SQL_ASCII))
+{
+	my $error = result($db, 'SELECT kms_jwe_header(' . compact(qq({"a":"$canary\xff"})) . ')');
+	like($error, qr/22023: +"protected" of the JWE contains text that is not Unicode/,
+		"$db: the protected header must be UTF-8");
+	unlike($error, qr/$canary/, "$db: a header that is not UTF-8 is not shown");
+}
+$error = result('SQL_ASCII', qq(SELECT kms_jwe_header('{"header":{"a":"$canary' || E'\\377' || '"}}')));
+like($error, qr/22023: +JWE contains text that is not Unicode/,
+	'SQL_ASCII: the JSON form must be UTF-8');
+unlike($error, qr/$canary/, 'SQL_ASCII: a form that is not UTF-8 is not shown');
 
 # ---- Events and log ------------------------------------------------------
 

@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../../perl";
+use Digest::SHA qw(hmac_sha256);
 use IPC::Run;
 use KmsTest;
 use Math::BigInt;
@@ -120,7 +121,7 @@ $node->safe_psql('postgres',
 	"SET application_name = 'probe'; CALL probe('$key')");
 is( $node->safe_psql('postgres',
 		'SELECT DISTINCT code, message, detail, hint FROM answer'),
-	'KM001|failed to decrypt data||',
+	'KM001|failed to decrypt data||An operator who may call kms_diagnose() can run SELECT * FROM kms_diagnose(key_id, ciphertext). Pass bytes as encode(ciphertext, \'base64\'); the key id of a JWE is in kms_jwe_header(jwe).',
 	'all ciphertexts get the same answer');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM answer'),
 	$total, 'each ciphertext gets an answer');
@@ -149,7 +150,7 @@ is( $node->safe_psql(
 		SELECT DISTINCT finding, hint FROM (SELECT *, row_number() OVER (PARTITION BY kind) AS n FROM given) AS g,
 			LATERAL kms_diagnose('} . $key . q{', encode(g.c, 'base64')) AS d
 		WHERE n <= 5}),
-	"the ciphertext does not open, with any pair of digests|The ciphertext was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted; or it was damaged on its way. Nobody can tell which.",
+	"the ciphertext does not open, with any pair of digests|The ciphertext was encrypted with another key, with a label, or with PKCS#1 v1.5 padding, which is never accepted; or it was damaged on its way. Nobody can tell which. Without the right key and label kms can do nothing with it.",
 	'kms_diagnose has one answer, also to PKCS#1 v1.5');
 is( KmsTest::events($node, 'postgres',
 		"application_name = 'diagnose' AND (operation, status) = ('diagnose', 'success')"),
@@ -159,11 +160,68 @@ is( KmsTest::events($node, 'postgres',
 is(KmsTest::events($node, 'postgres', "application_name = 'diagnose' AND operation <> 'diagnose'"),
 	'0', 'kms_diagnose records nothing else');
 
+# An encrypted key that does not open has one answer as well, also with the padding
+# of PKCS#1 v1.5.
+my @parts = split /\./, $node->safe_psql('postgres', "SELECT kms_encrypt_jwe('$key', 'x')");
+is( findings_of(changed(1), map { with_encrypted_key($_) } $pkcs1, '00' x 256, 'ff' x 256, hex_of($n), '00' x 255 . '01'),
+	'the encrypted key of the JWE does not open|It was encrypted with another key, or with another digest than "alg" says; or it was changed on its way. Nobody can tell which. Without the right key, its digest and the encrypted key as the client made it kms can do nothing with it.',
+	'kms_diagnose has one answer to an encrypted key that does not open');
+
+# An encrypted key that opens has one answer, whether the content opens or not: the content may be
+# encrypted under a guess of what a captured block holds.
+my $secret = 'a PIN in one block: canary1717  ';
+my $captured = MIME::Base64::decode_base64(KmsTest::encrypt_with_openssl($pem, $secret));
+my ($right, $wrong) = map { around_block($captured, $_) } $secret, $secret =~ s/1717/1718/r;
+is( $node->safe_psql('postgres', "SELECT kms_decrypt('$key', '$right'), kms_try_decrypt('$key', '$wrong') IS NULL"),
+	'x|t', 'a JWE around a captured block opens under the right guess alone');
+is( findings_of($right, $wrong, join('.', @parts), with_encrypted_key($good), map { changed($_) } 2 .. 4),
+	'the encrypted key of the JWE opens|The key and "alg" are right. Only decrypting tells whether the content opens: if that gives KM001, the protected header, "aad", "iv", "ciphertext" or "tag" was changed on its way. SQL: kms_decrypt(\'' . $key . '\', ciphertext)',
+	'kms_diagnose does not confirm a guess of what a block holds');
+
 unlike(slurp_file($node->logfile), qr/canary1717|oaep decoding|padding|rsa routines/i,
 	'the log tells no more');
 
 $node->stop;
 done_testing();
+
+# Return the findings of all the JWE, each once.
+sub findings_of
+{
+	return $node->safe_psql('postgres',
+		'SELECT DISTINCT finding, hint FROM (VALUES '
+		  . join(', ', map { "('$_')" } @_)
+		  . ") AS g (jwe), kms_diagnose('$key', jwe)");
+}
+
+# Return the JWE with another first character of a part.
+sub changed
+{
+	my @copy = @parts;
+	$copy[ $_[0] ] =~ s/^(.)/$1 eq 'A' ? 'B' : 'A'/e;
+	return join '.', @copy;
+}
+
+sub with_encrypted_key
+{
+	return join '.', $parts[0], MIME::Base64::encode_base64url(pack 'H*', $_[0]), @parts[ 2 .. 4 ];
+}
+
+# Return a JWE of a captured block and of the content 'x', encrypted with a guess of
+# what the block holds: A128CBC-HS256 (RFC 7518, 5.2), made by openssl.
+sub around_block
+{
+	my ($block, $guess) = @_;
+	my $header = MIME::Base64::encode_base64url('{"alg":"RSA-OAEP","enc":"A128CBC-HS256"}');
+	my $iv = "\x07" x 16;
+	my ($mac_key, $key) = unpack 'a16 a16', $guess;
+	my ($plain, $content) = ('x');
+
+	IPC::Run::run([ qw(openssl enc -aes-128-cbc -K), unpack('H*', $key), '-iv', unpack('H*', $iv) ],
+		'<', \$plain, '>', \$content)
+	  or die 'openssl enc';
+	my $tag = substr hmac_sha256($header . $iv . $content . pack('Q>', 8 * length $header), $mac_key), 0, 16;
+	return join '.', $header, map { MIME::Base64::encode_base64url($_) } $block, $iv, $content, $tag;
+}
 
 # In hexadecimal.
 sub run_openssl_pkcs1

@@ -119,6 +119,13 @@ foreach my $unusable ("NULL, '$hash'", "'$right', NULL", "'*', '$hash'", "'$righ
 }
 is(answer($primary, call($right, 'unusable')), 'KM009', 'attempts with unusable input count as well');
 
+my $jwe = $primary->safe_psql('postgres', "SELECT kms_encrypt_jwe('$key', '471112')");
+is( answer($primary, "SELECT kms_verify_secret('$key', '$jwe', '$hash', 'form', oaep_hash => 'sha1')"),
+	'f', 'a JWE where digests are given')
+  foreach 1 .. 5;
+is(answer($primary, call($jwe, 'form')), 'KM009', 'these attempts count as well');
+is(answer($primary, call($jwe, 'good')), 't', 'a success with the JWE');
+
 is(answer($primary, call($right, 'good')), 't', 'a success') foreach 1 .. 6;
 is(answer($primary, "SELECT kms_verify_secret('key_0', '$right', '$hash', 'good')"),
 	'KM002', 'a call that raises')
@@ -137,6 +144,15 @@ is( $primary->safe_psql('postgres',
 		"SELECT abs(extract(epoch FROM '$second'::timestamptz - '$first')) < 0.5,
 		'$first'::timestamptz - clock_timestamp() BETWEEN '50 min' AND '1 h'"),
 	't|t', 'a refusal says when the lock ends, and does not extend it');
+
+# The detail says it to programs, whatever the session displays.
+my $refusal = KmsClient::error($primary, 'postgres',
+	"SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kathmandu'; " . call($right, 'good'));
+my ($retry_at) = $refusal =~ /^DETAIL:  Retry after (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\.$/m;
+ok(defined $retry_at, 'the detail of a refusal has the time in UTC') or diag($refusal);
+my $past_end = $primary->safe_psql('postgres',
+	"SELECT extract(epoch FROM '$retry_at'::timestamptz - '$first'::timestamptz)");
+ok($past_end > -0.5 && $past_end < 1.5, 'the time in the detail is that of the hint, rounded up') or diag($past_end);
 
 # ---- Waiting -------------------------------------------------------------
 

@@ -46,7 +46,10 @@ my %connection = (
 	'without TLS' => "$tcp sslmode=disable",
 	'with TLS' => "$tcp sslmode=require",
 	'by a Unix socket' => $node->connstr('postgres'));
+$node->safe_psql('postgres', "SELECT kms_create_field_key('tax')");
+my $value = $node->safe_psql('postgres', "SELECT kms_encrypt_field('tax', 'secret', 'c')");
 my %plaintext = (
+	(map { $_ => "'$value', 'c'" } qw(kms_decrypt_field kms_decrypt_field_bytea kms_try_decrypt_field kms_try_decrypt_field_bytea)),
 	kms_decrypt => "'$key', '$good'",
 	kms_decrypt_bytea => "'$key', $bytes",
 	kms_try_decrypt => "'$key', '$good'",
@@ -104,17 +107,28 @@ is( KmsTest::events($node, 'postgres',
 		AND operation IN ('decrypt', 'recover') AND key_id = '$key'
 		AND client_addr = '127.0.0.1'"),
 	'6', 'each is recorded');
+is( KmsTest::events($node, 'postgres',
+		"ticket > $before AND status = 'failure' AND reason = 'TLS is required'
+		AND operation = 'decrypt_field' AND client_addr = '127.0.0.1'"),
+	'4', 'so is each of a field');
 foreach my $call ('kms_decrypt', 'kms_try_decrypt')
 {
 	is( (state_of('without TLS', "SELECT count($call('$key', c)) FROM message"))[0],
 		'28000', "without TLS: not $call in parallel workers");
 }
+is((state_of('without TLS', "SELECT kms_decrypt_field('\\x00', NULL, 'no name')"))[0],
+	'28000', 'without TLS, nothing else of a field is looked at');
 is((state_of('without TLS', "SELECT kms_try_decrypt('$key', '*')"))[0],
 	'28000', 'without TLS a malformed ciphertext is refused for the same reason');
 foreach my $call (
 	"kms_verify_secret('$key', '$good', '$hash')",
 	"kms_hash_secret('$key', '$good') ~ 'kms1'",
 	"kms_encrypt('$key', 'x') <> ''",
+	"kms_encrypt_field('tax', 'x', 'c') <> ''",
+	"kms_refresh_field('$value', 'c', 'd') <> ''",
+	"kms_blind_index('tax', 'x', 's') <> ''",
+	"kms_decrypt_to_field('$key', '$good', 'tax', 'c', 'phone') <> ''",
+	"kms_decrypt_to_index('$key', '$good', 'tax', 's', 'phone') <> ''",
 	"reused FROM kms_issue_key('phone')")
 {
 	my ($state, $out) = state_of('without TLS', "SELECT $call");

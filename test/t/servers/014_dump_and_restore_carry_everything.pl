@@ -51,7 +51,7 @@ sub content
 	} split / /, $tables;
 }
 my $all = 'audit_key denial event event_checkpoint event_epoch event_outbox'
-  . ' event_quarantine key key_secret metric pepper';
+  . ' event_quarantine field_key key key_secret metric pepper';
 is( $source->safe_psql('postgres',
 		q{SELECT string_agg(relname, ' ' ORDER BY relname COLLATE "C") FROM pg_class
 		WHERE relnamespace = 'kms'::regnamespace AND relkind = 'r'
@@ -159,6 +159,8 @@ foreach my $call (
 }
 is($bare->safe_psql('postgres', "SELECT kms_version() ~ '^[0-9]'"), 't',
 	'not preloaded: kms_version() works');
+is($bare->safe_psql('postgres', "SELECT kms_jwe_header('e30....') ->> 'form'"), 'compact',
+	'not preloaded: kms_jwe_header() works');
 dump_ok($bare, 'not preloaded', '-f', "$dir/again.sql");
 is(data_of("$dir/again.sql"), data_of("$dir/plain.sql"),
 	'not preloaded: its dump has the same rows');

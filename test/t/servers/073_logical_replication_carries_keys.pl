@@ -74,7 +74,8 @@ my $stolen_ciphertext = KmsTest::encrypt_with_openssl($stolen_pem, 'secret');
 my $hash = $publisher->safe_psql('postgres',
 	"SELECT kms_hash_secret('$key', '$ciphertext')");
 $publisher->safe_psql('postgres',
-	'CREATE PUBLICATION kms FOR TABLE kms.key, kms.key_secret, kms.denial, kms.pepper');
+	'CREATE PUBLICATION kms FOR TABLE kms.key, kms.key_secret, kms.denial, kms.pepper,
+	kms.field_key');
 my $connstr = $publisher->connstr . ' dbname=postgres';
 $subscriber->safe_psql('postgres',
 	"CREATE SUBSCRIPTION kms CONNECTION '$connstr' PUBLICATION kms");
@@ -206,6 +207,27 @@ $session->query("SELECT kms_decrypt('$stolen', '$stolen_ciphertext')");
 is($session->{state}, 'KM004', 'the revoked key is refused');
 unlike(KmsClient::findings($subscriber, 'postgres'),
 	qr/^(?:error|warning): (?!fsync)/m, 'kms_check() of the subscriber has no complaint');
+
+# ---- Fields --------------------------------------------------------------
+
+$publisher->safe_psql('postgres', "SELECT kms_create_field_key('tax')");
+my $value = $publisher->safe_psql('postgres',
+	"SELECT kms_encrypt_field('tax', 'DE 4711', 'c')");
+my $show = "SELECT kms_decrypt_field('$value', 'c')";
+catch_up();
+is($session->query($show), 'DE 4711', 'a value of a field opens');
+is(KmsClient::sqlstate($subscriber, 'postgres', "SELECT kms_rotate_field_key('tax')"),
+	'55000', 'the second server does not change field keys');
+maintain($subscriber);
+$subscriber->safe_psql('postgres', 'CREATE ROLE support;
+	GRANT EXECUTE ON FUNCTION kms_decrypt_field TO support;
+	GRANT EXECUTE ON FUNCTION kms_field."tax/decrypt" TO support');
+is($subscriber->safe_psql('postgres', "SET ROLE support; $show"),
+	'DE 4711', 'a right that is granted on the second server counts there');
+$publisher->safe_psql('postgres', "SELECT kms_disable_field_key('tax')");
+catch_up();
+$session->query($show);
+is($session->{state}, 'KM004', 'disabled: refused in a session that has the field key open');
 
 # ---- The trail -----------------------------------------------------------
 

@@ -71,7 +71,7 @@ my $start = $node->sql('SELECT min(ticket) FROM kms.event_checkpoint');
 is(verify(), "f||$start|the signature cannot be verified without the master key of its key",
 	'without the master key of the audit key, signatures cannot be verified');
 like(KmsClient::findings($node, 'postgres'),
-	qr/wrapped under master key "[0-9a-f]{16}", which this server does not have: 0, and peppers or audit keys: [12]/,
+	qr/wrapped under master key "[0-9a-f]{16}", which this server does not have: 0, rows of field keys: 0, peppers or audit keys: [12]/,
 	'kms_check() names that master key');
 my $other = signed_events();
 is(signers(), 2, 'another key signs on');
