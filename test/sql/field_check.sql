@@ -31,6 +31,7 @@ SELECT kms_disable_field_key('checked.a');
 -- what was destroyed
 SET kms.field_destroy_after = 0;
 SELECT kms_destroy_field_key('checked.a', NULL, 'checked.a/all');
+SELECT kms_flush_events();
 SELECT severity, regexp_replace(finding, ': .*(checked\.a/1).*', ': \1') AS finding, hint FROM pg_temp.findings;
 DROP ROLE regress_kms_reader;
 DELETE FROM kms.field_key WHERE field_key LIKE 'checked%';
