@@ -14,7 +14,7 @@ SOURCES = $(foreach layer,$(LAYERS),$(sort $(wildcard src/$(layer)/*.c))) \
 OBJS = $(SOURCES:.c=.o)
 
 # Files that run without a server, for unit tests and fuzzers.
-PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/crc32c.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c)
+PURE = $(sort $(wildcard src/crypto/*.c)) $(wildcard src/shmem/event.c src/shmem/ring.c src/shmem/crc32c.c src/shmem/tally.c src/shmem/attempts.c src/shmem/anchor.c src/shmem/slow_clock.c src/store/histogram.c src/worker/pace.c)
 PURE_OBJS = $(PURE:.c=.o)
 # Adapters to PostgreSQL that run without a server as well, on its library for programs.
 ADAPTERS = $(wildcard src/pg/json.c src/pg/jwe_text.c)

@@ -1,5 +1,5 @@
 # The rows of many sessions: scale, sessions, events, audit-cost, parallel,
-# databases.
+# neighbours, databases.
 package BenchThroughput;
 
 use strict;
@@ -10,9 +10,9 @@ use BenchProcess;
 use BenchServer;
 use BenchTable;
 use Exporter qw(import);
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(scale sessions events audit_cost parallel databases);
+our @EXPORT = qw(scale sessions events audit_cost parallel neighbours databases);
 
 sub scale
 {
@@ -316,6 +316,77 @@ sub workers
 {
 	my ($session, $n) = @_;
 	sql($session, "SET max_parallel_workers_per_gather = $n");
+}
+
+# Throughput of other sessions while keys are made for a pool.
+sub neighbours
+{
+	my %script;
+	my $made = sub { sql($main, 'SELECT count(*) FROM kms.pool_key') };
+	my (@idle, @bare);
+
+	keys_up_to(1);
+	encrypt_missing();
+	sql($main, 'CREATE TABLE IF NOT EXISTS one_row (a int)');
+	$script{INSERTs}  = 'INSERT INTO one_row VALUES (1)';
+	$script{decrypts} = sprintf "SELECT kms_decrypt('%s', '%s')", first_cipher();
+	foreach my $what (qw(INSERTs decrypts))
+	{
+		foreach my $clients (2, 4)
+		{
+			my (%tps, $keys);
+			for my $round (1 .. 8)
+			{
+				# Each goes first as often as the other.
+				foreach my $pool ($round % 2 ? (0, 10000) : (10000, 0))
+				{
+					server_setting('kms.key_pool_size', $pool);
+					usleep(500_000);
+					my $before = $made->();
+					push @{ $tps{$pool} },
+					  tps(
+						pgbench(
+							'product', $script{$what}, '-M', 'prepared', '-c',
+							$clients, '-T', 5));
+					$keys += $made->() - $before;
+					sql($main, 'SELECT kms_flush_events()');
+				}
+			}
+			server_setting('kms.key_pool_size', 0);
+			result(
+				row  => 'neighbours',
+				what => "$what/s, $clients clients, beside a pool that fills",
+				$what eq 'INSERTs' ? (target => '>= 0.92') : (),
+				result      => ratios($tps{10000}, $tps{0}),
+				result_unit => '×',
+				measured    => $tps{10000},
+				unit        => '/s',
+				yardstick   => $tps{0},
+				name        => 'no pool');
+			note(sprintf 'neighbours: beside %d clients with %s, %s keys a second',
+				$clients, $what, figure($keys / 40));
+		}
+	}
+	for my $round (1 .. 3)
+	{
+		push @bare, 1e6 / each_us(bare(), 'generate', 60);
+		server_setting('kms.key_pool_size', 10000);
+		usleep(500_000);
+		my $before = $made->();
+		my $start  = time;
+		usleep(10_000_000);
+		push @idle, ($made->() - $before) / (time() - $start);
+		server_setting('kms.key_pool_size', 0);
+	}
+	result(
+		row         => 'neighbours',
+		what        => 'keys/s that one worker makes on an idle machine',
+		result      => ratios(\@idle, \@bare),
+		result_unit => '×',
+		measured    => \@idle,
+		unit        => '/s',
+		yardstick   => \@bare,
+		name        => 'EVP_RSA_gen');
 }
 
 # A call per 100 ms in each of 36 databases, with kms.audit = required.

@@ -17,6 +17,8 @@
 								 * for */
 #define LATE_REPORTED_S		3600	/* after the last long wait to generate a
 									 * key */
+#define MISSED_REPORTED_S	3600	/* after the last key that was missing */
+#define MISSED_ACCEPTED		10	/* such keys, so many are not reported */
 #define SYNC_PATIENCE_S		5	/* for a standby to confirm a commit */
 #define RESERVED_PATIENCE_S	10	/* after the start of the server */
 
@@ -24,6 +26,7 @@ static void check_places(KmsReport report, void *arg);
 static void check_reserved(KmsReport report, void *arg);
 static void check_turns(KmsReport report, void *arg);
 static void check_generation(KmsReport report, void *arg);
+static void check_pool(KmsReport report, void *arg);
 static void check_standbys(KmsReport report, void *arg);
 static bool is_recent(TimestampTz at, int seconds);
 
@@ -36,6 +39,7 @@ kms_check_workers(KmsReport report, void *arg)
 	check_reserved(report, arg);
 	check_turns(report, arg);
 	check_generation(report, arg);
+	check_pool(report, arg);
 	check_standbys(report, arg);
 }
 
@@ -127,6 +131,30 @@ check_generation(KmsReport report, void *arg)
 			   psprintf("a session waited " INT64_FORMAT " s for its turn to generate a key, until %s",
 						late_ms / 1000, timestamptz_to_str(late_at)),
 			   "The pool of keys was empty: see in kms.event which role asks for many keys, and raise kms.key_pool_size or kms.keygen_concurrency.");
+}
+
+/* A caller whom the pool has no key for waits for tenths of a second. */
+static void
+check_pool(KmsReport report, void *arg)
+{
+	KmsDatabase *database = kms_shared_database();
+	int64		missed;
+	TimestampTz since;
+	TimestampTz at;
+
+	if (database == NULL)
+		return;
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	missed = database->pool_missed;
+	since = database->pool_missed_since;
+	at = database->pool_missed_at;
+	LWLockRelease(&kms_shared->lock);
+
+	if (missed > MISSED_ACCEPTED && is_recent(at, MISSED_REPORTED_S))
+		report(arg, "warning",
+			   psprintf("the pool of keys cannot keep up: since %s, sessions had to make " INT64_FORMAT " keys themselves",
+						timestamptz_to_str(since), missed),
+			   "The pool is filled while a core is idle. Raise kms.key_pool_size to the largest burst of new devices, and kms.keygen_workers if cores are idle; or issue keys of EC-P256 or X25519, which need no pool.");
 }
 
 static void

@@ -58,6 +58,7 @@
 #include "store/health.h"
 
 #define ASK_PAUSE_MS	200
+#define MISSES_KEPT_MS	3600000 /* after the last one, counting starts again */
 
 /* The properties of a usable key of the pool. */
 typedef struct Wanted
@@ -72,7 +73,8 @@ static KmsDatabase *reserved_in = NULL;
 static bool serves(KmsKeyAlgorithm algorithm);
 static KmsStatus find_wanted(Wanted *wanted);
 static bool fits(const KmsPoolKey *key, void *arg);
-static void ask_for_more(void);
+static void ask_for_more(bool missed);
+static void note_miss(KmsDatabase *database);
 
 /* Keys for ECDH take no time to make, so they have no pool. */
 int
@@ -113,7 +115,7 @@ kms_pool_take(KmsKeyAlgorithm algorithm, const KmsKeyRow *row, KmsKeySecret *sec
 	if (*taken)
 		kms_call_wish(KMS_KEYGEN);
 	else
-		ask_for_more();
+		ask_for_more(true);
 	return kms_fault(fault, status);
 }
 
@@ -128,7 +130,7 @@ kms_pool_has(KmsKeyAlgorithm algorithm)
 			sizeof(wanted.algorithm));
 	if (kms_pool_table_has(fits, &wanted))
 		return true;
-	ask_for_more();
+	ask_for_more(false);
 	return false;
 }
 
@@ -190,6 +192,7 @@ kms_pool_add(KmsPoolKey *room, KmsKeyPair *key)
 		return status;
 	(void) kms_pool_table_lock(true);
 	kms_pool_table_insert(room);
+	pg_atomic_write_u32(&kms_shared_database()->pool_empty, 0);
 	(void) kms_pool_release();
 	return KMS_OK;
 }
@@ -222,19 +225,43 @@ fits(const KmsPoolKey *key, void *arg)
 
 /*
  * Ask for a worker, because no key of this session's algorithm is left, unless
- * the pool's is another.
+ * the pool's is another.  "missed" says that the session now generates its key
+ * itself.
  */
 static void
-ask_for_more(void)
+ask_for_more(bool missed)
 {
 	static TimestampTz quiet_until = 0;
+	KmsDatabase *database = kms_shared_database();
 
 	/* because looking for the setting takes a millisecond */
-	if (kms_shared_database() == NULL ||
-		kms_shared_pausing(quiet_until, ASK_PAUSE_MS))
+	if (database == NULL ||
+		(!missed && kms_shared_pausing(quiet_until, ASK_PAUSE_MS)))
 		return;
 	quiet_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											  ASK_PAUSE_MS);
-	if (kms_health_has_database_setting("kms.key_algorithm"))
-		kms_shared_request(kms_shared_database(), KMS_KEYGEN);
+	if (!kms_health_has_database_setting("kms.key_algorithm"))
+		return;
+	if (missed)
+		note_miss(database);
+	pg_atomic_write_u32(&database->pool_empty, 1);
+	kms_shared_request(database, KMS_KEYGEN);
+}
+
+static void
+note_miss(KmsDatabase *database)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+	if (!kms_shared_pausing(TimestampTzPlusMilliseconds(database->pool_missed_at,
+														MISSES_KEPT_MS),
+							MISSES_KEPT_MS))
+	{
+		database->pool_missed = 0;
+		database->pool_missed_since = now;
+	}
+	database->pool_missed++;
+	database->pool_missed_at = now;
+	LWLockRelease(&kms_shared->lock);
 }

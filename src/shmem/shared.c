@@ -276,6 +276,7 @@ initialize(KmsShared *state)
 			pg_atomic_init_u32(&database->worker[worker].requested,
 							   KMS_REQUEST_NONE);
 		pg_atomic_init_u32(&database->pool_coming, 0);
+		pg_atomic_init_u32(&database->pool_empty, 0);
 		pg_atomic_init_u64(&database->ring_generation, 0);
 		LWLockInitialize(&database->ring_lock, state->tranche);
 		pg_atomic_init_u32(&database->ring_claims, 0);
@@ -445,6 +446,10 @@ reset_database(KmsDatabase *database, Oid database_oid)
 	database->renewal_silent_until = 0;
 	database->able_since = 0;
 	pg_atomic_write_u32(&database->pool_coming, 0);
+	pg_atomic_write_u32(&database->pool_empty, 0);
+	database->pool_missed = 0;
+	database->pool_missed_since = 0;
+	database->pool_missed_at = 0;
 	pg_atomic_write_u64(&database->ring_generation, 0);
 	pg_atomic_write_u32(&database->ring_claims, 0);
 	pg_atomic_write_u64(&database->ring_stalled, 0);

@@ -93,6 +93,16 @@ typedef struct KmsDatabase
 
 	/* Keys for the pool that are being generated; see keys/pool.c. */
 	pg_atomic_uint32 pool_coming;
+	pg_atomic_uint32 pool_empty;	/* 1 if a session has found it empty, and
+									 * no key has been added since */
+
+	/*
+	 * Keys that sessions had to generate because the pool was empty: how many
+	 * since when, and when the last one; under the lock.
+	 */
+	int64		pool_missed;
+	TimestampTz pool_missed_since;
+	TimestampTz pool_missed_at;
 
 	/*
 	 * The generation of the ring that its sessions should have mapped.

@@ -38,6 +38,7 @@
 
 #include "crypto/rsa_generate.h"
 #include "pg/compat.h"
+#include "worker/pace.h"
 
 #define AUTOGROUP_TRIES		250
 #define AUTOGROUP_PAUSE_US	20000
@@ -50,6 +51,7 @@ static struct
 	pthread_t	thread;
 	int			done[2];		/* the thread writes a byte at its end */
 	bool		stop;			/* atomic */
+	KmsPace		pace;			/* the thread's */
 	int			bits;
 	KmsStatus	status;			/* the thread's until it is joined */
 	KmsKeyPair *key;
@@ -164,8 +166,10 @@ static void *
 run(void *arg)
 {
 	lower_priority();
+	kms_pace_begin(&search.pace);
 	search.status = kms_rsa_generate(search.bits, should_stop, NULL,
 									 &search.key);
+	kms_pace_end(&search.pace);
 	OPENSSL_thread_stop();
 	while (write(search.done[1], "", 1) < 0 && errno == EINTR)
 		;
@@ -188,9 +192,11 @@ lower_priority(void)
 #endif
 }
 
+/* Called by the search for each candidate. */
 static bool
 should_stop(void *arg)
 {
+	kms_pace_step(&search.pace, &search.stop);
 	return __atomic_load_n(&search.stop, __ATOMIC_RELAXED);
 }
 

@@ -33,6 +33,14 @@ typedef struct Candidate
 	TimestampTz due;
 } Candidate;
 
+typedef enum Outcome
+{
+	NOT_WANTED,
+	STARTED,
+	ASSIGNED,					/* to a reserved writer */
+	WAITS						/* for a place */
+} Outcome;
+
 static int	next_slot[KMS_WORKERS]; /* slot to begin with, by number */
 static int	last_started;		/* KMS_WRITER or KMS_MAINTENANCE */
 static TimestampTz (*waiting_since)[KMS_WORKERS];	/* by slot; 0 if the
@@ -41,8 +49,11 @@ static int	callers_waiting;	/* number of databases whose callers wait for
 								 * a writer */
 
 static void start_keygen(TimestampTz now);
+static int	keygen_places(void);
+static bool start_urgent(TimestampTz now);
 static bool is_due(int number, TimestampTz now);
 static int	start_number(int number, int most, TimestampTz now);
+static Outcome start_slot(int slot, int number, bool may_start, TimestampTz now);
 static void look_at(int slot, int number, TimestampTz now,
 					Candidate *candidate);
 static TimestampTz maintenance_due(const KmsDatabase *database,
@@ -95,18 +106,54 @@ kms_schedule_start_workers(TimestampTz now)
 	start_keygen(now);
 }
 
-/* Start the first worker of each database before the second of any. */
+/*
+ * Start the first worker of each database before the second of any.  Databases
+ * take turns, and every second turn is that of one whose pool is empty.
+ */
 static void
 start_keygen(TimestampTz now)
 {
+	static bool urgent = false; /* the last turn was that of an empty pool */
 	int			waiting = 0;
+	int			places;
 	int			number;
 
+	if (!urgent && keygen_places() > 0)
+		urgent = start_urgent(now);
+	places = keygen_places();
 	for (number = KMS_KEYGEN; number < KMS_WORKERS; number++)
-		waiting += start_number(number, kms_keygen_workers -
-								kms_children_count(KMS_KEYGEN,
-												   KMS_WORKERS - 1), now);
+		waiting += start_number(number, keygen_places(), now);
+	if (keygen_places() < places)
+		urgent = false;
 	pg_atomic_write_u32(&kms_shared->keygen_waiting, waiting);
+}
+
+static int
+keygen_places(void)
+{
+	return kms_keygen_workers -
+		kms_children_count(KMS_KEYGEN, KMS_WORKERS - 1);
+}
+
+/* Start a worker for a database that a session has found without a key. */
+static bool
+start_urgent(TimestampTz now)
+{
+	static int	next = 0;
+	int			i;
+
+	for (i = 0; i < kms_shared->slots; i++)
+	{
+		int			slot = (next + i) % kms_shared->slots;
+
+		if (pg_atomic_read_u32(&kms_shared->databases[slot].pool_empty) != 0 &&
+			start_slot(slot, KMS_KEYGEN, true, now) == STARTED)
+		{
+			next = (slot + 1) % kms_shared->slots;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Return true if any database waits for its worker of this number. */
@@ -139,44 +186,54 @@ start_number(int number, int most, TimestampTz now)
 	for (i = 0; i < kms_shared->slots; i++)
 	{
 		int			slot = (first + i) % kms_shared->slots;
-		TimestampTz *since = &waiting_since[slot][number];
-		bool		reserved = number == KMS_WRITER && kms_reserved_writer_waits();
-		Candidate	candidate;
+		Outcome		outcome = start_slot(slot, number, most > 0, now);
 
-		look_at(slot, number, now, &candidate);
-		if (!candidate.wanted || candidate.due > now)
-		{
-			if (candidate.wanted)
-				kms_next_round_by(candidate.due);
-			*since = 0;
-			continue;
-		}
-		if ((reserved || (most > 0 && kms_children_may_register())) &&
-			!kms_databases_is_open(slot, number, now))
-			continue;
-		if (reserved)
-			reserved = kms_children_assign(slot, candidate.oid, now);
-		if (reserved ||
-			(most > 0 && kms_children_start(slot, number, candidate.oid, now)))
-		{
+		if (outcome == STARTED || outcome == ASSIGNED)
 			next_slot[number] = (slot + 1) % kms_shared->slots;
-			end_turn_wait(slot, number, now);
-			if (reserved)
-				continue;
-			if (number < KMS_KEYGEN)
-				last_started = number;
+		if (outcome == STARTED)
 			most--;
-		}
-		else
+		if (outcome == WAITS)
 		{
-			if (*since == 0 || *since > now)
-				*since = now;
 			waiting++;
 			if (number == KMS_WRITER && has_callers(slot))
 				callers_waiting++;
 		}
 	}
 	return waiting;
+}
+
+/* Start the worker of this number for a database, if it is wanted. */
+static Outcome
+start_slot(int slot, int number, bool may_start, TimestampTz now)
+{
+	TimestampTz *since = &waiting_since[slot][number];
+	bool		reserved = number == KMS_WRITER && kms_reserved_writer_waits();
+	Candidate	candidate;
+	Outcome		outcome = WAITS;
+
+	look_at(slot, number, now, &candidate);
+	if (!candidate.wanted || candidate.due > now)
+	{
+		if (candidate.wanted)
+			kms_next_round_by(candidate.due);
+		*since = 0;
+		return NOT_WANTED;
+	}
+	if ((reserved || (may_start && kms_children_may_register())) &&
+		!kms_databases_is_open(slot, number, now))
+		return NOT_WANTED;
+
+	if (reserved && kms_children_assign(slot, candidate.oid, now))
+		outcome = ASSIGNED;
+	else if (may_start && kms_children_start(slot, number, candidate.oid, now))
+		outcome = STARTED;
+	if (outcome != WAITS)
+		end_turn_wait(slot, number, now);
+	else if (*since == 0 || *since > now)
+		*since = now;
+	if (outcome == STARTED && number < KMS_KEYGEN)
+		last_started = number;
+	return outcome;
 }
 
 /* Find out whether a worker has to be started, and when. */
