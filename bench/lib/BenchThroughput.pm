@@ -242,11 +242,64 @@ sub audit_cost
 				name        => $name);
 		}
 	}
+	audit_cost_of_batches($silent);
 	server_setting('kms.audit', 'best_effort');
 	my $lost = dropped() - $dropped;
 	note("audit-cost: $lost events were dropped by a full ring"
 		  . ($lost ? ': the rows are not valid' : ''));
 	sql($silent, 'DROP TABLE trail');
+}
+
+# The same for kms_decrypt_batch, which waits once for all its rows.
+sub audit_cost_of_batches
+{
+	my $silent = shift;
+	my $rows   = 100;
+	my $batch  = "SELECT count(plaintext) FROM kms_decrypt_batch("
+	  . "array_fill('%s'::text, ARRAY[$rows]), array_fill('%s'::text, ARRAY[$rows]))";
+	my %script = (
+		product => sprintf($batch, first_cipher()),
+		silent  => sprintf($batch, first_cipher($silent)));
+	my %server = (
+		required    => 'product',
+		best_effort => 'product',
+		none        => 'silent');
+	my @ways = sort keys %server;
+
+	foreach my $clients (1, 4)
+	{
+		my %rate = map { $_ => [] } @ways;
+		for my $round (1 .. 6)
+		{
+			push @ways, shift @ways;
+			foreach my $way (@ways)
+			{
+				server_setting('kms.audit', $way) if $server{$way} eq 'product';
+				push @{ $rate{$way} },
+				  $rows * tps(
+					pgbench(
+						$server{$way}, $script{ $server{$way} }, '-M',
+						'prepared', '-c', $clients, '-T', 3));
+				sql($main, 'SELECT kms_flush_events()');
+			}
+		}
+		foreach ([ 'best_effort', 'none', 'no events' ],
+			[ 'required', 'best_effort', 'best_effort' ])
+		{
+			my ($way, $other, $name) = @$_;
+			result(
+				row  => 'audit-cost',
+				what => "rows/s of kms_decrypt_batch, $clients client"
+				  . ($clients > 1 ? 's' : '')
+				  . ", $way: of $name",
+				result      => ratios($rate{$way}, $rate{$other}),
+				result_unit => '×',
+				measured    => $rate{$way},
+				unit        => '/s',
+				yardstick   => $rate{$other},
+				name        => $name);
+		}
+	}
 }
 
 # The same decrypt with an INSERT of an event, into a table like kms.event.
