@@ -59,13 +59,37 @@ PG_CFLAGS = -std=gnu99
 # CRC-32C and, for tests, JSON for programs; the extension uses the server's.
 LIBPGPORT = -L$(pkglibdir) -lpgport
 TEST_LIBS = -L$(pkglibdir) -lpgcommon -lpgport -lcrypto -lcrypt
-SHLIB_LINK = -lcrypto -lcrypt -lpthread
+SHLIB_LINK = $(LANES_LIB) -lcrypto -lcrypt -lpthread
+
+# Multi-buffer RSA (docs/design/lanes.md) needs Intel's crypto_mb.  "make
+# MULTI_BUFFER=no" builds without it even if it is there.
+MULTI_BUFFER ?= $(shell $(CC) -E -include crypto_mb/rsa.h -x c /dev/null \
+	>/dev/null 2>&1 && echo yes || echo no)
+LANES_OBJS = $(addprefix src/crypto/,crypto_mb.o lanes.o montgomery.o)
 
 # The default target.
 all:
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+ifeq ($(MULTI_BUFFER),yes)
+LANES_FLAGS = -DKMS_MULTI_BUFFER
+LANES_LIB = -lcrypto_mb
+else ifneq ($(MULTI_BUFFER),no)
+$(error MULTI_BUFFER must be yes or no)
+endif
+$(LANES_OBJS) $(LANES_OBJS:.o=.bc): override CPPFLAGS += $(LANES_FLAGS)
+
+all: say-multi-buffer
+say-multi-buffer:
+	@echo "multi-buffer RSA (crypto_mb): $(MULTI_BUFFER)"
+
+# Compile again after a change of MULTI_BUFFER.
+$(LANES_OBJS) $(LANES_OBJS:.o=.bc): build/multi-buffer
+build/multi-buffer: say-multi-buffer
+	@$(MKDIR_P) $(@D)
+	@echo $(MULTI_BUFFER) | cmp -s - $@ || echo $(MULTI_BUFFER) >$@
 
 PG_PROVE_FLAGS += -I test/perl
 
@@ -144,10 +168,15 @@ UNIT_FLAGS = $(PURE_FLAGS) -fsanitize=address,undefined
 UNIT_TESTS = $(sort $(wildcard test/unit/test_*.c))
 UNIT_PROGRAMS = $(UNIT_TESTS:test/unit/%.c=build/unit/%)
 # Link the files of test/unit that are no tests to each test.
-UNIT_SHARED = $(filter-out $(UNIT_TESTS),$(sort $(wildcard test/unit/*.c)))
+UNIT_SHARED = $(filter-out $(UNIT_TESTS),$(sort $(wildcard test/unit/*.c))) test/lanes/stand_in.c
 UNIT_OBJS = $(PURE:%.c=build/unit/%.o) $(ADAPTERS:%.c=build/unit/%.o) $(UNIT_SHARED:%.c=build/unit/%.o)
 
 $(ADAPTERS:%.c=build/unit/%.o) $(ADAPTERS:%.c=build/fuzz/%.o): PURE_FLAGS += -DFRONTEND -Wno-unused-parameter
+
+# The lanes are tested on a stand-in for crypto_mb.
+STAND_IN_FLAGS = -DKMS_MULTI_BUFFER -Itest/lanes
+STAND_IN_OBJS = $(LANES_OBJS) test/lanes/stand_in.o test/unit/test_lanes.o
+$(addprefix build/unit/,$(STAND_IN_OBJS)) $(addprefix build/fuzz/,$(STAND_IN_OBJS)): PURE_FLAGS += $(STAND_IN_FLAGS)
 
 build/unit/%.o: %.c Makefile
 	@$(MKDIR_P) $(@D)
@@ -219,5 +248,5 @@ help:
 	@echo "check-house indent            rules of the source tree; its layout"
 	@echo "everything at once            test/run"
 
-.PHONY: check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
+.PHONY: say-multi-buffer check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
 	check-house indent help

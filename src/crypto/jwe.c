@@ -21,16 +21,39 @@
 
 #define BLOCK 16				/* bytes of AES */
 
+static KmsStatus decrypt(KmsKeyPair *key, const KmsJwe *jwe,
+						 const unsigned char *padded, unsigned char *out,
+						 size_t *out_len);
 static KmsStatus check_form(const KmsKeyPair *key, const KmsJwe *jwe);
 static bool has_size(const KmsJweBytes *bytes, size_t size);
 static KmsStatus open_key(KmsKeyPair *key, const KmsJwe *jwe,
-						  unsigned char *cek);
+						  const unsigned char *padded, unsigned char *cek);
+static KmsStatus open_with_rsa(KmsKeyPair *key, const KmsJwe *jwe,
+							   const unsigned char *padded,
+							   const unsigned char *random, size_t size,
+							   unsigned char *cek);
 static KmsStatus agree_on_key(KmsKeyPair *key, const KmsJwe *jwe,
 							  unsigned char *derived);
 
 KmsStatus
 kms_jwe_decrypt(KmsKeyPair *key, const KmsJwe *jwe, unsigned char *out,
 				size_t *out_len)
+{
+	return decrypt(key, jwe, NULL, out, out_len);
+}
+
+KmsStatus
+kms_jwe_decrypt_padded(KmsKeyPair *key, const KmsJwe *jwe,
+					   const unsigned char *padded, unsigned char *out,
+					   size_t *out_len)
+{
+	return decrypt(key, jwe, padded, out, out_len);
+}
+
+/* "padded" is NULL if the private operation is still to be done. */
+static KmsStatus
+decrypt(KmsKeyPair *key, const KmsJwe *jwe, const unsigned char *padded,
+		unsigned char *out, size_t *out_len)
 {
 	unsigned char cek[KMS_JWE_CEK_MAX];
 	KmsAead		aead = {jwe->enc, cek, jwe->iv.at, jwe->aad.at, jwe->aad.len};
@@ -40,7 +63,7 @@ kms_jwe_decrypt(KmsKeyPair *key, const KmsJwe *jwe, unsigned char *out,
 	*out_len = 0;
 	status = check_form(key, jwe);
 	if (status == KMS_OK)
-		status = open_key(key, jwe, cek);
+		status = open_key(key, jwe, padded, cek);
 	if (status == KMS_OK)
 	{
 		status = kms_aead_decrypt(&aead, jwe->ciphertext.at,
@@ -92,10 +115,9 @@ has_size(const KmsJweBytes *bytes, size_t size)
  * drawn first, so that they do not show by their time.
  */
 static KmsStatus
-open_key(KmsKeyPair *key, const KmsJwe *jwe, unsigned char *cek)
+open_key(KmsKeyPair *key, const KmsJwe *jwe, const unsigned char *padded,
+		 unsigned char *cek)
 {
-	KmsOaep		oaep = {kms_jwe_algorithm_digest(jwe->alg), KMS_DIGEST_NONE,
-	NULL, 0};
 	size_t		size = kms_jwe_algorithm_cek_size(jwe->enc);
 	size_t		kek_size = kms_jwe_algorithm_wrapping_size(jwe->alg);
 	unsigned char random[KMS_JWE_CEK_MAX];
@@ -106,9 +128,7 @@ open_key(KmsKeyPair *key, const KmsJwe *jwe, unsigned char *cek)
 		return kms_secure_heap_is_full(KMS_RSA_MAX_BLOCK) ? KMS_NO_MEMORY :
 			KMS_FAILED;
 	if (kms_key_pair_type(key) == KMS_TYPE_RSA)
-		status = kms_rsa_oaep_decrypt_or(key, &oaep, jwe->encrypted_key.at,
-										 jwe->encrypted_key.len, random, size,
-										 cek);
+		status = open_with_rsa(key, jwe, padded, random, size, cek);
 	else
 	{
 		status = agree_on_key(key, jwe, derived);
@@ -122,6 +142,19 @@ open_key(KmsKeyPair *key, const KmsJwe *jwe, unsigned char *cek)
 	}
 	OPENSSL_cleanse(random, sizeof(random));
 	return status;
+}
+
+static KmsStatus
+open_with_rsa(KmsKeyPair *key, const KmsJwe *jwe, const unsigned char *padded,
+			  const unsigned char *random, size_t size, unsigned char *cek)
+{
+	KmsOaep		oaep = {kms_jwe_algorithm_digest(jwe->alg), KMS_DIGEST_NONE,
+	NULL, 0};
+
+	if (padded != NULL)
+		return kms_rsa_oaep_decode_or(key, &oaep, padded, random, size, cek);
+	return kms_rsa_oaep_decrypt_or(key, &oaep, jwe->encrypted_key.at,
+								   jwe->encrypted_key.len, random, size, cek);
 }
 
 static KmsStatus

@@ -64,4 +64,13 @@ typedef struct KmsJwe
 extern KmsStatus kms_jwe_decrypt(KmsKeyPair *key, const KmsJwe *jwe,
 								 unsigned char *out, size_t *out_len);
 
+/*
+ * Do the same with an RSA key, if its private operation on the encrypted key
+ * was done elsewhere.  "padded" is its result (kms_rsa_oaep_decode), which the
+ * caller wipes.
+ */
+extern KmsStatus kms_jwe_decrypt_padded(KmsKeyPair *key, const KmsJwe *jwe,
+										const unsigned char *padded,
+										unsigned char *out, size_t *out_len);
+
 #endif							/* KMS_CRYPTO_JWE_H */

@@ -24,6 +24,7 @@
 #include "crypto/algorithm.h"
 #include "crypto/ec_key.h"
 #include "crypto/key_pair_struct.h"
+#include "crypto/lane_key.h"
 #include "crypto/secure_heap.h"
 
 /* The start of PKCS#1 RSAPrivateKey: its version and its modulus. */
@@ -377,6 +378,14 @@ kms_key_pair_new(EVP_PKEY *pkey, KmsKeyType type, bool is_private)
 	if (type == KMS_TYPE_RSA)
 		key->bits = EVP_PKEY_get_bits(pkey);
 	key->is_private = is_private;
+	key->references = 1;
+	return key;
+}
+
+KmsKeyPair *
+kms_key_pair_share(KmsKeyPair *key)
+{
+	key->references++;
 	return key;
 }
 
@@ -385,7 +394,7 @@ kms_key_pair_free(KmsKeyPair *key)
 {
 	KmsOaepTemplate *template;
 
-	if (key == NULL)
+	if (key == NULL || --key->references > 0)
 		return;
 	while ((template = key->templates) != NULL)
 	{
@@ -394,6 +403,7 @@ kms_key_pair_free(KmsKeyPair *key)
 		OPENSSL_free(template);
 	}
 	EVP_PKEY_CTX_free(key->raw);
+	kms_lane_key_free(key->lane_key);
 	EVP_PKEY_CTX_free(key->agreement);
 	EVP_PKEY_free(key->peer);
 	EVP_PKEY_free(key->pkey);

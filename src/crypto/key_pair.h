@@ -70,6 +70,12 @@ extern KmsStatus kms_key_pair_open_public(KmsKeyOpener *opener,
 										  const unsigned char *der, size_t len,
 										  KmsKeyPair **key);
 
+/*
+ * Return the key, which is then freed only when kms_key_pair_free() has been
+ * called once more.
+ */
+extern KmsKeyPair *kms_key_pair_share(KmsKeyPair *key);
+
 /* Free and wipe a key.  NULL is allowed. */
 extern void kms_key_pair_free(KmsKeyPair *key);
 

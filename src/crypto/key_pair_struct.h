@@ -20,6 +20,7 @@ typedef struct KmsOaepTemplate
 
 struct KmsKeyPair
 {
+	int			references;
 	EVP_PKEY   *pkey;
 	KmsKeyType	type;
 	int			bits;			/* of the modulus; 0: not RSA */
@@ -28,6 +29,8 @@ struct KmsKeyPair
 	/* of RSA; NULL until first used */
 	KmsOaepTemplate *templates;
 	EVP_PKEY_CTX *raw;			/* the private operation, without padding */
+	struct KmsLaneKey *lane_key;
+	bool		lane_unfit;		/* there cannot be a lane key */
 
 	/* of ECDH; NULL until first used */
 	EVP_PKEY_CTX *agreement;

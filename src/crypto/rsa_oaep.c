@@ -30,6 +30,15 @@
 static KmsStatus open_block(KmsKeyPair *key, const KmsOaep *oaep,
 							const unsigned char *in, size_t in_len,
 							unsigned char *out, int *opened);
+static KmsStatus take_padding_off(const KmsKeyPair *key, const KmsOaep *oaep,
+								  const unsigned char *padded,
+								  unsigned char *out, int *opened);
+static KmsStatus finish_block(const KmsKeyPair *key, KmsStatus status,
+							  int opened, unsigned char *out, size_t *out_len);
+static KmsStatus finish_block_or(KmsStatus status, int opened,
+								 unsigned char *plain,
+								 const unsigned char *instead, size_t size,
+								 unsigned char *out);
 static EVP_PKEY_CTX *new_raw(EVP_PKEY *pkey);
 static KmsStatus new_operation(KmsKeyPair *key, const KmsOaep *oaep,
 							   EVP_PKEY_CTX **ctx);
@@ -95,13 +104,34 @@ KmsStatus
 kms_rsa_oaep_decrypt(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
 					 size_t in_len, unsigned char *out, size_t *out_len)
 {
-	size_t		block = kms_key_pair_block_size(key);
 	KmsStatus	status;
 	int			opened;
 
 	ERR_clear_error();
-	*out_len = 0;
 	status = open_block(key, oaep, in, in_len, out, &opened);
+	return finish_block(key, status, opened, out, out_len);
+}
+
+KmsStatus
+kms_rsa_oaep_decode(const KmsKeyPair *key, const KmsOaep *oaep,
+					const unsigned char *padded, unsigned char *out,
+					size_t *out_len)
+{
+	KmsStatus	status;
+	int			opened;
+
+	ERR_clear_error();
+	status = take_padding_off(key, oaep, padded, out, &opened);
+	return finish_block(key, status, opened, out, out_len);
+}
+
+static KmsStatus
+finish_block(const KmsKeyPair *key, KmsStatus status, int opened,
+			 unsigned char *out, size_t *out_len)
+{
+	size_t		block = kms_key_pair_block_size(key);
+
+	*out_len = 0;
 	if (status == KMS_OK && opened < 0)
 		status = kms_secure_heap_why_rejected(block);
 	if (status == KMS_OK)
@@ -120,17 +150,41 @@ kms_rsa_oaep_decrypt_or(KmsKeyPair *key, const KmsOaep *oaep,
 {
 	unsigned char plain[KMS_RSA_MAX_BLOCK] = {0};
 	KmsStatus	status = KMS_BAD_LENGTH;
-	int			opened;
+	int			opened = -1;
 
 	ERR_clear_error();
 	if (size <= sizeof(plain))
 		status = open_block(key, oaep, in, in_len, plain, &opened);
+	return finish_block_or(status, opened, plain, instead, size, out);
+}
+
+KmsStatus
+kms_rsa_oaep_decode_or(const KmsKeyPair *key, const KmsOaep *oaep,
+					   const unsigned char *padded,
+					   const unsigned char *instead, size_t size,
+					   unsigned char *out)
+{
+	unsigned char plain[KMS_RSA_MAX_BLOCK] = {0};
+	KmsStatus	status = KMS_BAD_LENGTH;
+	int			opened = -1;
+
+	ERR_clear_error();
+	if (size <= sizeof(plain))
+		status = take_padding_off(key, oaep, padded, plain, &opened);
+	return finish_block_or(status, opened, plain, instead, size, out);
+}
+
+/* "plain" holds a block, and is wiped. */
+static KmsStatus
+finish_block_or(KmsStatus status, int opened, unsigned char *plain,
+				const unsigned char *instead, size_t size, unsigned char *out)
+{
 	if (status == KMS_OK)
 		kms_constant_time_select(kms_constant_time_equal((size_t) opened, size),
 								 plain, instead, out, size);
 	else
 		OPENSSL_cleanse(out, size);
-	OPENSSL_cleanse(plain, sizeof(plain));
+	OPENSSL_cleanse(plain, KMS_RSA_MAX_BLOCK);
 	ERR_clear_error();
 	return status;
 }
@@ -146,11 +200,10 @@ static KmsStatus
 open_block(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
 		   size_t in_len, unsigned char *out, int *opened)
 {
-	const EVP_MD *digest = kms_algorithm_digest(oaep->digest);
-	const EVP_MD *mgf1 = digest;
 	unsigned char padded[KMS_RSA_MAX_BLOCK] = {0};
 	size_t		block = kms_key_pair_block_size(key);
 	size_t		len = sizeof(padded);
+	KmsStatus	status;
 
 	if (key->type != KMS_TYPE_RSA || !key->is_private)
 		return KMS_BAD_KEY;
@@ -161,10 +214,6 @@ open_block(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
 	 */
 	if (in_len != block)
 		return KMS_BAD_LENGTH;
-	if (oaep->mgf1 != KMS_DIGEST_NONE)
-		mgf1 = kms_algorithm_digest(oaep->mgf1);
-	if (digest == NULL || mgf1 == NULL || oaep->label_len > INT_MAX)
-		return KMS_FAILED;
 	if (key->raw == NULL)
 		key->raw = new_raw(key->pkey);
 	if (key->raw == NULL)
@@ -177,12 +226,27 @@ open_block(KmsKeyPair *key, const KmsOaep *oaep, const unsigned char *in,
 			RSA_R_DATA_TOO_LARGE_FOR_MODULUS)
 			return kms_secure_heap_is_full(block) ? KMS_NO_MEMORY : KMS_FAILED;
 	}
-	*opened = RSA_padding_check_PKCS1_OAEP_mgf1(out, (int) block, padded,
-												(int) block, (int) block,
-												oaep->label,
+	status = take_padding_off(key, oaep, padded, out, opened);
+	OPENSSL_cleanse(padded, sizeof(padded));
+	return status;
+}
+
+static KmsStatus
+take_padding_off(const KmsKeyPair *key, const KmsOaep *oaep,
+				 const unsigned char *padded, unsigned char *out, int *opened)
+{
+	const EVP_MD *digest = kms_algorithm_digest(oaep->digest);
+	const EVP_MD *mgf1 = digest;
+	int			block = (int) kms_key_pair_block_size(key);
+
+	if (oaep->mgf1 != KMS_DIGEST_NONE)
+		mgf1 = kms_algorithm_digest(oaep->mgf1);
+	if (digest == NULL || mgf1 == NULL || oaep->label_len > INT_MAX)
+		return KMS_FAILED;
+	*opened = RSA_padding_check_PKCS1_OAEP_mgf1(out, block, padded, block,
+												block, oaep->label,
 												(int) oaep->label_len,
 												digest, mgf1);
-	OPENSSL_cleanse(padded, sizeof(padded));
 	return KMS_OK;
 }
 

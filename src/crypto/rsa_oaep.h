@@ -61,6 +61,21 @@ extern KmsStatus kms_rsa_oaep_decrypt_or(KmsKeyPair *key, const KmsOaep *oaep,
 										 size_t size, unsigned char *out);
 
 /*
+ * Do the second step of these two: take off the padding of a block on which
+ * the private operation was done elsewhere (crypto/lanes).  "padded" has the
+ * length of a block; the caller wipes it.
+ */
+extern KmsStatus kms_rsa_oaep_decode(const KmsKeyPair *key,
+									 const KmsOaep *oaep,
+									 const unsigned char *padded,
+									 unsigned char *out, size_t *out_len);
+extern KmsStatus kms_rsa_oaep_decode_or(const KmsKeyPair *key,
+										const KmsOaep *oaep,
+										const unsigned char *padded,
+										const unsigned char *instead,
+										size_t size, unsigned char *out);
+
+/*
  * Encrypt a random block and decrypt it.  Return KMS_FAILED if the result
  * differs.
  */

@@ -55,7 +55,17 @@ kms_cipher_decrypt(KmsCall *call, const KmsCipherRequest *request, bool recover,
 		status = kms_cipher_check(request, &opened, fault);
 	if (status != KMS_OK)
 		return status;
-	status = kms_cipher_opened_decrypt(&opened, request, out, out_len);
+	return kms_cipher_finish(call, request, &opened, out, out_len, fault);
+}
+
+KmsStatus
+kms_cipher_finish(KmsCall *call, const KmsCipherRequest *request,
+				  const KmsCipherOpened *opened, unsigned char *out,
+				  size_t *out_len, KmsFault *fault)
+{
+	KmsStatus	status;
+
+	status = kms_cipher_opened_decrypt(opened, request, out, out_len);
 	if (status != KMS_BAD_FORMAT)
 		kms_call_opens(call);
 	return kms_cipher_fault(fault, status);
@@ -87,6 +97,7 @@ kms_cipher_open(KmsCall *call, const KmsCipherRequest *request, bool recover,
 	if (status != KMS_OK)
 		return status;
 	opened->block_size = kms_key_pair_block_size(opened->key);
+	opened->padded = NULL;
 	use_digests(&key.row, &request->oaep, &opened->oaep);
 	if (request->jwe == NULL && opened->block_size != 0)
 		record_block(call, &opened->oaep);
@@ -143,6 +154,15 @@ kms_cipher_check(const KmsCipherRequest *request, KmsCipherOpened *opened,
 										 request->len, opened->block_size));
 }
 
+const unsigned char *
+kms_cipher_block(const KmsCipherRequest *request,
+				 const KmsCipherOpened *opened)
+{
+	if (opened->block_size == 0)
+		return NULL;
+	return request->jwe != NULL ? opened->jwe.encrypted_key.at : request->data;
+}
+
 size_t
 kms_cipher_room(const KmsCipherRequest *request)
 {
@@ -156,6 +176,12 @@ kms_cipher_opened_decrypt(const KmsCipherOpened *opened,
 						  const KmsCipherRequest *request,
 						  unsigned char *out, size_t *out_len)
 {
+	if (opened->padded != NULL && request->jwe != NULL)
+		return kms_jwe_decrypt_padded(opened->key, &opened->jwe,
+									  opened->padded, out, out_len);
+	if (opened->padded != NULL)
+		return kms_rsa_oaep_decode(opened->key, &opened->oaep, opened->padded,
+								   out, out_len);
 	if (request->jwe != NULL)
 		return kms_jwe_decrypt(opened->key, &opened->jwe, out, out_len);
 	return kms_rsa_oaep_decrypt(opened->key, &opened->oaep, request->data,

@@ -41,6 +41,8 @@ typedef struct KmsCipherOpened
 	size_t		block_size;		/* bytes of a block; 0: the key is not RSA */
 	KmsJwe		jwe;			/* if a JWE was sent: as kms_cipher_check
 								 * found it */
+	const unsigned char *padded;	/* result of the private operation, if it
+									 * was done already; else NULL */
 } KmsCipherOpened;
 
 /*
@@ -59,6 +61,13 @@ extern KmsStatus kms_cipher_open(KmsCall *call,
  */
 extern KmsStatus kms_cipher_check(const KmsCipherRequest *request,
 								  KmsCipherOpened *opened, KmsFault *fault);
+
+/*
+ * Return the block of a checked ciphertext on which the private operation of
+ * RSA is to be done, or NULL if the key is not RSA.
+ */
+extern const unsigned char *kms_cipher_block(const KmsCipherRequest *request,
+											 const KmsCipherOpened *opened);
 
 /* Return the bytes that the plaintext of a request may have at most. */
 extern size_t kms_cipher_room(const KmsCipherRequest *request);
@@ -85,6 +94,15 @@ extern KmsStatus kms_cipher_fault(KmsFault *fault, KmsStatus status);
  * Raises no error.  Return KMS_OK or the status of a library that failed.
  */
 extern KmsStatus kms_cipher_burn(const KmsCipherOpened *opened);
+
+/*
+ * Do the same, and classify the call.
+ */
+extern KmsStatus kms_cipher_finish(KmsCall *call,
+								   const KmsCipherRequest *request,
+								   const KmsCipherOpened *opened,
+								   unsigned char *out, size_t *out_len,
+								   KmsFault *fault);
 
 /*
  * Open the key, check the ciphertext, and decrypt.  "out" must hold
