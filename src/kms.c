@@ -7,6 +7,7 @@
 #include "keys/call.h"
 #include "keys/field_call.h"
 #include "keys/field_stamp.h"
+#include "keys/group.h"
 #include "keys/opened.h"
 #include "keys/service.h"
 #include "pg/compat.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	kms_service_install();
 	kms_call_install();
 	kms_opened_install();
+	kms_group_install();
 	kms_field_call_install();
 	kms_field_stamp_install();
 	kms_discard_install();

@@ -72,7 +72,7 @@ kms_lanes_new(const char **why_not)
 	*why_not = NULL;
 	if (!knows_answers(lanes))
 	{
-		*why_not = "a known answer differs";
+		*why_not = KMS_LANES_WRONG_ANSWER;
 		kms_lanes_free(lanes);
 		lanes = NULL;
 	}

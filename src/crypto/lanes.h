@@ -18,6 +18,9 @@
 /* From so many operations on, the lanes take less time than OpenSSL. */
 #define KMS_LANES_LEAST	3
 
+/* The reason of kms_lanes_new that means a faulty library or processor. */
+#define KMS_LANES_WRONG_ANSWER "a known answer differs"
+
 /* The library's memory and ours; used by one process at a time. */
 typedef struct KmsLanes KmsLanes;
 

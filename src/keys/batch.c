@@ -1,3 +1,17 @@
+/*
+ * Pairs are taken in groups.  Each step is done for all pairs of a group
+ * before the next one:
+ *
+ * 1. Begin a call, and fetch the arguments.
+ * 2. Find the key, check that its use is permitted, and open it.
+ * 3. Do the private operations, together as far as that is possible.
+ * 4. Finish decrypting, and record the call.
+ *
+ * Between steps 2 and 4 nothing waits, so that no key can be revoked a long
+ * time before it is used, and no session waits for room in the ring while its
+ * claims keep others from it.  If a pair would have to wait, those before it
+ * are finished first.
+ */
 #include "postgres.h"
 
 #include "miscadmin.h"
@@ -5,15 +19,39 @@
 
 #include "keys/batch.h"
 
-static bool decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch,
-						 void *arg, int *sqlstate);
-static bool is_of_pair(KmsStatus status);
+#include "keys/group.h"
+
+/* A pair on its way. */
+typedef struct KmsBatchCall
+{
+	int			number;			/* of the pair */
+	KmsCall    *call;
+	KmsCipherRequest request;
+	KmsCipherOpened opened;
+	KmsKeyPair *key;			/* a share of it, if there is one */
+	KmsGroupMember member;
+	KmsFault	fault;
+	KmsStatus	status;
+} KmsBatchCall;
+
+static int	begin_calls(KmsBatch *batch, int *next, KmsBatchFetch fetch,
+						void *arg);
+static int	decrypt_calls(KmsBatch *batch, int first, int count,
+						  MemoryContext caller);
+static int	open_calls(KmsBatch *batch, int first, int count);
+static KmsStatus open_call(KmsBatchCall *call);
+static void decrypt_together(KmsBatchCall *calls, int count);
+static void finish_call(KmsBatch *batch, KmsBatchCall *call,
+						MemoryContext caller);
+static void raise_fault(KmsBatch *batch, int first, int end, int count);
+static bool ends_batch(KmsStatus status);
 
 void
 kms_batch_prepare(KmsBatch *batch, int count, bool is_text)
 {
 	batch->count = count;
 	batch->rows = palloc0(Max(1, count) * sizeof(KmsBatchRow));
+	batch->calls = palloc0(KMS_GROUP_MAX * sizeof(KmsBatchCall));
 	kms_plaintext_prepare(&batch->room, is_text);
 }
 
@@ -23,68 +61,176 @@ kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(caller, "kms decrypt batch",
 												  ALLOCSET_DEFAULT_SIZES);
-	int			i;
+	int			next = 0;
 
-	for (i = 0; i < batch->count; i++)
+	while (next < batch->count)
 	{
-		KmsBatchRow *row = &batch->rows[i];
-		bool		decrypted;
+		int			count;
+		int			done = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!row->given)
-			continue;
 		MemoryContextSwitchTo(scratch);
-		decrypted = decrypt_pair(batch, i, fetch, arg, &row->sqlstate);
+		count = begin_calls(batch, &next, fetch, arg);
+		while (done < count)
+			done += decrypt_calls(batch, done, count, caller);
 		MemoryContextSwitchTo(caller);
-		if (decrypted)
-		{
-			Size		size = VARSIZE(batch->room.result);
-
-			row->plaintext = palloc(size);
-			memcpy(row->plaintext, batch->room.result, size);
-		}
 		MemoryContextReset(scratch);
 	}
 	kms_call_settle();
 }
 
-/*
- * Decrypt into the room of the batch; return false, with the SQLSTATE, if the
- * pair is wrong.
- */
-static bool
-decrypt_pair(KmsBatch *batch, int i, KmsBatchFetch fetch, void *arg,
-			 int *sqlstate)
+/* Begin the calls of a group, from pair *next on, and return how many. */
+static int
+begin_calls(KmsBatch *batch, int *next, KmsBatchFetch fetch, void *arg)
 {
-	KmsCipherRequest request = {0};
-	KmsFault	fault = {0};
-	KmsCall    *call = kms_call_begin(KMS_OP_DECRYPT);
-	KmsStatus	status;
+	int			size = kms_group_size();
+	int			count = 0;
 
-	status = fetch(arg, i, call, &request, &fault);
-	if (status == KMS_OK)
-		kms_plaintext_make_room(&batch->room, &request);
-	if (status == KMS_OK)
-		status = kms_plaintext_decrypt(&batch->room, call, &request, false,
-									   &fault);
-	kms_call_submit(call, status);
-	*sqlstate = 0;
-	if (status == KMS_OK)
-		return true;
-	if (!is_of_pair(status))
+	while (*next < batch->count && count < size)
 	{
-		kms_call_settle();
-		kms_fault_raise(&fault);
+		int			i = (*next)++;
+		KmsBatchCall *call;
+
+		if (!batch->rows[i].given)
+			continue;
+		call = &batch->calls[count++];
+		memset(call, 0, sizeof(*call));
+		call->number = i;
+		call->call = kms_call_begin(KMS_OP_DECRYPT);
+		call->status = fetch(arg, i, call->call, &call->request, &call->fault);
+		if (call->status == KMS_OK)
+			kms_plaintext_make_room(&batch->room, &call->request);
+		if (ends_batch(call->status))
+			break;
 	}
-	*sqlstate = kms_fault_sqlstate(&fault);
-	return false;
+	return count;
 }
 
-static bool
-is_of_pair(KmsStatus status)
+/*
+ * Decrypt and record the calls from the first one on, as far as none of them
+ * would have to wait.  Return how many.
+ */
+static int
+decrypt_calls(KmsBatch *batch, int first, int count, MemoryContext caller)
 {
-	return kms_fault_is_tried(status) || status == KMS_INVALID_ARGUMENT ||
-		status == KMS_OTHER_MASTER_KEY;
+	int			end = open_calls(batch, first, count);
+	int			i;
+
+	if (end - first > 1)
+		decrypt_together(&batch->calls[first], end - first);
+	for (i = first; i < end; i++)
+	{
+		kms_call_shares(batch->calls[i].call, end - first);
+		finish_call(batch, &batch->calls[i], caller);
+	}
+	raise_fault(batch, first, end, count);
+	return end - first;
+}
+
+/* Return where the calls end whose keys were opened, or refused. */
+static int
+open_calls(KmsBatch *batch, int first, int count)
+{
+	int			i;
+
+	for (i = first; i < count; i++)
+	{
+		KmsBatchCall *call = &batch->calls[i];
+
+		if (call->status == KMS_OK)
+		{
+			if (i > first && !kms_call_try_room(call->call))
+				return i;
+			call->status = open_call(call);
+		}
+		if (ends_batch(call->status))
+			return i + 1;
+	}
+	return count;
+}
+
+static KmsStatus
+open_call(KmsBatchCall *call)
+{
+	KmsStatus	status;
+
+	status = kms_cipher_open(call->call, &call->request, false, &call->opened,
+							 &call->fault);
+	if (status != KMS_OK)
+		return status;
+
+	/* the cache may close it for the next key */
+	call->key = kms_key_pair_share(call->opened.key);
+	return kms_cipher_check(&call->request, &call->opened, &call->fault);
+}
+
+static void
+decrypt_together(KmsBatchCall *calls, int count)
+{
+	KmsGroupMember *members[KMS_GROUP_MAX];
+	int			found = 0;
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		if (calls[i].status != KMS_OK)
+			continue;
+		calls[i].member.request = &calls[i].request;
+		calls[i].member.opened = &calls[i].opened;
+		members[found++] = &calls[i].member;
+	}
+	kms_group_decrypt(members, found);
+}
+
+static void
+finish_call(KmsBatch *batch, KmsBatchCall *call, MemoryContext caller)
+{
+	KmsBatchRow *row = &batch->rows[call->number];
+
+	if (call->status == KMS_OK)
+		call->status = kms_plaintext_finish(&batch->room, call->call,
+											&call->request, &call->opened,
+											false, &call->fault);
+	kms_group_wipe(&call->member);
+	kms_key_pair_free(call->key);
+	call->key = NULL;
+	kms_call_submit(call->call, call->status);
+	if (call->status == KMS_OK)
+	{
+		Size		size = VARSIZE(batch->room.result);
+
+		row->plaintext = MemoryContextAlloc(caller, size);
+		memcpy(row->plaintext, batch->room.result, size);
+	}
+	else if (!ends_batch(call->status))
+		row->sqlstate = kms_fault_sqlstate(&call->fault);
+}
+
+/*
+ * Raise the first error that ends the batch, if there is one.  Calls for which
+ * nothing was done yet are not recorded.
+ */
+static void
+raise_fault(KmsBatch *batch, int first, int end, int count)
+{
+	int			i;
+
+	while (first < end && !ends_batch(batch->calls[first].status))
+		first++;
+	if (first == end)
+		return;
+	for (i = end; i < count; i++)
+		kms_call_drop(batch->calls[i].call);
+	kms_call_settle();
+	kms_fault_raise(&batch->calls[first].fault);
+}
+
+/* Return whether the error is not of the pair. */
+static bool
+ends_batch(KmsStatus status)
+{
+	return status != KMS_OK && !kms_fault_is_tried(status) &&
+		status != KMS_INVALID_ARGUMENT && status != KMS_OTHER_MASTER_KEY;
 }
 
 void
@@ -98,6 +244,12 @@ kms_batch_wipe(KmsBatch *batch)
 
 		if (plaintext != NULL)
 			explicit_bzero(plaintext, VARSIZE(plaintext));
+	}
+	for (i = 0; i < KMS_GROUP_MAX; i++)
+	{
+		kms_group_wipe(&batch->calls[i].member);
+		kms_key_pair_free(batch->calls[i].key);
+		batch->calls[i].key = NULL;
 	}
 	kms_plaintext_wipe(&batch->room);
 }

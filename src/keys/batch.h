@@ -5,6 +5,9 @@
  * the batch waits only once for all events.  If a pair is at fault, the error
  * belongs to that pair and the batch continues; any other error ends the
  * batch.
+ *
+ * Where crypto/lanes can be used, up to KMS_GROUP_MAX pairs are decrypted
+ * together.  The checks, the events and their order are the same.
  */
 #ifndef KMS_KEYS_BATCH_H
 #define KMS_KEYS_BATCH_H
@@ -20,11 +23,14 @@ typedef struct KmsBatchRow
 	int			sqlstate;		/* of the pair's error, 0 if there is none */
 } KmsBatchRow;
 
+struct KmsBatchCall;
+
 typedef struct KmsBatch
 {
 	int			count;
 	KmsBatchRow *rows;
 	KmsPlaintext room;			/* buffers for the plaintext of one pair */
+	struct KmsBatchCall *calls; /* the pairs that are decrypted together */
 } KmsBatch;
 
 /* Fill the request of pair "i" (from 0), and record its key in the call. */
@@ -40,12 +46,12 @@ extern void kms_batch_prepare(KmsBatch *batch, int count, bool is_text);
 
 /*
  * Decrypt all pairs, and wait for their events if kms.audit requires it.
- * "fetch" runs in a memory context that is reset after each pair.  If an error
- * is raised, the caller must wipe the batch.
+ * "fetch" runs in a memory context that is reset after some pairs.  If an
+ * error is raised, the caller must wipe the batch.
  */
 extern void kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg);
 
-/* Wipe every plaintext of the batch. */
+/* Wipe every plaintext of the batch, and release its keys. */
 extern void kms_batch_wipe(KmsBatch *batch);
 
 #endif							/* KMS_KEYS_BATCH_H */

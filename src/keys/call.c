@@ -1,11 +1,13 @@
 /*
- * Recording calls.
+ * Recording calls.  This file is long because all of it works on the stack of
+ * calls.
  *
  * Calls that have begun are in a small static stack.  An error unwinds the
- * frames of their functions before the abort callbacks record the calls.
- * Calls nest only if a foreign key's cascade fires a user's trigger.  If they
- * nest deeper than the stack, the outer ones are recorded and the inner ones
- * share the last place.
+ * frames of their functions before the abort callbacks record the calls.  A
+ * call that ends before a later one leaves its place when that one ends.
+ * Apart from the calls of a batch, calls nest only if a foreign key's cascade
+ * fires a user's trigger.  If they nest deeper than the stack, the outer ones
+ * are recorded and the inner ones share the last place.
  *
  * Role names are looked up when a call begins, because abort callbacks cannot
  * read catalogs.  The callbacks must not raise errors: they only copy
@@ -44,16 +46,19 @@
 #include "shmem/wait.h"
 #include "store/outbox_table.h"
 
-#define CALLS_MAX 4
+#define NESTED_MAX	4
+#define CALLS_MAX	(NESTED_MAX + KMS_CALLS_TOGETHER)
 
 struct KmsCall
 {
 	instr_time	started;
 	SubTransactionId subid;
+	bool		ended;			/* but its place is not free yet */
 	bool		opens;			/* a private key operation was reached */
 	bool		asked_for_room; /* room in the ring was requested */
 	bool		claimed;		/* room in the ring was granted */
 	KmsCallEnd	end;			/* how a success is recorded */
+	int			sharers;		/* of the time, 1 at least */
 	KmsEvent	event;
 };
 
@@ -120,7 +125,9 @@ kms_call_begin(KmsOperation operation)
 	kms_wait_for_debt();
 	/* calls that are nested deeper share the last place, and its claim */
 	call = &calls[Min(depth, CALLS_MAX - 1)];
+	call->ended = false;
 	call->opens = false;
+	call->sharers = 1;
 	call->end = KMS_CALL_SERVED;
 	call->asked_for_room = call->claimed;
 	memset(&call->event, 0, sizeof(call->event));
@@ -151,6 +158,24 @@ kms_call_make_room(KmsCall *call)
 		kms_audited_require(audited, installed);
 	}
 	return waited;
+}
+
+bool
+kms_call_try_room(KmsCall *call)
+{
+	if (!call->asked_for_room && !RecoveryInProgress())
+	{
+		call->claimed = kms_events_claim();
+		call->asked_for_room = call->claimed;
+		return call->claimed;
+	}
+	return true;
+}
+
+void
+kms_call_shares(KmsCall *call, int count)
+{
+	call->sharers = count;
 }
 
 void
@@ -446,7 +471,9 @@ static void
 finish(KmsCall *call, KmsStatus status)
 {
 	complete(call, status);
-	depth = call - calls;
+	call->ended = true;
+	while (depth > 0 && calls[depth - 1].ended)
+		depth--;
 }
 
 static void
@@ -456,7 +483,7 @@ complete(KmsCall *call, KmsStatus status)
 
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, call->started);
-	call->event.duration_us = INSTR_TIME_GET_MICROSEC(elapsed);
+	call->event.duration_us = INSTR_TIME_GET_MICROSEC(elapsed) / call->sharers;
 	call->event.occurred_at = GetCurrentTimestamp();
 	call->event.status = status;
 }

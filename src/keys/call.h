@@ -6,6 +6,9 @@
  *	…
  *	kms_call_end(call, status);
  *
+ * Calls may be open at the same time, up to KMS_CALLS_TOGETHER of a batch, and
+ * end in any order.
+ *
  * If another error ends the call (a cancel, lack of memory), the abort
  * callbacks record it as "Interrupted".  If the transaction of a successful
  * change is rolled back, they record the change as "Rolled back".
@@ -16,6 +19,8 @@
 #include "crypto/status.h"
 #include "shmem/ring.h"
 #include "shmem/shared.h"
+
+#define KMS_CALLS_TOGETHER 8
 
 typedef struct KmsCall KmsCall;
 
@@ -60,6 +65,18 @@ extern const char *kms_call_recorded_key(const KmsCall *call);
  * is no room in time.
  */
 extern bool kms_call_make_room(KmsCall *call);
+
+/*
+ * Do the same without waiting.  Return false if there is no room now; the
+ * caller may ask again.
+ */
+extern bool kms_call_try_room(KmsCall *call);
+
+/*
+ * Say that the call shares its time with others, so that its duration is this
+ * part of it.
+ */
+extern void kms_call_shares(KmsCall *call, int count);
 
 /*
  * Classify the call as one that opens something, or return whether it is.  It

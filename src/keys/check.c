@@ -90,6 +90,7 @@ static const Check checks[] = {
 	{"publications", kms_check_publication},
 	{"the clocks", kms_check_clock, true},
 	{"the server", kms_check_server},
+	{"multi-buffer RSA", kms_check_server_lanes},
 	{"the settings", kms_check_settings},
 	{"the configuration files", kms_check_settings_files},
 	{"the server's command line", kms_check_settings_command_line},

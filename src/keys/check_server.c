@@ -9,6 +9,7 @@
 #include "crypto/algorithm.h"
 #include "crypto/key_algorithm.h"
 #include "crypto/openssl.h"
+#include "keys/group.h"
 #include "keys/name_list.h"
 #include "pg/settings.h"
 #include "shmem/shared.h"
@@ -102,6 +103,21 @@ kms_check_server(KmsReport report, void *result)
 		report(result, "warning",
 			   psprintf("sessions over the network without TLS: " INT64_FORMAT, plain),
 			   "Plaintext travels in the clear; use hostssl in pg_hba.conf.");
+}
+
+void
+kms_check_server_lanes(KmsReport report, void *result)
+{
+	uint64		wrong = kms_group_wrong_results();
+
+	if (kms_group_failed_at_start())
+		report(result, "error",
+			   "crypto_mb is not used, because it gave wrong answers when the server was started",
+			   "The processor or the library is faulty: test the machine, and install another version of the library.");
+	if (wrong > 0)
+		report(result, "error",
+			   psprintf("crypto_mb has given wrong results: " UINT64_FORMAT ", none of which was used", wrong),
+			   "The processor or the library is faulty: set kms.multi_buffer = off, and test the machine.");
 }
 
 void

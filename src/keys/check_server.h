@@ -10,6 +10,7 @@
 extern void kms_check_server_launcher(KmsReport report, void *arg);
 extern void kms_check_server_workers(KmsReport report, void *arg);
 extern void kms_check_server(KmsReport report, void *arg);
+extern void kms_check_server_lanes(KmsReport report, void *arg);
 extern void kms_check_server_tables(KmsReport report, void *arg);
 
 #endif							/* KMS_KEYS_CHECK_SERVER_H */

@@ -135,6 +135,9 @@ kms_check_settings(KmsReport report, void *result)
 	if (!kms_protect_memory)
 		report(result, "warning", "kms.protect_memory is off",
 			   "Programs of the server's user can read keys from memory; set it on.");
+	if (kms_multi_buffer == KMS_MULTI_BUFFER_UNBLINDED)
+		report(result, "notice", "kms.multi_buffer is unblinded",
+			   "Batches rely on crypto_mb alone to take the same time for each key and ciphertext.");
 	if (!kms_maintenance)
 		report(result, "notice", "kms.maintenance is off",
 			   "Keys are swept and purged only if something calls kms_maintain().");

@@ -50,11 +50,29 @@ kms_plaintext_decrypt(KmsPlaintext *plaintext, KmsCall *call,
 					  const KmsCipherRequest *request, bool recover,
 					  KmsFault *fault)
 {
+	KmsCipherOpened opened;
+	KmsStatus	status;
+
+	status = kms_cipher_open(call, request, recover, &opened, fault);
+	if (status == KMS_OK)
+		status = kms_cipher_check(request, &opened, fault);
+	if (status != KMS_OK)
+		return status;
+	return kms_plaintext_finish(plaintext, call, request, &opened, recover,
+								fault);
+}
+
+KmsStatus
+kms_plaintext_finish(KmsPlaintext *plaintext, KmsCall *call,
+					 const KmsCipherRequest *request,
+					 const KmsCipherOpened *opened, bool recover,
+					 KmsFault *fault)
+{
 	size_t		len;
 	KmsStatus	status;
 
-	status = kms_cipher_decrypt(call, request, recover, plaintext->plain, &len,
-								fault);
+	status = kms_cipher_finish(call, request, opened, plaintext->plain, &len,
+							   fault);
 	if (status == KMS_OK)
 	{
 		status = kms_fault(fault, fill(plaintext, plaintext->plain, len));

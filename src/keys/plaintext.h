@@ -45,6 +45,12 @@ extern KmsStatus kms_plaintext_decrypt(KmsPlaintext *plaintext, KmsCall *call,
 									   const KmsCipherRequest *request,
 									   bool recover, KmsFault *fault);
 
+/* Do the same for a ciphertext that was checked, as kms_cipher_finish does. */
+extern KmsStatus kms_plaintext_finish(KmsPlaintext *plaintext, KmsCall *call,
+									  const KmsCipherRequest *request,
+									  const KmsCipherOpened *opened,
+									  bool recover, KmsFault *fault);
+
 /* Wipe the result, if one was prepared. */
 extern void kms_plaintext_wipe(KmsPlaintext *plaintext);
 

@@ -1,11 +1,13 @@
 #include "postgres.h"
 
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "keys/service_status.h"
 
 #include "crypto/openssl.h"
 #include "keys/check_unwritten.h"
+#include "keys/group.h"
 #include "keys/opened.h"
 #include "keys/pool.h"
 #include "pg/settings.h"
@@ -15,6 +17,7 @@
 #include "store/health.h"
 #include "store/pool_table.h"
 
+static void add_multi_buffer(List **items);
 static void add_status(List **items, const char *item, const char *value);
 static void add_count(List **items, const char *item, uint64 value);
 static void add_worker(List **items, const char *name, KmsWorkerState *worker);
@@ -74,7 +77,21 @@ kms_service_status_read(void)
 			  pg_atomic_read_u64(&kms_shared->standby_failures));
 	add_count(&items, "events left in rings", kms_check_unwritten_count());
 	add_count(&items, "keys open in this session", kms_opened_count());
+	add_multi_buffer(&items);
 	return items;
+}
+
+static void
+add_multi_buffer(List **items)
+{
+	const char *why_not = kms_group_why_not();
+
+	add_status(items, "multi-buffer RSA",
+			   GetConfigOption("kms.multi_buffer", false, false));
+	add_status(items, "multi-buffer lanes", why_not == NULL ? "in use"
+			   : psprintf("not in use: %s", why_not));
+	add_count(items, "multi-buffer wrong results",
+			  kms_group_wrong_results());
 }
 
 static void

@@ -41,6 +41,7 @@ int			kms_keygen_workers = 1;
 int			kms_max_ciphertext_size = 2048;
 int			kms_max_field_size = 1024 * 1024;
 int			kms_max_jwe_size = 64 * 1024;
+int			kms_multi_buffer = KMS_MULTI_BUFFER_BLINDED;
 int			kms_keygen_concurrency = 2;
 bool		kms_protect_memory = true;
 bool		kms_require_tls = false;
@@ -78,6 +79,13 @@ static const struct config_enum_entry key_algorithm_options[] = {
 	{"RSA-4096", KMS_RSA_4096, false},
 	{"EC-P256", KMS_EC_P256, false},
 	{"X25519", KMS_X25519, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry multi_buffer_options[] = {
+	{"blinded", KMS_MULTI_BUFFER_BLINDED, false},
+	{"off", KMS_MULTI_BUFFER_OFF, false},
+	{"unblinded", KMS_MULTI_BUFFER_UNBLINDED, false},
 	{NULL, 0, false}
 };
 
@@ -243,6 +251,12 @@ define_server_settings(void)
 	define_server_seconds("kms.metric_retention",
 						  "How long counts are kept in kms.metric.",
 						  &kms_metric_retention, kms_metric_retention, 3600);
+	DefineCustomEnumVariable("kms.multi_buffer",
+							 "How batches use several RSA keys at once (crypto_mb).",
+							 "Only where kms was built with crypto_mb, and the processor has AVX-512 IFMA.",
+							 &kms_multi_buffer, kms_multi_buffer,
+							 multi_buffer_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.protect_memory",
 							 "Whether sessions can be neither dumped nor traced by their own user.",
 							 NULL, &kms_protect_memory, kms_protect_memory,

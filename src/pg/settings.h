@@ -25,6 +25,14 @@ typedef enum KmsEventDetail
 	KMS_DETAIL_FAILURES			/* successful decrypts are only counted */
 } KmsEventDetail;
 
+/* kms.multi_buffer */
+typedef enum KmsMultiBuffer
+{
+	KMS_MULTI_BUFFER_BLINDED,
+	KMS_MULTI_BUFFER_OFF,
+	KMS_MULTI_BUFFER_UNBLINDED
+} KmsMultiBuffer;
+
 /* For the whole server. */
 extern char *kms_master_key_command;	/* "" when not set */
 extern int	kms_master_key_command_timeout; /* milliseconds */
@@ -50,6 +58,7 @@ extern int	kms_keygen_workers; /* at most KMS_KEYGEN_WORKERS_MAX */
 extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
 extern int	kms_max_jwe_size;	/* bytes, as encoded; 0: JWE are refused */
 extern int	kms_max_databases;
+extern int	kms_multi_buffer;	/* KmsMultiBuffer */
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;
 extern bool kms_require_tls;

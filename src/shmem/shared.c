@@ -262,6 +262,7 @@ initialize(KmsShared *state)
 	pg_atomic_init_u64(&state->standby_failures, 0);
 	pg_atomic_init_u64(&state->unrecorded, 0);
 	pg_atomic_init_u64(&state->refused, 0);
+	pg_atomic_init_u64(&state->wrong_lanes, 0);
 	state->made_at = GetCurrentTimestamp();
 	LWLockInitialize(&state->attempts_lock, state->tranche);
 	ConditionVariableInit(&state->acceptance.changed);

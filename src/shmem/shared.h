@@ -231,6 +231,9 @@ typedef struct KmsShared
 	/* Calls that ended with KM008. */
 	pg_atomic_uint64 refused;
 
+	/* Wrong results of multi-buffer RSA. */
+	pg_atomic_uint64 wrong_lanes;
+
 	LWLock		attempts_lock;	/* for the log of failed attempts: lockout.c */
 
 	KmsAcceptanceSlot acceptance;
