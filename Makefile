@@ -147,6 +147,25 @@ ifneq ($(PROVE_TESTS),)
 	$(prove_installcheck)
 endif
 
+# A server whose kms has the stand-in for crypto_mb, for test 210; prints its
+# pg_config.  It is installed nowhere else.
+STAND_IN_FLAGS = -DKMS_MULTI_BUFFER -Itest/lanes
+LANES_KMS = build/lanes/kms.so
+
+build/lanes/%.o: %.c Makefile
+	@$(MKDIR_P) $(@D)
+	$(CC) $(CFLAGS) $(WARNINGS) $(CPPFLAGS) $(STAND_IN_FLAGS) -c -o $@ $<
+
+$(LANES_KMS): $(filter-out $(LANES_OBJS),$(OBJS)) $(addprefix build/lanes/,$(LANES_OBJS) test/lanes/stand_in.o)
+	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) $(LDFLAGS_SL) -lcrypto -lcrypt -lpthread
+
+lanes-installation: $(LANES_KMS)
+	@pg_config=$$(test/private-installation $(TEMP)/lanes/pg $(PG_CONFIG)) && \
+	cp kms.control "$$($$pg_config --sharedir)/extension" && \
+	cp $(DATA) "$$($$pg_config --sharedir)/extension" && \
+	cp $(LANES_KMS) "$$($$pg_config --pkglibdir)" && \
+	echo "$$pg_config"
+
 # Not one of them, since it needs the languages of the clients.
 CLIENT_TESTS = test/clients/*.pl
 
@@ -174,7 +193,6 @@ UNIT_OBJS = $(PURE:%.c=build/unit/%.o) $(ADAPTERS:%.c=build/unit/%.o) $(UNIT_SHA
 $(ADAPTERS:%.c=build/unit/%.o) $(ADAPTERS:%.c=build/fuzz/%.o): PURE_FLAGS += -DFRONTEND -Wno-unused-parameter
 
 # The lanes are tested on a stand-in for crypto_mb.
-STAND_IN_FLAGS = -DKMS_MULTI_BUFFER -Itest/lanes
 STAND_IN_OBJS = $(LANES_OBJS) test/lanes/stand_in.o test/unit/test_lanes.o
 $(addprefix build/unit/,$(STAND_IN_OBJS)) $(addprefix build/fuzz/,$(STAND_IN_OBJS)): PURE_FLAGS += $(STAND_IN_FLAGS)
 
@@ -248,5 +266,5 @@ help:
 	@echo "check-house indent            rules of the source tree; its layout"
 	@echo "everything at once            test/run"
 
-.PHONY: say-multi-buffer check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
+.PHONY: say-multi-buffer lanes-installation check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
 	check-house indent help
