@@ -45,9 +45,9 @@ sub findings
 
 start();
 $node->safe_psql('postgres', 'CREATE EXTENSION kms');
-is(status('RSA'), 'blinded', 'the lanes are blinded unless the setting says otherwise');
-is(status('lanes'), 'in use', 'they are in use');
-is(findings(), '', 'and there is nothing to find');
+is(status('RSA'), 'blinded', 'lanes are blinded by default');
+is(status('lanes'), 'in use', 'the lanes are in use');
+is(findings(), '', 'kms_check() has nothing to report on lanes');
 
 # ---- The files of the regress tests ----------------------------------------
 
@@ -88,7 +88,7 @@ my $all = "SELECT count(*) FILTER (WHERE plaintext = 'text ' || k) FROM batch()"
 is($node->safe_psql('postgres', $all), '60',
 	'sizes, curves, blocks and JWE are decrypted, though the cache keeps two keys');
 
-# What each pair gives, and what is recorded of it, in the order of tickets.
+# Return the result of each pair, and its event, in the order of tickets.
 sub outcome
 {
 	my $query = shift;
@@ -127,11 +127,11 @@ $node->safe_psql('postgres', q{
 	UPDATE pair SET key_id = (SELECT key_id FROM key WHERE n = 1) WHERE k = 31;
 });
 my $lanes = same('SELECT * FROM batch()', 'each wrong pair has its own error and event');
-is(() = $lanes =~ /^\d+\|text \d+\|$/mg, 51, 'and the other pairs their plaintexts');
+is(() = $lanes =~ /^\d+\|text \d+\|$/mg, 51, 'the other pairs have their plaintexts');
 $node->safe_psql('postgres', "SELECT kms_revoke_key(key_id, 'lost') FROM key WHERE n = 2;
 	SELECT kms_disable_key(key_id) FROM key WHERE n = 4");
 like(same('SELECT * FROM batch()', 'states of keys are checked for each pair'),
-	qr/^1\|\|KM004$/m, 'so a revoked key opens nothing');
+	qr/^1\|\|KM004$/m, 'a revoked key opens nothing in a batch');
 $node->safe_psql('postgres', 'SELECT kms_enable_key(key_id) FROM key WHERE n = 4');
 like(
 	same(
@@ -139,7 +139,7 @@ like(
 			array_agg(convert_to(ciphertext, 'UTF8') ORDER BY k) AS texts FROM pair) AS p,
 		kms_decrypt_batch_bytea(ids, texts)",
 		'an error of the form is that of the pair'),
-	qr/\|22023$/m, 'as it is without lanes');
+	qr/\|22023$/m, 'text in kms_decrypt_batch_bytea is refused');
 
 # ---- A ring with less room than the sessions want together -------------------
 
@@ -170,7 +170,7 @@ $node->append_conf('postgresql.conf', 'kms.audit = best_effort');
 $node->append_conf('postgresql.conf', 'kms.multi_buffer = unblinded');
 $node->reload;
 KmsTest::poll(sub { status('RSA') eq 'unblinded' }) or die 'no reload';
-is(findings(), 'notice: kms.multi_buffer is unblinded', 'it is a finding that nothing blinds');
+is(findings(), 'notice: kms.multi_buffer is unblinded', 'lanes that nothing blinds are a finding');
 my $good = "SELECT count(*) FILTER (WHERE plaintext = 'text') FROM
 	(SELECT array_agg(key_id) AS ids, array_agg(ciphertext) AS texts FROM good) AS p, kms_decrypt_batch(ids, texts)";
 is($node->safe_psql('postgres', $good), '15', 'unblinded lanes decrypt, too');
@@ -183,25 +183,25 @@ $node->stop;
 foreach my $fault ('result', 'status', 'check')
 {
 	start("$fault 10");
-	is(status('lanes'), 'in use', "$fault: the known answers were right");
-	is($node->safe_psql('postgres', $good), '15', 'wrong results are not used');
-	cmp_ok(status('wrong results'), '>', 0, 'they are counted');
+	is(status('lanes'), 'in use', "$fault: known answers were right before the fault");
+	is($node->safe_psql('postgres', $good), '15', "$fault: wrong results are not used");
+	cmp_ok(status('wrong results'), '>', 0, "$fault: wrong results are counted");
 	like(findings(), qr/^error: crypto_mb has given wrong results: \d+, none of which was used$/,
-		'and found');
+		"$fault: kms_check() reports wrong results");
 	$node->stop;
 }
 start('result');
 is(status('lanes'), 'not in use: a known answer differs',
 	'the lanes are off if a known answer differs');
-like(findings(), qr/^error: crypto_mb is not used, because it gave wrong answers/, 'which is found');
-is($node->safe_psql('postgres', $good), '15', 'batches are decrypted all the same');
+like(findings(), qr/^error: crypto_mb is not used, because it gave wrong answers/, 'kms_check() reports a wrong known answer');
+is($node->safe_psql('postgres', $good), '15', 'batches are decrypted if a known answer differs');
 like(slurp_file($node->logfile), qr/WARNING:  kms does not use crypto_mb: a known answer differs/,
-	'the log says so, too');
+	'the log reports a wrong known answer');
 $node->stop;
 start('processor');
 is(status('lanes'), 'not in use: the processor does not have AVX-512 IFMA',
-	'and off if the processor does not have what it takes');
-is(findings(), '', 'which is no finding');
-is($node->safe_psql('postgres', $good), '15', 'batches are decrypted then, too');
+	'the lanes are off if the processor lacks something');
+is(findings(), '', 'a processor without AVX-512 is no finding');
+is($node->safe_psql('postgres', $good), '15', 'batches are decrypted without AVX-512, too');
 $node->stop;
 done_testing();
