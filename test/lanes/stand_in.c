@@ -170,9 +170,12 @@ mbx_rsa_private_crt_mb8(const int8u *const from[8], int8u *const to[8],
 		BN_add(x, x, x_q);
 		BN_bn2binpad(x, to[lane], bits / 8);
 
-		/* the library leaves such things in the caller's memory, too */
-		memcpy(buffer + lane * (bits / 8), to[lane], (size_t) bits / 8);
-		memcpy(buffer, p[lane], (size_t) bits / 16);
+		/*
+		 * The library leaves such things in the caller's memory, too, where
+		 * the public operation does not overwrite them.
+		 */
+		memcpy(buffer + BUFFER, to[lane], (size_t) bits / 8);
+		memcpy(buffer + BUFFER + bits / 8, p[lane], (size_t) bits / 16);
 		BN_clear_free(x);
 		BN_clear_free(x_p);
 		BN_clear_free(x_q);
