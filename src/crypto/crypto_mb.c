@@ -29,7 +29,7 @@ struct KmsCryptoMb
 static const char *find_obstacle(void);
 static void subtract_2(const uint64_t *words, int count, uint64_t *out);
 static void point_at(const KmsLaneKeys *keys, KmsLaneBlock *in,
-					 KmsLaneBlock *out, const int8u * *from, int8u * *to);
+					 KmsLaneBlock *out, const int8u **from, int8u **to);
 static KmsLaneSet good_lanes(mbx_status status);
 static void wipe_stack(void);
 
@@ -89,14 +89,14 @@ kms_crypto_mb_private(KmsCryptoMb *library, const KmsLaneKeys *keys,
 {
 	int			bits = keys->words * 64;
 	int			half = keys->words / 2;
-	const		mbx_RSA_Method *method = mbx_RSA_private_crt_Method(bits);
-	const		int8u *from[KMS_LANE_COUNT];
+	const mbx_RSA_Method *method = mbx_RSA_private_crt_Method(bits);
+	const int8u *from[KMS_LANE_COUNT];
 	int8u	   *to[KMS_LANE_COUNT];
-	const		int64u *p[KMS_LANE_COUNT];
-	const		int64u *q[KMS_LANE_COUNT];
-	const		int64u *dp[KMS_LANE_COUNT];
-	const		int64u *dq[KMS_LANE_COUNT];
-	const		int64u *iq[KMS_LANE_COUNT];
+	const int64u *p[KMS_LANE_COUNT];
+	const int64u *q[KMS_LANE_COUNT];
+	const int64u *dp[KMS_LANE_COUNT];
+	const int64u *dq[KMS_LANE_COUNT];
+	const int64u *iq[KMS_LANE_COUNT];
 	mbx_status	status;
 	int			i;
 
@@ -149,10 +149,10 @@ kms_crypto_mb_public(KmsCryptoMb *library, const KmsLaneKeys *keys,
 					 KmsLaneBlock *in, KmsLaneBlock *out)
 {
 	int			bits = keys->words * 64;
-	const		mbx_RSA_Method *method = mbx_RSA_pub65537_Method(bits);
-	const		int8u *from[KMS_LANE_COUNT];
+	const mbx_RSA_Method *method = mbx_RSA_pub65537_Method(bits);
+	const int8u *from[KMS_LANE_COUNT];
 	int8u	   *to[KMS_LANE_COUNT];
-	const		int64u *n[KMS_LANE_COUNT];
+	const int64u *n[KMS_LANE_COUNT];
 	mbx_status	status;
 	int			i;
 
@@ -166,8 +166,8 @@ kms_crypto_mb_public(KmsCryptoMb *library, const KmsLaneKeys *keys,
 }
 
 static void
-point_at(const KmsLaneKeys *keys, KmsLaneBlock *in, KmsLaneBlock *out, const int8u * *from,
-		 int8u * *to)
+point_at(const KmsLaneKeys *keys, KmsLaneBlock *in, KmsLaneBlock *out,
+		 const int8u **from, int8u **to)
 {
 	int			i;
 

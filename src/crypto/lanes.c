@@ -100,27 +100,27 @@ answers(KmsLanes *lanes, KmsKeyOpener *opener, const KmsKnownLane *known,
 {
 	KmsLaneBlock out[KMS_LANE_COUNT];
 	KmsLane		operations[KMS_LANE_COUNT];
-	KmsKeyPair *key;
+	KmsLane		operation = {.in = known->block};
 	bool		ok;
 	size_t		i;
 	size_t		j;
 
 	if (kms_key_pair_open_private(opener, KMS_TYPE_RSA, known->key,
-								  known->key_len, &key) != KMS_OK)
+								  known->key_len, &operation.key) != KMS_OK)
 		return false;
 	for (i = 0; i < KMS_LANE_COUNT; i++)
-		operations[i] = (KmsLane)
 	{
-		key, known->block, out[i], false
-	};
+		operations[i] = operation;
+		operations[i].out = out[i];
+	}
 	ok = kms_lanes_decrypt(lanes, operations, KMS_LANE_COUNT, blind) == 0;
 	for (i = 0; i < KMS_LANE_COUNT; i++)
 	{
 		ok = ok && operations[i].done;
-		for (j = 0; j < kms_key_pair_block_size(key); j++)
+		for (j = 0; j < kms_key_pair_block_size(operation.key); j++)
 			ok = ok && out[i][j] == (unsigned char) j;
 	}
-	kms_key_pair_free(key);
+	kms_key_pair_free(operation.key);
 	return ok;
 }
 
@@ -162,7 +162,8 @@ kms_lanes_decrypt(KmsLanes *lanes, KmsLane *operations, int count, bool blind)
 }
 
 static void
-take_fitting(KmsLane *operations, int count, KmsLane **taken, KmsLaneKeys *keys)
+take_fitting(KmsLane *operations, int count, KmsLane **taken,
+			 KmsLaneKeys *keys)
 {
 	int			i;
 
@@ -185,7 +186,8 @@ find_key(KmsKeyPair *key)
 {
 	if (key->lane_key == NULL && !key->lane_unfit)
 	{
-		if (key->is_private && key->bits % 1024 == 0 && key->bits > 0)
+		if (key->is_private && key->bits % 1024 == 0 &&
+			key->bits >= KMS_RSA_MIN_BITS && key->bits <= KMS_RSA_MAX_BITS)
 			key->lane_key = kms_lane_key_new(key->pkey, key->bits,
 											 &key->lane_unfit);
 		else
@@ -200,6 +202,7 @@ is_below_modulus(const unsigned char *block, const KmsLaneKey *key)
 {
 	uint64_t	words[KMS_MONTGOMERY_MAX];
 	uint64_t	any = 0;
+	bool		below;
 	int			i;
 
 	kms_montgomery_from_bytes(block, key->modulus.words, words);
@@ -210,7 +213,9 @@ is_below_modulus(const unsigned char *block, const KmsLaneKey *key)
 		if (words[i] != key->modulus.n[i])
 			break;
 	}
-	return any != 0 && words[i] < key->modulus.n[i];
+	below = any != 0 && words[i] < key->modulus.n[i];
+	OPENSSL_cleanse(words, sizeof(words));
+	return below;
 }
 
 /*
@@ -266,21 +271,26 @@ make_pairs(KmsLanes *lanes, const KmsLaneKeys *keys)
 	int			i;
 
 	for (i = 0; i < keys->count; i++)
-	{
 		keys->key[i]->uses = 0;
+	for (i = 0; i < keys->count; i++)
+	{
 		if (!draw_below_modulus(keys->key[i], lanes->work.in[i]))
 			return 0;
 	}
-	good = kms_crypto_mb_private(lanes->library, keys, KMS_LANES_INVERT, lanes->work.in, lanes->work.out);
-	good &= kms_crypto_mb_public(lanes->library, keys, lanes->work.in, lanes->work.again);
+	good = kms_crypto_mb_private(lanes->library, keys, KMS_LANES_INVERT,
+								 lanes->work.in, lanes->work.out);
+	good &= kms_crypto_mb_public(lanes->library, keys, lanes->work.in,
+								 lanes->work.again);
 	for (i = 0; i < keys->count; i++)
 	{
 		KmsLaneKey *key = keys->key[i];
 		const KmsMontgomery *modulus = &key->modulus;
 
 		kms_montgomery_from_bytes(lanes->work.in[i], modulus->words, r);
-		kms_montgomery_from_bytes(lanes->work.out[i], modulus->words, inverse);
-		kms_montgomery_from_bytes(lanes->work.again[i], modulus->words, key->blind);
+		kms_montgomery_from_bytes(lanes->work.out[i], modulus->words,
+								  inverse);
+		kms_montgomery_from_bytes(lanes->work.again[i], modulus->words,
+								  key->blind);
 		kms_montgomery_multiply(modulus, key->blind, modulus->rr, key->blind);
 		kms_montgomery_multiply(modulus, inverse, modulus->rr, key->unblind);
 		if ((good >> i & 1) != 0 && product_is_1(modulus, r, key->unblind))
@@ -354,11 +364,13 @@ decrypt(KmsLanes *lanes, KmsLane **taken, const KmsLaneKeys *keys, bool blind)
 			blind_block(keys->key[i], lanes->work.in[i],
 						lanes->work.unblind[i]);
 	}
-	good = kms_crypto_mb_private(lanes->library, keys, KMS_LANES_DECRYPT, lanes->work.in, lanes->work.out);
+	good = kms_crypto_mb_private(lanes->library, keys, KMS_LANES_DECRYPT,
+								 lanes->work.in, lanes->work.out);
 	for (i = 0; blind && i < keys->count; i++)
 		unblind_block(keys->key[i], lanes->work.unblind[i],
 					  lanes->work.out[i]);
-	good &= kms_crypto_mb_public(lanes->library, keys, lanes->work.out, lanes->work.again);
+	good &= kms_crypto_mb_public(lanes->library, keys, lanes->work.out,
+								 lanes->work.again);
 	for (i = 0; i < keys->count; i++)
 	{
 		taken[i]->done = (good >> i & 1) != 0 &&

@@ -83,7 +83,7 @@ kms_batch_decrypt(KmsBatch *batch, KmsBatchFetch fetch, void *arg)
 static int
 begin_calls(KmsBatch *batch, int *next, KmsBatchFetch fetch, void *arg)
 {
-	int			size = kms_group_size();
+	int			size = Min(kms_group_size(), kms_call_places());
 	int			count = 0;
 
 	while (*next < batch->count && count < size)
@@ -180,6 +180,11 @@ decrypt_together(KmsBatchCall *calls, int count)
 		members[found++] = &calls[i].member;
 	}
 	kms_group_decrypt(members, found);
+	for (i = 0; i < count; i++)
+	{
+		if (calls[i].opened.padded != NULL)
+			kms_call_opens(calls[i].call);
+	}
 }
 
 static void

@@ -140,6 +140,12 @@ kms_call_begin(KmsOperation operation)
 	return call;
 }
 
+int
+kms_call_places(void)
+{
+	return Max(1, Min(KMS_CALLS_TOGETHER, CALLS_MAX - depth));
+}
+
 bool
 kms_call_make_room(KmsCall *call)
 {

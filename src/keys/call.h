@@ -6,7 +6,7 @@
  *	…
  *	kms_call_end(call, status);
  *
- * Calls may be open at the same time, up to KMS_CALLS_TOGETHER of a batch, and
+ * Up to KMS_CALLS_TOGETHER calls of a batch may be open at the same time, and
  * end in any order.
  *
  * If another error ends the call (a cancel, lack of memory), the abort
@@ -33,6 +33,9 @@ extern void kms_call_install(void);
  * the ring (kms_wait_for_debt).
  */
 extern KmsCall *kms_call_begin(KmsOperation operation);
+
+/* Return how many calls can be open together from now on, 1 at least. */
+extern int	kms_call_places(void);
 
 /*
  * Change the operation once it is known: an issue that makes a key becomes a
