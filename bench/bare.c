@@ -9,7 +9,8 @@
  *	warm N		private operations, key open, no padding, one context
  *	cold N		first uses: key loaded (PKCS#1 DER), one operation, freed
  *	load N		the same without the operation
- *	generate N	RSA-2048 key pairs
+ *	generate N	RSA-2048 key pairs; also generate-3072, generate-4096,
+ *			generate-p256, generate-x25519
  *	spin N		steps of an integer loop, which needs no memory
  */
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #include <openssl/core_names.h>
 #include <openssl/decoder.h>
 #include <openssl/err.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -43,6 +45,12 @@ static void first_uses(long n, int operation);
 static void cold(long n);
 static void load(long n);
 static void generate(long n);
+static void generate_3072(long n);
+static void generate_4096(long n);
+static void generate_p256(long n);
+static void generate_x25519(long n);
+static void generate_rsa(long n, unsigned int bits);
+static void count_key(EVP_PKEY *pkey);
 static void spin(long n);
 static long long now(clockid_t id);
 static void check(int ok, const char *what);
@@ -58,18 +66,22 @@ static const struct
 	{"cold", cold},
 	{"load", load},
 	{"generate", generate},
+	{"generate-3072", generate_3072},
+	{"generate-4096", generate_4096},
+	{"generate-p256", generate_p256},
+	{"generate-x25519", generate_x25519},
 	{"spin", spin},
 };
 
 int
 main(int argc, char **argv)
 {
-	char		name[16];
+	char		name[20];
 	long		n;
 
 	check(argc == 2, "usage: bare KEY.pem");
 	read_key(argv[1]);
-	while (scanf("%15s %ld", name, &n) == 2)
+	while (scanf("%19s %ld", name, &n) == 2)
 	{
 		long long	wall = now(CLOCK_MONOTONIC);
 		long long	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
@@ -178,13 +190,47 @@ load(long n)
 static void
 generate(long n)
 {
-	while (n-- > 0)
-	{
-		EVP_PKEY   *pkey = EVP_RSA_gen(2048);
+	generate_rsa(n, 2048);
+}
 
-		check(pkey != NULL, "EVP_RSA_gen");
-		EVP_PKEY_free(pkey);
-	}
+static void
+generate_3072(long n)
+{
+	generate_rsa(n, 3072);
+}
+
+static void
+generate_4096(long n)
+{
+	generate_rsa(n, 4096);
+}
+
+static void
+generate_p256(long n)
+{
+	while (n-- > 0)
+		count_key(EVP_EC_gen("P-256"));
+}
+
+static void
+generate_x25519(long n)
+{
+	while (n-- > 0)
+		count_key(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"));
+}
+
+static void
+generate_rsa(long n, unsigned int bits)
+{
+	while (n-- > 0)
+		count_key(EVP_RSA_gen(bits));
+}
+
+static void
+count_key(EVP_PKEY *pkey)
+{
+	check(pkey != NULL, "key generation");
+	EVP_PKEY_free(pkey);
 }
 
 static void

@@ -96,13 +96,15 @@ sub ec
 	sql($main, 'CREATE TABLE ec_row (a int)');
 	foreach my $algorithm ('EC-P256', 'X25519')
 	{
-		my (@bare, @issued);
+		my (@bare, @issued, @many);
 		for my $round (1 .. 9)
 		{
 			push @bare, sql_us($main, join ";\n",
 				map { "INSERT INTO ec_row VALUES ($_)" } 1 .. $n) / $n;
 			push @issued, sql_us($main, join ";\n",
 				map { "SELECT key_id FROM kms_issue_key('ec-$round-$_', algorithm => '$algorithm')" } 1 .. $n) / $n;
+			push @many, sql_us($main, "SELECT count(k.key_id) FROM generate_series(1, 2000) AS n,
+				kms_issue_key('many-$round-' || n, algorithm => '$algorithm') AS k") / 2000;
 		}
 		result(
 			row         => 'ec',
@@ -111,6 +113,15 @@ sub ec
 			result      => [ map { 1e6 / $_ } @issued ],
 			result_unit => '',
 			measured    => \@issued,
+			unit        => 'µs',
+			yardstick   => \@bare,
+			name        => 'INSERT of a row');
+		result(
+			row         => 'ec',
+			what        => "the same, 2000 in a statement",
+			result      => [ map { 1e6 / $_ } @many ],
+			result_unit => '',
+			measured    => \@many,
 			unit        => 'µs',
 			yardstick   => \@bare,
 			name        => 'INSERT of a row');

@@ -8,8 +8,8 @@
 #define STEP_NS		500000		/* least work between two looks */
 #define SHARE		0.1			/* of a step in the average */
 #define ACCEPTED	0.1			/* rest if it waited for more */
-#define STEEPNESS	128.0
-#define REST_MOST	32.0		/* times as long as it ran */
+#define STEEPNESS	64.0
+#define REST_MOST	16.0		/* times as long as it ran */
 #define NAP_NS		20000000	/* look this often whether to stop */
 
 static bool read_use(const KmsPace *pace, KmsPaceUse *use);
@@ -47,7 +47,7 @@ kms_pace_end(KmsPace *pace)
 
 /*
  * A thread that waits little has a core for itself.  If it waits for half of
- * the time, others want every core, and it keeps a thirtieth of one.
+ * the time, others want every core, and it keeps a seventeenth of one.
  */
 uint64_t
 kms_pace_judge(KmsPace *pace, const KmsPaceUse *use)

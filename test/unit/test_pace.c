@@ -73,8 +73,8 @@ test_wanted(void)
 		check(rest > last + 100, "waits for %d %%: rests %lld %% of what it ran", percent, rest);
 		last = rest;
 	}
-	check_number((long long) settle(60), 3200, "waits for more than half: runs for a thirtieth");
-	check_number((long long) settle(99), 3200, "nearly always: runs all the same");
+	check_number((long long) settle(60), 1600, "waits for more than half: runs for a seventeenth");
+	check_number((long long) settle(99), 1600, "nearly always: runs all the same");
 	for (steps = 0, rest = 1; rest > 0 && steps < 1000; steps++)
 		rest = (long long) step(MS / 10, 0);
 	check(steps >= 10 && steps <= 100, "nobody wants it any more: rests no longer after %d steps", steps);
