@@ -151,9 +151,9 @@ typedef struct KmsDatabase
 	ConditionVariable flushed;
 
 	/*
-	 * Callers that wait for their events to be durable, in two lanes of which
-	 * one is open; see docs/design/ring.md.  "closings" counts how often a
-	 * writer has found the extension dropped or about to be.
+	 * Callers that wait for their events to be durable, in two queues of
+	 * which one is open; see docs/design/ring.md.  "closings" counts how
+	 * often a writer has found the extension dropped or about to be.
 	 */
 	ConditionVariable durable[2];
 	pg_atomic_uint32 durable_open;

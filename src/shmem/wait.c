@@ -28,7 +28,7 @@ typedef struct Wait
 	KmsDatabase *database;
 	instr_time	start;
 	uint32		closings;
-	ConditionVariable *lane;
+	ConditionVariable *queue;
 } Wait;
 
 /* The values that show whether a writer makes progress. */
@@ -41,7 +41,7 @@ typedef struct Progress
 } Progress;
 
 static void begin_wait(Wait *wait, instr_time since);
-static void join_open_lane(Wait *wait);
+static void join_open_queue(Wait *wait);
 static KmsAudited sleep_a_slice(Wait *wait);
 static KmsAudited sleep_or_give_up(Wait *wait, const KmsEvent *event,
 								   KmsPush pushed);
@@ -173,7 +173,7 @@ kms_wait_wake(KmsDatabase *database, bool all)
 }
 
 void
-kms_wait_open_lane(KmsDatabase *database)
+kms_wait_open_queue(KmsDatabase *database)
 {
 	uint32		open = pg_atomic_read_u32(&database->durable_open);
 
@@ -268,17 +268,17 @@ begin_wait(Wait *wait, instr_time since)
 	if (wait->database == NULL)
 		return;
 	wait->closings = pg_atomic_read_u32(&wait->database->closings);
-	join_open_lane(wait);
+	join_open_queue(wait);
 }
 
 /* Join before the condition is checked, so that no broadcast is missed. */
 static void
-join_open_lane(Wait *wait)
+join_open_queue(Wait *wait)
 {
 	uint32		open = pg_atomic_read_u32(&wait->database->durable_open);
 
-	wait->lane = &wait->database->durable[open];
-	ConditionVariablePrepareToSleep(wait->lane);
+	wait->queue = &wait->database->durable[open];
+	ConditionVariablePrepareToSleep(wait->queue);
 }
 
 /*
@@ -302,9 +302,9 @@ sleep_a_slice(Wait *wait)
 		return KMS_UNAUDITED_LATE;
 
 	wake_writer(wait->database);
-	(void) ConditionVariableTimedSleep(wait->lane, slice,
+	(void) ConditionVariableTimedSleep(wait->queue, slice,
 									   PG_WAIT_EXTENSION);
-	join_open_lane(wait);
+	join_open_queue(wait);
 	return KMS_AUDITED;
 }
 

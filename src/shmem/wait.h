@@ -93,13 +93,13 @@ extern char *kms_wait_obstacle(void);
 
 /*
  * For the writer, before it looks how far the ring is filled: close the open
- * lane and open the other one for callers that begin to wait from now on.
+ * queue and open the other one for callers that begin to wait from now on.
  */
-extern void kms_wait_open_lane(KmsDatabase *database);
+extern void kms_wait_open_queue(KmsDatabase *database);
 
 /*
- * For the writer: wake the callers in the closed lane, because their events
- * are durable, or the callers in both lanes ("all").
+ * For the writer: wake the callers in the closed queue, because their events
+ * are durable, or the callers in both queues ("all").
  */
 extern void kms_wait_wake(KmsDatabase *database, bool all);
 

@@ -88,7 +88,7 @@ kms_drain_round(KmsDrain *drain)
 		drain->more = true;
 		return;
 	}
-	kms_wait_open_lane(database);
+	kms_wait_open_queue(database);
 	kms_ring_counters(ring, &counters);
 
 	/* a flush does not wait for what is recorded after it was requested */

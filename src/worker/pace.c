@@ -8,7 +8,7 @@
 #define STEP_NS		500000		/* least work between two looks */
 #define SHARE		0.1			/* of a step in the average */
 #define ACCEPTED	0.1			/* rest if it waited for more */
-#define STEEPNESS	64.0
+#define STEEPNESS	128.0
 #define REST_MOST	16.0		/* times as long as it ran */
 #define NAP_NS		20000000	/* look this often whether to stop */
 
