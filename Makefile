@@ -154,10 +154,12 @@ LANES_KMS = build/lanes/kms.so
 
 build/lanes/%.o: %.c Makefile
 	@$(MKDIR_P) $(@D)
-	$(CC) $(CFLAGS) $(WARNINGS) $(CPPFLAGS) $(STAND_IN_FLAGS) -c -o $@ $<
+	$(CC) $(CFLAGS) $(WARNINGS) $(CPPFLAGS) $(STAND_IN_FLAGS) -MMD -MP -c -o $@ $<
 
 $(LANES_KMS): $(filter-out $(LANES_OBJS),$(OBJS)) $(addprefix build/lanes/,$(LANES_OBJS) test/lanes/stand_in.o)
 	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) $(LDFLAGS_SL) -lcrypto -lcrypt -lpthread
+
+-include $(addprefix build/lanes/,$(LANES_OBJS:.o=.d) test/lanes/stand_in.d)
 
 lanes-installation: $(LANES_KMS)
 	@pg_config=$$(test/private-installation $(TEMP)/lanes/pg $(PG_CONFIG)) && \

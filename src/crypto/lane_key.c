@@ -14,10 +14,9 @@ kms_lane_key_new(const EVP_PKEY *pkey, int bits, bool *unfit)
 {
 	KmsLaneKey *key = allocate(bits / 64);
 
-	*unfit = false;
-	if (key != NULL && !read_numbers(pkey, key))
+	*unfit = key != NULL && !read_numbers(pkey, key);
+	if (key != NULL && (*unfit || !kms_montgomery_set(&key->modulus)))
 	{
-		*unfit = true;
 		kms_lane_key_free(key);
 		key = NULL;
 	}
@@ -73,8 +72,7 @@ read_numbers(const EVP_PKEY *pkey, KmsLaneKey *key)
 	return e == KMS_LANE_KEY_EXPONENT &&
 		has_all_bits(key->modulus.n, words) &&
 		has_all_bits(key->p, words / 2) &&
-		has_all_bits(key->q, words / 2) &&
-		kms_montgomery_set(&key->modulus);
+		has_all_bits(key->q, words / 2);
 }
 
 static OSSL_PARAM

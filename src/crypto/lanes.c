@@ -16,6 +16,8 @@
 #define PAIR_USES	32			/* as OpenSSL has it */
 #define DRAWS_MAX	100			/* half of them are below the modulus */
 
+#define NOT_TRIED	"the known answers could not be calculated"
+
 struct KmsLanes
 {
 	KmsCryptoMb *library;
@@ -30,9 +32,9 @@ struct KmsLanes
 	}			work;
 };
 
-static bool knows_answers(KmsLanes *lanes);
-static bool answers(KmsLanes *lanes, KmsKeyOpener *opener,
-					const KmsKnownLane *known, bool blind);
+static const char *find_wrong_answer(KmsLanes *lanes);
+static const char *compare_answers(KmsLanes *lanes, KmsKeyOpener *opener,
+								   const KmsKnownLane *known, bool blind);
 static void take_fitting(KmsLane *operations, int count, KmsLane **taken,
 						 KmsLaneKeys *keys);
 static KmsLaneKey *find_key(KmsKeyPair *key);
@@ -69,10 +71,9 @@ kms_lanes_new(const char **why_not)
 		return NULL;
 	}
 	lanes->library = library;
-	*why_not = NULL;
-	if (!knows_answers(lanes))
+	*why_not = find_wrong_answer(lanes);
+	if (*why_not != NULL)
 	{
-		*why_not = KMS_LANES_WRONG_ANSWER;
 		kms_lanes_free(lanes);
 		lanes = NULL;
 	}
@@ -80,48 +81,56 @@ kms_lanes_new(const char **why_not)
 }
 
 /* Each size has code of its own. */
-static bool
-knows_answers(KmsLanes *lanes)
+static const char *
+find_wrong_answer(KmsLanes *lanes)
 {
 	KmsKeyOpener *opener = kms_key_pair_opener_new();
-	bool		ok = opener != NULL;
+	const char *problem = opener == NULL ? NOT_TRIED : NULL;
 	size_t		i;
 
 	for (i = 0; i < sizeof(known_lanes) / sizeof(known_lanes[0]); i++)
-		ok = ok && answers(lanes, opener, &known_lanes[i], true) &&
-			answers(lanes, opener, &known_lanes[i], false);
+	{
+		if (problem == NULL)
+			problem = compare_answers(lanes, opener, &known_lanes[i], true);
+		if (problem == NULL)
+			problem = compare_answers(lanes, opener, &known_lanes[i], false);
+	}
 	kms_key_pair_opener_free(opener);
-	return ok;
+	return problem;
 }
 
-static bool
-answers(KmsLanes *lanes, KmsKeyOpener *opener, const KmsKnownLane *known,
-		bool blind)
+/* Return NULL, or why the lanes cannot be used. */
+static const char *
+compare_answers(KmsLanes *lanes, KmsKeyOpener *opener, const KmsKnownLane *known,
+				bool blind)
 {
 	KmsLaneBlock out[KMS_LANE_COUNT];
 	KmsLane		operations[KMS_LANE_COUNT];
 	KmsLane		operation = {.in = known->block};
-	bool		ok;
+	bool		right;
+	bool		done = true;
 	size_t		i;
 	size_t		j;
 
 	if (kms_key_pair_open_private(opener, KMS_TYPE_RSA, known->key,
 								  known->key_len, &operation.key) != KMS_OK)
-		return false;
+		return NOT_TRIED;
 	for (i = 0; i < KMS_LANE_COUNT; i++)
 	{
 		operations[i] = operation;
 		operations[i].out = out[i];
 	}
-	ok = kms_lanes_decrypt(lanes, operations, KMS_LANE_COUNT, blind) == 0;
+	right = kms_lanes_decrypt(lanes, operations, KMS_LANE_COUNT, blind) == 0;
 	for (i = 0; i < KMS_LANE_COUNT; i++)
 	{
-		ok = ok && operations[i].done;
-		for (j = 0; j < kms_key_pair_block_size(operation.key); j++)
-			ok = ok && out[i][j] == (unsigned char) j;
+		done = done && operations[i].done;
+		for (j = 0; operations[i].done && j < kms_key_pair_block_size(operation.key); j++)
+			right = right && out[i][j] == (unsigned char) j;
 	}
 	kms_key_pair_free(operation.key);
-	return ok;
+	if (!right)
+		return KMS_LANES_WRONG_ANSWER;
+	return done ? NULL : NOT_TRIED;
 }
 
 void

@@ -7,14 +7,16 @@
  * 3. Do the private operations, together as far as that is possible.
  * 4. Finish decrypting, and record the call.
  *
- * Between steps 2 and 4 nothing waits, so that no key can be revoked a long
- * time before it is used, and no session waits for room in the ring while its
- * claims keep others from it.  If a pair would have to wait, those before it
- * are finished first.
+ * No session waits for room in the ring while its claims keep others from it:
+ * if a pair would have to wait, those before it are finished first.  A table
+ * may be locked while the keys are looked up.  If that took long, all keys of
+ * the group are checked again, so that none that was revoked in the meantime
+ * is used.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "keys/batch.h"
@@ -31,16 +33,21 @@ typedef struct KmsBatchCall
 	KmsKeyPair *key;			/* a share of it, if there is one */
 	KmsGroupMember member;
 	KmsFault	fault;
+	KmsStatus	fetched;		/* how the arguments are */
 	KmsStatus	status;
 } KmsBatchCall;
+
+#define CHECKED_MS	100			/* after that, check the keys again */
 
 static int	begin_calls(KmsBatch *batch, int *next, KmsBatchFetch fetch,
 						void *arg);
 static int	decrypt_calls(KmsBatch *batch, int first, int count,
 						  MemoryContext caller);
 static int	open_calls(KmsBatch *batch, int first, int count);
+static int	open_group(KmsBatch *batch, int first, int count);
 static KmsStatus open_call(KmsBatchCall *call);
 static void decrypt_together(KmsBatchCall *calls, int count);
+static int64 microseconds_since(instr_time start);
 static void finish_call(KmsBatch *batch, KmsBatchCall *call,
 						MemoryContext caller);
 static void raise_fault(KmsBatch *batch, int first, int end, int count);
@@ -97,7 +104,9 @@ begin_calls(KmsBatch *batch, int *next, KmsBatchFetch fetch, void *arg)
 		memset(call, 0, sizeof(*call));
 		call->number = i;
 		call->call = kms_call_begin(KMS_OP_DECRYPT);
-		call->status = fetch(arg, i, call->call, &call->request, &call->fault);
+		kms_call_defer(call->call, size > 1);
+		call->fetched = fetch(arg, i, call->call, &call->request, &call->fault);
+		call->status = call->fetched;
 		if (call->status == KMS_OK)
 			kms_plaintext_make_room(&batch->room, &call->request);
 		if (ends_batch(call->status))
@@ -113,14 +122,20 @@ begin_calls(KmsBatch *batch, int *next, KmsBatchFetch fetch, void *arg)
 static int
 decrypt_calls(KmsBatch *batch, int first, int count, MemoryContext caller)
 {
-	int			end = open_calls(batch, first, count);
+	instr_time	start;
+	int64		share;
+	int			end;
 	int			i;
 
+	INSTR_TIME_SET_CURRENT(start);
+	end = open_calls(batch, first, count);
 	if (end - first > 1)
 		decrypt_together(&batch->calls[first], end - first);
+	share = microseconds_since(start) / (end - first);
 	for (i = first; i < end; i++)
 	{
-		kms_call_shares(batch->calls[i].call, end - first);
+		if (count > 1)
+			kms_call_took(batch->calls[i].call, share);
 		finish_call(batch, &batch->calls[i], caller);
 	}
 	raise_fault(batch, first, end, count);
@@ -131,29 +146,50 @@ decrypt_calls(KmsBatch *batch, int first, int count, MemoryContext caller)
 static int
 open_calls(KmsBatch *batch, int first, int count)
 {
+	int			end = count;
+	bool		again;
+
+	do
+	{
+		instr_time	start;
+
+		INSTR_TIME_SET_CURRENT(start);
+		end = open_group(batch, first, end);
+		again = end - first > 1 &&
+			microseconds_since(start) > CHECKED_MS * INT64CONST(1000);
+	} while (again);
+	return end;
+}
+
+static int
+open_group(KmsBatch *batch, int first, int count)
+{
 	int			i;
 
 	for (i = first; i < count; i++)
 	{
 		KmsBatchCall *call = &batch->calls[i];
 
-		if (call->status == KMS_OK)
-		{
-			if (i > first && !kms_call_try_room(call->call))
-				return i;
+		if (call->fetched == KMS_OK && i > first &&
+			!kms_call_try_room(call->call))
+			return i;
+		kms_call_defer(call->call, false);
+		if (call->fetched == KMS_OK)
 			call->status = open_call(call);
-		}
 		if (ends_batch(call->status))
 			return i + 1;
 	}
 	return count;
 }
 
+/* Open the key, for the first time or again. */
 static KmsStatus
 open_call(KmsBatchCall *call)
 {
 	KmsStatus	status;
 
+	kms_key_pair_free(call->key);
+	call->key = NULL;
 	status = kms_cipher_open(call->call, &call->request, false, &call->opened,
 							 &call->fault);
 	if (status != KMS_OK)
@@ -185,6 +221,16 @@ decrypt_together(KmsBatchCall *calls, int count)
 		if (calls[i].opened.padded != NULL)
 			kms_call_opens(calls[i].call);
 	}
+}
+
+static int64
+microseconds_since(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
 static void

@@ -58,7 +58,8 @@ struct KmsCall
 	bool		asked_for_room; /* room in the ring was requested */
 	bool		claimed;		/* room in the ring was granted */
 	KmsCallEnd	end;			/* how a success is recorded */
-	int			sharers;		/* of the time, 1 at least */
+	bool		deferred;		/* nothing was done for it yet */
+	int64		shared_us;		/* of its time, before "started" */
 	KmsEvent	event;
 };
 
@@ -127,7 +128,8 @@ kms_call_begin(KmsOperation operation)
 	call = &calls[Min(depth, CALLS_MAX - 1)];
 	call->ended = false;
 	call->opens = false;
-	call->sharers = 1;
+	call->deferred = false;
+	call->shared_us = 0;
 	call->end = KMS_CALL_SERVED;
 	call->asked_for_room = call->claimed;
 	memset(&call->event, 0, sizeof(call->event));
@@ -179,9 +181,16 @@ kms_call_try_room(KmsCall *call)
 }
 
 void
-kms_call_shares(KmsCall *call, int count)
+kms_call_defer(KmsCall *call, bool deferred)
 {
-	call->sharers = count;
+	call->deferred = deferred;
+}
+
+void
+kms_call_took(KmsCall *call, int64 shared_us)
+{
+	call->shared_us = shared_us;
+	INSTR_TIME_SET_CURRENT(call->started);
 }
 
 void
@@ -489,7 +498,7 @@ complete(KmsCall *call, KmsStatus status)
 
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, call->started);
-	call->event.duration_us = INSTR_TIME_GET_MICROSEC(elapsed) / call->sharers;
+	call->event.duration_us = call->shared_us + INSTR_TIME_GET_MICROSEC(elapsed);
 	call->event.occurred_at = GetCurrentTimestamp();
 	call->event.status = status;
 }
@@ -588,17 +597,27 @@ on_subtransaction(SubXactEvent event, SubTransactionId subid,
 
 /*
  * Record calls that were ended by an error, in this subtransaction or in one
- * inside it.
+ * inside it, in the order in which they began.
  */
 static void
 abort_calls(SubTransactionId from)
 {
-	while (depth > 0 && calls[depth - 1].subid >= from)
-	{
-		KmsCall    *call = &calls[depth - 1];
+	int			first = depth;
+	int			end = depth;
+	int			i;
 
-		finish(call, KMS_UNFINISHED);
-		kms_events_push(&call->event, classify(call, KMS_UNFINISHED));
+	while (first > 0 && calls[first - 1].subid >= from)
+		first--;
+	depth = first;
+	for (i = first; i < end; i++)
+	{
+		KmsCall    *call = &calls[i];
+
+		if (call->ended)
+			continue;
+		complete(call, KMS_UNFINISHED);
+		if (!call->deferred)
+			kms_events_push(&call->event, classify(call, KMS_UNFINISHED));
 		release_claim(call);
 	}
 }

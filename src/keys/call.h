@@ -76,10 +76,16 @@ extern bool kms_call_make_room(KmsCall *call);
 extern bool kms_call_try_room(KmsCall *call);
 
 /*
- * Say that the call shares its time with others, so that its duration is this
- * part of it.
+ * Say that nothing was done for the call yet, or that its turn has come.  A
+ * deferred call is not recorded if an error ends it.
  */
-extern void kms_call_shares(KmsCall *call, int count);
+extern void kms_call_defer(KmsCall *call, bool deferred);
+
+/*
+ * Say how long the call took until now: its share of the time of a group, in
+ * microseconds.
+ */
+extern void kms_call_took(KmsCall *call, int64 shared_us);
 
 /*
  * Classify the call as one that opens something, or return whether it is.  It

@@ -95,9 +95,7 @@ extern KmsStatus kms_cipher_fault(KmsFault *fault, KmsStatus status);
  */
 extern KmsStatus kms_cipher_burn(const KmsCipherOpened *opened);
 
-/*
- * Do the same, and classify the call.
- */
+/* Decrypt what was opened and checked, and classify the call. */
 extern KmsStatus kms_cipher_finish(KmsCall *call,
 								   const KmsCipherRequest *request,
 								   const KmsCipherOpened *opened,

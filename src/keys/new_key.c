@@ -32,6 +32,8 @@ kms_new_key_make(const KmsNewKey *new, KmsIssued *issued, KmsFault *fault)
 	if (status == KMS_OK)
 		status = ready ? kms_create_insert_sealed(&row, secret, fault) :
 			generate(new, &row, secret, fault);
+	if (status == KMS_OK && !ready)
+		kms_pool_missed(new->kind.algorithm);
 	if (status == KMS_OK)
 		status = kms_new_key_describe(&row, secret, false, issued, fault);
 	pfree(secret);

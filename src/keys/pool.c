@@ -73,8 +73,7 @@ static KmsDatabase *reserved_in = NULL;
 static bool serves(KmsKeyAlgorithm algorithm);
 static KmsStatus find_wanted(Wanted *wanted);
 static bool fits(const KmsPoolKey *key, void *arg);
-static void ask_for_more(bool missed);
-static void note_miss(KmsDatabase *database);
+static void ask_for_more(void);
 
 /* Keys for ECDH take no time to make, so they have no pool. */
 int
@@ -115,7 +114,7 @@ kms_pool_take(KmsKeyAlgorithm algorithm, const KmsKeyRow *row, KmsKeySecret *sec
 	if (*taken)
 		kms_call_wish(KMS_KEYGEN);
 	else
-		ask_for_more(true);
+		ask_for_more();
 	return kms_fault(fault, status);
 }
 
@@ -130,7 +129,7 @@ kms_pool_has(KmsKeyAlgorithm algorithm)
 			sizeof(wanted.algorithm));
 	if (kms_pool_table_has(fits, &wanted))
 		return true;
-	ask_for_more(false);
+	ask_for_more();
 	return false;
 }
 
@@ -225,34 +224,34 @@ fits(const KmsPoolKey *key, void *arg)
 
 /*
  * Ask for a worker, because no key of this session's algorithm is left, unless
- * the pool's is another.  "missed" says that the session now generates its key
- * itself.
+ * the pool's is another.
  */
 static void
-ask_for_more(bool missed)
+ask_for_more(void)
 {
 	static TimestampTz quiet_until = 0;
 	KmsDatabase *database = kms_shared_database();
 
 	/* because looking for the setting takes a millisecond */
-	if (database == NULL ||
-		(!missed && kms_shared_pausing(quiet_until, ASK_PAUSE_MS)))
+	if (database == NULL || kms_shared_pausing(quiet_until, ASK_PAUSE_MS))
 		return;
 	quiet_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											  ASK_PAUSE_MS);
 	if (!kms_health_has_database_setting("kms.key_algorithm"))
 		return;
-	if (missed)
-		note_miss(database);
 	pg_atomic_write_u32(&database->pool_empty, 1);
 	kms_shared_request(database, KMS_KEYGEN);
 }
 
-static void
-note_miss(KmsDatabase *database)
+void
+kms_pool_missed(KmsKeyAlgorithm algorithm)
 {
+	KmsDatabase *database = kms_shared_database();
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (database == NULL || !serves(algorithm) ||
+		!kms_health_has_database_setting("kms.key_algorithm"))
+		return;
 	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
 	if (!kms_shared_pausing(TimestampTzPlusMilliseconds(database->pool_missed_at,
 														MISSES_KEPT_MS),

@@ -25,6 +25,12 @@ extern KmsStatus kms_pool_take(KmsKeyAlgorithm algorithm, const KmsKeyRow *row,
 							   KmsFault *fault);
 
 /*
+ * Note that the session had to generate a key of this algorithm, for which the
+ * pool is, itself.
+ */
+extern void kms_pool_missed(KmsKeyAlgorithm algorithm);
+
+/*
  * Return whether a key of this algorithm can be taken now, and ask for more if
  * there is none.  The caller holds a lock of the pool's table.
  */

@@ -46,8 +46,8 @@ kms_pace_end(KmsPace *pace)
 }
 
 /*
- * A thread that waits little has a core for itself.  If it waits for half of
- * the time, others want every core, and it keeps a seventeenth of one.
+ * A thread that waits little has a core for itself.  If it waits for a third
+ * of the time, others want every core, and it keeps a seventeenth of one.
  */
 uint64_t
 kms_pace_judge(KmsPace *pace, const KmsPaceUse *use)
@@ -70,16 +70,16 @@ kms_pace_judge(KmsPace *pace, const KmsPaceUse *use)
 static bool
 read_use(const KmsPace *pace, KmsPaceUse *use)
 {
-	char text[	96];
-	ssize_t		len = pread(pace->file, text, sizeof(text) - 1, 0);
+	char		line[96];
+	ssize_t		len = pread(pace->file, line, sizeof(line) - 1, 0);
 	unsigned long long ran;
 	unsigned long long waited;
 
 	if (len <= 0)
 		return false;
-	text[		len] = '\0';
+	line[len] = '\0';
 
-	if (sscanf(text, "%llu %llu", &ran, &waited) != 2)
+	if (sscanf(line, "%llu %llu", &ran, &waited) != 2)
 		return false;
 	use->ran = ran;
 	use->waited = waited;

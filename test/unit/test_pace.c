@@ -104,10 +104,7 @@ test_thread(void)
 
 	stop = true;
 	pace.waited = 1;
-	pace.last = (KmsPaceUse)
-	{
-		0
-	};
+	pace.last.ran -= 100000 * MS;
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	kms_pace_step(&pace, &stop);
 	clock_gettime(CLOCK_MONOTONIC, &after);

@@ -78,6 +78,7 @@ $node->safe_psql('postgres', q{
 		FROM generate_series(1, 60) AS k JOIN key ON n = 1 + k % 6;
 	CREATE TABLE good AS SELECT key_id, kms_encrypt(key_id, 'text') AS ciphertext
 		FROM key, generate_series(1, 5) WHERE n IN (1, 3, 5);
+	CREATE TABLE good_jwe AS SELECT key_id, kms_encrypt_jwe(key_id, 'text') AS ciphertext FROM good;
 	CREATE FUNCTION batch(OUT k bigint, OUT plaintext text, OUT sqlstate text)
 		RETURNS SETOF record LANGUAGE sql AS
 		'SELECT d.* FROM (SELECT array_agg(key_id ORDER BY k) AS ids,
@@ -186,6 +187,9 @@ foreach my $fault ('result', 'status', 'check')
 	is(status('lanes'), 'in use', "$fault: known answers were right before the fault");
 	is($node->safe_psql('postgres', $good), '15', "$fault: wrong results are not used");
 	cmp_ok(status('wrong results'), '>', 0, "$fault: wrong results are counted");
+	my $wrong = status('wrong results');
+	is($node->safe_psql('postgres', $good =~ s/FROM good/FROM good_jwe/r), '15', "$fault: nor are those of JWE");
+	cmp_ok(status('wrong results'), '>', $wrong, "$fault: encrypted keys of JWE go through the lanes");
 	like(findings(), qr/^error: crypto_mb has given wrong results: \d+, none of which was used$/,
 		"$fault: kms_check() reports wrong results");
 	$node->stop;
