@@ -133,7 +133,10 @@ check_generation(KmsReport report, void *arg)
 			   "The pool of keys was empty: see in kms.event which role asks for many keys, and raise kms.key_pool_size or kms.keygen_concurrency.");
 }
 
-/* A caller whom the pool has no key for waits for tenths of a second. */
+/*
+ * A caller whom the pool has no key for waits for tenths of a second, and then
+ * has one, so this is no warning.
+ */
 static void
 check_pool(KmsReport report, void *arg)
 {
@@ -151,7 +154,7 @@ check_pool(KmsReport report, void *arg)
 	LWLockRelease(&kms_shared->lock);
 
 	if (missed > MISSED_ACCEPTED && is_recent(at, MISSED_REPORTED_S))
-		report(arg, "warning",
+		report(arg, "notice",
 			   psprintf("the pool of keys cannot keep up: since %s, sessions had to make " INT64_FORMAT " keys themselves",
 						timestamptz_to_str(since), missed),
 			   "The pool is filled while a core is idle. Raise kms.key_pool_size to the largest burst of new devices, and kms.keygen_workers if cores are idle; or issue keys of EC-P256 or X25519, which need no pool.");

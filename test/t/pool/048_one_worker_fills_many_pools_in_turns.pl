@@ -93,7 +93,7 @@ KmsTest::poll(sub { KmsPool::idle($node) }) or die 'a worker stays';
 my $pool = () = KmsPool::ids($node, 'd1');
 $node->safe_psql('d1', "SELECT kms_issue_key('late ' || n) FROM generate_series(1, $pool + 9) AS n");
 like(KmsClient::findings($node, 'd1'),
-	qr/^warning: the pool of keys cannot keep up: since .*, sessions had to make \d+ keys themselves \(/m,
+	qr/^notice: the pool of keys cannot keep up: since .*, sessions had to make \d+ keys themselves \(/m,
 	'kms_check() reports that the pool cannot keep up');
 unlike(KmsClient::findings($node, 'd2'), qr/cannot keep up/, 'and says nothing of others');
 
