@@ -75,10 +75,10 @@ make_installation() {
 	cd "$work/tree"
 
 	echo "building for $("$pg_config" --version)"
-	quietly "${as_server[@]}" make -s -j"$(nproc)" with_llvm=no
+	quietly "${as_server[@]}" make -s -j"$(nproc)"
 	product=$("${as_server[@]}" test/private-installation "$work/product" "$pg_config")
 	product_bin=${product%/*}
-	quietly "${as_server[@]}" make -s with_llvm=no install PG_CONFIG="$product"
+	quietly "${as_server[@]}" make -s install PG_CONFIG="$product"
 	quietly "${as_server[@]}" gcc -O2 -Wall -I"$("$pg_config" --includedir)" \
 		-o "$work/load" test/campaign/load.c -lpq -lcrypto -lpthread
 
