@@ -1,0 +1,5 @@
+import kms from './index.js';
+
+export const {
+  DeviceClient, InvalidKey, KeyRefused, SecretTooLong, UnsupportedForm, issueWithPg,
+} = kms;
