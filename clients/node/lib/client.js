@@ -69,12 +69,18 @@ class DeviceClient {
     checkForm(this.#options.form);
     this.#clock = others.clock ?? systemClock;
     this.#retry = 1000 * (others.retrySeconds ?? 60);
+    if (!(this.#retry >= 0)) throw new TypeError('"retrySeconds" is not a number from 0 on');
     if (savedKey != null) this.#restore(savedKey);
   }
 
   // Encrypt a secret.  Returns the key's id, the form and the ciphertext.
   async encrypt(secret, options = {}) {
-    return (await this.#encrypt(secret, options)).message;
+    const request = this.#request(secret, options);
+    try {
+      return (await this.#encrypt(request)).message;
+    } finally {
+      request.bytes.fill(0);
+    }
   }
 
   // Encrypt a secret, and let "submit" send it.  If the server answers that the
@@ -82,7 +88,30 @@ class DeviceClient {
   // key and do it once more.
   async send(secret, submit, options = {}) {
     if (typeof submit !== 'function') throw new TypeError('"submit" is not a function');
-    const { held, message } = await this.#encrypt(secret, options);
+    const request = this.#request(secret, options);
+    try {
+      return await this.#send(request, submit);
+    } finally {
+      request.bytes.fill(0);
+    }
+  }
+
+  // Forget the key, or only the key with this id: the next call fetches one.
+  forget(keyId) {
+    if (keyId === undefined || this.#held?.key.keyId === keyId) this.#held = undefined;
+  }
+
+  // The arguments of a call, checked and copied: the caller may wipe its own
+  // during the fetch.
+  #request(secret, options) {
+    const form = options.form ?? this.#options.form;
+    checkForm(form);
+    checkOptions(options, form);
+    return { ...options, form, header: { ...options.header }, bytes: toBytes(secret) };
+  }
+
+  async #send(request, submit) {
+    const { held, message } = await this.#encrypt(request);
     try {
       return await submit(message);
     } catch (error) {
@@ -92,13 +121,8 @@ class DeviceClient {
       const other = await this.#replace(held);
       // The server would refuse the same key again.
       if (other.key.keyId === message.keyId) throw error;
-      return this.#sendAgain(await this.#encrypt(secret, options, other), submit);
+      return this.#sendAgain(await this.#encrypt(request, other), submit);
     }
-  }
-
-  // Forget the key, or only the key with this id: the next call fetches one.
-  forget(keyId) {
-    if (keyId === undefined || this.#held?.key.keyId === keyId) this.#held = undefined;
   }
 
   async #sendAgain({ message }, submit) {
@@ -112,21 +136,12 @@ class DeviceClient {
     }
   }
 
-  async #encrypt(secret, options, other) {
-    const form = options.form ?? this.#options.form;
-    checkForm(form);
-    checkOptions(options, form);
-    const { bytes, ours } = toBytes(secret);
-    try {
-      const held = other ?? await this.#usableKey();
-      const { key } = held;
-      const ciphertext = form === 'block' ? encryptBlock(key, bytes, options.label)
-        : encryptJwe(key, bytes,
-          { ...options.header, ...(options.iat ? { iat: Math.floor(held.now / 1000) } : {}) });
-      return { held, message: { keyId: key.keyId, form, ciphertext } };
-    } finally {
-      if (ours) bytes.fill(0);
-    }
+  async #encrypt({ bytes, form, label, header, iat }, other) {
+    const held = other ?? await this.#usableKey();
+    const { key } = held;
+    const ciphertext = form === 'block' ? encryptBlock(key, bytes, label)
+      : encryptJwe(key, bytes, { ...header, ...(iat ? { iat: Math.floor(held.now / 1000) } : {}) });
+    return { held, message: { keyId: key.keyId, form, ciphertext } };
   }
 
   // From renew_at on, one caller asks for the next key, and the others go on

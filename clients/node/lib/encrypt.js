@@ -16,15 +16,13 @@ const OAEP_DIGESTS = {
 const RESERVED = new Set(['alg', 'enc', 'kid', 'epk', 'apu', 'apv', 'crit', 'zip', 'jku', 'jwk',
   'x5u', 'x5c', 'x5t', 'x5t#S256']);
 
-// The bytes to encrypt.  "ours" says that they are a copy, to be wiped.
+// A copy of the bytes to encrypt, for the caller to wipe.
 function toBytes(secret) {
   if (typeof secret === 'string') {
     if (/\p{Surrogate}/u.test(secret)) throw new TypeError('the secret is not text: it has half a surrogate pair');
-    return { bytes: Buffer.from(secret, 'utf8'), ours: true };
+    return Buffer.from(secret, 'utf8');
   }
-  if (secret instanceof Uint8Array) {
-    return { bytes: Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength), ours: false };
-  }
+  if (secret instanceof Uint8Array) return Buffer.from(secret);
   throw new TypeError('a secret is a string or a Uint8Array');
 }
 

@@ -229,6 +229,19 @@ test('a refused key does not serve if there is no other', async () => {
   await assert.rejects(self.keyId(), /backend is down/);
 });
 
+test('the caller may wipe its secret during the call', async () => {
+  const self = setup();
+  for (const call of ['encrypt', 'send']) {
+    self.client.forget();
+    const secret = Buffer.from('4711');
+    const submit = refusing(1, () => refusal('KM004'));
+    const running = self.client[call](secret, ...(call === 'send' ? [submit] : []));
+    secret.fill(0);
+    const result = await running;
+    assert.strictEqual(call === 'send' ? result : open(result, 'RSA-2048').text, '4711');
+  }
+});
+
 test('many refusals of a key share a fetch', async () => {
   const self = setup();
   await self.keyId();

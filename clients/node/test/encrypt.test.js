@@ -95,7 +95,7 @@ test('options that would be ignored or do harm are refused', async () => {
     await assert.rejects(client.encrypt('4711', options), TypeError, JSON.stringify(options));
   }
   for (const options of [undefined, {}, { fetchKey: 1 }, { fetchKey() {}, digest: 'sha1' },
-    { fetchKey() {}, form: 'oaep' }]) {
+    { fetchKey() {}, form: 'oaep' }, { fetchKey() {}, retrySeconds: -1 }]) {
     assert.throws(() => new DeviceClient(options), TypeError);
   }
 });

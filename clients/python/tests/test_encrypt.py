@@ -96,8 +96,9 @@ class Encrypt(unittest.TestCase):
         for arguments in ([], [1]):
             with self.assertRaises(TypeError):
                 DeviceClient(*arguments)
-        with self.assertRaises(ValueError):
-            client_of(form='oaep')
+        for options in ({'form': 'oaep'}, {'retry_seconds': -1}):
+            with self.assertRaises(ValueError):
+                client_of(**options)
 
     def test_secret_that_is_no_text_is_not_shown(self):
         fetches = []

@@ -102,6 +102,8 @@ class DeviceClient:
         if not callable(fetch_key):
             raise TypeError('"fetch_key" is not a function')
         check_arguments(form, None, False, None)
+        if not retry_seconds >= 0:
+            raise ValueError('"retry_seconds" is not a number from 0 on')
         self._fetch_key = fetch_key
         self._wanted = Wanted(algorithm, oaep_hash, mgf1_hash)
         self._form = form
@@ -165,18 +167,18 @@ class DeviceClient:
     def _encryption(self, secret: Secret, form: Optional[str],
                     header: Optional[Mapping[str, Any]], iat: bool, label: Optional[bytes]
                     ) -> Callable[[Callable[[], _HeldKey]], tuple[_HeldKey, EncryptedMessage]]:
-        form = form or self._form
-        check_arguments(form, header, iat, label)
+        chosen = self._form if form is None else form
+        check_arguments(chosen, header, iat, label)
         data = to_bytes(secret)
 
         def encrypt(get_key: Callable[[], _HeldKey]) -> tuple[_HeldKey, EncryptedMessage]:
             held = get_key()
-            if form == 'block':
+            if chosen == 'block':
                 ciphertext = encrypt_block(held.key, data, label)
             else:
                 extra = {**(header or {}), **({'iat': int(held.now)} if iat else {})}
                 ciphertext = encrypt_jwe(held.key, data, extra)
-            return held, EncryptedMessage(held.key.key_id, form, ciphertext)
+            return held, EncryptedMessage(held.key.key_id, chosen, ciphertext)
         return encrypt
 
     def _usable_key(self) -> _HeldKey:

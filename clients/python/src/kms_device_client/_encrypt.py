@@ -70,7 +70,7 @@ def encrypt_block(key: Key, secret: bytes, label: Optional[bytes]) -> str:
 
 def encrypt_jwe(key: Key, secret: bytes, extra: Mapping[str, Any]) -> str:
     """Return a JWE (RFC 7516) in the compact form."""
-    header = {'alg': key.alg, 'enc': ENC, 'kid': key.key_id, **extra}
+    header: dict[str, Any] = {'alg': key.alg, 'enc': ENC, 'kid': key.key_id, **extra}
     encrypted_key = b''
     if isinstance(key.public_key, rsa.RSAPublicKey):
         content_key = os.urandom(32)
