@@ -64,8 +64,10 @@ class DeviceClient {
     const { fetchKey, algorithm, oaepHash, mgf1Hash, savedKey, ...others } = options ?? {};
     if (typeof fetchKey !== 'function') throw new TypeError('"fetchKey" is not a function');
     this.#fetchKey = fetchKey;
-    this.#wanted = { algorithm, oaepHash, mgf1Hash };
-    this.#options = { form: 'jwe', sqlstateOf, ...others };
+    this.#wanted = {
+      algorithm: algorithm ?? undefined, oaepHash: oaepHash ?? undefined, mgf1Hash: mgf1Hash ?? undefined,
+    };
+    this.#options = { ...others, form: others.form ?? 'jwe', sqlstateOf: others.sqlstateOf ?? sqlstateOf };
     checkForm(this.#options.form);
     this.#clock = others.clock ?? systemClock;
     this.#retry = 1000 * (others.retrySeconds ?? 60);

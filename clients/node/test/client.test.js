@@ -229,6 +229,12 @@ test('a refused key does not serve if there is no other', async () => {
   await assert.rejects(self.keyId(), /backend is down/);
 });
 
+test('an option that is undefined is like none', async () => {
+  const self = setup(Object.fromEntries(['algorithm', 'oaepHash', 'mgf1Hash', 'form', 'savedKey', 'onKey',
+    'onRenewalError', 'sqlstateOf', 'retrySeconds'].map((name) => [name, undefined])));
+  assert.strictEqual(await self.client.send('4711', refusing(1, () => refusal('KM003'))), '4711');
+});
+
 test('the caller may wipe its secret during the call', async () => {
   const self = setup();
   for (const call of ['encrypt', 'send']) {
