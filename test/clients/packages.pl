@@ -468,7 +468,7 @@ sub test_other_errors
 # One call opens all messages of both, which differ only in values.
 sub test_both
 {
-	my (@rows, @headers);
+	my @rows;
 
 	foreach my $what (sort keys %sent)
 	{
