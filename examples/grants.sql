@@ -37,14 +37,14 @@ GRANT EXECUTE ON FUNCTION kms_decrypt, kms_decrypt_bytea, kms_try_decrypt,
 -- Decrypts nothing, and cannot destroy a key at once: only the owner may call
 -- kms_destroy_key.  Reads kms.status, which hints of kms_check() name.
 GRANT USAGE ON SCHEMA keys, kms TO kms_operator;
-GRANT SELECT ON kms.status TO kms_operator;
+GRANT SELECT ON kms.status, kms.progress TO kms_operator;
 GRANT EXECUTE ON FUNCTION kms_rotate_key, kms_deprecate_key, kms_disable_key,
     kms_enable_key, kms_revoke_key, kms_schedule_key_deletion,
     kms_cancel_key_deletion, kms_public_key, kms_key_state,
     kms_key_valid, kms_rate_limit_status, kms_metrics_summary,
     kms_problematic_keys, kms_maintain, kms_flush_events,
     kms_master_key_status, kms_rewrap_keys, kms_check, kms_self_test,
-    kms_diagnose, kms.read_status
+    kms_diagnose, kms.read_status, kms.read_progress
     TO kms_operator;
 
 -- Auditor: reads the trail and the views, changes nothing.  Views call
@@ -53,12 +53,12 @@ GRANT USAGE ON SCHEMA keys TO kms_auditor;
 GRANT USAGE ON SCHEMA kms TO kms_auditor;
 GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
     kms.metrics, kms.failure_rates, kms.top_failures, kms.problematic_keys,
-    kms.status, kms.field_keys
+    kms.status, kms.progress, kms.field_keys
     TO kms_auditor;
 GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
     kms_flush_events, kms_check, kms_audit_head, kms_audit_verify,
     kms_audit_checkpoints,
-    kms.read_metrics, kms.read_status, kms.renew_at
+    kms.read_metrics, kms.read_status, kms.read_progress, kms.renew_at
     TO kms_auditor;
 
 -- Custodian: makes, rotates, disables and destroys field keys.  Encrypts and

@@ -1217,6 +1217,17 @@ REVOKE ALL ON FUNCTION kms.read_status FROM PUBLIC;
 COMMENT ON FUNCTION kms.read_status IS
 'Return the state of launcher, workers, event ring and master key, and the counters since start.';
 
+CREATE FUNCTION kms.read_progress()
+RETURNS TABLE (pid integer, database text, operation text, phase text,
+	done bigint, total bigint, started_at timestamptz)
+AS 'MODULE_PATHNAME', 'kms_api_read_progress'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 100 ROWS 10;
+
+REVOKE ALL ON FUNCTION kms.read_progress FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.read_progress IS
+'Return a row for each process of the server that is at work which takes long, in every database. Never waits.';
+
 CREATE FUNCTION kms.start() RETURNS void
 AS 'MODULE_PATHNAME', 'kms_api_start'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
@@ -1353,6 +1364,13 @@ SELECT item, value FROM kms.read_status();
 
 COMMENT ON VIEW kms.status IS
 'State of launcher, workers, event ring and master key, and counters since start.';
+
+CREATE VIEW kms.progress AS
+SELECT pid, database, operation, phase, done, total, started_at
+FROM kms.read_progress();
+
+COMMENT ON VIEW kms.progress IS
+'Progress of verifying, wrapping again, forgetting, destroying and maintenance, in every database of the server. The total is NULL if it is not known.';
 
 REVOKE ALL ON ALL TABLES IN SCHEMA kms FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA kms FROM PUBLIC;

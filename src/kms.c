@@ -17,6 +17,7 @@
 #include "pg/settings.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
+#include "shmem/progress.h"
 #include "shmem/ring_file.h"
 #include "shmem/shared.h"
 #include "worker/launcher.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 		return;
 	kms_protect_install();
 	kms_shared_install();
+	kms_progress_install();
 	kms_ring_file_install();
 	kms_master_install();
 	kms_lockout_install();

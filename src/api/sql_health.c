@@ -1,13 +1,15 @@
 /*
  * The functions that report the state of the service: its checks, its
- * self-test and its status.
+ * self-test, its status and the progress of long work.
  */
 #include "postgres.h"
 
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "keys/check.h"
+#include "keys/progress_report.h"
 #include "keys/service.h"
 #include "keys/service_status.h"
 #include "pg/compat.h"
@@ -16,6 +18,7 @@
 PG_FUNCTION_INFO_V1(kms_api_check);
 PG_FUNCTION_INFO_V1(kms_api_self_test);
 PG_FUNCTION_INFO_V1(kms_api_read_status);
+PG_FUNCTION_INFO_V1(kms_api_read_progress);
 PG_FUNCTION_INFO_V1(kms_api_version);
 
 Datum
@@ -75,6 +78,35 @@ kms_api_read_status(PG_FUNCTION_ARGS)
 
 		values[0] = CStringGetTextDatum(item->item);
 		values[1] = CStringGetTextDatum(item->value);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+kms_api_read_progress(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+
+	kms_service_require();
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, kms_progress_report_read())
+	{
+		const KmsProgressLine *line = lfirst(cell);
+		Datum		values[7] = {0};
+		bool		nulls[7] = {false};
+
+		values[0] = Int32GetDatum(line->pid);
+		nulls[1] = line->database == NULL;
+		if (line->database != NULL)
+			values[1] = CStringGetTextDatum(line->database);
+		values[2] = CStringGetTextDatum(line->operation);
+		values[3] = CStringGetTextDatum(line->phase);
+		values[4] = Int64GetDatum(line->done);
+		nulls[5] = !line->has_total;
+		values[5] = Int64GetDatum(line->total);
+		values[6] = TimestampTzGetDatum(line->started_at);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -6,6 +6,7 @@
 #include "keys/each.h"
 
 #include "pg/subtransaction.h"
+#include "shmem/progress.h"
 #include "store/due.h"
 #include "store/key_lock.h"
 
@@ -32,9 +33,14 @@ kms_each_key(List *ids, KmsEachTask task, const void *arg,
 	int			locked = 0;
 	ListCell   *cell;
 
+	kms_progress_expect(list_length(ids) < KMS_SWEEP_MAX ?
+						kms_progress_done() + list_length(ids) :
+						KMS_PROGRESS_UNKNOWN);
 	foreach(cell, ids)
 	{
 		KmsOutcome	outcome = kms_each_try(task, lfirst(cell), unconstify(void *, arg));
+
+		kms_progress_add(1);
 
 		if (outcome == KMS_OUTCOME_DONE)
 			result->done++;

@@ -10,6 +10,7 @@
 #include "keys/field_row.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
+#include "shmem/progress.h"
 
 static KmsStatus check_waited(const KmsFieldRow *rows, int count,
 							  KmsFault *fault);
@@ -54,8 +55,10 @@ kms_field_destroy(KmsCall *call, const char *name, int version,
 	strlcpy(place.name, name, sizeof(place.name));
 	if (version == KMS_FIELD_WHOLE)
 	{
+		kms_progress_begin("kms_destroy_field_key");
 		while (destroy_rows(name))
 			;
+		kms_progress_end();
 	}
 	else
 	{
@@ -83,13 +86,18 @@ kms_field_destroy(KmsCall *call, const char *name, int version,
 static bool
 destroy_rows(const char *name)
 {
+	List	   *places;
 	bool		any = false;
 	ListCell   *cell;
 
-	foreach(cell, kms_field_key_table_undestroyed(name))
+	kms_progress_phase("destroying versions", KMS_PROGRESS_UNKNOWN);
+	places = kms_field_key_table_undestroyed(name);
+	kms_progress_expect(kms_progress_done() + list_length(places));
+	foreach(cell, places)
 	{
 		if (destroy_row(lfirst(cell), name))
 			any = true;
+		kms_progress_add(1);
 	}
 	return any;
 }

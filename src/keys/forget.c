@@ -26,6 +26,7 @@
 #include "keys/transition.h"
 #include "pg/compat.h"
 #include "pg/fault.h"
+#include "shmem/progress.h"
 #include "shmem/wait.h"
 #include "store/key_lock.h"
 #include "store/key_table.h"
@@ -62,6 +63,8 @@ typedef struct Search
 #define member(row, name) \
 	kms_link_text(&(row)->event, offsetof(KmsEvent, name))
 
+static KmsStatus forget(KmsCall *call, const char *device_id,
+						KmsForgetResult *result, KmsFault *fault);
 static void require_room(void);
 static bool note_key(const KmsKey *key, KmsRowOrigin origin, void *arg);
 static KmsStatus destroy_keys(List *key_ids, int64 *count, KmsFault *fault);
@@ -83,13 +86,26 @@ KmsStatus
 kms_forget_device(KmsCall *call, const char *device_id,
 				  KmsForgetResult *result, KmsFault *fault)
 {
+	KmsStatus	status;
+
+	memset(result, 0, sizeof(*result));
+	kms_progress_begin("kms_forget_device");
+	status = forget(call, device_id, result, fault);
+	kms_progress_end();
+	return status;
+}
+
+static KmsStatus
+forget(KmsCall *call, const char *device_id, KmsForgetResult *result,
+	   KmsFault *fault)
+{
 	char		signing_key_id[KMS_SERVICE_ID_MAX + 1];
 	Search		search = {0};
 	KmsStatus	status;
 
-	memset(result, 0, sizeof(*result));
 	require_room();
 	kms_call_ends_as(call, KMS_CALL_CHANGED);
+	kms_progress_phase("waiting for the device", KMS_PROGRESS_UNKNOWN);
 	kms_key_lock_device(device_id);
 	kms_key_table_visit_device(device_id, note_key, &search.key_ids);
 	status = destroy_keys(search.key_ids, &result->keys, fault);
@@ -121,6 +137,7 @@ require_room(void)
 				 errmsg("kms_forget_device() must see what others have committed"),
 				 errhint("Call it in a READ COMMITTED transaction."),
 				 KMS_HIDE_STATEMENT));
+	kms_progress_phase("waiting for the event writer", KMS_PROGRESS_UNKNOWN);
 	if (!kms_wait_flush(FLUSH_MS))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -134,6 +151,7 @@ destroy_keys(List *key_ids, int64 *count, KmsFault *fault)
 {
 	ListCell   *cell;
 
+	kms_progress_phase("destroying keys", list_length(key_ids));
 	foreach(cell, key_ids)
 	{
 		KmsStatus	status;
@@ -144,6 +162,7 @@ destroy_keys(List *key_ids, int64 *count, KmsFault *fault)
 			(*count)++;
 		else if (status != KMS_KEY_NOT_FOUND)
 			return status;
+		kms_progress_add(1);
 	}
 	return kms_fault(fault, KMS_OK);
 }
@@ -175,13 +194,16 @@ find_rows(const char *device_id, Search *search)
 
 	/*
 	 * Use a snapshot that sees what the writer has committed in the meantime.
+	 * The trail need not be intact, so the number of its rows is a guess.
 	 */
+	kms_progress_phase("searching the trail", KMS_PROGRESS_UNKNOWN);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	walk = kms_walk_begin();
 	while (status == KMS_OK && (row = kms_walk_next(walk)) != NULL)
 	{
 		if (tells_of(search, row))
 			status = add(search, row);
+		kms_progress_add(1);
 	}
 	kms_walk_end(walk);
 	PopActiveSnapshot();
@@ -310,6 +332,7 @@ blank(const Search *search, const char *signing_key_id,
 	KmsStatus	status = KMS_OK;
 	int64		i;
 
+	kms_progress_phase("removing personal data", search->count);
 	for (i = 0; status == KMS_OK && i < search->count; i++)
 	{
 		const Found *row = &search->rows[i];
@@ -321,6 +344,7 @@ blank(const Search *search, const char *signing_key_id,
 			status = prove(row, signing_key_id, proof, &len);
 		if (status == KMS_OK && blank_row(row, proof, len))
 			result->events++;
+		kms_progress_add(1);
 	}
 	return status;
 }

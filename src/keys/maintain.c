@@ -42,6 +42,7 @@
 #include "keys/transition.h"
 #include "pg/settings.h"
 #include "shmem/master.h"
+#include "shmem/progress.h"
 #include "shmem/shared.h"
 #include "store/denial_table.h"
 #include "store/due.h"
@@ -59,6 +60,20 @@
 
 #define PROBLEM_MIN_OPERATIONS	5
 #define PROBLEM_HOURS			24
+
+static const char *const task_names[KMS_TASK_COUNT] = {
+	[KMS_TASK_POOL] = "fill the pool of keys",
+	[KMS_TASK_PEPPER] = "make the pepper",
+	[KMS_TASK_FIELDS] = "rotate field keys",
+	[KMS_TASK_FOLD] = "seal denials",
+	[KMS_TASK_EXPIRE] = "expire keys",
+	[KMS_TASK_PROBLEMATIC] = "deprecate problematic keys",
+	[KMS_TASK_PURGE] = "purge keys",
+	[KMS_TASK_REWRAP] = "wrap keys again",
+	[KMS_TASK_TRIM_EVENTS] = "delete old events",
+	[KMS_TASK_TRIM_METRICS] = "delete old metrics",
+	[KMS_TASK_ROLL_METRICS] = "roll minutes into hours"
+};
 
 static void keep_fields(const KmsClock *clock, KmsTaskResult *result);
 static void try_fields(List *places, KmsEachTask task, const KmsClock *clock,
@@ -88,6 +103,8 @@ kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
 				 KmsTaskResult *result)
 {
 	memset(result, 0, sizeof(*result));
+	result->task = task_names[task];
+	kms_progress_phase(result->task, KMS_PROGRESS_UNKNOWN);
 	switch (task)
 	{
 		case KMS_TASK_FIELDS:
@@ -103,7 +120,6 @@ kms_maintain_run(KmsTask task, const KmsClock *clock, bool confirm_purge,
 			deprecate_problematic(clock, result);
 			break;
 		case KMS_TASK_PURGE:
-			result->task = "purge keys";
 			kms_purge_keys(clock, confirm_purge, result);
 			break;
 		case KMS_TASK_REWRAP:
@@ -136,8 +152,6 @@ keep_fields(const KmsClock *clock, KmsTaskResult *result)
 {
 	List	   *due = NIL;
 	ListCell   *cell;
-
-	result->task = "rotate field keys";
 
 	/* rights are granted on each server, so a subscriber needs them, too */
 	foreach(cell, kms_field_key_missing_rights())
@@ -174,6 +188,7 @@ try_field(KmsEachTask task, const char *id, const KmsClock *clock,
 		result->done++;
 	else
 		result->skipped++;
+	kms_progress_add(1);
 }
 
 static KmsOutcome
@@ -209,7 +224,6 @@ fold(const KmsClock *clock, KmsTaskResult *result)
 {
 	List	   *ids;
 
-	result->task = "seal denials";
 	if (!kms_denial_table_any() || kms_master_generation() == 0 ||
 		!kms_key_lock_try_table() || kms_reference_lock("denial") != NULL ||
 		!kms_reference_check_now("denial"))
@@ -245,7 +259,6 @@ expire(const KmsClock *clock, KmsTaskResult *result)
 	int			untried;
 	List	   *ids;
 
-	result->task = "expire keys";
 	if (kms_master_generation() == 0 || !clock->known)
 		return;
 	ids = kms_due_find(KMS_SWEEP_EXPIRED, clock->due, BATCH, &untried);
@@ -276,7 +289,6 @@ deprecate_problematic(const KmsClock *clock, KmsTaskResult *result)
 	List	   *ids = NIL;
 	ListCell   *cell;
 
-	result->task = "deprecate problematic keys";
 	/* without the successes there is no rate */
 	if (!kms_deprecate_problematic_keys || kms_master_generation() == 0 ||
 		!clock->known || kms_problem_is_unknown(&window))
@@ -333,7 +345,6 @@ rewrap(KmsTaskResult *result)
 	KmsRewrap	rewrapped;
 	KmsFault	ignored = {0};
 
-	result->task = "wrap keys again";
 	if (kms_master_generation() == 0 || !kms_key_lock_try_table())
 		return;
 	kms_rewrap_log_missing();
@@ -365,7 +376,6 @@ rewrap_audit_keys(KmsTaskResult *result)
 static void
 trim_events(const KmsClock *clock, KmsTaskResult *result)
 {
-	result->task = "delete old events";
 	if (!clock->known ||
 		kms_reference_lock("event") != NULL ||
 		kms_reference_lock("event_quarantine") != NULL ||
@@ -374,26 +384,27 @@ trim_events(const KmsClock *clock, KmsTaskResult *result)
 		return;
 	result->done = kms_sign_retire(TRAIL_BATCH, clock->due, clock->latest,
 								   &result->skipped);
+	kms_progress_add(result->done);
 	result->more = result->done > 0;
 }
 
 static void
 trim_metrics(const KmsClock *clock, KmsTaskResult *result)
 {
-	result->task = "delete old metrics";
 	if (!clock->known || kms_reference_lock("metric") != NULL)
 		return;
 	result->done = kms_retention_purge_metrics(clock->due, TRAIL_BATCH);
+	kms_progress_add(result->done);
 	result->more = result->done >= TRAIL_BATCH;
 }
 
 static void
 roll_metrics(const KmsClock *clock, KmsTaskResult *result)
 {
-	result->task = "roll minutes into hours";
 	if (!clock->known || kms_reference_lock("metric") != NULL)
 		return;
 	result->done = kms_retention_roll_metrics(clock->due, BATCH);
+	kms_progress_add(result->done);
 	result->more = result->done >= BATCH;
 }
 
@@ -401,7 +412,6 @@ roll_metrics(const KmsClock *clock, KmsTaskResult *result)
 static void
 make_pepper(KmsTaskResult *result)
 {
-	result->task = "make the pepper";
 	if (kms_secret_make_first_pepper())
 		result->done = 1;
 }
@@ -417,7 +427,6 @@ fill_pool(KmsTaskResult *result)
 	KmsKeyPair *key;
 	int			missing;
 
-	result->task = "fill the pool of keys";
 	if (kms_keygen_workers > 0)
 	{
 		kms_call_wish(KMS_KEYGEN);
@@ -429,10 +438,14 @@ fill_pool(KmsTaskResult *result)
 		return;
 	missing = kms_pool_missing(false);
 	room = palloc(sizeof(KmsPoolKey));
+	kms_progress_expect(Min(missing, POOL_BATCH));
 	while (result->done < Min(missing, POOL_BATCH) &&
 		   kms_create_generate((KmsKeyAlgorithm) kms_key_algorithm, &key) == KMS_OK &&
 		   kms_pool_add(room, key) == KMS_OK)
+	{
 		result->done++;
+		kms_progress_add(1);
+	}
 	pfree(room);
 	result->skipped = result->done == 0 ? missing : 0;
 	result->more = result->done > 0 && missing > result->done;
@@ -445,9 +458,11 @@ kms_maintain_run_all(bool confirm_purge, bool confirm_clock,
 	KmsClock	clock;
 	int			i;
 
+	kms_progress_begin("kms_maintain");
 	/* without a master key most tasks do nothing */
 	kms_master_await();
 	kms_clock_advance(confirm_clock, &clock);
 	for (i = 0; i < KMS_TASK_COUNT; i++)
 		kms_maintain_run((KmsTask) i, &clock, confirm_purge, &results[i]);
+	kms_progress_end();
 }

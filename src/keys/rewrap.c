@@ -52,11 +52,15 @@
 #include "keys/service_key.h"
 #include "keys/wrapping.h"
 #include "pg/fault.h"
+#include "shmem/progress.h"
 #include "store/key_lock.h"
 #include "store/key_table.h"
 #include "store/wrapped.h"
 
 #define LOGGED_MAX 10			/* missing master keys in the log, at most */
+
+/* Counting the keys that are left would take longer than moving a batch. */
+#define WRAPPING "wrapping keys"
 
 /* One pass through the keys to be moved. */
 typedef struct Pass
@@ -175,6 +179,7 @@ visit(const char *key_id, TransactionId writer, void *arg)
 		result->busy++;
 		note_busy(pass, key_id, writer);
 	}
+	kms_progress_add(1);
 	result->more = result->done >= pass->limit;
 	return !result->more && pass->fault->status == KMS_OK;
 }
@@ -282,12 +287,14 @@ rewrap(KmsKeyRow *row, const KmsKeySecret *secret, bool is_new,
 static void
 wait_for(const Pass *pass)
 {
+	kms_progress_phase("waiting for another session", KMS_PROGRESS_UNKNOWN);
 	if (TransactionIdIsValid(pass->writer))
 		XactLockTableWait(pass->writer, NULL, NULL, XLTW_None);
 	else if (pass->busy_table == KMS_WRAPPED_FIELDS)
 		kms_field_rewrap_wait(pass->busy);
 	else
 		(void) kms_key_lock_row(pass->busy, KMS_LOCK_TO_CHANGE);
+	kms_progress_phase(WRAPPING, KMS_PROGRESS_UNKNOWN);
 }
 
 /*
@@ -429,9 +436,12 @@ kms_rewrap_on_request(int limit, KmsRewrap *result, KmsFault *fault)
 				 errhint("Call kms_rewrap_keys() there; what it does arrives here."),
 				 KMS_HIDE_STATEMENT));
 
+	kms_progress_begin("kms_rewrap_keys");
+	kms_progress_phase(WRAPPING, KMS_PROGRESS_UNKNOWN);
 	/* the clock is sealed, so it moves to the current master key, too */
 	kms_clock_advance(false, &clock);
 	status = kms_rewrap(limit, true, result, fault);
+	kms_progress_end();
 	if (status == KMS_OK && result->refused > 0)
 		ereport(WARNING,
 				(errmsg("keys or peppers that do not authenticate were left under their master key: " INT64_FORMAT,

@@ -11,6 +11,7 @@
 
 #include "keys/continuity.h"
 #include "keys/sign.h"
+#include "shmem/progress.h"
 #include "store/epoch_table.h"
 #include "store/link.h"
 #include "store/walk.h"
@@ -45,6 +46,7 @@ static void begin(Audit *audit);
 static bool find_start(Audit *audit);
 static void note_signed(Audit *audit, const KmsCheckpoint *checkpoint);
 static const KmsCheckpoint *last_start(const List *checkpoints);
+static int64 count_rows(const Audit *audit);
 static void find_acceptance(Audit *audit);
 static bool verify_row(Audit *audit, const KmsWalkRow *row);
 static void compare_anchor(Audit *audit);
@@ -106,10 +108,13 @@ kms_verify_trail(const KmsVerifyHead *head, KmsVerifyReport *report)
 	bool		good;
 
 	memset(report, 0, sizeof(*report));
+	kms_progress_begin("kms_audit_verify");
 	begin(&audit);
 	good = find_start(&audit) && compare_noted(&audit);
+	kms_progress_phase("verifying events", count_rows(&audit));
 	while (good && (row = kms_walk_next(audit.walk)) != NULL)
 	{
+		kms_progress_add(1);
 		find_acceptance(&audit);
 		if (audit.acceptance == NULL ||
 			row->ticket >= audit.acceptance->ticket)
@@ -120,6 +125,7 @@ kms_verify_trail(const KmsVerifyHead *head, KmsVerifyReport *report)
 					 audit.unverified_ticket);
 	kms_walk_end(audit.walk);
 	compare_anchor(&audit);
+	kms_progress_end();
 }
 
 static void
@@ -188,6 +194,18 @@ last_start(const List *checkpoints)
 			start = checkpoint;
 	}
 	return start;
+}
+
+/*
+ * Return how many rows an intact trail has, or KMS_PROGRESS_UNKNOWN if a part
+ * of it was accepted as not intact, because any number of rows may be there.
+ */
+static int64
+count_rows(const Audit *audit)
+{
+	if (audit->acceptances != NIL)
+		return KMS_PROGRESS_UNKNOWN;
+	return Max(0, audit->end.last_ticket - audit->ticket);
 }
 
 /* Find the last acceptance by which the trail continues after this ticket. */

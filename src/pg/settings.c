@@ -60,6 +60,7 @@ bool		kms_deprecate_problematic_keys = true;
 double		kms_problematic_threshold = 10.0;
 
 char	   *kms_audit_context = NULL;
+int			kms_progress_interval = 10 * 1000;
 
 static const struct config_enum_entry audit_options[] = {
 	{"best_effort", KMS_AUDIT_BEST_EFFORT, false},
@@ -362,8 +363,8 @@ kms_settings_accepts(const char *name, const char *value, bool at_start)
 }
 
 /*
- * Define the setting that any caller can set.  It is recorded as the caller's
- * statement, and nothing relies on it.
+ * Define the settings that any caller can set.  The context is recorded as the
+ * caller's statement, and nothing relies on it.
  */
 static void
 define_session_settings(void)
@@ -373,6 +374,11 @@ define_session_settings(void)
 							   "For example a user or request id: at most 255 bytes without " KMS_LINE_REFUSES ".",
 							   &kms_audit_context, "",
 							   PGC_USERSET, 0, check_audit_context, NULL, NULL);
+	DefineCustomIntVariable("kms.progress_interval",
+							"Time between two notices of a long call's progress; 0 is off.",
+							NULL, &kms_progress_interval,
+							kms_progress_interval, 0, 24 * 3600 * 1000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
 static bool

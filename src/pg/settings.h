@@ -78,8 +78,12 @@ extern int	kms_field_destroy_after;
 extern bool kms_deprecate_problematic_keys;
 extern double kms_problematic_threshold;	/* percent */
 
-/* For any role: the application's current work, for the trail; never NULL. */
+/*
+ * For any role: the application's current work, for the trail, never NULL; and
+ * the milliseconds between two notices of a long call's progress, 0 for none.
+ */
 extern char *kms_audit_context;
+extern int	kms_progress_interval;
 
 /*
  * Return true if a name is one of kms.*; if there is such a parameter; and if

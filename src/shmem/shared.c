@@ -233,6 +233,7 @@ startup(void)
 	LWLockRegisterTranche(state->tranche, "kms");
 	kms_shared = state;
 	kms_generation_attach(&state->generation_queue);
+	kms_progress_attach(&state->progress);
 }
 
 static void
@@ -267,6 +268,7 @@ initialize(KmsShared *state)
 	LWLockInitialize(&state->attempts_lock, state->tranche);
 	ConditionVariableInit(&state->acceptance.changed);
 	kms_generation_initialize(&state->generation_queue, state->tranche);
+	kms_progress_initialize(&state->progress, state->tranche);
 
 	for (i = 0; i < state->slots; i++)
 	{

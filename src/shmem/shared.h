@@ -16,6 +16,7 @@
 
 #include "pg/settings.h"
 #include "shmem/generation.h"
+#include "shmem/progress.h"
 
 /*
  * Slots for databases that are only probed, besides the kms.max_databases that
@@ -238,6 +239,7 @@ typedef struct KmsShared
 
 	KmsAcceptanceSlot acceptance;
 	KmsGeneration generation_queue;
+	KmsProgress progress;
 
 	KmsReserved reserved[KMS_WORKERS_MAX];
 	bool		reserved_came;	/* in this memory; under the lock */

@@ -12,6 +12,7 @@
 #include "keys/service.h"
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "shmem/progress.h"
 #include "worker/worker.h"
 
 #define TIME_BUDGET_MS 60000
@@ -61,6 +62,7 @@ kms_maintenance_main(Datum arg)
 	if (present && !kms_worker_present(worker))
 		kms_worker_end(worker);
 
+	kms_progress_begin("maintenance");
 	for (maintenance.task = 0;
 		 present && kms_maintenance && maintenance.task < KMS_TASK_COUNT;
 		 maintenance.task++)
@@ -83,6 +85,7 @@ kms_maintenance_main(Datum arg)
 											 TIME_BUDGET_MS));
 		unfinished = unfinished || maintenance.more;
 	}
+	kms_progress_end();
 
 	if (good)
 	{

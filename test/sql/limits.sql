@@ -120,7 +120,7 @@ DECLARE
 	refused int := 0;
 BEGIN
 	FOR setting IN SELECT name, reset_val AS value FROM pg_settings
-		WHERE name LIKE 'kms.%' AND name <> 'kms.audit_context' LOOP
+		WHERE name LIKE 'kms.%' AND name NOT IN ('kms.audit_context', 'kms.progress_interval') LOOP
 		FOREACH statement IN ARRAY ARRAY[
 			'SET %I = %L', 'SET LOCAL %I = %L',
 			'SELECT set_config(''%s'', %L, false)',

@@ -128,6 +128,7 @@ my %call = (
 	kms_decrypt_to_index => "$both, 'tax', 's', NULL",
 	'kms.read_metrics' => '24',
 	'kms.read_status' => '',
+	'kms.read_progress' => '',
 	'kms.renew_at' => "'k', now(), now()",
 	'kms.start' => '');
 
@@ -151,12 +152,12 @@ my %may_call = (
 		  kms_rate_limit_status kms_metrics_summary kms_problematic_keys
 		  kms_maintain kms_flush_events kms_master_key_status
 		  kms_rewrap_keys kms_check kms_self_test kms_diagnose
-		  kms.read_status)
+		  kms.read_status kms.read_progress)
 	],
 	auditor => [
 		qw(kms_metrics_summary kms_problematic_keys kms_flush_events
 		  kms_check kms_audit_head kms_audit_verify kms_audit_checkpoints
-		  kms.read_metrics kms.read_status kms.renew_at)
+		  kms.read_metrics kms.read_status kms.read_progress kms.renew_at)
 	],
 	custodian => [
 		qw(kms_create_field_key kms_rotate_field_key kms_disable_field_key
@@ -194,7 +195,7 @@ foreach my $job (@jobs)
 
 my @auditors =
   qw(event event_quarantine failure_rates field_keys keys metric metrics
-  problematic_keys status top_failures);
+  problematic_keys progress status top_failures);
 my @closed =
   qw(audit_key denial event_checkpoint event_epoch event_outbox field_key key
   key_secret maintenance pepper pool_key);
@@ -213,7 +214,7 @@ foreach my $job (@jobs)
 	foreach my $relation (@auditors, @closed)
 	{
 		my $allowed = $job eq 'auditor' && (grep { $_ eq $relation } @auditors)
-		  || $job eq 'operator' && $relation eq 'status'
+		  || $job eq 'operator' && $relation =~ /^(?:progress|status)$/
 		  || $job eq 'custodian' && $relation eq 'field_keys';
 		is($states->{$relation}, $allowed ? '00000' : '42501',
 			"$job " . ($allowed ? 'may read ' : 'may not read ') .
