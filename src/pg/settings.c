@@ -59,6 +59,8 @@ int			kms_keygen_window = DAY_S;
 bool		kms_deprecate_problematic_keys = true;
 double		kms_problematic_threshold = 10.0;
 
+bool		kms_notify = false;
+
 char	   *kms_audit_context = NULL;
 int			kms_progress_interval = 10 * 1000;
 
@@ -328,6 +330,11 @@ define_policy_settings(void)
 							NULL, &kms_max_field_size, kms_max_field_size,
 							1024, 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("kms.notify",
+							 "Whether changes of keys are told on channel kms (LISTEN).",
+							 "Anybody who may connect can listen.",
+							 &kms_notify, kms_notify,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("kms.oaep_hash",
 							 "OAEP digest of new keys.",
 							 NULL, &kms_oaep_hash, kms_oaep_hash,

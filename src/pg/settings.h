@@ -79,6 +79,12 @@ extern bool kms_deprecate_problematic_keys;
 extern double kms_problematic_threshold;	/* percent */
 
 /*
+ * A writer that lives long must not rely on this; see
+ * kms_worker_settings_policy.
+ */
+extern bool kms_notify;
+
+/*
  * For any role: the application's current work, for the trail, never NULL; and
  * the milliseconds between two notices of a long call's progress, 0 for none.
  */

@@ -66,12 +66,10 @@ kms_outbox_table_blank(const char *device_id)
 }
 
 int
-kms_outbox_table_move(KmsTrail *trail, int limit)
+kms_outbox_table_move(KmsTrail *trail, KmsEvent *events, int limit)
 {
 	static SPIPlanPtr plan = NULL;
 	static char *query = NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	KmsEvent   *events = NULL;
 	KmsSpi		spi;
 	int			count;
 	int			i;
@@ -85,17 +83,13 @@ kms_outbox_table_move(KmsTrail *trail, int limit)
 	kms_spi_int64(&spi, limit);
 	kms_spi_run(&spi, &plan, query, SPI_OK_SELECT);
 	count = (int) spi.processed;
-	if (count > 0)
-		events = MemoryContextAllocZero(caller, count * sizeof(KmsEvent));
+	memset(events, 0, count * sizeof(KmsEvent));
 	for (i = 0; i < count; i++)
 		read_row(i, &events[i]);
 	kms_spi_end(&spi);
 
 	if (count > 0)
-	{
 		kms_event_table_append(trail, events, count);
-		pfree(events);
-	}
 	return count;
 }
 

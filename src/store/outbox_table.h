@@ -16,9 +16,11 @@ extern void kms_outbox_table_insert(const KmsEvent *event);
 extern int64 kms_outbox_table_blank(const char *device_id);
 
 /*
- * Move the oldest rows, at most "limit", to the trail.  Return their number.
+ * Move the oldest rows, at most "limit", to the trail.  "events", which has
+ * room for so many, receives them.  Return their number.
  */
-extern int	kms_outbox_table_move(KmsTrail *trail, int limit);
+extern int	kms_outbox_table_move(KmsTrail *trail, KmsEvent *events,
+								  int limit);
 
 /* Quarantine the oldest row.  Return false if there is none. */
 extern bool kms_outbox_table_quarantine(KmsTrail *trail, const char *error);

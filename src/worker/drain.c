@@ -472,11 +472,13 @@ write_outbox(KmsDrain *drain)
 	if (intake->quarantine)
 		count = kms_outbox_table_quarantine(&trail, intake->error) ? 1 : 0;
 	else
-		count = kms_outbox_table_move(&trail, intake->limit);
+		count = kms_outbox_table_move(&trail, drain->events, intake->limit);
 	if (count > 0)
 		kms_event_table_close(&trail);
 	kms_trail_writer_commit(&drain->writer, &trail);
 	drain->writer.last = trail;
+	if (!intake->quarantine)
+		drain->moved = count;
 
 	if (count > 0)
 	{

@@ -49,6 +49,8 @@ typedef struct KmsDrain
 	bool		retired_intact;
 	bool		retired_done;	/* no replaced ring is left */
 	KmsEvent   *events;			/* a batch */
+	int			moved;			/* events of the outbox that this round has
+								 * written, and that are in the batch now */
 	KmsIntake	ring;
 	KmsIntake	outbox;
 	KmsIntake  *current;		/* the one at work, when an error ends it */

@@ -9,7 +9,8 @@
  * after a round that began after its request and has written what was in the
  * ring then, and all of the outbox, or that found no extension.  A caller that
  * waits for its own event (shmem/wait.c) is woken after the commit that wrote
- * it.
+ * it.  Notifications of changes (worker/notifier.c) come last, so that nobody
+ * waits for them.
  */
 #include "postgres.h"
 
@@ -30,6 +31,7 @@
 #include "shmem/wait.h"
 #include "worker/clean_stop.h"
 #include "worker/drain.h"
+#include "worker/notifier.h"
 #include "worker/signer.h"
 #include "worker/worker.h"
 
@@ -48,6 +50,7 @@ typedef struct Writer
 {
 	KmsWorker	worker;
 	KmsDrain	drain;
+	KmsNotifier notifier;
 	bool		absent;			/* the extension is not there (any more) */
 	bool		replaced;		/* another extension is in its place */
 	bool		handed_over;	/* nothing is left to do */
@@ -194,6 +197,7 @@ run_round(Writer *writer, long *pause)
 		drain->more = drain->more || drain->writer.unsigned_left;
 		kms_signer_accept(&drain->writer);
 		kms_continuity_file(&drain->writer.keeper, false);
+		kms_notifier_tell(&writer->notifier, drain->events, drain->moved);
 	}
 	return true;
 }
@@ -209,6 +213,7 @@ try_round(Writer *writer, KmsWorkerError *error)
 
 	take_request(writer);
 	drain->wrote = false;
+	drain->moved = 0;
 	drain->more = false;
 	drain->current = NULL;
 	drain->writer.unlocked = false;

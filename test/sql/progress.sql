@@ -1,4 +1,4 @@
--- kms.progress, and the setting of notices.
+-- kms.progress, and the settings of notices and notifications.
 \set VERBOSITY terse
 
 -- a call that has ended leaves no row, and a short one sends no notice
@@ -15,6 +15,7 @@ SHOW kms.progress_interval;
 SET kms.progress_interval = -1;
 SET kms.progress_interval = '2d';
 RESET kms.progress_interval;
+SHOW kms.notify;
 
 -- a role needs the view and its function
 CREATE ROLE regress_kms_progress;
@@ -22,6 +23,7 @@ GRANT USAGE ON SCHEMA kms TO regress_kms_progress;
 SET ROLE regress_kms_progress;
 SELECT * FROM kms.progress;
 SELECT * FROM kms.read_progress();
+SET kms.notify = on;
 RESET ROLE;
 GRANT SELECT ON kms.progress TO regress_kms_progress;
 SET ROLE regress_kms_progress;
