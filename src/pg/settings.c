@@ -42,6 +42,7 @@ int			kms_max_ciphertext_size = 2048;
 int			kms_max_field_size = 1024 * 1024;
 int			kms_max_jwe_size = 64 * 1024;
 int			kms_multi_buffer = KMS_MULTI_BUFFER_BLINDED;
+bool		kms_notify = false;
 int			kms_keygen_concurrency = 2;
 bool		kms_protect_memory = true;
 bool		kms_require_tls = false;
@@ -58,8 +59,6 @@ int			kms_keygen_limit = 5;
 int			kms_keygen_window = DAY_S;
 bool		kms_deprecate_problematic_keys = true;
 double		kms_problematic_threshold = 10.0;
-
-bool		kms_notify = false;
 
 char	   *kms_audit_context = NULL;
 int			kms_progress_interval = 10 * 1000;
@@ -260,6 +259,11 @@ define_server_settings(void)
 							 &kms_multi_buffer, kms_multi_buffer,
 							 multi_buffer_options,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("kms.notify",
+							 "Whether changes of keys are told on channel kms (LISTEN).",
+							 "Anybody who may connect can listen.",
+							 &kms_notify, kms_notify,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("kms.protect_memory",
 							 "Whether sessions can be neither dumped nor traced by their own user.",
 							 NULL, &kms_protect_memory, kms_protect_memory,
@@ -330,11 +334,6 @@ define_policy_settings(void)
 							NULL, &kms_max_field_size, kms_max_field_size,
 							1024, 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE,
 							NULL, NULL, NULL);
-	DefineCustomBoolVariable("kms.notify",
-							 "Whether changes of keys are told on channel kms (LISTEN).",
-							 "Anybody who may connect can listen.",
-							 &kms_notify, kms_notify,
-							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("kms.oaep_hash",
 							 "OAEP digest of new keys.",
 							 NULL, &kms_oaep_hash, kms_oaep_hash,

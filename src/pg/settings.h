@@ -59,6 +59,7 @@ extern int	kms_max_ciphertext_size;	/* bytes, as encoded */
 extern int	kms_max_jwe_size;	/* bytes, as encoded; 0: JWE are refused */
 extern int	kms_max_databases;
 extern int	kms_multi_buffer;	/* KmsMultiBuffer */
+extern bool kms_notify;
 extern int	kms_keygen_concurrency;
 extern bool kms_protect_memory;
 extern bool kms_require_tls;
@@ -77,12 +78,6 @@ extern int	kms_max_field_size; /* bytes of plaintext */
 extern int	kms_field_destroy_after;
 extern bool kms_deprecate_problematic_keys;
 extern double kms_problematic_threshold;	/* percent */
-
-/*
- * A writer that lives long must not rely on this; see
- * kms_worker_settings_policy.
- */
-extern bool kms_notify;
 
 /*
  * For any role: the application's current work, for the trail, never NULL; and

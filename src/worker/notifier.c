@@ -23,8 +23,8 @@
 #include "worker/notifier.h"
 
 #include "pg/fault.h"
+#include "pg/settings.h"
 #include "worker/worker.h"
-#include "worker/worker_settings.h"
 
 #define CHANNEL			"kms"
 #define KEYS_MAX		100		/* key ids of an operation in a transaction */
@@ -53,7 +53,9 @@ kms_notifier_tell(KmsNotifier *notifier, const KmsEvent *changes, int count)
 	Message		message = {notifier, changes, count};
 	KmsWorkerError error;
 
-	if (count == 0 && notifier->untold == 0)
+	if (!kms_notify)
+		notifier->untold = 0;
+	if (!kms_notify || (count == 0 && notifier->untold == 0))
 		return;
 	if (kms_shared_pausing(TimestampTzPlusMilliseconds(notifier->failed_at,
 													   PAUSE_MS), PAUSE_MS))
@@ -77,8 +79,7 @@ send_message(void *arg)
 	const Message *message = arg;
 
 	kms_worker_begin("notifying of changes");
-	if (kms_worker_settings_policy_is_on("kms.notify"))
-		send_changes(message);
+	send_changes(message);
 	kms_worker_commit();
 }
 

@@ -98,8 +98,6 @@ static int	remembered_count = 0;
 static bool is_policy(const struct config_generic *setting);
 static const char *value_of(const char *name);
 static const char *policy_of_database(const char *name);
-static char *find_policy(const char *name);
-static bool is_hidden(const char *name);
 static char *find_in_catalog(Relation rel, Oid database_oid,
 							 const char *name);
 static char *find_in_array(Datum array, const char *name);
@@ -182,42 +180,6 @@ kms_worker_settings_reset(void)
 	list_free(changed);
 }
 
-bool
-kms_worker_settings_policy_is_on(const char *name)
-{
-	const char *value = find_policy(name);
-	bool		on;
-
-	if (value == NULL || !parse_bool(value, &on))
-	{
-		value = is_hidden(name) ? value_of(name)
-			: GetConfigOption(name, true, false);
-		if (value == NULL || !parse_bool(value, &on))
-			return false;
-	}
-	return on;
-}
-
-/*
- * Return whether a value of the catalog has hidden the server's since the
- * process has connected.
- */
-static bool
-is_hidden(const char *name)
-{
-	struct config_generic **settings;
-	int			count;
-	int			i;
-
-	settings = kms_guc_variables(&count);
-	for (i = 0; i < count; i++)
-	{
-		if (strcmp(settings[i]->name, name) == 0)
-			return settings[i]->source >= PGC_S_GLOBAL;
-	}
-	return false;
-}
-
 static bool
 is_policy(const struct config_generic *setting)
 {
@@ -249,27 +211,19 @@ value_of(const char *name)
 static const char *
 policy_of_database(const char *name)
 {
+	Relation	rel;
 	char	   *value;
 
 	StartTransactionCommand();
-	value = find_policy(name);
-	if (value != NULL)
-		value = MemoryContextStrdup(TopMemoryContext, value);
-	CommitTransactionCommand();
-	return value != NULL ? value : value_of(name);
-}
-
-/* Return the value that the catalog has for all roles, or NULL. */
-static char *
-find_policy(const char *name)
-{
-	Relation	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
-	char	   *value = find_in_catalog(rel, MyDatabaseId, name);
-
+	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
+	value = find_in_catalog(rel, MyDatabaseId, name);
 	if (value == NULL)
 		value = find_in_catalog(rel, InvalidOid, name);
+	if (value != NULL)
+		value = MemoryContextStrdup(TopMemoryContext, value);
 	table_close(rel, AccessShareLock);
-	return value;
+	CommitTransactionCommand();
+	return value != NULL ? value : value_of(name);
 }
 
 /*

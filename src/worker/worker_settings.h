@@ -19,12 +19,4 @@ extern void kms_worker_settings_pin(const char *name, bool awaits_standby);
  */
 extern void kms_worker_settings_reset(void);
 
-/*
- * Return whether a boolean policy is on for all roles of the database, now:
- * ALTER DATABASE and ALTER ROLE ALL do not reach a process that is connected
- * already.  If they set nothing now but did when the process connected, this
- * is the server's value at that time.  Call it in a transaction.
- */
-extern bool kms_worker_settings_policy_is_on(const char *name);
-
 #endif							/* KMS_WORKER_WORKER_SETTINGS_H */
