@@ -202,10 +202,7 @@ sub push_note_of
 sub table_scans
 {
 	my $session = shift;
-	sql($session,
-		sql($session, 'SHOW server_version_num') >= 150000
-		? 'SELECT pg_stat_force_next_flush()'
-		: 'SELECT pg_sleep(1)');
+	sql($session, 'SELECT pg_stat_force_next_flush()');
 	return sql(
 		$session, "SELECT sum(seq_scan) FROM pg_stat_all_tables
 		WHERE relid IN ('kms.key'::regclass, 'kms.key_secret'::regclass)");

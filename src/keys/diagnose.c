@@ -1,5 +1,7 @@
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+
 #include "keys/diagnose.h"
 
 #include "keys/admit.h"

@@ -1,5 +1,7 @@
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+
 #include "keys/diagnose_block.h"
 
 #include "keys/diagnose_hint.h"

@@ -7,67 +7,12 @@
 #ifndef KMS_PG_COMPAT_H
 #define KMS_PG_COMPAT_H
 
+#if PG_VERSION_NUM < 150000
+#error "kms needs PostgreSQL 15 or later"
+#endif
+
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"				/* 16: moved out of postgres.h */
-#endif
-
-/* 15: shared memory must be requested in a hook of its own */
-#if PG_VERSION_NUM >= 150000
-#define KMS_HAS_SHMEM_REQUEST_HOOK 1
-#endif
-
-/*
- * 15: names are reserved by prefix; before, placeholders only cause a warning
- */
-#if PG_VERSION_NUM < 150000
-#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
-#endif
-
-/* 15: returns the timeline on which WAL is written, after recovery */
-#if PG_VERSION_NUM >= 150000
-#define kms_timeline() GetWALInsertionTimeLine()
-#else
-#define kms_timeline() (RecoveryInProgress() ? 0 : ThisTimeLineID)
-#endif
-
-/* 15: moved out of access/xlog.h */
-#if PG_VERSION_NUM >= 150000 && !defined(FRONTEND)
-#include "access/xlogrecovery.h"
-#endif
-
-/* 15: int64, independent of its C type */
-#if PG_VERSION_NUM < 150000
-#define strtoi64(str, endptr, base) ((int64) strtoll(str, endptr, base))
-#endif
-
-/* 15: the server helps to return sets; before, that is done by hand */
-#if PG_VERSION_NUM < 150000
-#include "funcapi.h"
-#include "miscadmin.h"
-#define InitMaterializedSRF(fcinfo, flags) kms_compat_init_materialized(fcinfo)
-
-static inline void
-kms_compat_init_materialized(FunctionCallInfo fcinfo)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext old;
-
-	if (result == NULL || !IsA(result, ReturnSetInfo) ||
-		(result->allowedModes & SFRM_Materialize) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("set-valued function called in context that cannot accept a set")));
-
-	old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL,
-							 &result->setDesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	result->returnMode = SFRM_Materialize;
-	result->setResult =
-		tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0,
-							  false, work_mem);
-	MemoryContextSwitchTo(old);
-}
 #endif
 
 /* 16: the name says by what it looks up */

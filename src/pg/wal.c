@@ -2,6 +2,7 @@
 
 #include "access/timeline.h"
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 
 #include "pg/wal.h"
 
@@ -20,7 +21,7 @@ kms_wal_position(uint32 *timeline, uint64 *position)
 	else
 	{
 		*position = GetXLogInsertRecPtr();
-		*timeline = kms_timeline();
+		*timeline = GetWALInsertionTimeLine();
 	}
 }
 

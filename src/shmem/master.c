@@ -47,9 +47,7 @@ static Master *master = NULL;
 static KmsMasterKeys *shared_keys = NULL;
 static KmsMasterMemory memory_level = KMS_MASTER_PLAIN;
 
-#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
-#endif
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void *map_secret(size_t size);
@@ -73,12 +71,8 @@ kms_master_install(void)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not map memory for the master keys of kms: %m")));
 
-#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request;
-#else
-	request();
-#endif
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup;
 }
@@ -350,10 +344,8 @@ lock(void *memory, size_t size)
 static void
 request(void)
 {
-#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-#endif
 	RequestAddinShmemSpace(MAXALIGN(sizeof(Master)));
 }
 

@@ -36,9 +36,7 @@ KmsShared  *kms_shared = NULL;
 
 static KmsDatabase *session_database = NULL;
 
-#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
-#endif
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void request(void);
@@ -56,12 +54,8 @@ static void reset_database(KmsDatabase *database, Oid database_oid);
 void
 kms_shared_install(void)
 {
-#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request;
-#else
-	request();
-#endif
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup;
 }
@@ -204,10 +198,8 @@ kms_shared_pausing(TimestampTz until, long longest_ms)
 static void
 request(void)
 {
-#ifdef KMS_HAS_SHMEM_REQUEST_HOOK
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-#endif
 	RequestAddinShmemSpace(MAXALIGN(state_size()));
 }
 

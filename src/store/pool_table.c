@@ -159,7 +159,7 @@ void
 kms_pool_table_home(char home[KMS_POOL_HOME_SIZE])
 {
 	snprintf(home, KMS_POOL_HOME_SIZE, UINT64_FORMAT "/%u/%u",
-			 GetSystemIdentifier(), kms_timeline(), MyDatabaseId);
+			 GetSystemIdentifier(), GetWALInsertionTimeLine(), MyDatabaseId);
 }
 
 static void
