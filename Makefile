@@ -27,7 +27,8 @@ PGFILEDESC = "kms - asymmetric keys for client devices"
 KMS_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/kms.control)
 
 LAYERS = crypto pg shmem store keys api worker
-SOURCES := $(foreach layer,$(LAYERS),$(call sources,src/$(layer)/*.c)) src/kms.c
+SOURCES := $(foreach layer,$(LAYERS),$(call sources,src/$(layer)/*.c)) \
+	$(call sources,src/kms.c)
 OBJS = $(SOURCES:.c=.o)
 BITCODE = $(OBJS:.o=.bc)
 
@@ -98,6 +99,10 @@ all:
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(or $(PGXS),$(error $(PG_CONFIG) does not run: set PG_CONFIG))
+
+ifeq ($(with_llvm)$(CLANG),yes)
+$(error this PostgreSQL was built without LLVM: leave out with_llvm)
+endif
 
 # Only sources are found in the tree, because VPATH would also find what was
 # built there, maybe for another PostgreSQL.
@@ -327,8 +332,11 @@ indent:
 	$(srcdir)/test/check/indent --write $(FILES)
 
 help:
-	@echo "all install uninstall clean   as in PGXS"
-	@echo "installcheck                  regress, isolation, TAP on a running server"
+	@echo "all install uninstall clean   as in PGXS: PG_CONFIG, DESTDIR, VPATH; with_llvm=yes"
+	@echo "installcheck                  regress and isolation, on a running server (PGHOST, PGPORT)"
+	@echo "                              that preloads kms and has a master key, as docs/install.md"
+	@echo "                              says, by a superuser; then TAP, on servers that the tests"
+	@echo "                              start, so not as root (TAP_TESTS= leaves it out)"
 	@echo "check-regress check-isolation check-tap check-installcheck check-clients"
 	@echo "                              the same on temporary servers"
 	@echo "unit fuzz                     the pure layer under sanitizers"
