@@ -33,7 +33,7 @@ OBJS = $(SOURCES:.c=.o)
 BITCODE = $(OBJS:.o=.bc)
 
 # Files that run without a server, for unit tests and fuzzers.
-PURE := $(call sources,src/crypto/*.c) $(addprefix src/shmem/,event.c ring.c crc32c.c tally.c attempts.c anchor.c slow_clock.c) src/store/histogram.c src/worker/pace.c
+PURE := $(call sources,src/crypto/*.c) $(addprefix src/shmem/,event.c ring.c crc32c.c tally.c counters.c attempts.c anchor.c slow_clock.c) src/store/histogram.c src/worker/pace.c
 PURE_OBJS = $(PURE:.c=.o)
 # Adapters to PostgreSQL that run without a server as well, on its library for programs.
 ADAPTERS = src/pg/json.c src/pg/jwe_text.c

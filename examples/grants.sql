@@ -1,4 +1,4 @@
--- Roles and grants for kms: six jobs, six roles.
+-- Roles and grants for kms: seven jobs, seven roles.
 --
 -- The extension makes no roles; these names are only a proposal.  Create the
 -- roles once per server, run this file in each database that has the extension,
@@ -10,6 +10,7 @@
 --     CREATE ROLE kms_auditor NOLOGIN;
 --     CREATE ROLE kms_custodian NOLOGIN;
 --     CREATE ROLE kms_break_glass NOLOGIN;
+--     CREATE ROLE kms_monitor NOLOGIN;
 --     GRANT kms_issuer TO web_backend;
 --
 -- The functions are in schema keys (CREATE EXTENSION kms SCHEMA keys), which
@@ -75,3 +76,11 @@ GRANT EXECUTE ON FUNCTION kms_create_field_key, kms_rotate_field_key,
 GRANT USAGE ON SCHEMA keys TO kms_break_glass;
 GRANT EXECUTE ON FUNCTION kms_decrypt_recover, kms_decrypt_recover_bytea
     TO kms_break_glass;
+
+-- Monitor: reads numbers, for graphs and alerts.  No key, no device, no role,
+-- no text.  To give them to all monitoring roles: GRANT kms_monitor TO
+-- pg_monitor.
+GRANT USAGE ON SCHEMA kms TO kms_monitor;
+GRANT SELECT ON kms.counters, kms.gauges, kms.progress TO kms_monitor;
+GRANT EXECUTE ON FUNCTION kms.read_counters, kms.read_gauges,
+    kms.read_progress TO kms_monitor;

@@ -1228,6 +1228,27 @@ REVOKE ALL ON FUNCTION kms.read_progress FROM PUBLIC;
 COMMENT ON FUNCTION kms.read_progress IS
 'Return a row for each process of the server that is at work which takes long, in every database. Never waits.';
 
+CREATE FUNCTION kms.read_counters()
+RETURNS TABLE (name text, operation text, status text, le text, value bigint,
+	since timestamptz)
+AS 'MODULE_PATHNAME', 'kms_api_read_counters'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 200;
+
+REVOKE ALL ON FUNCTION kms.read_counters FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.read_counters IS
+'Return the counters of this database since the server started or the extension was created. Never waits.';
+
+CREATE FUNCTION kms.read_gauges()
+RETURNS TABLE (name text, value double precision)
+AS 'MODULE_PATHNAME', 'kms_api_read_gauges'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 20;
+
+REVOKE ALL ON FUNCTION kms.read_gauges FROM PUBLIC;
+
+COMMENT ON FUNCTION kms.read_gauges IS
+'Return the state of event ring, pool, master key, trail and workers as numbers. Leaves out what cannot be read at once.';
+
 CREATE FUNCTION kms.start() RETURNS void
 AS 'MODULE_PATHNAME', 'kms_api_start'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
@@ -1371,6 +1392,18 @@ FROM kms.read_progress();
 
 COMMENT ON VIEW kms.progress IS
 'Progress of verifying, wrapping again, forgetting, destroying and maintenance, in every database of the server. The total is NULL if it is not known.';
+
+CREATE VIEW kms.counters AS
+SELECT name, operation, status, le, value, since FROM kms.read_counters();
+
+COMMENT ON VIEW kms.counters IS
+'Counters for graphs: calls and their durations by operation and status, and what became of their events. A value never falls while its since is the same.';
+
+CREATE VIEW kms.gauges AS
+SELECT name, value FROM kms.read_gauges();
+
+COMMENT ON VIEW kms.gauges IS
+'State of event ring, pool, master key, trail and workers as numbers.';
 
 REVOKE ALL ON ALL TABLES IN SCHEMA kms FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA kms FROM PUBLIC;

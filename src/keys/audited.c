@@ -14,6 +14,7 @@ kms_audited_require(KmsAudited audited, bool installing)
 	if (audited == KMS_AUDITED && !installing)
 		return;
 	pg_atomic_fetch_add_u64(&kms_shared->refused, 1);
+	kms_shared_count(KMS_COUNT_REFUSED, 1);
 	kms_fault(&fault, KMS_NOT_AUDITED);
 	if (installing)
 	{

@@ -104,6 +104,7 @@ static void finish(KmsCall *call, KmsStatus status);
 static void complete(KmsCall *call, KmsStatus status);
 static void record_change(KmsEvent event);
 static void remember_change(const KmsEvent *event);
+static void count_changes(void);
 static void abort_calls(SubTransactionId from);
 static void abort_changes(SubTransactionId subid);
 
@@ -453,7 +454,10 @@ classify(const KmsCall *call, KmsStatus status)
 		: KMS_CLASS_REFUSED;
 }
 
-/* If the wait for room is cancelled, the claim must be released, too. */
+/*
+ * If the wait for room is cancelled, the call has failed, and the claim must
+ * be released, too.
+ */
 static KmsAudited
 submit(KmsCall *call, KmsEventClass class, KmsPromise *promise)
 {
@@ -465,10 +469,13 @@ submit(KmsCall *call, KmsEventClass class, KmsPromise *promise)
 	}
 	PG_CATCH();
 	{
+		kms_events_count(&call->event, false);
 		release_claim(call);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	kms_events_count(&call->event, audited == KMS_AUDITED &&
+					 kms_status_is_success((KmsStatus) call->event.status));
 	release_claim(call);
 	return audited;
 }
@@ -536,17 +543,19 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			if (pending != NULL)
 				kms_call_wish(KMS_WRITER);
+			count_changes();
 			request_workers();
 			forget_calls();
 			break;
 		case XACT_EVENT_PREPARE:
 
 			/*
-			 * The end of the prepared transaction runs no callback, and keys
-			 * that it took from the pool seldom return: ask for key
-			 * generation now.
+			 * The end of the prepared transaction runs no callback.  It will
+			 * probably commit: count its changes, and ask for key generation,
+			 * because keys that it took from the pool seldom return.
 			 */
 			wishes &= UINT32_C(1) << KMS_KEYGEN;
+			count_changes();
 			request_workers();
 			forget_calls();
 			break;
@@ -573,6 +582,16 @@ request_workers(void)
 			kms_shared_database() != NULL)
 			kms_shared_request(kms_shared_database(), worker);
 	}
+}
+
+/* Changes that are rolled back are counted when they are pushed. */
+static void
+count_changes(void)
+{
+	const PendingChange *change;
+
+	for (change = pending; change != NULL; change = change->next)
+		kms_events_count(&change->event, true);
 }
 
 static void

@@ -86,7 +86,10 @@ decrypt_size(KmsGroupMember **members, int count, size_t block_size)
 			taken[i]->opened->padded = taken[i]->padded;
 	}
 	if (wrong > 0)
+	{
 		pg_atomic_fetch_add_u64(&kms_shared->wrong_lanes, wrong);
+		kms_shared_count(KMS_COUNT_WRONG_LANES, wrong);
+	}
 }
 
 static int

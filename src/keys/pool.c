@@ -262,5 +262,6 @@ kms_pool_missed(KmsKeyAlgorithm algorithm)
 	}
 	database->pool_missed++;
 	database->pool_missed_at = now;
+	kms_counters_add(&database->counters, KMS_COUNT_POOL_MISSED, 1);
 	LWLockRelease(&kms_shared->lock);
 }

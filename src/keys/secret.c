@@ -36,6 +36,7 @@
 #include "keys/service_key.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
+#include "pg/wait_event.h"
 #include "shmem/lockout.h"
 #include "shmem/master.h"
 #include "shmem/shared.h"
@@ -119,7 +120,7 @@ ask_maintenance(KmsServiceKey *row)
 		kms_shared_request(kms_shared_database(), KMS_MAINTENANCE);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 PEPPER_POLL_MS, PG_WAIT_EXTENSION);
+						 PEPPER_POLL_MS, kms_wait_event(KMS_WAIT_PEPPER));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (kms_service_key_table_newest(KMS_PEPPER, row))

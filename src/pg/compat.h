@@ -81,6 +81,13 @@ typedef char KmsBase64Byte;
 #define kms_transaction_timeout() 0
 #endif
 
+/* 17: waits of extensions have names */
+#if PG_VERSION_NUM >= 170000
+#define kms_new_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define kms_new_wait_event(name) ((void) (name), PG_WAIT_EXTENSION)
+#endif
+
 /* 17: the ids of a virtual transaction have a structure of their own */
 #if PG_VERSION_NUM >= 170000
 #define kms_local_transaction() (MyProc->vxid.lxid)

@@ -17,6 +17,7 @@
 #include "shmem/acceptance.h"
 
 #include "pg/compat.h"
+#include "pg/wait_event.h"
 
 #define WAIT_MS		30000
 #define SLICE_MS	200
@@ -52,7 +53,7 @@ kms_acceptance_ask(const KmsAcceptance *wish, KmsAcceptanceAnswer *answer)
 				(void) kms_shared_wake(database, KMS_WRITER);
 			}
 			(void) ConditionVariableTimedSleep(&kms_shared->acceptance.changed,
-											   SLICE_MS, PG_WAIT_EXTENSION);
+											   SLICE_MS, kms_wait_event(KMS_WAIT_ACCEPTANCE));
 			answered = asked && take_answer(answer);
 		}
 		ConditionVariableCancelSleep();

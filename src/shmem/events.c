@@ -29,6 +29,7 @@ kms_events_push(const KmsEvent *event, KmsEventClass class)
 
 	if (kms_shared == NULL)
 		return;
+	kms_events_count(event, kms_status_is_success((KmsStatus) event->status));
 	if (RecoveryInProgress())
 	{
 		record_on_standby(event);
@@ -37,6 +38,16 @@ kms_events_push(const KmsEvent *event, KmsEventClass class)
 	pushed = kms_events_try(event, class, &receipt);
 	if (pushed != KMS_PUSH_DONE)
 		kms_events_give_up(event, pushed);
+}
+
+void
+kms_events_count(const KmsEvent *event, bool succeeded)
+{
+	KmsDatabase *database = kms_shared_database();
+
+	if (database != NULL)
+		kms_counters_call(&database->counters, event->operation, succeeded,
+						  event->calls, event->duration_us);
 }
 
 KmsPush
@@ -60,12 +71,17 @@ kms_events_give_up(const KmsEvent *event, KmsPush pushed)
 	KmsDatabase *database = kms_shared_database();
 	KmsRing    *ring = kms_session_ring_get();
 
-	if (ring != NULL && pushed == KMS_PUSH_CROWDED)
-		kms_ring_count(ring, event);
+	if (ring != NULL && pushed == KMS_PUSH_CROWDED &&
+		kms_ring_count(ring, event))
+		kms_shared_count(KMS_COUNT_COUNTED_ONLY, 1);
 	else if (ring != NULL)
+	{
 		kms_ring_drop(ring, event);
+		kms_shared_count(KMS_COUNT_DROPPED, 1);
+	}
 	else
 	{
+		kms_shared_count(KMS_COUNT_WITHOUT_RING, 1);
 		pg_atomic_fetch_add_u64(&kms_shared->unrecorded, 1);
 		if (database != NULL)
 			pg_atomic_fetch_add_u64(&database->unrecorded, event->calls);
@@ -188,6 +204,7 @@ push_into_ring(KmsDatabase *database, const KmsEvent *event,
 		case KMS_RING_FULL:
 			return KMS_PUSH_FULL;
 		default:
+			kms_counters_add(&database->counters, KMS_COUNT_RECORDED, 1);
 			return KMS_PUSH_DONE;
 	}
 }
@@ -211,9 +228,11 @@ record_on_standby(const KmsEvent *event)
 	if (kms_status_is_success((KmsStatus) event->status))
 	{
 		pg_atomic_fetch_add_u64(&kms_shared->standby_successes, event->calls);
+		kms_shared_count(KMS_COUNT_STANDBY_SUCCESSES, event->calls);
 		return;
 	}
 	pg_atomic_fetch_add_u64(&kms_shared->standby_failures, event->calls);
+	kms_shared_count(KMS_COUNT_STANDBY_FAILURES, event->calls);
 	ereport(LOG,
 			(errmsg("kms: %s failed on a standby: %s",
 					kms_event_operation_name(event->operation),

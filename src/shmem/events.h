@@ -20,6 +20,13 @@
  */
 extern void kms_events_push(const KmsEvent *event, KmsEventClass class);
 
+/*
+ * Count the calls of an event in the counters of this database.
+ * kms_events_push does so itself.  For an event that is recorded in another
+ * way, its caller says how the call ended.
+ */
+extern void kms_events_count(const KmsEvent *event, bool succeeded);
+
 /* The place of an event in the ring of this session. */
 typedef struct KmsReceipt
 {

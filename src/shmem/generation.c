@@ -23,6 +23,7 @@
 
 #include "pg/compat.h"
 #include "pg/settings.h"
+#include "pg/wait_event.h"
 
 #define SLICE_MS			1000	/* between two looks, in case a wake-up is
 									 * lost */
@@ -75,12 +76,12 @@ kms_generation_enter(void)
 		{
 			CHECK_FOR_INTERRUPTS();
 			(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 FULL_PAUSE_MS, PG_WAIT_EXTENSION);
+							 FULL_PAUSE_MS, kms_wait_event(KMS_WAIT_GENERATION));
 		}
 		ConditionVariablePrepareToSleep(&mine->chosen);
 		while (!is_my_turn())
 			(void) ConditionVariableTimedSleep(&mine->chosen, SLICE_MS,
-											   PG_WAIT_EXTENSION);
+											   kms_wait_event(KMS_WAIT_GENERATION));
 		ConditionVariableCancelSleep();
 	}
 	PG_CATCH();

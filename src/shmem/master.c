@@ -28,6 +28,7 @@
 #include "pg/compat.h"
 #include "pg/fault.h"
 #include "pg/settings.h"
+#include "pg/wait_event.h"
 #include "shmem/shared.h"
 
 #define FIRST_READ_MS	5000	/* longest wait of a call for the first read */
@@ -91,7 +92,7 @@ kms_master_await(void)
 									   launcher_runs() ? FIRST_READ_MS :
 									   LAUNCHER_PATIENCE_MS))
 		(void) ConditionVariableTimedSleep(&master->read, 200,
-										   PG_WAIT_EXTENSION);
+										   kms_wait_event(KMS_WAIT_MASTER_KEY));
 	ConditionVariableCancelSleep();
 }
 

@@ -19,6 +19,9 @@
 #define CACHE_LINES		128		/* two, because adjacent lines are fetched
 								 * together */
 
+#define OLDEST_LOOKS	64		/* slots in which the oldest event is looked
+								 * for */
+
 #define WORD_ABANDONED	(UINT64_C(1) << 63)
 #define WORD_DAMAGED	(UINT64_C(1) << 62)
 #define WORD_POSITION	(~(WORD_ABANDONED | WORD_DAMAGED))
@@ -296,16 +299,14 @@ kms_ring_push(KmsRing *ring, const KmsEvent *event, KmsEventClass class,
 	return KMS_RING_PUSHED;
 }
 
-void
+bool
 kms_ring_count(KmsRing *ring, const KmsEvent *event)
 {
 	if (!kms_tally_add(kms_ring_tally(ring), event->operation, event->status,
 					   event->calls, event->duration_us))
-	{
-		kms_ring_drop(ring, event);
-		return;
-	}
+		return false;
 	count(&ring->counted);
+	return true;
 }
 
 /* Always use the same status; which one does not matter. */
@@ -321,6 +322,28 @@ KmsTally *
 kms_ring_tally(KmsRing *ring)
 {
 	return (KmsTally *) ((char *) ring + KMS_RING_PAGE);
+}
+
+/* A slot that is being released may be wiped already; then it is 0. */
+int64_t
+kms_ring_oldest(const KmsRing *ring)
+{
+	uint64_t	position = load(&ring->tail);
+	uint64_t	end = position + OLDEST_LOOKS;
+
+	for (; position < end && position < load(&ring->head); position++)
+	{
+		const RingSlot *slot = slot_of(ring, position);
+
+		if (load(&slot->word) == position + 1)
+		{
+			int64_t		occurred_at = load(&slot->event.occurred_at);
+
+			if (occurred_at != 0 && load(&ring->tail) <= position)
+				return occurred_at;
+		}
+	}
+	return 0;
 }
 
 bool

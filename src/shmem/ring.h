@@ -152,8 +152,9 @@ extern KmsRingPush kms_ring_push(KmsRing *ring, const KmsEvent *event,
 /*
  * Count an event without recording it, or count an event that is lost because
  * the ring is full.  The consumer gets the number of calls of both.
+ * kms_ring_count returns false if it has no room for a count of this kind.
  */
-extern void kms_ring_count(KmsRing *ring, const KmsEvent *event);
+extern bool kms_ring_count(KmsRing *ring, const KmsEvent *event);
 extern void kms_ring_drop(KmsRing *ring, const KmsEvent *event);
 
 /*
@@ -161,6 +162,12 @@ extern void kms_ring_drop(KmsRing *ring, const KmsEvent *event);
  * events are counted there as KMS_OP_GAP.
  */
 extern KmsTally *kms_ring_tally(KmsRing *ring);
+
+/*
+ * Return when the oldest event occurred that is not released; 0 if there is
+ * none, or none of the first ones is complete.  Any process may ask.
+ */
+extern int64_t kms_ring_oldest(const KmsRing *ring);
 
 /* Return true if the slot of a position has been released. */
 extern bool kms_ring_released(const KmsRing *ring, uint64_t position);

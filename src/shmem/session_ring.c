@@ -51,10 +51,13 @@ kms_session_ring_bind(Oid extension_oid)
 	KmsDatabase *database;
 	MapResult	result;
 
-	if (kms_shared == NULL || RecoveryInProgress())
+	if (kms_shared == NULL)
 		return;
 	database = kms_shared_database();
 	if (database == NULL)
+		return;
+	kms_shared_count_for(database, extension_oid);
+	if (RecoveryInProgress())
 		return;
 
 	if (extension_oid != bound_extension)

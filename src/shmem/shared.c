@@ -31,6 +31,7 @@
 #include "shmem/shared.h"
 
 #include "pg/compat.h"
+#include "pg/wait_event.h"
 
 KmsShared  *kms_shared = NULL;
 
@@ -152,6 +153,37 @@ kms_shared_admit(KmsDatabase *database)
 }
 
 void
+kms_shared_count(KmsCount count, uint64 number)
+{
+	KmsDatabase *database = kms_shared_database();
+
+	if (database != NULL)
+		kms_counters_add(&database->counters, count, number);
+}
+
+void
+kms_shared_count_for(KmsDatabase *database, Oid extension_oid)
+{
+	if (*(volatile Oid *) &database->counted_extension == extension_oid ||
+		!OidIsValid(extension_oid))
+		return;
+	LWLockAcquire(&kms_shared->lock, LW_EXCLUSIVE);
+	if (OidIsValid(database->counted_extension) &&
+		database->counted_extension != extension_oid)
+		kms_counters_reset(&database->counters, GetCurrentTimestamp());
+	database->counted_extension = extension_oid;
+	LWLockRelease(&kms_shared->lock);
+}
+
+void
+kms_shared_copy_counters(KmsDatabase *database, KmsCounters *copy)
+{
+	LWLockAcquire(&kms_shared->lock, LW_SHARED);
+	kms_counters_copy(&database->counters, copy);
+	LWLockRelease(&kms_shared->lock);
+}
+
+void
 kms_shared_request(KmsDatabase *database, int worker)
 {
 	KmsWorkerState *state = &database->worker[worker];
@@ -223,6 +255,7 @@ startup(void)
 	LWLockRelease(AddinShmemInitLock);
 
 	LWLockRegisterTranche(state->tranche, "kms");
+	kms_wait_event_name_all();
 	kms_shared = state;
 	kms_generation_attach(&state->generation_queue);
 	kms_progress_attach(&state->progress);
@@ -452,5 +485,7 @@ reset_database(KmsDatabase *database, Oid database_oid)
 						pg_atomic_read_u64(&database->unrecorded));
 	pg_atomic_write_u64(&database->flush_done,
 						pg_atomic_read_u64(&database->flush_wanted));
+	database->counted_extension = InvalidOid;
+	kms_counters_reset(&database->counters, GetCurrentTimestamp());
 	database->oid = database_oid;
 }

@@ -15,6 +15,7 @@
 #include "storage/lwlock.h"
 
 #include "pg/settings.h"
+#include "shmem/counters.h"
 #include "shmem/generation.h"
 #include "shmem/progress.h"
 
@@ -159,6 +160,13 @@ typedef struct KmsDatabase
 	ConditionVariable durable[2];
 	pg_atomic_uint32 durable_open;
 	pg_atomic_uint32 closings;
+
+	/*
+	 * The counters that kms.counters shows, and the extension whose calls are
+	 * counted, InvalidOid if there was no call yet.  Reset under the lock.
+	 */
+	Oid			counted_extension;
+	KmsCounters counters;
 } KmsDatabase;
 
 #define KMS_ACCEPTANCE_SIZE 2048	/* largest size of a KmsAcceptance in
@@ -294,6 +302,20 @@ extern KmsDatabase *kms_shared_probe(Oid database_oid);
  * state->beyond.
  */
 extern bool kms_shared_admit(KmsDatabase *database);
+
+/*
+ * Add to a counter of this session's database.  Do nothing if it has no place.
+ */
+extern void kms_shared_count(KmsCount count, uint64 number);
+
+/*
+ * Count calls of this extension.  If the database had another one, its
+ * counters start again.  Cheap if nothing has changed.
+ */
+extern void kms_shared_count_for(KmsDatabase *database, Oid extension_oid);
+
+/* Copy the counters of a database. */
+extern void kms_shared_copy_counters(KmsDatabase *database, KmsCounters *copy);
 
 /*
  * Ask the launcher for a worker; cheap if that has been done already.  Call it

@@ -14,6 +14,7 @@
 #include "pg/compat.h"
 #include "pg/settings.h"
 #include "pg/standby.h"
+#include "pg/wait_event.h"
 #include "shmem/session_ring.h"
 #include "shmem/shared.h"
 
@@ -29,6 +30,7 @@ typedef struct Wait
 	instr_time	start;
 	uint32		closings;
 	ConditionVariable *queue;
+	KmsWaitEvent event;
 } Wait;
 
 /* The values that show whether a writer makes progress. */
@@ -40,7 +42,7 @@ typedef struct Progress
 	instr_time	since;			/* when these values were first seen */
 } Progress;
 
-static void begin_wait(Wait *wait, instr_time since);
+static void begin_wait(Wait *wait, instr_time since, KmsWaitEvent event);
 static void join_open_queue(Wait *wait);
 static KmsAudited sleep_a_slice(Wait *wait);
 static KmsAudited sleep_or_give_up(Wait *wait, const KmsEvent *event,
@@ -125,7 +127,7 @@ kms_wait_submit(const KmsEvent *event, KmsEventClass class,
 		audited = KMS_UNAUDITED_NO_RING;
 	else if (pushed != KMS_PUSH_DONE && class != KMS_CLASS_REFUSED)
 	{
-		begin_wait(&wait, promise->since);
+		begin_wait(&wait, promise->since, KMS_WAIT_ROOM);
 		while (audited == KMS_AUDITED)
 		{
 			pushed = kms_events_try(event, class, &promise->receipt);
@@ -148,7 +150,7 @@ kms_wait_durable(const KmsPromise *promise)
 	KmsFate		fate;
 	Wait		wait;
 
-	begin_wait(&wait, promise->since);
+	begin_wait(&wait, promise->since, KMS_WAIT_DURABLE);
 	while ((fate = kms_events_fate(&promise->receipt)) == KMS_FATE_PENDING)
 	{
 		/* Check once more after the last slice. */
@@ -233,7 +235,7 @@ kms_wait_flush(long timeout_ms)
 		kms_shared_request(database, KMS_WRITER);
 		(void) kms_shared_wake(database, KMS_WRITER);
 		(void) ConditionVariableTimedSleep(&database->flushed, slice,
-										   PG_WAIT_EXTENSION);
+										   kms_wait_event(KMS_WAIT_FLUSH));
 	}
 	ConditionVariableCancelSleep();
 	return done;
@@ -261,8 +263,9 @@ kms_wait_obstacle(void)
 }
 
 static void
-begin_wait(Wait *wait, instr_time since)
+begin_wait(Wait *wait, instr_time since, KmsWaitEvent event)
 {
+	wait->event = event;
 	wait->database = kms_shared_database();
 	wait->start = since;
 	if (wait->database == NULL)
@@ -303,7 +306,7 @@ sleep_a_slice(Wait *wait)
 
 	wake_writer(wait->database);
 	(void) ConditionVariableTimedSleep(wait->queue, slice,
-									   PG_WAIT_EXTENSION);
+									   kms_wait_event(wait->event));
 	join_open_queue(wait);
 	return KMS_AUDITED;
 }
@@ -353,7 +356,7 @@ wait_for_writer(bool (*is_done) (void))
 	Wait		wait;
 
 	INSTR_TIME_SET_CURRENT(moved);
-	begin_wait(&wait, moved);
+	begin_wait(&wait, moved, KMS_WAIT_ROOM);
 	while (audited == KMS_AUDITED && !is_done())
 	{
 		if (!kms_session_ring_counters(&counters, &epoch) ||

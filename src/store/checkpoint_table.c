@@ -398,6 +398,24 @@ run_on_prefix(SPIPlanPtr *plan, const char *query, int expected, int64 after,
 	return count;
 }
 
+TimestampTz
+kms_checkpoint_table_last(int64 *ticket)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+	bool		isnull;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT signed_at, ticket FROM kms.event_checkpoint"
+				" ORDER BY ticket DESC, kind DESC LIMIT 1",
+				SPI_OK_SELECT);
+	*ticket = spi.processed == 0 ? 0 :
+		DatumGetInt64(kms_spi_field(0, 2, &isnull));
+	return kms_spi_end_with_int64(&spi, 0);
+}
+
 int64
 kms_checkpoint_table_newest_row(void)
 {

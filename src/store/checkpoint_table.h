@@ -120,6 +120,12 @@ extern int64 kms_checkpoint_table_trim(int64 after, int64 upto, int64 *busy);
 /* Return when the first event after this ticket occurred; 0: there is none. */
 extern TimestampTz kms_checkpoint_table_oldest_event(int64 after);
 
+/*
+ * Return when the row with the highest ticket was signed, whatever its kind,
+ * and set *ticket.  Its signature is not verified.  0: there is none.
+ */
+extern TimestampTz kms_checkpoint_table_last(int64 *ticket);
+
 /* Return the highest ticket in kms.event; 0: it is empty. */
 extern int64 kms_checkpoint_table_newest_row(void);
 

@@ -47,6 +47,21 @@ kms_outbox_table_insert(const KmsEvent *event)
 	kms_spi_end(&spi);
 }
 
+TimestampTz
+kms_outbox_table_oldest(void)
+{
+	static SPIPlanPtr plan = NULL;
+	KmsSpi		spi;
+
+	kms_spi_begin(&spi);
+	kms_spi_by_index(&spi);
+	kms_spi_run(&spi, &plan,
+				"SELECT occurred_at FROM kms.event_outbox"
+				" ORDER BY event_id LIMIT 1",
+				SPI_OK_SELECT);
+	return kms_spi_end_with_int64(&spi, 0);
+}
+
 int64
 kms_outbox_table_blank(const char *device_id)
 {

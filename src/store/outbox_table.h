@@ -15,6 +15,9 @@ extern void kms_outbox_table_insert(const KmsEvent *event);
  */
 extern int64 kms_outbox_table_blank(const char *device_id);
 
+/* Return when the oldest change in it occurred; 0: it is empty. */
+extern TimestampTz kms_outbox_table_oldest(void);
+
 /*
  * Move the oldest rows, at most "limit", to the trail.  "events", which has
  * room for so many, receives them.  Return their number.

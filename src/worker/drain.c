@@ -10,6 +10,7 @@
 
 #include "pg/settings.h"
 #include "pg/standby.h"
+#include "pg/wait_event.h"
 #include "pg/wal.h"
 #include "shmem/retired_ring.h"
 #include "shmem/session_ring.h"
@@ -290,6 +291,8 @@ write_ring(KmsDrain *drain, KmsRing *ring, uint64 upto)
 		kms_event_table_close(&trail);
 	kms_trail_writer_commit(&drain->writer, &trail);
 	drain->writer.told = false;
+	kms_counters_add(&drain->worker->database->counters, KMS_COUNT_DAMAGED,
+					 damaged);
 	if (ring != drain->retired)
 		drain->writer.last = trail;
 	if (count > 0)
@@ -400,7 +403,7 @@ await_standby(KmsDrain *drain, uint64 written)
 		if (confirmed)
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 pause, PG_WAIT_EXTENSION);
+							 pause, kms_wait_event(KMS_WAIT_WRITER_STANDBY));
 		ResetLatch(MyLatch);
 		pause = Min(pause * 2, STANDBY_POLL_MS);
 	}

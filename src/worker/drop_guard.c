@@ -39,6 +39,7 @@
 #include "worker/drop_guard.h"
 
 #include "pg/compat.h"
+#include "pg/wait_event.h"
 #include "shmem/shared.h"
 
 #define LEAVE_MS		1000	/* longest wait for workers to leave */
@@ -581,5 +582,5 @@ nap(void)
 {
 	CHECK_FOR_INTERRUPTS();
 	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, STEP_MS,
-					 PG_WAIT_EXTENSION);
+					 kms_wait_event(KMS_WAIT_WORKERS));
 }

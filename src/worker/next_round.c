@@ -8,6 +8,7 @@
 #include "worker/next_round.h"
 
 #include "pg/compat.h"
+#include "pg/wait_event.h"
 
 #define LONGEST_NAP_MS	60000
 
@@ -43,5 +44,5 @@ kms_next_round_await(void)
 													   next_round_at) + 1);
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 nap, PG_WAIT_EXTENSION);
+					 nap, kms_wait_event(KMS_WAIT_LAUNCHER_IDLE));
 }

@@ -38,6 +38,7 @@
 
 #include "crypto/rsa_generate.h"
 #include "pg/compat.h"
+#include "pg/wait_event.h"
 #include "worker/pace.h"
 
 #define AUTOGROUP_TRIES		250
@@ -210,7 +211,7 @@ wait_for_end(bool (*must_stop) (void *arg), void *arg)
 											   WL_SOCKET_READABLE |
 											   WL_EXIT_ON_PM_DEATH,
 											   search.done[0], -1,
-											   PG_WAIT_EXTENSION);
+											   kms_wait_event(KMS_WAIT_KEYGEN));
 
 		if (events & WL_SOCKET_READABLE)
 			return;

@@ -19,6 +19,7 @@
 #include "worker/reserved_writer.h"
 
 #include "pg/settings.h"
+#include "pg/wait_event.h"
 #include "shmem/shared.h"
 #include "worker/clean_stop.h"
 #include "worker/writer.h"
@@ -198,7 +199,7 @@ await_order(void)
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 						 (stopping ? WL_TIMEOUT : 0),
-						 stopping ? KMS_CLEAN_STOP_POLL_MS : -1, PG_WAIT_EXTENSION);
+						 stopping ? KMS_CLEAN_STOP_POLL_MS : -1, kms_wait_event(KMS_WAIT_RESERVED_IDLE));
 	}
 }
 

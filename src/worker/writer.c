@@ -27,6 +27,7 @@
 #include "pg/fault.h"
 #include "pg/settings.h"
 #include "pg/untriggered.h"
+#include "pg/wait_event.h"
 #include "shmem/session_ring.h"
 #include "shmem/wait.h"
 #include "worker/clean_stop.h"
@@ -156,7 +157,7 @@ kms_writer_serve(const KmsWorkerOrder *order, KmsReserved *reserved)
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 idle_pause(last_work, now, reserved != NULL,
 										waiting),
-							 PG_WAIT_EXTENSION);
+							 kms_wait_event(KMS_WAIT_WRITER_IDLE));
 	}
 
 	if (!writer.absent && !writer.handed_over &&
@@ -368,7 +369,7 @@ wait_out(const KmsWorker *worker, long pause)
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 														 until) + 1,
-						 PG_WAIT_EXTENSION);
+						 kms_wait_event(KMS_WAIT_WRITER_PAUSE));
 		ResetLatch(MyLatch);
 	}
 }
@@ -453,6 +454,6 @@ static void
 nap(void)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 KMS_CLEAN_STOP_POLL_MS, PG_WAIT_EXTENSION);
+					 KMS_CLEAN_STOP_POLL_MS, kms_wait_event(KMS_WAIT_WRITER_STOP));
 	ResetLatch(MyLatch);
 }

@@ -177,8 +177,8 @@ test_full(void)
 		  push_as(ring, KMS_CLASS_SERVES, 0) == KMS_RING_CROWDED,
 		  "of the other classes neither");
 	check_number(counters_of(ring).counted, 0, "nothing is counted by itself");
-	kms_ring_count(ring, &event);
-	kms_ring_count(ring, &event);
+	check(kms_ring_count(ring, &event) && kms_ring_count(ring, &event),
+		  "events are counted");
 	check_number(counters_of(ring).counted, 2, "counted events are in the counter");
 	event.calls = 7;
 	kms_ring_drop(ring, &event);
@@ -665,12 +665,37 @@ test_garbage(void)
 	free_ring(ring);
 }
 
+/* Any process may ask, and changes nothing by that. */
+static void
+test_oldest(void)
+{
+	KmsRing    *ring = new_ring(8);
+	KmsEvent	event;
+
+	check_number(kms_ring_oldest(ring), 0, "an empty ring has no oldest event");
+	push(ring, 7);
+	push(ring, 8);
+	check_number(kms_ring_oldest(ring), 7, "the oldest event is the first one");
+	((uint64_t *) slot_bytes(ring, 0))[0] = 0;
+	check_number(kms_ring_oldest(ring), 8,
+				 "an entry that is just being filled is skipped");
+	((uint64_t *) slot_bytes(ring, 0))[0] = 1;
+	kms_ring_release(ring, 1);
+	check_number(kms_ring_oldest(ring), 8, "a released event does not count");
+	check(kms_ring_read(ring, 1, &event) == KMS_RING_EVENT &&
+		  counters_of(ring).damaged == 0, "the ring is as it was");
+	kms_ring_release(ring, 2);
+	check_number(kms_ring_oldest(ring), 0, "all events are released");
+	free_ring(ring);
+}
+
 int
 main(void)
 {
 	test_sizes();
 	test_order_and_laps();
 	test_full();
+	test_oldest();
 	test_validity();
 	test_damage();
 	test_texts();

@@ -21,7 +21,7 @@ CONF
 $node->safe_psql(
 	'postgres', q{
 	CREATE ROLE kms_issuer; CREATE ROLE kms_decrypter; CREATE ROLE kms_operator;
-	CREATE ROLE kms_auditor; CREATE ROLE kms_break_glass; CREATE ROLE kms_custodian;
+	CREATE ROLE kms_auditor; CREATE ROLE kms_break_glass; CREATE ROLE kms_custodian; CREATE ROLE kms_monitor;
 	CREATE ROLE shop LOGIN; CREATE ROLE web LOGIN; CREATE ROLE ops LOGIN;
 	GRANT kms_decrypter, kms_auditor TO shop;
 	GRANT kms_operator, kms_auditor TO ops});

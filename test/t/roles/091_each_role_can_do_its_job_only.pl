@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = KmsTest->node('jobs');
-my @jobs = qw(issuer decrypter operator auditor custodian break_glass nobody);
+my @jobs = qw(issuer decrypter operator auditor custodian break_glass monitor nobody);
 
 $node->safe_psql('postgres', 'CREATE SCHEMA keys; CREATE EXTENSION kms SCHEMA keys;
 	ALTER DATABASE postgres SET search_path = "$user", public, keys');
@@ -128,6 +128,8 @@ my %call = (
 	kms_decrypt_to_index => "$both, 'tax', 's', NULL",
 	'kms.read_metrics' => '24',
 	'kms.read_status' => '',
+	'kms.read_counters' => '',
+	'kms.read_gauges' => '',
 	'kms.read_progress' => '',
 	'kms.renew_at' => "'k', now(), now()",
 	'kms.start' => '');
@@ -164,6 +166,7 @@ my %may_call = (
 		  kms_enable_field_key kms_destroy_field_key)
 	],
 	break_glass => [qw(kms_decrypt_recover kms_decrypt_recover_bytea)],
+	monitor => [qw(kms.read_counters kms.read_gauges kms.read_progress)],
 	nobody => []);
 
 my $of_extension = q{IN (SELECT objid FROM pg_depend
@@ -180,7 +183,7 @@ is( $node->safe_psql(
 foreach my $job (@jobs)
 {
 	# PUBLIC has kms_version(), but no right on the schema
-	my %allowed = map { $_ => 1 } @{ $may_call{$job} }, $job eq 'nobody' ? () : 'kms_version';
+	my %allowed = map { $_ => 1 } @{ $may_call{$job} }, $job =~ /^(?:nobody|monitor)$/ ? () : 'kms_version';
 	my $states = states($job,
 		map { [ $_, 'SELECT * FROM ' . (/^kms\./ ? $_ : "keys.$_") . "($call{$_})" ] } sort keys %call);
 	foreach my $function (sort keys %call)
@@ -196,6 +199,7 @@ foreach my $job (@jobs)
 my @auditors =
   qw(event event_quarantine failure_rates field_keys keys metric metrics
   problematic_keys progress status top_failures);
+my @numbers = qw(counters gauges);
 my @closed =
   qw(audit_key denial event_checkpoint event_epoch event_outbox field_key key
   key_secret maintenance pepper pool_key);
@@ -204,16 +208,17 @@ is( $node->safe_psql(
 		'postgres',
 		"SELECT relname FROM pg_class WHERE oid $of_extension
 		AND relkind IN ('r', 'v') ORDER BY relname COLLATE \"C\""),
-	join("\n", sort @auditors, @closed),
+	join("\n", sort @auditors, @numbers, @closed),
 	'the matrix has every table and view');
 
 foreach my $job (@jobs)
 {
 	my $states = states($job,
-		map { [ $_, "SELECT * FROM kms.$_" ] } @auditors, @closed);
-	foreach my $relation (@auditors, @closed)
+		map { [ $_, "SELECT * FROM kms.$_" ] } @auditors, @numbers, @closed);
+	foreach my $relation (@auditors, @numbers, @closed)
 	{
 		my $allowed = $job eq 'auditor' && (grep { $_ eq $relation } @auditors)
+		  || $job eq 'monitor' && ($relation eq 'progress' || grep { $_ eq $relation } @numbers)
 		  || $job eq 'operator' && $relation =~ /^(?:progress|status)$/
 		  || $job eq 'custodian' && $relation eq 'field_keys';
 		is($states->{$relation}, $allowed ? '00000' : '42501',
