@@ -77,9 +77,9 @@ GRANT USAGE ON SCHEMA keys TO kms_break_glass;
 GRANT EXECUTE ON FUNCTION kms_decrypt_recover, kms_decrypt_recover_bytea
     TO kms_break_glass;
 
--- Monitor: reads numbers, for graphs and alerts.  No key, no device, no role,
--- no text.  To give them to all monitoring roles: GRANT kms_monitor TO
--- pg_monitor.
+-- Monitor: reads numbers and the progress of long work, for graphs and alerts.
+-- No key, no device, no role.  To give them to all monitoring roles: GRANT
+-- kms_monitor TO pg_monitor.
 GRANT USAGE ON SCHEMA kms TO kms_monitor;
 GRANT SELECT ON kms.counters, kms.gauges, kms.progress TO kms_monitor;
 GRANT EXECUTE ON FUNCTION kms.read_counters, kms.read_gauges,
