@@ -75,7 +75,6 @@ sub test_rules
 {
 	my @rules = KmsMonitoring::rules();
 	my $page = slurp_file("$top/docs/operate/prometheus.md");
-	my %used;
 
 	cmp_ok(scalar(@rules), '>', 25, 'alerts.yml has rules');
 	foreach my $rule (@rules)
