@@ -69,7 +69,7 @@ WARNINGS = -Wall -Wextra $(WERROR) $(WARNINGS_OF_CC) $(WARNINGS_OF_LAYER)
 WARNINGS_OF_LAYER = -Wno-unused-parameter -Wno-missing-field-initializers
 $(PURE_OBJS) $(RING_OBJS): WARNINGS_OF_LAYER =
 
-# What is built does not depend on where it is built.  gcc takes the last of
+# The bytes of a build do not depend on where it is made.  gcc takes the last of
 # the maps that fit.
 PREFIX_MAPS = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(srcdir)/=
 # gcc takes the directory from there: not the name of a link to it.
