@@ -54,7 +54,7 @@ GRANT USAGE ON SCHEMA keys TO kms_auditor;
 GRANT USAGE ON SCHEMA kms TO kms_auditor;
 GRANT SELECT ON kms.event, kms.event_quarantine, kms.metric, kms.keys,
     kms.metrics, kms.failure_rates, kms.top_failures, kms.problematic_keys,
-    kms.status, kms.progress, kms.field_keys
+    kms.status, kms.progress, kms.field_keys, kms.devices
     TO kms_auditor;
 GRANT EXECUTE ON FUNCTION kms_metrics_summary, kms_problematic_keys,
     kms_flush_events, kms_check, kms_audit_head, kms_audit_verify,

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "keys/call.h"
@@ -15,6 +16,8 @@
 
 PG_FUNCTION_INFO_V1(kms_api_begin_script);
 PG_FUNCTION_INFO_V1(kms_api_end_script);
+PG_FUNCTION_INFO_V1(kms_api_begin_update);
+PG_FUNCTION_INFO_V1(kms_api_end_update);
 PG_FUNCTION_INFO_V1(kms_api_start);
 
 Datum
@@ -33,6 +36,22 @@ kms_api_end_script(PG_FUNCTION_ARGS)
 	kms_script_require();
 	kms_script_close_members();
 	kms_check_publication_warn();
+	PG_RETURN_VOID();
+}
+
+Datum
+kms_api_begin_update(PG_FUNCTION_ARGS)
+{
+	kms_script_require();
+	kms_script_check_library(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
+
+Datum
+kms_api_end_update(PG_FUNCTION_ARGS)
+{
+	kms_script_require();
+	kms_script_close_members_since(fcinfo->flinfo->fn_oid);
 	PG_RETURN_VOID();
 }
 

@@ -7,6 +7,7 @@
 
 #include "keys/name_list.h"
 #include "pg/compat.h"
+#include "pg/version.h"
 #include "store/member.h"
 
 /* A question to the catalogs.  All its answers together are one finding. */
@@ -109,12 +110,18 @@ void
 kms_check_members_version(KmsReport report, void *arg)
 {
 	char	   *version = kms_member_version();
+	int			order = kms_version_compare(version, KMS_VERSION);
 
-	if (strcmp(version, KMS_VERSION) != 0)
+	if (order < 0)
 		report(arg, "warning",
-			   psprintf("the library is of version %s, the SQL of version %s",
+			   psprintf("the SQL of this database is of version %s, older than the library, %s",
+						version, KMS_VERSION),
+			   "Run ALTER EXTENSION kms UPDATE in this database, as in every other one that has kms. Until then all functions of the older version work.");
+	else if (order > 0)
+		report(arg, "error",
+			   psprintf("the library is of version %s, older than the SQL of this database, %s",
 						KMS_VERSION, version),
-			   "If the library is newer, run ALTER EXTENSION kms UPDATE in this database; else install the library of that version and restart the server.");
+			   "Install the library of that version or a newer one, and restart the server: it may still run the library from before. Until then new functions may be missing.");
 }
 
 static void

@@ -16,6 +16,8 @@
 
 #include "pg/extension.h"
 
+static List *find_members(Oid extension, bool just_made, CommandId since);
+static CommandId command_that_made(Oid extension, const ObjectAddress *member);
 static List *add_supports(List *objects, Relation depend,
 						  const ObjectAddress *object);
 static List *add_object(List *objects, Oid class_oid, Oid object_oid);
@@ -29,6 +31,19 @@ kms_extension_oid(void)
 
 List *
 kms_extension_members(Oid extension, bool just_made)
+{
+	return find_members(extension, just_made, FirstCommandId);
+}
+
+List *
+kms_extension_members_since(Oid extension, const ObjectAddress *member)
+{
+	return find_members(extension, true, command_that_made(extension, member));
+}
+
+/* With "just_made", leave out what was made before the command "since". */
+static List *
+find_members(Oid extension, bool just_made, CommandId since)
 {
 	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	List	   *members = NIL;
@@ -49,13 +64,47 @@ kms_extension_members(Oid extension, bool just_made)
 		if (row->deptype != DEPENDENCY_EXTENSION)
 			continue;
 		if (just_made &&
-			!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+			(!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) ||
+			 HeapTupleHeaderGetCmin(tuple->t_data) < since))
 			continue;
 		members = lappend(members, make_address(row->classid, row->objid));
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
 	return members;
+}
+
+/* Return the command of this transaction that made a member. */
+static CommandId
+command_that_made(Oid extension, const ObjectAddress *member)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	CommandId	command = InvalidCommandId;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(member->classId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(member->objectId));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2,
+							  keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (row->deptype == DEPENDENCY_EXTENSION &&
+			row->refobjid == extension &&
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+			command = HeapTupleHeaderGetCmin(tuple->t_data);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	if (command == InvalidCommandId)
+		elog(ERROR, "object %u of catalog %u is no new member of extension %u",
+			 member->objectId, member->classId, extension);
+	return command;
 }
 
 List *

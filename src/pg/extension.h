@@ -18,6 +18,13 @@ extern Oid	kms_extension_oid(void);
 extern List *kms_extension_members(Oid extension, bool just_made);
 
 /*
+ * Return a member that this transaction has made, and the members that it has
+ * made after it: a list of palloc'd ObjectAddress.
+ */
+extern List *kms_extension_members_since(Oid extension,
+										 const ObjectAddress *member);
+
+/*
  * Return the schemas and other extensions on which the extension or one of its
  * members depends, directly or indirectly: a list of palloc'd ObjectAddress
  * without duplicates.

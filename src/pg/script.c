@@ -6,7 +6,9 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "commands/alter.h"
 #include "commands/extension.h"
+#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
@@ -15,7 +17,9 @@
 #include "pg/script.h"
 
 #include "pg/extension.h"
+#include "pg/version.h"
 
+static void give_to_owner(const ObjectAddress *member, Oid owner);
 static bool name_object(const ObjectAddress *object, GrantStmt *statement);
 static Node *function_name(Oid function);
 static RoleSpec *role_spec(Oid role);
@@ -52,12 +56,61 @@ kms_script_check_schema(const char *schema)
 }
 
 void
+kms_script_check_library(const char *version)
+{
+	if (kms_version_compare(KMS_VERSION, version) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the library of kms is of version %s, older than version %s of its SQL",
+						KMS_VERSION, version),
+				 errhint("Install the library of that version and restart the server, which may still run the older one.")));
+}
+
+void
 kms_script_close_members(void)
 {
 	ListCell   *cell;
 
 	foreach(cell, kms_extension_members(CurrentExtensionObject, true))
 		kms_script_close_object(lfirst(cell));
+}
+
+void
+kms_script_close_members_since(Oid function)
+{
+	Oid			owner = kms_extension_owner(CurrentExtensionObject);
+	ObjectAddress first;
+	ListCell   *cell;
+
+	ObjectAddressSet(first, ProcedureRelationId, function);
+	foreach(cell, kms_extension_members_since(CurrentExtensionObject, &first))
+	{
+		give_to_owner(lfirst(cell), owner);
+		kms_script_close_object(lfirst(cell));
+	}
+}
+
+/* Sequences and row types follow their tables. */
+static void
+give_to_owner(const ObjectAddress *member, Oid owner)
+{
+	GrantStmt	named = {.type = T_GrantStmt};
+	AlterOwnerStmt *statement;
+
+	if (kms_extension_object_owner(member) == owner ||
+		!name_object(member, &named))
+		return;
+	if (named.objtype == OBJECT_TABLE)
+		ATExecChangeOwner(member->objectId, owner, false, AccessExclusiveLock);
+	else if (named.objtype != OBJECT_SEQUENCE)
+	{
+		statement = makeNode(AlterOwnerStmt);
+		statement->objectType = named.objtype;
+		statement->object = linitial(named.objects);
+		statement->newowner = role_spec(owner);
+		(void) ExecAlterOwnerStmt(statement);
+	}
+	CommandCounterIncrement();
 }
 
 void

@@ -16,6 +16,12 @@ extern void kms_script_require(void);
 extern void kms_script_check_schema(const char *schema);
 
 /*
+ * Raise 55000 if the library is older than this version of the SQL: the server
+ * was not restarted after a new version was installed.
+ */
+extern void kms_script_check_library(const char *version);
+
+/*
  * Revoke all privileges on the objects that the running script has made from
  * all roles but the owner, and grant all of them to the owner, whatever ALTER
  * DEFAULT PRIVILEGES said.
@@ -26,6 +32,13 @@ extern void kms_script_check_schema(const char *schema);
  * granted since.
  */
 extern void kms_script_close_members(void);
+
+/*
+ * Do the same with this function and the members that were made after it, and
+ * give them to the owner of the extension: the superuser who runs an update
+ * may be another one.
+ */
+extern void kms_script_close_members_since(Oid function);
 
 /*
  * Revoke all privileges on an object of the current user from everybody but

@@ -197,7 +197,7 @@ foreach my $job (@jobs)
 # ---- Tables, views, sequences --------------------------------------------
 
 my @auditors =
-  qw(event event_quarantine failure_rates field_keys keys metric metrics
+  qw(devices event event_quarantine failure_rates field_keys keys metric metrics
   problematic_keys progress status top_failures);
 my @numbers = qw(counters gauges);
 my @closed =
