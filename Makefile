@@ -40,6 +40,7 @@ ADAPTERS = src/pg/json.c src/pg/jwe_text.c
 
 # A program that reads the rings of servers that do not run.
 SCRIPTS_built = build/kms_ring
+SCRIPTS = packaging/kms-master-key
 RING_OBJS = src/tools/kms_ring.o $(addprefix src/shmem/,event.o ring.o tally.o crc32c.o) src/crypto/status.o
 
 # "make installcheck" runs what the configuration of the server allows.
