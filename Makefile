@@ -309,6 +309,20 @@ fuzz: $(FUZZ_PROGRAMS)
 -include $(UNIT_OBJS:.o=.d) $(FUZZ_OBJS:.o=.d) \
 	$(UNIT_TESTS:%.c=build/unit/%.d) $(FUZZ_TESTS:%.c=build/fuzz/%.d)
 
+# ---- Packages ------------------------------------------------------------
+
+# A list of what this build is linked with, as CycloneDX.  The same build
+# gives the same bytes; its time is SOURCE_DATE_EPOCH, if that is set.
+sbom: all
+	@$(MKDIR_P) build
+	$(srcdir)/packaging/sbom $(KMS_VERSION) kms$(DLSUFFIX) $(PG_CONFIG) $(CC) $(CPPFLAGS) >build/kms.cdx.json.new
+	@mv build/kms.cdx.json.new build/kms.cdx.json
+	@echo build/kms.cdx.json
+
+# The archive for PGXN, from the last commit.
+dist:
+	@$(srcdir)/packaging/dist
+
 # ---- The house -----------------------------------------------------------
 
 CHECKS = $(call files,test/check/*)
@@ -342,7 +356,8 @@ help:
 	@echo "                              the same on temporary servers"
 	@echo "unit fuzz                     the pure layer under sanitizers"
 	@echo "check-house indent            rules of the source tree; its layout"
+	@echo "sbom dist                     list of what the build is linked with; archive for PGXN"
 	@echo "everything at once            test/run"
 
 .PHONY: say-multi-buffer uninstall-program uninstall-bitcode link-tests unlink-tests lanes-installation check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
-	check-house indent help
+	sbom dist check-house indent help

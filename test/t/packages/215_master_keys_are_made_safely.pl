@@ -1,6 +1,6 @@
 # kms-master-key makes a file that the server accepts, replaces none, leaves
-# nothing behind if it fails, and says by its exit status what happened.  What it
-# does if root calls it, test/package tries.
+# nothing behind if it fails, and says by its exit status what happened.  Calls
+# by root are in test/package.
 use strict;
 use warnings;
 
