@@ -70,6 +70,19 @@ foreach my $name (map { /\(NEEDED\).*\[(.*)\]/ ? $1 : () } split /\n/, qx(readel
 }
 is(exists $parts{crypto_mb}, scalar(qx(readelf -dW $library) =~ /libcrypto_mb\.so/), 'crypto_mb is listed if it is linked');
 
+# Multi-buffer RSA, which few machines can build: a library and a header of its names.
+{
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $mb = "$dir/libcrypto_mb.so.11";
+	mkdir "$dir/crypto_mb" or die $!;
+	append_to_file("$dir/crypto_mb/version.h",
+		"#define MBX_VER_MAJOR  1\n#define MBX_VER_MINOR  0\n#define MBX_VER_REV    14\n");
+	system_or_bail('sh', '-c', "echo 'int mbx(void) { return 1; }' | cc -shared -fPIC -Wl,-soname,libcrypto_mb.so.11 -o $mb -x c -");
+	system_or_bail('sh', '-c', "echo 'int mbx(void); int use(void) { return mbx(); }' | cc -shared -fPIC -o $dir/use.so -x c - -x none $mb");
+	my ($part) = grep { $_->{name} eq 'crypto_mb' } @{ decode_json(sbom("$dir/use.so", 'cc', "-I$dir"))->{components} };
+	is($part->{version}, '1.0.14', 'version of crypto_mb');
+}
+
 # A library that nobody has heard of is listed all the same.
 {
 	my $dir = PostgreSQL::Test::Utils::tempdir();
