@@ -189,7 +189,9 @@ SELECT count(*) AS differences FROM (
 	FROM kms.event GROUP BY 1) AS d;
 SELECT count(*) = jsonb_array_length(:'s'::jsonb -> 'topFailures') AS ten FROM kms.top_failures;
 SELECT item FROM kms.status;
-SELECT item, value FROM kms.status
+SELECT item, CASE item WHEN 'version' THEN
+	(value = (SELECT extversion FROM pg_extension WHERE extname = 'kms'))::text ELSE value END AS value
+FROM kms.status
 WHERE item IN ('version', 'launcher', 'master key', 'events dropped', 'events damaged',
 	'events without a ring', 'changes in the outbox', 'events quarantined', 'master keys')
 ORDER BY item;
