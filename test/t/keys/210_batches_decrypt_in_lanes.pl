@@ -14,9 +14,8 @@ use Test::More;
 
 chdir "$FindBin::Bin/../../.." or die;
 delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
-my $pg_config = `make -s lanes-installation`;
-chomp $pg_config;
--x $pg_config or die 'make lanes-installation';
+my ($pg_config) = `make -s lanes-installation` =~ /^(\/.*)$/m;
+defined $pg_config && -x $pg_config or die 'make lanes-installation';
 my $bindir = `$pg_config --bindir`;
 chomp $bindir;
 my $node = KmsTest->node('lanes', install_path => dirname($bindir), start => 0,

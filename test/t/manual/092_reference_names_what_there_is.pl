@@ -125,21 +125,27 @@ foreach (map { lc } @operations)
 
 # The manual names nothing that is not there.
 my %roles = map { $_ => 1 }
-  slurp_file("$top/examples/grants.sql") =~ /\bTO (kms_\w+);/g;
+  slurp_file("$top/examples/grants.sql") =~ /\bTO (kms_\w+);/g,
+  $manual =~ /\bCREATE ROLE (kms_\w+)/g;
 my %schemas = map { $_->[0] => 1 }
   rows('app', "SELECT nspname FROM pg_namespace WHERE oid IN $of_extension");
 my %programs = map { s{.*/|\.c$}{}gr => 1 } glob "$top/src/tools/*.c";
+
+# Test 229 compares these with what there is.
+my %metrics = map { $_ => 1 }
+  map { slurp_file($_) =~ /\b(kms_\w+)/g } glob "$top/monitoring/*.{json,yml}";
 my %strange;
 foreach ($manual =~ /\b(kms_[a-z_]+)\b/g)
 {
 	$strange{$_} = 1
-	  unless $functions{$_} || $roles{$_} || $schemas{$_} || $programs{$_};
+	  unless $functions{$_} || $roles{$_} || $schemas{$_} || $programs{$_} ||
+	  $metrics{$_};
 }
 foreach ($manual =~ /\b(kms\.[a-z_]+)\b/g)
 {
 	$strange{$_} = 1
 	  unless $settings{$_} || $relations{$_} || $functions{$_} ||
-	  /^kms\.(?:so|control)$/;
+	  /^kms\.(?:so|control|conf|spec|yml|cdx)$/;
 }
 my $headers = join '', map { slurp_file($_) } glob "$top/src/*/*.h";
 foreach ($design =~ /\b(kms_[a-z_]+)\b/g)
