@@ -82,6 +82,7 @@ sub block
 	  or die "$page has no block \"$name\"\n";
 	$text =~ s/^$indent//gm;
 	$text =~ s/sudo -u postgres //g;
+	$text =~ s{/usr/lib/postgresql/\d+/bin/}{}g;
 	$text =~ s/\Q$_\E/$path{$_}/g foreach sort { length $b <=> length $a } keys %path;
 	my ($left) = $text =~ m{((?<![\w.])/(?:etc|var|usr/local)/\S*)};
 	die "the block \"$name\" names $left\n" if defined $left;
