@@ -24,6 +24,8 @@
 /* the shortest that there is: a gauge waits for nobody */
 #define LOCK_PATIENCE	"1ms"
 
+#define LAG				"oldest_unwritten_event_seconds"
+
 typedef void (*Reader) (KmsGauges *gauges);
 
 typedef struct Run
@@ -34,7 +36,8 @@ typedef struct Run
 
 static bool run_it(void *arg);
 static void read_ring(KmsGauges *gauges);
-static void read_lag(KmsGauges *gauges);
+static void read_ring_lag(KmsGauges *gauges);
+static void read_outbox_lag(KmsGauges *gauges);
 static void read_pool(KmsGauges *gauges);
 static void read_pool_size(KmsGauges *gauges);
 static void read_master_key(KmsGauges *gauges);
@@ -45,11 +48,13 @@ static void read_outbox(KmsGauges *gauges);
 static void read_quarantine(KmsGauges *gauges);
 static void read_left(KmsGauges *gauges);
 static void read_workers(KmsGauges *gauges);
+static double lag(TimestampTz oldest);
+static void raise_to(KmsGauges *gauges, const char *name, double value);
 static void add(KmsGauges *gauges, const char *name, double value);
 static double age(TimestampTz since);
 
 static const Reader readers[] = {
-	read_ring, read_lag, read_pool, read_pool_size, read_master_key,
+	read_ring, read_ring_lag, read_outbox_lag, read_pool, read_pool_size, read_master_key,
 	read_checkpoint, read_unsigned, read_purge, read_outbox, read_quarantine,
 	read_left, read_workers
 };
@@ -97,20 +102,45 @@ read_ring(KmsGauges *gauges)
 	add(gauges, "ring_used", ring.head - ring.tail);
 }
 
-/* Events wait in the ring, changes in the outbox. */
+/* Events wait in the ring. */
 static void
-read_lag(KmsGauges *gauges)
+read_ring_lag(KmsGauges *gauges)
 {
 	KmsRingCounters ring;
 	int64		epoch;
-	TimestampTz oldest = kms_outbox_table_oldest();
-	TimestampTz pushed = 0;
 
 	if (kms_session_ring_counters(&ring, &epoch))
-		pushed = kms_ring_oldest(kms_session_ring_get());
-	if (oldest == 0 || (pushed != 0 && pushed < oldest))
-		oldest = pushed;
-	add(gauges, "oldest_unwritten_event_seconds", oldest == 0 ? 0 : age(oldest));
+		raise_to(gauges, LAG, lag(kms_ring_oldest(kms_session_ring_get())));
+}
+
+/* Changes wait in the outbox, which may be locked. */
+static void
+read_outbox_lag(KmsGauges *gauges)
+{
+	raise_to(gauges, LAG, lag(kms_outbox_table_oldest()));
+}
+
+static double
+lag(TimestampTz oldest)
+{
+	return oldest == 0 ? 0 : age(oldest);
+}
+
+/* Set a gauge, unless it has a greater value. */
+static void
+raise_to(KmsGauges *gauges, const char *name, double value)
+{
+	int			i;
+
+	for (i = 0; i < gauges->count; i++)
+	{
+		if (strcmp(gauges->gauge[i].name, name) == 0)
+		{
+			gauges->gauge[i].value = Max(gauges->gauge[i].value, value);
+			return;
+		}
+	}
+	add(gauges, name, value);
 }
 
 static void

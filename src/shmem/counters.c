@@ -41,8 +41,6 @@
 
 #include "shmem/counters.h"
 
-typedef char calls_fill_lines[sizeof(KmsCallCounters) % 64 == 0 ? 1 : -1];
-
 #define load(p)			__atomic_load_n(p, __ATOMIC_RELAXED)
 #define store(p, v)		__atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define add(p, n)		((void) __atomic_fetch_add(p, n, __ATOMIC_RELAXED))

@@ -40,7 +40,7 @@ typedef enum KmsCount
 
 #define KMS_COUNTS (KMS_COUNT_WRONG_LANES + 1)
 
-/* The calls of one operation with one outcome: three cache lines. */
+/* The calls of one operation with one outcome. */
 typedef struct KmsCallCounters
 {
 	uint64_t	duration_us;	/* total of the calls with a duration */
@@ -48,7 +48,6 @@ typedef struct KmsCallCounters
 	uint64_t	buckets[KMS_COUNTERS_BOUNDS + 1];	/* not cumulative; the
 													 * last one is beyond all
 													 * bounds */
-	uint64_t	reserved;
 } KmsCallCounters;
 
 typedef struct KmsCounters

@@ -73,6 +73,12 @@ kms_notifier_tell(KmsNotifier *notifier, const KmsEvent *changes, int count)
 	note_failure(notifier, &error);
 }
 
+bool
+kms_notifier_pending(const KmsNotifier *notifier)
+{
+	return kms_notify && notifier->untold != 0;
+}
+
 static void
 send_message(void *arg)
 {

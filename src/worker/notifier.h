@@ -30,4 +30,7 @@ typedef struct KmsNotifier
 extern void kms_notifier_tell(KmsNotifier *notifier, const KmsEvent *changes,
 							  int count);
 
+/* Return true if operations are still to be told. */
+extern bool kms_notifier_pending(const KmsNotifier *notifier);
+
 #endif							/* KMS_WORKER_NOTIFIER_H */

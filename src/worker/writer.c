@@ -306,7 +306,8 @@ has_nothing_left(Writer *writer)
 	if (pg_atomic_read_u64(&database->flush_wanted) !=
 		pg_atomic_read_u64(&database->flush_done))
 		return false;
-	return !kms_session_ring_pending();
+	return !kms_session_ring_pending() &&
+		!kms_notifier_pending(&writer->notifier);
 }
 
 /* Maintenance has no use for the place of a reserved writer. */

@@ -43,7 +43,7 @@ my %needed_by = (
 	pool_key => 'pool_keys',
 	event_checkpoint => 'checkpoint_age_seconds unsigned_events',
 	event => 'unsigned_events',
-	event_outbox => 'oldest_unwritten_event_seconds outbox_changes',
+	event_outbox => 'outbox_changes',
 	event_quarantine => 'events_quarantined',
 	maintenance => 'purge_waiting');
 foreach my $table (sort keys %needed_by)
