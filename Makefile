@@ -157,9 +157,10 @@ build/kms_ring: $(RING_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBPGPORT)
 
 # PGXS would leave the program, and bitcode that this make does not build.
-uninstall: uninstall-program uninstall-bitcode
-uninstall-program:
-	rm -f '$(DESTDIR)$(bindir)/$(notdir $(SCRIPTS_built))'
+# PGXS looks for programs by their paths in the tree.
+uninstall: uninstall-programs uninstall-bitcode
+uninstall-programs:
+	rm -f $(foreach program,$(SCRIPTS_built) $(SCRIPTS),'$(DESTDIR)$(bindir)/$(notdir $(program))')
 uninstall-bitcode:
 	$(call uninstall_llvm_module,$(MODULE_big))
 
@@ -359,5 +360,5 @@ help:
 	@echo "sbom dist                     list of what the build is linked with; archive for PGXN"
 	@echo "everything at once            test/run"
 
-.PHONY: say-multi-buffer uninstall-program uninstall-bitcode link-tests unlink-tests lanes-installation check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
+.PHONY: say-multi-buffer uninstall-programs uninstall-bitcode link-tests unlink-tests lanes-installation check-regress check-isolation check-tap check-installcheck check-clients unit fuzz \
 	sbom dist check-house indent help

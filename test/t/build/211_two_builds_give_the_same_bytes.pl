@@ -42,10 +42,11 @@ my @installed = KmsBuild::files($installed{here});
 my $config = KmsBuild::config();
 is_deeply(
 	\@installed,
-	[ sort map { substr $_, 1 } "$config->{PKGLIBDIR}/kms.so", "$config->{BINDIR}/kms_ring",
+	[ sort map { substr $_, 1 } "$config->{PKGLIBDIR}/kms.so",
+		"$config->{BINDIR}/kms_ring", "$config->{BINDIR}/kms-master-key",
 		map { "$config->{SHAREDIR}/extension/$_" } 'kms.control',
 		map { s{.*/}{}r } glob "$here/sql/kms--*.sql" ],
-	'the library, the program and the SQL are installed under DESTDIR, and no bitcode');
+	'the library, the programs and the SQL are installed under DESTDIR, and no bitcode');
 is_deeply([ KmsBuild::files($installed{there}) ], \@installed, 'both builds install the same files');
 foreach my $file (@installed)
 {

@@ -96,7 +96,7 @@ undone('a TOAST table without autovacuum', 'ALTER TABLE kms.key_secret SET (toas
 	qr/^warning: autovacuum is turned off for tables of kms: kms\.key_secret \(/m,
 	'ALTER TABLE kms.key_secret RESET (toast.autovacuum_enabled)');
 undone('SQL of another version', "UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'kms'",
-	qr/^warning: the library is of version \S+, the SQL of version 0\.9 \(/m,
+	qr/^warning: the SQL of this database is of version 0\.9, older than the library, \S+ \(/m,
 	"UPDATE pg_extension SET extversion = kms_version() WHERE extname = 'kms'");
 
 my $column = $node->background_psql('owned', on_error_stop => 1);
