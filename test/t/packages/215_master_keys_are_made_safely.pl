@@ -132,6 +132,15 @@ SKIP:
 is_refused(4, 'users other than the owner of .* can write there',
 	sprintf('a directory of mode %04o', $_), directory($_) . '/key')
   foreach 0770, 0707, 01777;
+sub below
+{
+	my ($mode) = @_;
+	my $below = directory($mode) . '/below';
+	mkdir $below, 0700 or die "$below: $!";
+	return "$below/key";
+}
+is_refused(4, 'users other than the owner of .* can write there',
+	'a directory that others can rename', below(0770));
 my $data = $node->data_dir;
 is_refused(4, '.* is a data directory, so backups of it would contain the key',
 	'in the data directory', "$data/master.key");
