@@ -95,12 +95,13 @@ export class KeyRefused extends Error {
   readonly sqlstate: string;
 }
 
-/** A pool or a client of node-postgres. */
-export interface Queryable {
+/** A pool of node-postgres.  A client is refused: it may be in a transaction. */
+export interface Pool {
+  readonly totalCount: number;
   query(text: string, values: unknown[]): Promise<{ rows: any[] }>;
 }
 
 /** For a backend: return a function that issues the key of a device. */
-export function issueWithPg(queryable: Queryable, deviceId: string,
+export function issueWithPg(pool: Pool, deviceId: string,
   options?: { appVersion?: string | undefined; schema?: string | undefined }):
   (wanted?: Wanted) => Promise<IssuedKey>;

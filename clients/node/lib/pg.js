@@ -13,13 +13,16 @@ function statement(schema) {
 }
 
 // For a backend: return a function that issues the key of a device through a
-// pool or a client of node-postgres.  Its argument may name the properties that
-// the key must have, as "fetchKey" of a DeviceClient does.
-function issueWithPg(queryable, deviceId, { appVersion, schema } = {}) {
+// pool of node-postgres.  Its argument may name the properties that the key must
+// have, as "fetchKey" of a DeviceClient does.
+function issueWithPg(pool, deviceId, { appVersion, schema } = {}) {
+  // A client may be in a transaction, now or later, and does not say so.  A
+  // rollback would take away a key that the device has already.
+  if (typeof pool?.totalCount !== 'number') throw new TypeError('"pool" is not a pool of node-postgres');
   if (typeof deviceId !== 'string') throw new TypeError('a device id is a string');
   const sql = statement(schema);
   return async (wanted = {}) => {
-    const { rows: [key] } = await queryable.query(sql,
+    const { rows: [key] } = await pool.query(sql,
       [deviceId, appVersion ?? null, ...PROPERTIES.map((name) => wanted[name] ?? null)]);
     return key;
   };

@@ -197,7 +197,7 @@ test('times as PostgreSQL, JSON and drivers write them', async () => {
 
 test('issueWithPg asks for what is wanted, as text in UTC', async () => {
   const asked = [];
-  const pool = { async query(text, values) { asked.push([text, values]); return { rows: [issued()] }; } };
+  const pool = { totalCount: 0, async query(text, values) { asked.push([text, values]); return { rows: [issued()] }; } };
   const issue = kms.issueWithPg(pool, 'phone-1', { appVersion: '2.3', schema: 'my"keys' });
   await new DeviceClient({ fetchKey: issue, oaepHash: 'sha256' }).encrypt('4711');
   await issue();
@@ -205,4 +205,8 @@ test('issueWithPg asks for what is wanted, as text in UTC', async () => {
     [['phone-1', '2.3', null, 'sha256', null], ['phone-1', '2.3', null, null, null]]);
   assert.match(asked[0][0], /FROM "my""keys"\.kms_issue_key\(/);
   assert.throws(() => kms.issueWithPg(pool, 17), TypeError);
+  // A client, which may be in a transaction
+  for (const other of [{ query: pool.query }, undefined]) {
+    assert.throws(() => kms.issueWithPg(other, 'phone-1'), { name: 'TypeError', message: /not a pool/ });
+  }
 });

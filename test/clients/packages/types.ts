@@ -2,9 +2,10 @@
 import {
   DeviceClient, InvalidKey, KeyRefused, SecretTooLong, UnsupportedForm, issueWithPg,
 } from 'kms-device-client';
-import type { EncryptedMessage, IssuedKey, Queryable, Wanted } from 'kms-device-client';
+import type { EncryptedMessage, IssuedKey, Pool, Wanted } from 'kms-device-client';
 
-declare const pool: Queryable;
+declare const pool: Pool;
+declare const pgClient: Pick<Pool, 'query'>;
 declare const saved: IssuedKey | null;
 
 export async function use(): Promise<string> {
@@ -27,6 +28,8 @@ export async function use(): Promise<string> {
     if (error instanceof KeyRefused) return error.sqlstate;
   }
 
+  // @ts-expect-error: a client of node-postgres may be in a transaction
+  issueWithPg(pgClient, 'phone-1');
   // @ts-expect-error: there is no such algorithm
   new DeviceClient({ fetchKey: issue, algorithm: 'RSA-1024' });
   // @ts-expect-error: fetchKey is missing
