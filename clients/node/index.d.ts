@@ -37,8 +37,8 @@ export interface ClientOptions extends Wanted {
   form?: Form | undefined;
   /** A key that "onKey" got before a restart. */
   savedKey?: IssuedKey | null | undefined;
-  /** Called with each key that was fetched, to save it. */
-  onKey?: ((key: IssuedKey) => void) | undefined;
+  /** Called with each key that was fetched, to save it, and awaited by a call that is about to use it. */
+  onKey?: ((key: IssuedKey) => unknown) | undefined;
   /** Called if the next key could not be had, but the old one has not expired. */
   onRenewalError?: ((error: unknown) => void) | undefined;
   /** Return the SQLSTATE of an error of "submit". */

@@ -16,8 +16,10 @@ const systemClock = { monotonic: () => performance.now(), wall: () => Date.now()
 
 // A key, and when it was fetched by our clocks.  Times are in milliseconds.
 class HeldKey {
-  constructor(key, clock, began, retry) {
+  constructor(key, clock, began, retry, unsaved) {
     this.key = key;
+    // The argument of "onKey", until that was called.
+    this.unsaved = unsaved;
     this.clock = clock;
     this.began = began;
     // The server read its clock at some moment of the fetch.
@@ -140,6 +142,7 @@ class DeviceClient {
 
   async #encrypt({ bytes, form, label, header, iat }, other) {
     const held = other ?? await this.#usableKey();
+    await this.#save(held);
     const { key } = held;
     const ciphertext = form === 'block' ? encryptBlock(key, bytes, label)
       : encryptJwe(key, bytes, { ...header, ...(iat ? { iat: Math.floor(held.now / 1000) } : {}) });
@@ -181,10 +184,18 @@ class DeviceClient {
   async #fetchOne() {
     const began = this.#readClock();
     const row = await this.#fetchKey({ ...this.#wanted });
-    this.#held = new HeldKey(readKey(row, this.#wanted), this.#clock, began, this.#retry);
     // By the time of a next start, server_time would be old.
-    this.#options.onKey?.({ ...row, server_time: undefined });
+    const unsaved = { ...row, server_time: undefined };
+    this.#held = new HeldKey(readKey(row, this.#wanted), this.#clock, began, this.#retry, unsaved);
     return this.#held;
+  }
+
+  // Let "onKey" save a new key.  The fetch is over by then, so that "onKey" may
+  // use the client, and its error is not one of the fetch.
+  async #save(held) {
+    const { unsaved } = held;
+    held.unsaved = undefined;
+    if (unsaved) await this.#options.onKey?.(unsaved);
   }
 
   // A saved key that is not valid, or not by our clock, is like none.

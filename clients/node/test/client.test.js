@@ -288,6 +288,39 @@ test('forget', async () => {
   assert.strictEqual(await self.keyId(), 'key_3');
 });
 
+test('onKey may use the client, and is awaited', async () => {
+  const ids = [];
+  const self = setup({
+    async onKey() {
+      await new Promise(setImmediate);
+      ids.push(await self.client.send('4711', ({ keyId }) => keyId));
+    },
+  });
+  await self.keyId();
+  assert.deepStrictEqual(ids, ['key_1']);
+  self.clock.pass(27 * DAY);
+  await self.keyId();
+  assert.deepStrictEqual(ids, ['key_1', 'key_2']);
+  await self.client.send('4711', refusing(1, () => refusal('KM004')));
+  assert.deepStrictEqual([ids, self.fetches], [['key_1', 'key_2', 'key_3'], 3]);
+});
+
+for (const [what, onKey] of [
+  ['throws', () => { throw new Error('disk is full'); }],
+  ['rejects', async () => { throw new Error('disk is full'); }],
+]) {
+  test(`onKey that ${what}: the call fails, and the key is kept`, async () => {
+    const self = setup({ onKey });
+    for (const expected of ['key_1', 'key_2']) {
+      const results = await Promise.allSettled([self.keyId(), self.keyId()]);
+      assert.deepStrictEqual(results.map((result) => result.reason?.message), ['disk is full', undefined]);
+      assert.strictEqual(await self.keyId(), expected);
+      self.clock.pass(27 * DAY);
+    }
+    assert.deepStrictEqual([self.fetches, self.errors], [2, []]);
+  });
+}
+
 test('a saved key serves after a restart', async () => {
   const first = setup();
   await first.keyId();

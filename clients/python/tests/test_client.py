@@ -26,7 +26,8 @@ class Setup:
         self.clock = clock or StandingClock()
         self.errors = []
         self.keys = []
-        self.client = DeviceClient(self.fetch, on_key=self.keys.append, _clock=self.clock,
+        options.setdefault('on_key', self.keys.append)
+        self.client = DeviceClient(self.fetch, _clock=self.clock,
                                    on_renewal_error=lambda error: self.errors.append(str(error)),
                                    **options)
 
@@ -179,6 +180,7 @@ class Cache(unittest.TestCase):
                 ids = set(pool.map(call, range(20)))
                 self.assertEqual(setup.fetches, expected)
                 self.assertIn(f'key_{expected}', ids)
+                self.assertEqual(len(setup.keys), expected)
                 setup.clock.time += 27 * DAY
 
     def test_waiting_threads_share_an_error(self):
@@ -245,6 +247,31 @@ class Cache(unittest.TestCase):
             third = Setup(**options)
             third.key_id()
             self.assertEqual(third.fetches, 1)
+
+    def test_on_key_may_use_the_client(self):
+        ids = []
+
+        def on_key(_):
+            # Or it would wait for itself.
+            self.assertIsNone(setup.client._flight)
+            ids.append(setup.key_id())
+        setup = Setup(on_key=on_key)
+        self.assertEqual(setup.key_id(), 'key_1')
+        setup.clock.time += 27 * DAY
+        self.assertEqual(setup.key_id(), 'key_2')
+        self.assertEqual(setup.client.send('4711', Submit(1, Refusal('KM004'))), '4711')
+        self.assertEqual((ids, setup.fetches), (['key_1', 'key_2', 'key_3'], 3))
+
+    def test_error_of_on_key_passes_through_and_the_key_is_kept(self):
+        def full(_):
+            raise OtherError('disk is full')
+        setup = Setup(on_key=full)
+        for expected in ('key_1', 'key_2'):
+            with self.assertRaisesRegex(OtherError, 'disk is full'):
+                setup.key_id()
+            self.assertEqual(setup.key_id(), expected)
+            setup.clock.time += 27 * DAY
+        self.assertEqual((setup.fetches, setup.errors), (2, []))
 
 
 class Submit:

@@ -37,6 +37,8 @@ class _HeldKey:
     clock: Any
     began: _Moment
     retry: float
+    # The argument of on_key, until that was called.
+    unsaved: Optional[dict[str, Any]] = None
 
     def __post_init__(self) -> None:
         key = self.key
@@ -85,7 +87,7 @@ class DeviceClient:
     algorithm, oaep_hash, mgf1_hash: properties that the key must have.
     form: that of calls that name none, "jwe" or "block".
     saved_key: a key that on_key got before a restart.
-    on_key: called with each key that was fetched, to save it.
+    on_key: called with each key that was fetched, to save it, by a call that is about to use it.
     on_renewal_error: called if the next key could not be had, but the old one has not expired.
     sqlstate_of: returns the SQLSTATE of an exception of "submit".
     retry_seconds: from one attempt to renew a key to the next.
@@ -112,6 +114,8 @@ class DeviceClient:
         self._sqlstate_of = sqlstate_of or _sqlstate_of
         self._retry = retry_seconds
         self._clock = _clock or _SystemClock()
+        # One on_key at a time; it may itself fetch a key.
+        self._saving = threading.RLock()
         # Guards the two below, and is never held during a fetch.
         self._lock = threading.Lock()
         self._held: Optional[_HeldKey] = None
@@ -173,6 +177,7 @@ class DeviceClient:
 
         def encrypt(get_key: Callable[[], _HeldKey]) -> tuple[_HeldKey, EncryptedMessage]:
             held = get_key()
+            self._save(held)
             if chosen == 'block':
                 ciphertext = encrypt_block(held.key, data, label)
             else:
@@ -247,11 +252,20 @@ class DeviceClient:
     def _fetch_one(self) -> _HeldKey:
         began = self._clock.read()
         row = self._fetch_key(self._wanted)
-        held = _HeldKey(read_key(row, self._wanted), self._clock, began, self._retry)
-        if self._on_key is not None:
-            # By the time of a next start, server_time would be old.
-            self._on_key({name: value for name, value in row.items() if name != 'server_time'})
-        return held
+        key = read_key(row, self._wanted)
+        # By the time of a next start, server_time would be old.
+        unsaved = {name: value for name, value in row.items() if name != 'server_time'}
+        return _HeldKey(key, self._clock, began, self._retry, unsaved)
+
+    def _save(self, held: _HeldKey) -> None:
+        """Let on_key save a new key.  The fetch is over by then, so that on_key may use the client,
+        and its exception is not one of the fetch."""
+        if held.unsaved is None:
+            return
+        with self._saving:
+            row, held.unsaved = held.unsaved, None
+            if row is not None and self._on_key is not None:
+                self._on_key(row)
 
     def _restore(self, row: Mapping[str, Any]) -> None:
         """A saved key that is not valid, or not by our clock, is like none."""
