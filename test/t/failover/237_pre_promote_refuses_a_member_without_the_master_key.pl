@@ -84,7 +84,6 @@ ALTER DATABASE app SET default_transaction_isolation = serializable;
 ALTER DATABASE app SET role = weak;
 ALTER DATABASE app SET statement_timeout = 1;
 ALTER DATABASE app SET lock_timeout = 1;
-ALTER DATABASE app SET idle_session_timeout = 1;
 ALTER DATABASE app SET search_path = public;
 ALTER DATABASE app SET local_preload_libraries = 'nothing';
 ALTER DATABASE app CONNECTION LIMIT 0;
