@@ -6,7 +6,7 @@
 #   $filled->is_unchanged($node, 'app', 'updated');
 #   $filled->works($node, 'app', 'updated');
 #
-# The server must have max_prepared_transactions, and maintenance off.
+# The server has $KmsFilled::conf.
 package KmsFilled;
 
 use strict;
@@ -16,6 +16,15 @@ use KmsClient;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+
+our $conf = <<'CONF';
+kms.maintenance = off
+kms.key_pool_size = 0
+kms.keygen_limit = 10
+kms.audit_checkpoint_interval = 1s
+kms.deprecate_problematic_keys = off
+max_prepared_transactions = 5
+CONF
 
 my %kinds = (rsa => 'RSA-2048', p256 => 'EC-P256', x25519 => 'X25519');
 my @refused = qw(disabled revoked denied pending_deletion);
@@ -83,7 +92,12 @@ sub fill
 	$sql->("BEGIN; SELECT kms_issue_key('prepared'); PREPARE TRANSACTION '$self->{prepared}'");
 	KmsTest::poll(sub { $sql->("SELECT kms_key_valid('$key->{expired}')") eq 'f' }) or die 'the key does not expire';
 	$sql->('SELECT kms_flush_events()');
-	KmsTest::poll(sub { $sql->('SELECT count(*) FROM kms_audit_checkpoints()') > 0 }) or die 'the trail is not signed';
+	# All of it is signed, so that no later signature belongs to these events.
+	KmsTest::poll(
+		sub {
+			$sql->('SELECT kms_flush_events()');
+			$sql->('SELECT max(ticket) = (SELECT max(ticket) FROM kms.event) FROM kms.event_checkpoint') eq 't';
+		}) or die 'the trail is not signed';
 	$self->{head} = $sql->('SELECT kms_audit_head()');
 	$self->{last} = $sql->('SELECT max(ticket) FROM kms.event');
 	$self->{content} = $self->content($node, $db);

@@ -13,14 +13,7 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = KmsTest->node('updated', conf => <<'CONF');
-kms.maintenance = off
-kms.key_pool_size = 0
-kms.keygen_limit = 10
-kms.audit_checkpoint_interval = 1s
-kms.deprecate_problematic_keys = off
-max_prepared_transactions = 5
-CONF
+my $node = KmsTest->node('updated', conf => $KmsFilled::conf);
 my $kinds = join ';', map { "ALTER DEFAULT PRIVILEGES GRANT ALL ON $_ TO PUBLIC" } qw(TABLES SEQUENCES FUNCTIONS TYPES SCHEMAS);
 my $acls = q{SELECT string_agg(pg_describe_object(classid, objid, 0) || ' ' || coalesce(acl::text, ''), E'\n' ORDER BY classid, objid)
 	FROM (SELECT d.classid, d.objid, coalesce(c.relacl, p.proacl, n.nspacl) AS acl FROM pg_depend AS d

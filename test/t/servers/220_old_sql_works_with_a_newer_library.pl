@@ -13,15 +13,7 @@ use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $conf = <<'CONF';
-kms.maintenance = off
-kms.key_pool_size = 0
-kms.keygen_limit = 10
-kms.audit_checkpoint_interval = 1s
-kms.deprecate_problematic_keys = off
-max_prepared_transactions = 5
-CONF
-my $node = KmsTest->node('old_sql', conf => $conf, init => [ allows_streaming => 1 ]);
+my $node = KmsTest->node('old_sql', conf => $KmsFilled::conf, init => [ allows_streaming => 1 ]);
 my $asks = qr/^warning: the SQL of this database is of version 1\.0, older than the library, 1\.1 \(Run ALTER EXTENSION kms UPDATE in this database/m;
 
 KmsFilled::make_roles($node);

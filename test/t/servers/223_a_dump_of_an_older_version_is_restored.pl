@@ -13,14 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = KmsTest->node('dumped', conf => <<'CONF');
-kms.maintenance = off
-kms.key_pool_size = 0
-kms.keygen_limit = 10
-kms.audit_checkpoint_interval = 1s
-kms.deprecate_problematic_keys = off
-max_prepared_transactions = 5
-CONF
+my $node = KmsTest->node('dumped', conf => $KmsFilled::conf);
 
 KmsFilled::make_roles($node);
 $node->sql('CREATE DATABASE source');
