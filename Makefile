@@ -61,7 +61,7 @@ endif
 
 EXTRA_CLEAN = build tmp_check tmp_check_iso output_iso results log \
 	regression.diffs regression.out $(SOURCES:.c=.d) $(RING_OBJS) $(RING_OBJS:.o=.d) \
-	$(addprefix bench/,load.o load.d no_event.o no_event.d)
+	$(addprefix bench/,load.o load.d no_event.o no_event.d lanes lanes.o lanes.d)
 
 # "make WERROR=" builds even if a newer compiler has new warnings.
 WERROR = -Werror
@@ -83,7 +83,8 @@ PG_CFLAGS = -std=gnu99
 # CRC-32C and, for tests, JSON for programs; the extension uses the server's.
 LIBPGPORT = -L$(pkglibdir) -lpgport
 TEST_LIBS = -L$(pkglibdir) -lpgcommon -lpgport -lcrypto -lcrypt
-SHLIB_LINK = $(LANES_LIB) -lcrypto -lcrypt -lpthread
+# The benchmark links one more object (bench/run).
+SHLIB_LINK = $(BENCH_OBJS) $(LANES_LIB) -lcrypto -lcrypt -lpthread
 
 # Multi-buffer RSA (docs/design/lanes.md) needs Intel's crypto_mb.  "make
 # MULTI_BUFFER=no" builds without it even if it is there.
@@ -253,6 +254,10 @@ check-clients:
 	cd $(srcdir) && TESTDIR='$(TEMP)/clients' PATH="$(bindir):$$PATH" \
 		PGPORT='6$(DEF_PGPORT)' PG_REGRESS=$(PGXS_TESTS)/regress/pg_regress \
 		$(PROVE) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) $(CLIENT_TESTS)
+
+# The lanes without a server, for the benchmark.
+bench/lanes: bench/lanes.o $(filter src/crypto/%,$(PURE_OBJS))
+	$(CC) $(CFLAGS) -o $@ $^ $(LANES_LIB) -lcrypto -lcrypt -lm
 
 # ---- Tests of the pure layer ---------------------------------------------
 

@@ -4,6 +4,8 @@ package BenchPeers;
 use strict;
 use warnings;
 
+use BenchBatch;
+use BenchFigures;
 use BenchProcess;
 use BenchServer;
 use BenchTable;
@@ -13,42 +15,94 @@ our @EXPORT = qw(peers);
 
 sub peers
 {
-	my ($node, $pgp, @bare, @ours, @pem, @kept, @pgp);
 	my ($key_id, $ciphertext) = import_bare_key();
-	my $ours = "EXECUTE warm ('$key_id', '$ciphertext', 200)";
+	my $node = start_node();
+	my $go   = start_go();
+	my $pgp  = start_pgp();
+	my $n    = 200;
+	my (@bare, %us);
+	my $batch = "EXECUTE batch ('$key_id', '$ciphertext', 100, 2)";
 
-	$node = start_node();
-	$pgp  = start_pgp();
+	# The code returns the microseconds of one decrypt.
+	my @peers = ([ 'kms_decrypt', sub { sql_us($main, "EXECUTE warm ('$key_id', '$ciphertext', $n)") / $n } ]);
+	foreach my $way (multi_buffer_ways())
+	{
+		push @peers,
+		  [
+			"kms_decrypt_batch, $way",
+			sub { server_setting('kms.multi_buffer', $way); sql_us($main, $batch) / $n }
+		  ];
+	}
+	push @peers, [ 'Node privateDecrypt, PEM in each call', sub { each_us($node, 'pem', 60) } ],
+	  [ 'Node privateDecrypt, KeyObject kept', sub { each_us($node, 'kept', $n) } ]
+	  if $node;
+	push @peers, [ 'Go DecryptOAEP, PEM in each call', sub { each_us($go, 'pem', 60) } ],
+	  [ 'Go DecryptOAEP, key kept', sub { each_us($go, 'kept', $n) } ]
+	  if $go;
+	push @peers, [ 'pgcrypto pgp_pub_decrypt_bytea', sub { sql_us($pgp, 'EXECUTE open (40)') / 40 } ]
+	  if $pgp;
+	push @peers, [ 'openssl speed', \&openssl_speed ];
+
 	prepare_warm($main);
-	sql($main, $ours);
+	sql($main, 'PREPARE batch (text, text, int, int) AS
+		SELECT count(b.plaintext) FROM generate_series(1, $4) AS n,
+		LATERAL kms_decrypt_batch(array_fill($1, ARRAY[$3 + n * 0]), array_fill($2, ARRAY[$3])) AS b');
+	$_->[1]->() foreach @peers;
 	for (1 .. 10)
 	{
-		push @bare, each_us(bare(), 'warm', 200);
-		push @ours, sql_us($main, $ours) / 200;
-		push @pem,  each_us($node, 'pem',  60)  if $node;
-		push @kept, each_us($node, 'kept', 200) if $node;
-		push @pgp,  sql_us($pgp, 'EXECUTE open (40)') / 40 if $pgp;
+		push @bare, each_us(bare(), 'warm', $n);
+		push @{ $us{ $_->[0] } }, $_->[1]->() foreach @peers;
 	}
-	foreach (
-		[ 'kms_decrypt',                           \@ours ],
-		[ 'Node privateDecrypt, PEM in each call', \@pem ],
-		[ 'Node privateDecrypt, KeyObject kept',   \@kept ],
-		[ 'pgcrypto pgp_pub_decrypt_bytea',        \@pgp ])
+	foreach (@peers)
 	{
-		my ($what, $measured) = @$_;
-		next unless @$measured;
+		my ($what) = @$_;
 		result(
 			row         => 'peers',
 			what        => "$what: decrypts/s on one core",
-			result      => [ map { 1e6 / $_ } @$measured ],
+			result      => [ map { 1e6 / $_ } @{ $us{$what} } ],
 			result_unit => '/s',
-			measured    => $measured,
+			measured    => $us{$what},
 			unit        => 'µs',
 			yardstick   => \@bare,
 			name        => 'bare');
 	}
-	sql($main, 'DEALLOCATE warm');
-	leave($_) foreach grep { $_ } $node, $pgp;
+	times_as_fast(\%us, 'blinded');
+	times_as_fast(\%us, 'unblinded', 9, 3, 15);
+	server_setting('kms.multi_buffer', 'blinded');
+	sql($main, "DEALLOCATE $_") foreach qw(warm batch);
+	leave($_) foreach grep { $_ } $node, $go, $pgp;
+}
+
+# How many times as fast as others the lanes are, with these targets.
+sub times_as_fast
+{
+	my ($us, $way, @targets) = @_;
+	my $batch = $us->{"kms_decrypt_batch, $way"} or return;
+
+	foreach my $peer ('Node privateDecrypt, PEM in each call',
+		'Node privateDecrypt, KeyObject kept', 'pgcrypto pgp_pub_decrypt_bytea')
+	{
+		my $target = shift @targets;
+		next unless $us->{$peer};
+		result(
+			row         => 'peers',
+			what        => "kms_decrypt_batch, $way: times as fast as $peer",
+			$target ? (target => ">= $target") : (),
+			result      => ratios($us->{$peer}, $batch),
+			result_unit => '×',
+			measured    => $batch,
+			unit        => 'µs',
+			yardstick   => $us->{$peer},
+			name        => 'peer');
+	}
+}
+
+# Microseconds of a private operation by OpenSSL's own account.
+sub openssl_speed
+{
+	my ($rate) = `openssl speed -mr -seconds 1 rsa$bits 2>/dev/null` =~ /^\+F2:\d+:$bits:([\d.]+)/m
+	  or die "openssl speed\n";
+	return 1e6 / $rate;
 }
 
 # Import the key of bare into kms, and make a ciphertext with openssl.  The file
@@ -80,6 +134,20 @@ sub start_node
 	my $node = command('node', 'bench/peer.js', key_file(), "$work/block");
 	each_us($node, $_, 30) foreach qw(pem kept);
 	return $node;
+}
+
+sub start_go
+{
+	if (system('command -v go >/dev/null') != 0)
+	{
+		note('peers: Go is not installed, so not measured');
+		return;
+	}
+	system("GO111MODULE=off GOCACHE='$work/go' go build -o '$work/peer-go' bench/peer.go") == 0
+	  or die "go build\n";
+	my $go = command("$work/peer-go", key_file(), "$work/block");
+	each_us($go, $_, 30) foreach qw(pem kept);
+	return $go;
 }
 
 # Make a PGP key of the same size, and a message with the same plaintext.

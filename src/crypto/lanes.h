@@ -10,13 +10,11 @@
 #define KMS_CRYPTO_LANES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "crypto/key_pair.h"
 
 #define KMS_LANES_MOST	8
-
-/* From so many operations on, the lanes take less time than OpenSSL. */
-#define KMS_LANES_LEAST	3
 
 /* The reason of kms_lanes_new that means a faulty library or processor. */
 #define KMS_LANES_WRONG_ANSWER "a known answer differs"
@@ -42,6 +40,12 @@ typedef struct KmsLane
 extern KmsLanes *kms_lanes_new(const char **why_not);
 
 extern void kms_lanes_free(KmsLanes *lanes);
+
+/*
+ * Return from how many operations on the lanes take less time than OpenSSL,
+ * for keys with this length of the modulus in bytes ("bench/run lanes").
+ */
+extern int	kms_lanes_least(size_t block_size);
 
 /*
  * Do the operations, of which there are at most KMS_LANES_MOST.  Their keys

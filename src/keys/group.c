@@ -76,7 +76,7 @@ decrypt_size(KmsGroupMember **members, int count, size_t block_size)
 	int			i;
 
 	count = take_size(members, count, block_size, taken, operations);
-	if (count < KMS_LANES_LEAST)
+	if (count < kms_lanes_least(block_size))
 		return;
 	wrong = kms_lanes_decrypt(lanes, operations, count,
 							  kms_multi_buffer != KMS_MULTI_BUFFER_UNBLINDED);

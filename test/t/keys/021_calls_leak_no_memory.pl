@@ -4,7 +4,8 @@
 # A leak of one byte per call is found: palloc takes 16 for it and malloc 32.
 # So 6,000 calls with a private key, which take half a millisecond each, lose
 # at least 94 kB, and 200,000 calls without one 3 MB.  A session without a leak
-# grows by less than 64 kB.
+# grows by less than 64 kB.  It may grow by more once, if in the meantime another
+# process makes it read the catalogs again; so what has grown must grow again.
 use strict;
 use warnings;
 
@@ -14,6 +15,8 @@ use KmsClient;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+
+use constant ENOUGH => 64;    # kB
 
 my $node = KmsTest->node('memory', conf => <<'CONF');
 kms.key_cache_size = 3
@@ -143,6 +146,18 @@ sub writer
 		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'kms writer'");
 }
 
+# Begin this share of a case's calls.
+sub call
+{
+	my ($run, $share) = @_;
+	my (undef, $count, $expression) = @{ $run->{case} };
+
+	$run->{before} = memory($run->{session}{pid});
+	$run->{session}->send("SELECT count($expression) FROM (SELECT generate_series(1, "
+		  . int($count * $share) . ")) AS s(n)");
+	return;
+}
+
 # The server logs each recovery.
 my $quiet = "SET log_min_messages = fatal; SET log_statement = 'none'";
 
@@ -156,26 +171,24 @@ while (@cases)
 	my @now;
 	foreach my $session (@sessions)
 	{
-		push @now, { case => shift @cases, session => $session } if @cases;
+		push @now, { case => shift @cases, session => $session, grown => ENOUGH } if @cases;
 	}
-	foreach my $share (0.2, 1)
+	call($_, 0.2) foreach @now;
+	$_->{session}->receive foreach @now;
+	foreach my $attempt (1 .. 3)
 	{
-		foreach my $run (@now)
+		call($_, 1) foreach grep { $_->{grown} >= ENOUGH } @now;
+		foreach my $run (grep { $_->{grown} >= ENOUGH } @now)
 		{
-			my (undef, $count, $expression) = @{ $run->{case} };
-			$run->{before} = memory($run->{session}{pid});
-			$run->{session}->send(
-				"SELECT count($expression) FROM (SELECT generate_series(1, "
-				  . int($count * $share) . ")) AS s(n)");
+			$run->{session}->receive;
+			$run->{grown} = memory($run->{session}{pid}) - $run->{before};
 		}
-		$_->{session}->receive foreach @now;
 	}
 	foreach my $run (@now)
 	{
 		my ($name, $count) = @{ $run->{case} };
 		is($run->{session}{state}, '00000', "$name: $count calls");
-		my $grown = memory($run->{session}{pid}) - $run->{before};
-		cmp_ok($grown, '<', 64, "$name: the session has grown by $grown kB");
+		cmp_ok($run->{grown}, '<', ENOUGH, "$name: the session has grown by $run->{grown} kB");
 	}
 
 	# The writer ends when there is nothing to write, so this may be another

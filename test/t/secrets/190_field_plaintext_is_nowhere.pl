@@ -68,6 +68,7 @@ log_parameter_max_length = -1
 log_parameter_max_length_on_error = -1
 log_temp_files = 0
 work_mem = 64kB
+wal_keep_size = 1GB
 CONF
 $node->append_conf('postgresql.conf', <<'CONF') if $preload{auto_explain};
 auto_explain.log_min_duration = 0
