@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../../perl";
 use IPC::Run;
+use KmsClient;
 use KmsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -72,6 +73,8 @@ append_to_file($anyway, '');
 answers($standby, [], 0, qr/promoting without asking/, 'a new file overrides it');
 utime time - 7200, time - 7200, $anyway or die;
 answers($standby, [], 1, qr/is missing/, 'a file of two hours ago does not');
+utime time + 7200, time + 7200, $anyway or die;
+answers($standby, [], 1, qr/is missing/, 'nor does a file from the future');
 
 KmsTest::write_master_key($file, @master_key);
 $standby->reload;
@@ -102,6 +105,21 @@ foreach my $database ('app', $name)
 		GRANT EXECUTE ON FUNCTION "my keys".kms_master_key_status TO ready');
 }
 answers($primary, [ 'user=ready' ], 0, qr/^$/, 'and with them it does the job');
+
+# A password that nobody can type, and a lock that somebody holds.
+my $hba = slurp_file($primary->data_dir . '/pg_hba.conf');
+append_to_file($primary->data_dir . '/pg_hba.new', "local all ready scram-sha-256\n$hba");
+rename $primary->data_dir . '/pg_hba.new', $primary->data_dir . '/pg_hba.conf' or die;
+$primary->reload;
+KmsTest::poll(sub { (ask($primary, '--limit', 1, 'user=ready'))[0] == 1 });
+answers($primary, [ '--limit', 2, 'user=ready' ], 1, qr/no password supplied/, 'no password is asked for');
+my $holder = KmsClient->session($primary, $name);
+$holder->query('BEGIN; LOCK kms.key IN ACCESS EXCLUSIVE MODE');
+is($holder->{state}, '00000', 'a table is locked');
+answers($primary, [ '--limit', 2 ], 1, qr/no answer within 2 s/, 'a database that is locked is refused');
+$holder->query('ROLLBACK');
+$holder->quit;
+answers($primary, [], 0, qr/^$/, 'and accepted when the lock is gone');
 
 # No answer.
 my $pid = (split /\n/, slurp_file($standby->data_dir . '/postmaster.pid'))[0];
