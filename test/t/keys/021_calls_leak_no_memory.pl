@@ -36,6 +36,8 @@ $node->safe_psql('postgres', 'CREATE TABLE card (n int, key_id text, ciphertext 
 $node->safe_psql('postgres', "INSERT INTO card VALUES ($_, '$key[$_]', '$ciphertext[$_]')")
   foreach 0 .. 9;
 
+$node->safe_psql('postgres', 'CREATE TABLE cards AS SELECT array_agg(key_id) AS ids, array_agg(ciphertext) AS texts FROM card');
+
 my $good = "'$key[0]', '$ciphertext[0]'";
 my $wrong = "'$key[0]', '$ciphertext[1]'";
 my $cheap = crypt('secret', '$2b$04$CCCCCCCCCCCCCCCCCCCCC.');
@@ -62,6 +64,8 @@ my @cases = (
 	[ 'more keys than are kept open', 6_000,
 		'(SELECT kms_decrypt(key_id, ciphertext) FROM card AS c WHERE c.n = s.n % 10)' ],
 	[ 'bytes', 6_000, "kms_decrypt_bytea($good_bytes)" ],
+	[ 'batches of ten keys', 700,
+		"(SELECT count(plaintext) FROM cards, LATERAL kms_decrypt_batch(ids[:10 + 0 * s.n], texts))" ],
 	[ 'recover', 6_000, "kms_decrypt_recover($good, 'a test')" ],
 	[ 'verify', 6_000, "kms_verify_secret($good, '$cheap', 'somebody')" ],
 	[ 'verify a wrong one', 6_000, "kms_verify_secret($wrong, '$cheap', 'nobody ' || n)" ],
