@@ -138,7 +138,7 @@ sub make_pgcrypto
 {
 	my $key = "'\\x" . '5c' x 32 . "'::bytea";
 
-	return unless available('pgcrypto');
+	return unless available('fields', 'pgcrypto');
 	sql($main, 'CREATE EXTENSION IF NOT EXISTS pgcrypto');
 	sql($main, "ALTER TABLE $table ADD iv bytea, ADD cbc bytea");
 	sql($main, "UPDATE $table SET iv = gen_random_bytes(16)");
@@ -171,7 +171,7 @@ sub make_pgsodium
 	my $key = "'\\x" . '5c' x 32 . "'::bytea";
 	my $data = "($context)::bytea";
 
-	return unless available('pgsodium');
+	return unless available('fields', 'pgsodium');
 	sql($main, 'CREATE SCHEMA IF NOT EXISTS pgsodium');
 	sql($main, 'CREATE EXTENSION IF NOT EXISTS pgsodium');
 	sql($main, "ALTER TABLE $table ADD det bytea");
@@ -190,15 +190,6 @@ sub make_pgsodium
 sub rows
 {
 	return sql($main, "SELECT count(*) FROM $table");
-}
-
-sub available
-{
-	my $name = shift;
-	return 1
-	  if sql($main, "SELECT count(*) FROM pg_available_extensions WHERE name = '$name'");
-	note("fields: $name is not installed, so not measured");
-	return 0;
 }
 
 # Return the processor time per row of each statement, in rounds.

@@ -19,6 +19,7 @@ sub peers
 	my $node = start_node();
 	my $go   = start_go();
 	my $pgp  = start_pgp();
+	my $box  = make_box();
 	my $n    = 200;
 	my (@bare, %us);
 	my $batch = "EXECUTE batch ('$key_id', '$ciphertext', 100, 2)";
@@ -41,6 +42,8 @@ sub peers
 	  if $go;
 	push @peers, [ 'pgcrypto pgp_pub_decrypt_bytea', sub { sql_us($pgp, 'EXECUTE open (40)') / 40 } ]
 	  if $pgp;
+	push @peers, [ 'pgsodium crypto_box_seal_open (X25519)', sub { sql_us($main, "EXECUTE box ($n)") / $n } ]
+	  if $box;
 	push @peers, [ 'openssl speed', \&openssl_speed ];
 
 	prepare_warm($main);
@@ -69,7 +72,7 @@ sub peers
 	times_as_fast(\%us, 'blinded');
 	times_as_fast(\%us, 'unblinded', 9, 3, 15);
 	server_setting('kms.multi_buffer', 'blinded');
-	sql($main, "DEALLOCATE $_") foreach qw(warm batch);
+	sql($main, "DEALLOCATE $_") foreach qw(warm batch), $box ? 'box' : ();
 	leave($_) foreach grep { $_ } $node, $go, $pgp;
 }
 
@@ -150,19 +153,27 @@ sub start_go
 	return $go;
 }
 
+# A sealed box with the same plaintext, which is not RSA.
+sub make_box
+{
+	return 0 unless available('peers', 'pgsodium');
+	sql($main, 'CREATE SCHEMA IF NOT EXISTS pgsodium');
+	sql($main, 'CREATE EXTENSION IF NOT EXISTS pgsodium');
+	sql($main, "CREATE TABLE box AS SELECT public, secret, pgsodium.crypto_box_seal('$pin'::bytea, public) AS sealed
+		FROM pgsodium.crypto_box_new_keypair()");
+	sql($main, 'PREPARE box (int) AS SELECT count(pgsodium.crypto_box_seal_open(sealed, public, secret))
+		FROM box, generate_series(1, $1)');
+	return 1;
+}
+
 # Make a PGP key of the same size, and a message with the same plaintext.
 sub start_pgp
 {
 	my $home = "$work/gnupg";
-	if (system('command -v gpg >/dev/null') != 0
-		|| !sql(
-			$main,
-			"SELECT count(*) FROM pg_available_extensions WHERE name = 'pgcrypto'"
-		))
+	return unless available('peers', 'pgcrypto');
+	if (system('command -v gpg >/dev/null') != 0)
 	{
-		note(
-			'peers: pgcrypto, or gpg to make a key for it, is not installed, so not measured'
-		);
+		note('peers: gpg, which makes a key for pgcrypto, is not installed, so not measured');
 		return;
 	}
 	mkdir $home, 0700;
@@ -178,7 +189,7 @@ sub start_pgp
 	my $public = `$gpg --armor --export $id`;
 	system("gpgconf --homedir '$home' --kill gpg-agent");
 	my $session = session();
-	sql($session, 'CREATE EXTENSION pgcrypto');
+	sql($session, 'CREATE EXTENSION IF NOT EXISTS pgcrypto');
 	sql($session, "CREATE TABLE pgp AS SELECT dearmor('$secret') AS secret,
 		pgp_pub_encrypt_bytea('$pin'::bytea, dearmor('$public')) AS message");
 	sql($session,

@@ -9,13 +9,14 @@ use strict;
 use warnings;
 
 use BenchProcess;
+use BenchTable;
 use Exporter qw(import);
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
 	$main $pin @issued prepare_server server_setting wait_for_pool
 	keys_up_to issue_one encrypt_missing prepare_warm warm_sql
-	first_cipher silent decrypt_scripts dropped writer pgbench tps
+	available first_cipher silent decrypt_scripts dropped writer pgbench tps
 	latencies
 );
 
@@ -108,6 +109,16 @@ sub warm_sql
 	my ($n,      $of)         = @_;
 	my ($key_id, $ciphertext) = first_cipher($of);
 	return "EXECUTE warm ('$key_id', '$ciphertext', $n)";
+}
+
+# Return whether the server has the extension, and say so in a note if not.
+sub available
+{
+	my ($row, $name) = @_;
+	return 1
+	  if sql($main, "SELECT count(*) FROM pg_available_extensions WHERE name = '$name'");
+	note("$row: $name is not installed, so not measured");
+	return 0;
 }
 
 sub first_cipher
