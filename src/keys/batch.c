@@ -157,6 +157,8 @@ open_calls(KmsBatch *batch, int first, int count)
 		end = open_group(batch, first, end);
 		again = end - first > 1 &&
 			microseconds_since(start) > CHECKED_MS * INT64CONST(1000);
+		if (again)
+			CHECK_FOR_INTERRUPTS();
 	} while (again);
 	return end;
 }

@@ -29,7 +29,7 @@
 #include "shmem/master.h"
 
 #define HEAP_PER_KEY	4096	/* bytes of secure heap; the largest key takes
-								 * 2.4 kB */
+								 * 3.7 kB, with its numbers for lanes */
 
 typedef struct OpenedKey
 {

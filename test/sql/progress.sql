@@ -12,8 +12,11 @@ WHERE attrelid = 'kms.progress'::regclass AND attnum > 0 ORDER BY attnum;
 SHOW kms.progress_interval;
 SET kms.progress_interval = '1s';
 SHOW kms.progress_interval;
+-- the message has units from PostgreSQL 16 on
+\set VERBOSITY sqlstate
 SET kms.progress_interval = -1;
 SET kms.progress_interval = '2d';
+\set VERBOSITY default
 RESET kms.progress_interval;
 SHOW kms.notify;
 

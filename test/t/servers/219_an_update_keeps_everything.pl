@@ -21,7 +21,7 @@ my $acls = q{SELECT string_agg(pg_describe_object(classid, objid, 0) || ' ' || c
 		LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
 		LEFT JOIN pg_namespace AS n ON d.classid = 'pg_namespace'::regclass AND n.oid = d.objid
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-		AND d.objid <> coalesce(to_regclass('kms.devices'), 0) AND d.objid <> coalesce(to_regtype('kms.devices'), 0)
+		AND d.objid <> coalesce(to_regclass('kms.devices'), 0) AND d.objid NOT IN (coalesce(to_regtype('kms.devices'), 0), coalesce(to_regtype('kms.devices[]'), 0))
 		AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kms')) AS m};
 my $version = "SELECT extversion FROM pg_extension WHERE extname = 'kms'";
 my $owners = "SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class WHERE relnamespace = 'kms'::regnamespace";
