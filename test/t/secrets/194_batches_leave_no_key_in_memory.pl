@@ -30,16 +30,18 @@ foreach my $bits (2048, 3072)
 my $lanes = $node->safe_psql('postgres', "SELECT value FROM kms.status WHERE item = 'multi-buffer lanes'");
 diag "multi-buffer lanes: $lanes";
 
+# As many times as the number that follows.
+my $batches = "SELECT count(*) FILTER (WHERE plaintext = 'secret') FROM
+	(SELECT array_agg(key_id ORDER BY key_id) AS ids, array_agg(ciphertext ORDER BY key_id) AS texts FROM pair) AS p,
+	generate_series(1, 100000) AS n, LATERAL kms_decrypt_batch(ids[:40 + n * 0], texts) WHERE n <= ";
+
 foreach my $way ('blinded', 'unblinded', 'off')
 {
 	$node->append_conf('postgresql.conf', "kms.multi_buffer = $way");
 	$node->reload;
 	$node->poll_query_until('postgres', "SELECT current_setting('kms.multi_buffer') = '$way'") or die;
 	my $session = KmsClient->session($node, 'postgres');
-	is($session->query("SELECT count(*) FILTER (WHERE plaintext = 'secret') FROM
-			(SELECT array_agg(key_id ORDER BY key_id) AS ids, array_agg(ciphertext ORDER BY key_id) AS texts FROM pair) AS p,
-			LATERAL kms_decrypt_batch(ids, texts)"),
-		'40', "$way: a batch is decrypted");
+	is($session->query($batches . '1'), '40', "$way: a batch is decrypted");
   SKIP:
 	{
 		my $memory = KmsMemory::of($session->{pid});
@@ -49,6 +51,23 @@ foreach my $way ('blinded', 'unblinded', 'off')
 		$session->query('DISCARD ALL');
 		$memory = KmsMemory::of($session->{pid}, wiped => $way eq 'off');
 		is(KmsMemory::count($memory, @numbers, @in_lanes), 0, "$way: closed keys are not");
+	}
+  SKIP:
+	{
+		skip 'the lanes are not in use', 2 if $lanes ne 'in use' || $way eq 'off';
+		skip 'this system lets nobody read the memory of a process', 2 unless defined KmsMemory::of($session->{pid});
+		$session->send($batches . '100000');
+		ok( KmsTest::poll(
+				sub {
+					my $memory = KmsMemory::of($session->{pid}, private => 1);
+					return KmsMemory::count($memory // '', @in_lanes);
+				},
+				0.01),
+			"$way: while the lanes calculate, they are found in that form");
+		$node->safe_psql('postgres', "SELECT pg_cancel_backend($session->{pid})");
+		$session->receive;
+		is(KmsMemory::count(KmsMemory::of($session->{pid}, wiped => 1), @in_lanes), 0,
+			"$way: and not after a cancel");
 	}
 	$session->quit;
 }
