@@ -15,6 +15,7 @@ use JSON::PP;
 use KmsCommand qw(last_line npm_install run write_file);
 use KmsPage;
 use KmsTest;
+use MIME::Base64 qw(decode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -62,6 +63,7 @@ my @libraries = (
 	},
 	{
 		name => 'Authlib',
+		drops_zeros => 1,
 		need => [ 'python3', '-c', 'import authlib.jose' ],
 		run => [ 'python3', "$dir/authlib_jwe.py" ],
 		algs => [ @rsa[ 0, 1 ], @ecdh ],
@@ -479,7 +481,16 @@ sub encrypt
 		'4711');
 	note("$library->{name} @algorithm: " . last_line($errors))
 	  if $status != 0;
-	return $output =~ /\A(\S+)\s*\z/ ? $1 : undef;
+	my ($jwe) = $output =~ /\A(\S+)\s*\z/;
+	return encrypt(@_) if $library->{drops_zeros} && defined $jwe && lacks_zeros($jwe);
+	return $jwe;
+}
+
+# A JWE of 128 for EC-P256 is refused, as the page says, so encrypt again.
+sub lacks_zeros
+{
+	my $header = decode_base64((split /\./, shift)[0] =~ tr{-_}{+/}r);
+	return scalar grep { length != 43 } $header =~ /"[xy]": *"([\w-]+)"/g;
 }
 
 sub sent
